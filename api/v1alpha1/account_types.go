@@ -1,0 +1,201 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// MerchantAccount is an account at a provider, for the Payments of its own
+// namespace. One that bears the provider's name (mtn, orange, wave) is used by
+// every Payment of that provider that names no other.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:categories=mobilemoney
+// +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.provider`
+// +kubebuilder:printcolumn:name="Environment",type=string,JSONPath=`.spec.environment`
+// +kubebuilder:printcolumn:name="Currency",type=string,JSONPath=`.spec.currency`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type MerchantAccount struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec MerchantAccountSpec `json:"spec"`
+	// +optional
+	Status MerchantAccountStatus `json:"status,omitzero"`
+}
+
+// ClusterMerchantAccount is an account at a provider for the namespaces that it
+// allows; it allows none until told. Its Secret is in the operator's namespace.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,categories=mobilemoney
+// +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.provider`
+// +kubebuilder:printcolumn:name="Environment",type=string,JSONPath=`.spec.environment`
+// +kubebuilder:printcolumn:name="Currency",type=string,JSONPath=`.spec.currency`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ClusterMerchantAccount struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec ClusterMerchantAccountSpec `json:"spec"`
+	// +optional
+	Status MerchantAccountStatus `json:"status,omitzero"`
+}
+
+// ClusterMerchantAccountSpec is a MerchantAccountSpec with the namespaces that
+// may use it.
+type ClusterMerchantAccountSpec struct {
+	MerchantAccountSpec `json:",inline"`
+
+	// AllowedNamespaces may use the account. Default: none.
+	// +optional
+	AllowedNamespaces AllowedNamespaces `json:"allowedNamespaces,omitzero"`
+}
+
+// AllowedNamespaces selects namespaces; one that either field selects is
+// allowed.
+type AllowedNamespaces struct {
+	// Names of namespaces.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	Names []string `json:"names,omitempty"`
+
+	// Selector of namespaces by label. An empty selector ({}) selects all.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+}
+
+// MerchantAccountSpec describes an account at a provider. Open charges go on
+// with the endpoint that they began with, whatever changes here.
+//
+// +kubebuilder:validation:XValidation:rule="self.provider == oldSelf.provider",message="provider cannot change; create another account"
+// +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || self.environment != 'production' || has(self.targetEnvironment)",message="targetEnvironment is required for mtn in production: MTN's word for the country, such as mtnivorycoast"
+// +kubebuilder:validation:XValidation:rule="self.provider != 'orange' || self.environment != 'production' || has(self.country) || has(self.baseURL)",message="country is required for orange in production: two letters, such as ci"
+type MerchantAccountSpec struct {
+	// Provider of the account: mtn, orange or wave.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="provider must be a lower-case name, such as mtn, orange or wave"
+	Provider string `json:"provider"`
+
+	// Environment: sandbox or production.
+	// +required
+	// +kubebuilder:validation:Enum=sandbox;production
+	Environment string `json:"environment"`
+
+	// Country of the account, two letters (ISO 3166) in lower case.
+	// +optional
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]{2}$')",message="country must be two lower-case letters, such as ci"
+	Country string `json:"country,omitempty"`
+
+	// Currency of Payments that name none.
+	// +optional
+	// +kubebuilder:default=XOF
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z]{3}$')",message="currency must be a three-letter ISO 4217 code in capitals, such as XOF"
+	Currency string `json:"currency,omitempty"`
+
+	// MerchantName that the payer sees, where the provider shows one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=30
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}]')",message="merchantName must be plain text, without control characters"
+	MerchantName string `json:"merchantName,omitempty"`
+
+	// SecretRef names the Secret with the credentials, in the account's own
+	// namespace (a ClusterMerchantAccount: in the operator's). Its keys are,
+	// for mtn: subscriptionKey, userID, apiSecret; for orange: clientID,
+	// clientSecret, merchantKey; for wave: apiKey, and webhookSecret to verify
+	// callbacks (one secret a line).
+	// +required
+	SecretRef SecretReference `json:"secretRef"`
+
+	// TargetEnvironment is MTN's word for the country, such as mtnivorycoast.
+	// Never "production".
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]+$') && self != 'production'",message="targetEnvironment must be MTN's word for the country in small letters, such as mtnivorycoast; it is never production"
+	TargetEnvironment string `json:"targetEnvironment,omitempty"`
+
+	// BaseURL of the provider's API, where it is not the provider's own.
+	// Credentials are sent there, so the operator has to allow the host.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$')",message="baseURL must be an http or https URL without user, query or fragment"
+	BaseURL string `json:"baseURL,omitempty"`
+
+	// TokenURL of the provider (orange), where it is not the provider's own.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$')",message="tokenURL must be an http or https URL without user, query or fragment"
+	TokenURL string `json:"tokenURL,omitempty"`
+
+	// Polling says how often an open payment is asked about.
+	// +optional
+	Polling Polling `json:"polling,omitzero"`
+
+	// ReturnURL for Payments that name none.
+	// +optional
+	ReturnURL BrowserURL `json:"returnURL,omitempty"`
+
+	// CancelURL for Payments that name none.
+	// +optional
+	CancelURL BrowserURL `json:"cancelURL,omitempty"`
+}
+
+// SecretReference names a Secret.
+type SecretReference struct {
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// Polling says how often an open payment is asked about.
+type Polling struct {
+	// Interval between two checks, such as 2m (the default). At least 1s.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="interval must be between 1s and 1h, such as 2m"
+	Interval *metav1.Duration `json:"interval,omitempty"`
+}
+
+// MerchantAccountStatus says whether an account can be used.
+type MerchantAccountStatus struct {
+	// Conditions: Ready says whether the account can be used, and if not, why.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// ObservedGeneration is the generation of the spec that status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// MerchantAccountList is a list of MerchantAccounts.
+//
+// +kubebuilder:object:root=true
+type MerchantAccountList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MerchantAccount `json:"items"`
+}
+
+// ClusterMerchantAccountList is a list of ClusterMerchantAccounts.
+//
+// +kubebuilder:object:root=true
+type ClusterMerchantAccountList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ClusterMerchantAccount `json:"items"`
+}

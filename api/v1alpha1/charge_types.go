@@ -1,0 +1,316 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Charge is the lasting record that a provider has been, or may have been,
+// asked to take money. The operator creates it before the first request and it
+// outlives its Payment, as a PersistentVolume outlives its claim. People read
+// it; only the operator writes it. Nothing of it is named status, because
+// backup tools drop what is.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,categories=mobilemoney
+// +kubebuilder:selectablefield:JSONPath=.spec.provider
+// +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.provider`
+// +kubebuilder:printcolumn:name="Amount",type=string,JSONPath=`.spec.money.amount`
+// +kubebuilder:printcolumn:name="Currency",type=string,JSONPath=`.spec.money.currency`
+// +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.spec.payment.namespace`
+// +kubebuilder:printcolumn:name="Payment",type=string,JSONPath=`.spec.payment.name`
+// +kubebuilder:printcolumn:name="Sends",type=integer,JSONPath=`.record.sends`
+// +kubebuilder:printcolumn:name="Outcome",type=string,JSONPath=`.record.outcome.phase`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.record) || has(self.record)",message="the record of a Charge cannot be removed"
+type Charge struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// What the provider is asked, fixed before it is asked.
+	// +required
+	Spec ChargeSpec `json:"spec"`
+
+	// What has happened since. Facts are added, never taken back.
+	// +optional
+	Record ChargeRecord `json:"record,omitzero"`
+}
+
+// ChargeSpec is the intent: fixed before the first request.
+//
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the intent of a Charge cannot change"
+type ChargeSpec struct {
+	// InstallationID that the names and references are derived from.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	InstallationID string `json:"installationID"`
+
+	// ReferenceVersion of the derivation. An operator that does not know it
+	// leaves the Charge alone.
+	// +required
+	// +kubebuilder:validation:MaxLength=16
+	ReferenceVersion string `json:"referenceVersion"`
+
+	// Payment that the Charge was created for.
+	// +required
+	Payment PaymentIdentity `json:"payment"`
+
+	// Reference is the merchant's name for the sale.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Reference string `json:"reference"`
+
+	// Provider that is asked.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Provider string `json:"provider"`
+
+	// Account that it is asked through, with everything that decides which
+	// ledger at the provider the payment is in.
+	// +required
+	Account AccountPin `json:"account"`
+
+	// Requested is what the merchant asked for.
+	// +required
+	Requested Money `json:"requested"`
+
+	// Money as sent to the provider.
+	// +required
+	Money Money `json:"money"`
+
+	// Fingerprint is a keyed hash of the money fields of the Payment, phone
+	// included: the same reference with other ones is refused.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Fingerprint string `json:"fingerprint"`
+
+	// ProviderReference is what the provider knows the payment by.
+	// +required
+	// +kubebuilder:validation:MaxLength=255
+	ProviderReference string `json:"providerReference"`
+
+	// CallbackID is the unguessable part of the callback's path.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	CallbackID string `json:"callbackID"`
+
+	// TimeoutSeconds of the Payment.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	TimeoutSeconds int32 `json:"timeoutSeconds"`
+}
+
+// PaymentIdentity names a Payment.
+type PaymentIdentity struct {
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	UID string `json:"uid"`
+}
+
+// AccountPin is the account as it was when the Charge was made.
+type AccountPin struct {
+	// Kind: MerchantAccount, ClusterMerchantAccount, or Operator for the one
+	// that the operator's environment describes.
+	// +required
+	// +kubebuilder:validation:Enum=MerchantAccount;ClusterMerchantAccount;Operator
+	Kind string `json:"kind"`
+	// Namespace of a MerchantAccount.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// +required
+	// +kubebuilder:validation:Enum=sandbox;production
+	Environment string `json:"environment"`
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	BaseURL string `json:"baseURL"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	TokenURL string `json:"tokenURL,omitempty"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	TargetEnvironment string `json:"targetEnvironment,omitempty"`
+}
+
+// Money is an exact amount in a currency.
+type Money struct {
+	// +required
+	// +kubebuilder:validation:MaxLength=40
+	Amount string `json:"amount"`
+	// +required
+	// +kubebuilder:validation:MaxLength=3
+	Currency string `json:"currency"`
+}
+
+// ChargeRecord is what has happened to a Charge.
+//
+// +kubebuilder:validation:XValidation:rule="self.?sends.orValue(0) >= oldSelf.?sends.orValue(0)",message="sends cannot fall"
+// +kubebuilder:validation:XValidation:rule="self.?voidSends.orValue(0) >= oldSelf.?voidSends.orValue(0)",message="voidSends cannot fall"
+// +kubebuilder:validation:XValidation:rule="self.?voidSends.orValue(0) <= self.?sends.orValue(0)",message="voidSends cannot exceed sends"
+// +kubebuilder:validation:XValidation:rule="self.?sends.orValue(0) == 0 || self.?lastSend.number.orValue(0) == self.sends",message="lastSend must describe the newest send"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.session) || (has(self.session) && self.session == oldSelf.session)",message="the session cannot change once it is recorded"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.refusal) || (has(self.refusal) && self.refusal == oldSelf.refusal)",message="the refusal cannot change once it is recorded"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",message="the outcome cannot change once it is recorded"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || self.?sends.orValue(0) == oldSelf.?sends.orValue(0)",message="nothing is sent after the outcome"
+type ChargeRecord struct {
+	// Sends counts the requests for money. It is raised before each one: one
+	// acknowledged raise allows one request.
+	// +optional
+	Sends int32 `json:"sends,omitempty"`
+
+	// VoidSends counts those of them that certainly did nothing.
+	// +optional
+	VoidSends int32 `json:"voidSends,omitempty"`
+
+	// LastSend describes the newest of them.
+	// +optional
+	LastSend *Send `json:"lastSend,omitempty"`
+
+	// Session is the answer that took the request.
+	// +optional
+	Session *ChargeSession `json:"session,omitempty"`
+
+	// Refusal is the answer that refused it for good.
+	// +optional
+	Refusal *ChargeRefusal `json:"refusal,omitempty"`
+
+	// Hold says why the outcome cannot be told, once that is so. An outcome
+	// may still come.
+	// +optional
+	Hold *ChargeHold `json:"hold,omitempty"`
+
+	// Notice is the newest thing that the provider said which is neither
+	// progress nor an outcome, such as a status word without a mapping.
+	// +optional
+	Notice *ChargeNotice `json:"notice,omitempty"`
+
+	// Outcome, with its evidence. It never changes.
+	// +optional
+	Outcome *ChargeOutcome `json:"outcome,omitempty"`
+
+	// Contradiction is what the provider said against the outcome, later.
+	// +optional
+	Contradiction *ChargeOutcome `json:"contradiction,omitempty"`
+}
+
+// Send is one request for money.
+type Send struct {
+	// +required
+	Number int32 `json:"number"`
+	// Sender is the process that was allowed to send.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Sender string `json:"sender"`
+	// +required
+	At metav1.MicroTime `json:"at"`
+}
+
+// ChargeSession is what the provider opened.
+type ChargeSession struct {
+	// Send whose answer it was; 0 if it was found by asking.
+	// +optional
+	Send int32 `json:"send,omitempty"`
+	// +required
+	At metav1.MicroTime `json:"at"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	ID string `json:"id,omitempty"`
+	// Token is needed to ask how the payment stands.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	Token string `json:"token,omitempty"`
+	// NotificationTokenHash recognises the provider's callback.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	NotificationTokenHash string `json:"notificationTokenHash,omitempty"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	PaymentURL string `json:"paymentURL,omitempty"`
+	// +optional
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+	// Known is set when the provider knew the reference before this record
+	// says that it was asked.
+	// +optional
+	Known bool `json:"known,omitempty"`
+}
+
+// ChargeRefusal is a definite no.
+type ChargeRefusal struct {
+	// +required
+	Send int32 `json:"send"`
+	// +required
+	At metav1.MicroTime `json:"at"`
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Code string `json:"code,omitempty"`
+}
+
+// ChargeHold says why the outcome cannot be told.
+type ChargeHold struct {
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+	// +required
+	At metav1.MicroTime `json:"at"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Code string `json:"code,omitempty"`
+}
+
+// ChargeNotice is something that the provider said.
+type ChargeNotice struct {
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Code string `json:"code,omitempty"`
+	// +required
+	At metav1.MicroTime `json:"at"`
+}
+
+// ChargeOutcome is how it ended, and how we know.
+type ChargeOutcome struct {
+	// +required
+	// +kubebuilder:validation:Enum=Succeeded;Failed;Expired;Cancelled
+	Phase Phase `json:"phase"`
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+	// Code is the provider's own word.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Code string `json:"code,omitempty"`
+	// TransactionID is the provider's name for the movement of money.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	TransactionID string `json:"transactionID,omitempty"`
+	// Paid is the amount that the provider confirmed.
+	// +optional
+	Paid *Money `json:"paid,omitempty"`
+	// At is when the operator learnt it.
+	// +required
+	At metav1.MicroTime `json:"at"`
+}
+
+// ChargeList is a list of Charges.
+//
+// +kubebuilder:object:root=true
+type ChargeList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Charge `json:"items"`
+}

@@ -1,0 +1,126 @@
+package v1alpha1
+
+// Phase is how far a Payment is. The first three are not terminal.
+//
+// +kubebuilder:validation:Enum=Pending;Processing;Unknown;Succeeded;Failed;Expired;Cancelled
+type Phase string
+
+const (
+	// PhasePending: the provider has not been asked.
+	PhasePending Phase = "Pending"
+	// PhaseProcessing: the provider was asked, or may have been.
+	PhaseProcessing Phase = "Processing"
+	// PhaseUnknown: whether the payer paid cannot be told. Nobody is asked for
+	// money again; the provider's answer or a person settles it.
+	PhaseUnknown Phase = "Unknown"
+	// PhaseSucceeded: the provider said, to our own question, that exactly
+	// this amount was paid.
+	PhaseSucceeded Phase = "Succeeded"
+	// PhaseFailed: certain not to be paid.
+	PhaseFailed Phase = "Failed"
+	// PhaseExpired: the payer let the time pass; certain not to be paid.
+	PhaseExpired Phase = "Expired"
+	// PhaseCancelled: called off before it was paid.
+	PhaseCancelled Phase = "Cancelled"
+)
+
+// Terminal tells whether the phase is final.
+func (p Phase) Terminal() bool {
+	switch p {
+	case PhaseSucceeded, PhaseFailed, PhaseExpired, PhaseCancelled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Condition types of a Payment. All are written by the payment controller.
+const (
+	// ConditionFinished is True in any terminal phase.
+	ConditionFinished = "Finished"
+	// ConditionSucceeded goes from Unknown to True or False, once.
+	ConditionSucceeded = "Succeeded"
+	// ConditionReady mirrors Succeeded, for tools that only know Ready.
+	ConditionReady = "Ready"
+	// ConditionReconciling is there, and True, while the operator is at work
+	// or waits for something that it expects to come (kstatus).
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is there, and True, while only a person or the
+	// provider can bring the Payment on (kstatus).
+	ConditionStalled = "Stalled"
+	// ConditionAdopted is there, and True, when the Payment took up a charge
+	// that was made before it existed.
+	ConditionAdopted = "Adopted"
+	// ConditionLateSettlement is there, and True, when the provider said
+	// something else after the Payment was finished. A person has to look.
+	ConditionLateSettlement = "LateSettlement"
+)
+
+// Reason is the closed list of reasons in conditions and in status.failure.
+// docs/payment.md says what to do about each; a test keeps both in step.
+type Reason = string
+
+// Reasons of phase Pending: the provider has not been asked, and why.
+const (
+	ReasonAccepted              Reason = "Accepted"
+	ReasonProviderNotSupported  Reason = "ProviderNotSupported"
+	ReasonAccountNotFound       Reason = "AccountNotFound"
+	ReasonAccountNotAllowed     Reason = "AccountNotAllowed"
+	ReasonAccountMismatch       Reason = "AccountMismatch"
+	ReasonAccountMisconfigured  Reason = "AccountMisconfigured"
+	ReasonCredentialsNotFound   Reason = "CredentialsNotFound"
+	ReasonCredentialsIncomplete Reason = "CredentialsIncomplete"
+	ReasonProviderUnreachable   Reason = "ProviderUnreachable"
+	ReasonProviderThrottled     Reason = "ProviderThrottled"
+	ReasonAdoptOnly             Reason = "AdoptOnly"
+)
+
+// Reasons of phase Processing.
+const (
+	ReasonAwaitingPayer      Reason = "AwaitingPayer"
+	ReasonAwaitingAnswer     Reason = "AwaitingAnswer"
+	ReasonUnrecognizedStatus Reason = "UnrecognizedStatus"
+)
+
+// Reasons of phase Unknown.
+const (
+	ReasonOutcomeUnknown  Reason = "OutcomeUnknown"
+	ReasonLostInitiation  Reason = "LostInitiation"
+	ReasonAmountMismatch  Reason = "AmountMismatch"
+	ReasonReusedReference Reason = "ReusedReference"
+)
+
+// Reasons of the terminal phases.
+const (
+	ReasonPaid               Reason = "Paid"
+	ReasonPayerDeclined      Reason = "PayerDeclined"
+	ReasonInsufficientFunds  Reason = "InsufficientFunds"
+	ReasonPayerNotFound      Reason = "PayerNotFound"
+	ReasonLimitReached       Reason = "LimitReached"
+	ReasonNotAllowed         Reason = "NotAllowed"
+	ReasonProviderRefused    Reason = "ProviderRefused"
+	ReasonRequestRejected    Reason = "RequestRejected"
+	ReasonInvalidRequest     Reason = "InvalidRequest"
+	ReasonReferenceConflict  Reason = "ReferenceConflict"
+	ReasonDuplicateReference Reason = "DuplicateReference"
+	ReasonPayerTimeout       Reason = "PayerTimeout"
+	ReasonCancelled          Reason = "Cancelled"
+)
+
+// Reasons of Adopted and LateSettlement, and of account readiness.
+const (
+	ReasonChargeAdopted  Reason = "ChargeAdopted"
+	ReasonContradicted   Reason = "Contradicted"
+	ReasonAccountUsable  Reason = "Usable"
+	ReasonAccountChecked Reason = "Checked"
+)
+
+// Labels and annotations.
+const (
+	// AnnotationAdopt, set to "true" by a user on a Payment, consents to
+	// taking up the outcome of an old charge with the same reference.
+	AnnotationAdopt = "mobilemoney.dev/adopt"
+	// LabelRestore is set by Velero on what it restores. A Payment that has
+	// it is never a reason to ask a provider for money.
+	LabelRestore = "velero.io/restore-name"
+)

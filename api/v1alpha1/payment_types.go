@@ -1,0 +1,297 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Payment asks a mobile-money provider to collect an amount from a payer, once.
+// The operator asks, follows the payment until it is over and reports in status.
+// Deleting a Payment and applying it again takes up the same charge: nobody is
+// charged twice. To charge again, use a new name or a new reference.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=pay,categories=mobilemoney
+// +kubebuilder:selectablefield:JSONPath=.spec.provider
+// +kubebuilder:selectablefield:JSONPath=.status.phase
+// +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.provider`
+// +kubebuilder:printcolumn:name="Amount",type=string,JSONPath=`.spec.amount`
+// +kubebuilder:printcolumn:name="Currency",type=string,JSONPath=`.status.currency`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Succeeded")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Account",type=string,priority=1,JSONPath=`.status.account`
+// +kubebuilder:printcolumn:name="Environment",type=string,priority=1,JSONPath=`.status.environment`
+// +kubebuilder:printcolumn:name="Reference",type=string,priority=1,JSONPath=`.status.reference`
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || has(self.status)",message="status cannot be removed: it says whether the payer was charged"
+type Payment struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// What to collect, from whom, through which provider. It cannot change
+	// after creation; create a new Payment instead.
+	// +required
+	Spec PaymentSpec `json:"spec"`
+
+	// How the payment stands. Written by the operator only.
+	// +optional
+	Status PaymentStatus `json:"status,omitzero"`
+}
+
+// PaymentSpec says what to collect, from whom, through which provider.
+//
+// +kubebuilder:validation:XValidation:rule="self.provider == oldSelf.provider",message="provider cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="string(self.amount) == string(oldSelf.amount)",message="amount cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="self.?currency.orValue('') == oldSelf.?currency.orValue('')",message="currency cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="self.?phone.orValue('') == oldSelf.?phone.orValue('')",message="phone cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="self.?reference.orValue('') == oldSelf.?reference.orValue('')",message="reference cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="self.?description.orValue('') == oldSelf.?description.orValue('')",message="description cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="has(self.accountRef) == has(oldSelf.accountRef) && (!has(self.accountRef) || self.accountRef == oldSelf.accountRef)",message="accountRef cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="self.?returnURL.orValue('') == oldSelf.?returnURL.orValue('')",message="returnURL cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="self.?cancelURL.orValue('') == oldSelf.?cancelURL.orValue('')",message="cancelURL cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(3600) == oldSelf.?timeoutSeconds.orValue(3600)",message="timeoutSeconds cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || has(self.phone)",message="phone is required for provider mtn, which asks the payer on that phone; add phone, such as +2250501020304"
+// +kubebuilder:validation:XValidation:rule="!(self.?currency.orValue('') in ['XOF', 'XAF', 'GNF']) || !string(self.amount).contains('.')",message="XOF, XAF and GNF have no decimals; write a whole number, such as 5000"
+type PaymentSpec struct {
+	// Provider to collect through: mtn, orange or wave. A name that the
+	// operator does not know leaves the Payment Pending with the reason
+	// ProviderNotSupported.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="provider must be a lower-case name, such as mtn, orange or wave"
+	Provider string `json:"provider"`
+
+	// Amount to collect: an integer (5000) or a decimal in quotes ("10.50").
+	// XOF, XAF and GNF take no decimals.
+	// +required
+	Amount Amount `json:"amount"`
+
+	// Currency of the amount, an ISO 4217 code. Default: that of the merchant
+	// account. Write the real currency (XOF) in a sandbox too: what a sandbox
+	// wants instead is sent to it, and shown in status.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z]{3}$')",message="currency must be a three-letter ISO 4217 code in capitals, such as XOF (the FCFA of West Africa) or XAF (that of Central Africa)"
+	Currency string `json:"currency,omitempty"`
+
+	// Phone of the payer in international form (E.164), such as
+	// +2250501020304. Required for mtn, which asks the payer on that phone; for
+	// wave it restricts who can pay; orange does not use it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[+][1-9][0-9]{6,14}$')",message="phone must be in international form: +, country code and number, digits only, such as +2250501020304"
+	Phone string `json:"phone,omitempty"`
+
+	// Reference is your own name for the sale, unique in the namespace: one
+	// reference is charged once, whatever happens to the Payment. Default: the
+	// name of the Payment.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9._:/#-]*[A-Za-z0-9])?$')",message="reference must be letters, digits and . _ : / # - only, and begin and end with a letter or digit"
+	Reference string `json:"reference,omitempty"`
+
+	// Description that the payer sees, where the provider shows one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=140
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}]')",message="description must be plain text on one line, without control characters"
+	Description string `json:"description,omitempty"`
+
+	// AccountRef names the merchant account to use. Default: the
+	// MerchantAccount of this namespace that bears the provider's name, else
+	// the ClusterMerchantAccount of that name if it allows this namespace, else
+	// the account that the operator itself was given.
+	// +optional
+	AccountRef *AccountReference `json:"accountRef,omitempty"`
+
+	// ReturnURL is where the payer's browser goes after paying (orange, wave).
+	// Default: that of the account, else a plain page of the operator.
+	// +optional
+	ReturnURL BrowserURL `json:"returnURL,omitempty"`
+
+	// CancelURL is where the payer's browser goes after giving up (orange,
+	// wave). Default: as for returnURL.
+	// +optional
+	CancelURL BrowserURL `json:"cancelURL,omitempty"`
+
+	// TimeoutSeconds after which an undecided payment is no longer followed
+	// closely. Default 3600: thirty checks, two minutes apart.
+	// +optional
+	// +default=3600
+	// +kubebuilder:default=3600
+	// +kubebuilder:validation:Minimum=30
+	// +kubebuilder:validation:Maximum=604800
+	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`
+}
+
+// BrowserURL is a page that a payer's browser is sent to.
+//
+// +kubebuilder:validation:MaxLength=120
+// +kubebuilder:validation:XValidation:rule="self.matches('^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\\\\s#@\\\\p{C}]*)?$') && isURL(self)",message="must be an https URL with a host name, without user, password or fragment, such as https://shop.example/thanks"
+type BrowserURL string
+
+// AccountReference names a merchant account.
+type AccountReference struct {
+	// Kind of the account. Default MerchantAccount, one of the Payment's own
+	// namespace.
+	// +optional
+	// +kubebuilder:default=MerchantAccount
+	// +kubebuilder:validation:Enum=MerchantAccount;ClusterMerchantAccount
+	Kind string `json:"kind,omitempty"`
+
+	// Name of the account.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// PaymentStatus says how a Payment stands. It is a projection of its Charge.
+//
+// +kubebuilder:validation:XValidation:rule="!(oldSelf.?phase.orValue('') in ['Succeeded', 'Failed', 'Expired', 'Cancelled']) || self.?phase.orValue('') == oldSelf.phase",message="a finished Payment stays as it ended"
+// +kubebuilder:validation:XValidation:rule="oldSelf.?phase.orValue('') != 'Succeeded' || (self.?transactionID.orValue('') == oldSelf.?transactionID.orValue('') && self.?amount.orValue('') == oldSelf.?amount.orValue('') && self.?currency.orValue('') == oldSelf.?currency.orValue(''))",message="what was paid cannot change"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.chargeName) || self.?chargeName.orValue('') == oldSelf.chargeName",message="chargeName cannot change"
+type PaymentStatus struct {
+	// Phase: Pending (not asked yet), Processing (the provider was asked, or
+	// may have been), Succeeded, Failed, Expired, Cancelled, or Unknown: the
+	// provider cannot tell the outcome; nobody is asked again.
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+
+	// Conditions: Finished is True when it is over, whatever the outcome;
+	// Succeeded (and Ready, which mirrors it) is True when it was paid, False
+	// when it ended otherwise.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// ObservedGeneration is the generation of the spec that status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// ChargeName names the Charge, the lasting record of what the provider
+	// was asked.
+	// +optional
+	ChargeName string `json:"chargeName,omitempty"`
+
+	// Reference that the charge was made under: spec.reference, or the name.
+	// +optional
+	Reference string `json:"reference,omitempty"`
+
+	// Account in use: kind/name.
+	// +optional
+	Account string `json:"account,omitempty"`
+
+	// Environment of the account: sandbox or production.
+	// +optional
+	Environment string `json:"environment,omitempty"`
+
+	// Amount as sent to the provider.
+	// +optional
+	Amount string `json:"amount,omitempty"`
+
+	// Currency as sent to the provider: a sandbox may want another one than
+	// the spec says.
+	// +optional
+	Currency string `json:"currency,omitempty"`
+
+	// NextAction is what the payer has to do now.
+	// +optional
+	NextAction *NextAction `json:"nextAction,omitempty"`
+
+	// ProviderReference is what the provider knows the payment by.
+	// +optional
+	ProviderReference string `json:"providerReference,omitempty"`
+
+	// TransactionID is the provider's name for the movement of money.
+	// +optional
+	TransactionID string `json:"transactionID,omitempty"`
+
+	// InitiatedAt is when the provider was asked.
+	// +optional
+	InitiatedAt *metav1.Time `json:"initiatedAt,omitempty"`
+
+	// CompletedAt is when the operator learnt the outcome.
+	// +optional
+	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
+
+	// Failure says why a payment did not succeed.
+	// +optional
+	Failure *PaymentFailure `json:"failure,omitempty"`
+
+	// LastCallback notes the last verified callback. It decides nothing: it
+	// makes the operator ask the provider.
+	// +optional
+	LastCallback *CallbackNote `json:"lastCallback,omitempty"`
+}
+
+// NextAction is what the payer has to do now.
+type NextAction struct {
+	// Type: ApproveOnPhone (the payer's phone rings) or OpenURL.
+	// +required
+	// +kubebuilder:validation:Enum=ApproveOnPhone;OpenURL
+	Type NextActionType `json:"type"`
+
+	// URL that the payer opens to pay. Whoever has it can pay.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	URL string `json:"url,omitempty"`
+
+	// ExpiresAt is when it is too late.
+	// +optional
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+}
+
+// NextActionType is a kind of step that a payer takes.
+type NextActionType string
+
+const (
+	// NextActionApproveOnPhone: the payer's phone shows a prompt.
+	NextActionApproveOnPhone NextActionType = "ApproveOnPhone"
+	// NextActionOpenURL: the payer opens a page.
+	NextActionOpenURL NextActionType = "OpenURL"
+)
+
+// PaymentFailure says why a payment did not succeed.
+type PaymentFailure struct {
+	// Reason from the closed list of docs/payment.md.
+	// +required
+	Reason string `json:"reason"`
+
+	// ProviderCode is the provider's own word.
+	// +optional
+	ProviderCode string `json:"providerCode,omitempty"`
+
+	// Message for people.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// CallbackNote notes a verified callback.
+type CallbackNote struct {
+	// ReceivedAt is when it came.
+	// +required
+	ReceivedAt metav1.MicroTime `json:"receivedAt"`
+
+	// Claim is what it said, in the provider's word. It is not evidence.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Claim string `json:"claim,omitempty"`
+}
+
+// PaymentList is a list of Payments.
+//
+// +kubebuilder:object:root=true
+type PaymentList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Payment `json:"items"`
+}
+
+// SaleReference is the name of the sale that p pays: its reference, or its name.
+func (p *Payment) SaleReference() string {
+	if p.Spec.Reference != "" {
+		return p.Spec.Reference
+	}
+	return p.Name
+}

@@ -1,0 +1,95 @@
+package providers
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Transport is the only way out of the machine (package transport).
+type Transport interface {
+	// Do sends one request, once. An error is of class NotSent where no byte
+	// left, else Unknown. An answer of any HTTP status is no error.
+	Do(ctx context.Context, call Call) (Answer, error)
+}
+
+// Call is one HTTP request. Body is nil for none (sent with Content-Length 0
+// where the method has one).
+type Call struct {
+	// Op names the call in errors and metrics, such as "requesttopay".
+	Op     string
+	Method string
+	URL    string
+	Header http.Header
+	Body   []byte
+}
+
+// Answer is what came back, whole: a truncated or oversized body is an error.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Account is what a provider's client is built from.
+type Account struct {
+	// BaseURL of the API; empty: the provider's own for the environment.
+	BaseURL string
+	// TokenURL overrides where access tokens are taken (Orange); empty: the
+	// provider's own.
+	TokenURL string
+	// Environment is sandbox or production.
+	Environment Environment
+	// TargetEnvironment is MTN's word for the country in production.
+	TargetEnvironment string
+	// Country is the ISO 3166 alpha-2 code in lower case (Orange's path).
+	Country string
+	// MerchantName is shown to the payer where the provider has a field for it.
+	MerchantName string
+	// Credentials by the keys that the provider's Kind documents.
+	Credentials map[string]Secret
+}
+
+// Environment of an account.
+type Environment string
+
+const (
+	Sandbox    Environment = "sandbox"
+	Production Environment = "production"
+)
+
+// Kind is one provider as the registry knows it: how to build a client, and
+// what has to be known before there is one.
+type Kind struct {
+	// CredentialKeys that an account's Secret must have.
+	CredentialKeys []string
+	// CallbackSecretKeys that it may have, to verify callbacks (Wave). A
+	// value may hold several secrets, one a line.
+	CallbackSecretKeys []string
+	// Endpoint fills in BaseURL and TokenURL where the account leaves them
+	// out, and says what is missing (class Misconfigured) where it can't.
+	Endpoint func(a Account) (Account, error)
+	// WireMoney turns what the merchant asked for into what the provider is
+	// sent: the sandbox currency in a sandbox, the amount in the provider's
+	// form. An error is of class Rejected.
+	WireMoney func(env Environment, m Money) (Money, error)
+	// Reference derives from a digest what the provider knows the payment
+	// by. Frozen by golden vectors: a changed one charges open payments again.
+	Reference func(digest [32]byte) string
+	// New builds a client that keeps access tokens and nothing else. An error
+	// is of class Misconfigured and names what is missing.
+	New func(a Account, t Transport, now func() time.Time) (Provider, error)
+	// Traits of every client that New builds.
+	Traits Traits
+	// Callbacks verifies and reads callbacks; nil where there are none.
+	Callbacks CallbackParser
+}
+
+// Registry holds the known providers by name. It is a value: built in main,
+// passed down, never global.
+type Registry map[string]Kind
+
+// Names in alphabetical order.
+func (r Registry) Names() []string { return slices.Sorted(maps.Keys(r)) }
