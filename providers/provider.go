@@ -70,6 +70,8 @@ type Traits struct {
 	SessionLife time.Duration
 	// StatusPerSecond caps the status calls to one account; 0 is no cap.
 	StatusPerSecond float64
+	// CanCancel is set where an unpaid session can be ended for certain.
+	CanCancel bool
 	// NeedsPayer is set where the payer's phone is part of the request.
 	NeedsPayer bool
 	// NeedsCallbackURL is set where no payment can be opened without one.

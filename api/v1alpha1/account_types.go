@@ -107,7 +107,7 @@ type MerchantAccountSpec struct {
 	// MerchantName that the payer sees, where the provider shows one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=30
-	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}]')",message="merchantName must be plain text, without control characters"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="merchantName must be plain text on one line, without control characters"
 	MerchantName string `json:"merchantName,omitempty"`
 
 	// SecretRef names the Secret with the credentials, in the account's own
@@ -129,13 +129,13 @@ type MerchantAccountSpec struct {
 	// Credentials are sent there, so the operator has to allow the host.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$')",message="baseURL must be an http or https URL without user, query or fragment"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$') && isURL(self)",message="baseURL must be an http or https URL without user, query or fragment"
 	BaseURL string `json:"baseURL,omitempty"`
 
 	// TokenURL of the provider (orange), where it is not the provider's own.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$')",message="tokenURL must be an http or https URL without user, query or fragment"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$') && isURL(self)",message="tokenURL must be an http or https URL without user, query or fragment"
 	TokenURL string `json:"tokenURL,omitempty"`
 
 	// Polling says how often an open payment is asked about.
@@ -153,6 +153,7 @@ type MerchantAccountSpec struct {
 
 // SecretReference names a Secret.
 type SecretReference struct {
+	// Name of the Secret.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -161,11 +162,14 @@ type SecretReference struct {
 
 // Polling says how often an open payment is asked about.
 type Polling struct {
-	// Interval between two checks, such as 2m (the default). At least 1s.
+	// A pattern instead of the format "duration": that one takes words which Go
+	// cannot read ("1 min"), and one such account would stop the informer for all.
+
+	// Interval between two checks, such as 2m (the default); 1s to 1h.
 	// +optional
 	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Format=duration
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="interval must be between 1s and 1h, such as 2m"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="interval must be between 1s and 1h, such as 90s or 2m"
 	Interval *metav1.Duration `json:"interval,omitempty"`
 }
 

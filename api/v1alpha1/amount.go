@@ -13,8 +13,8 @@ import (
 // +kubebuilder:validation:Type=""
 // +kubebuilder:validation:XIntOrString
 // +kubebuilder:validation:MaxLength=40
-// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 : self.matches('^(0|[1-9][0-9]*)([.][0-9]+)?$')",message="amount must be a plain positive number such as 5000 or \"10.50\": no sign, blank, exponent, thousands separator or leading zero"
-// +kubebuilder:validation:XValidation:rule="type(self) == int || !self.matches('^0+([.]0+)?$')",message="amount must be more than 0"
+// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^(0|[1-9][0-9]*)([.][0-9]+)?$')",message="amount must be a plain positive number such as 5000 or \"10.50\": no sign, blank, exponent, thousands separator or leading zero"
+// +kubebuilder:validation:XValidation:rule="type(self) == int ? self != 0 : !self.matches('^0+([.]0+)?$')",message="amount must be more than 0"
 // +kubebuilder:validation:XValidation:rule="string(self).matches('^-?[^.]{0,12}([.].*)?$')",message="amount has too many digits: write at most 12 before the decimal point"
 // +kubebuilder:validation:XValidation:rule="type(self) == int || self.matches('^[^.]*([.].{1,2})?$')",message="amount has too many decimals: write at most 2"
 type Amount string

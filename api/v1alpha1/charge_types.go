@@ -103,12 +103,15 @@ type ChargeSpec struct {
 
 // PaymentIdentity names a Payment.
 type PaymentIdentity struct {
+	// Namespace of the Payment.
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace"`
+	// Name of the Payment.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
+	// UID of the Payment.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	UID string `json:"uid"`
@@ -125,18 +128,23 @@ type AccountPin struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace,omitempty"`
+	// Name of the account.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
+	// Environment of the account: sandbox or production.
 	// +required
 	// +kubebuilder:validation:Enum=sandbox;production
 	Environment string `json:"environment"`
+	// BaseURL of the provider's API.
 	// +required
 	// +kubebuilder:validation:MaxLength=512
 	BaseURL string `json:"baseURL"`
+	// TokenURL of the provider, where it has one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	TokenURL string `json:"tokenURL,omitempty"`
+	// TargetEnvironment is MTN's word for the country.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	TargetEnvironment string `json:"targetEnvironment,omitempty"`
@@ -144,9 +152,11 @@ type AccountPin struct {
 
 // Money is an exact amount in a currency.
 type Money struct {
+	// Amount, an exact decimal.
 	// +required
 	// +kubebuilder:validation:MaxLength=40
 	Amount string `json:"amount"`
+	// Currency, an ISO 4217 code or the word of a sandbox.
 	// +required
 	// +kubebuilder:validation:MaxLength=3
 	Currency string `json:"currency"`
@@ -166,10 +176,12 @@ type ChargeRecord struct {
 	// Sends counts the requests for money. It is raised before each one: one
 	// acknowledged raise allows one request.
 	// +optional
+	// +kubebuilder:validation:Minimum=0
 	Sends int32 `json:"sends,omitempty"`
 
 	// VoidSends counts those of them that certainly did nothing.
 	// +optional
+	// +kubebuilder:validation:Minimum=0
 	VoidSends int32 `json:"voidSends,omitempty"`
 
 	// LastSend describes the newest of them.
@@ -205,12 +217,14 @@ type ChargeRecord struct {
 
 // Send is one request for money.
 type Send struct {
+	// Number of the request, from 1.
 	// +required
 	Number int32 `json:"number"`
 	// Sender is the process that was allowed to send.
 	// +required
 	// +kubebuilder:validation:MaxLength=128
 	Sender string `json:"sender"`
+	// At is when it was allowed, just before it.
 	// +required
 	At metav1.MicroTime `json:"at"`
 }
@@ -220,8 +234,10 @@ type ChargeSession struct {
 	// Send whose answer it was; 0 if it was found by asking.
 	// +optional
 	Send int32 `json:"send,omitempty"`
+	// At is when the answer was read.
 	// +required
 	At metav1.MicroTime `json:"at"`
+	// ID that the provider gave it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	ID string `json:"id,omitempty"`
@@ -233,9 +249,11 @@ type ChargeSession struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	NotificationTokenHash string `json:"notificationTokenHash,omitempty"`
+	// PaymentURL that the payer opens. Whoever has it can pay.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	PaymentURL string `json:"paymentURL,omitempty"`
+	// ExpiresAt is when it is too late to pay.
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 	// Known is set when the provider knew the reference before this record
@@ -246,13 +264,17 @@ type ChargeSession struct {
 
 // ChargeRefusal is a definite no.
 type ChargeRefusal struct {
+	// Send whose answer it was.
 	// +required
 	Send int32 `json:"send"`
+	// At is when the answer was read.
 	// +required
 	At metav1.MicroTime `json:"at"`
+	// Reason from the closed list of docs/payment.md.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
+	// Code is the provider's own word.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Code string `json:"code,omitempty"`
@@ -260,11 +282,14 @@ type ChargeRefusal struct {
 
 // ChargeHold says why the outcome cannot be told.
 type ChargeHold struct {
+	// Reason from the closed list of docs/payment.md.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
+	// At is when that became so.
 	// +required
 	At metav1.MicroTime `json:"at"`
+	// Code is the provider's own word.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Code string `json:"code,omitempty"`
@@ -272,21 +297,32 @@ type ChargeHold struct {
 
 // ChargeNotice is something that the provider said.
 type ChargeNotice struct {
+	// Reason from the closed list of docs/payment.md.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
+	// Code is the provider's own word.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Code string `json:"code,omitempty"`
+	// Message for people, where the reason alone does not say what to do.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// At is when it was read.
 	// +required
 	At metav1.MicroTime `json:"at"`
 }
 
 // ChargeOutcome is how it ended, and how we know.
 type ChargeOutcome struct {
+	// A rule, because an enum here would lose against that of the type.
+
+	// Phase: Succeeded, Failed, Expired or Cancelled.
 	// +required
-	// +kubebuilder:validation:Enum=Succeeded;Failed;Expired;Cancelled
+	// +kubebuilder:validation:XValidation:rule="self in ['Succeeded', 'Failed', 'Expired', 'Cancelled']",message="an outcome is Succeeded, Failed, Expired or Cancelled"
 	Phase Phase `json:"phase"`
+	// Reason from the closed list of docs/payment.md.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`

@@ -42,16 +42,16 @@ type Payment struct {
 //
 // +kubebuilder:validation:XValidation:rule="self.provider == oldSelf.provider",message="provider cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="string(self.amount) == string(oldSelf.amount)",message="amount cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="self.?currency.orValue('') == oldSelf.?currency.orValue('')",message="currency cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="self.?phone.orValue('') == oldSelf.?phone.orValue('')",message="phone cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="self.?reference.orValue('') == oldSelf.?reference.orValue('')",message="reference cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="self.?description.orValue('') == oldSelf.?description.orValue('')",message="description cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule=`(has(self.currency) ? self.currency : "") == (has(oldSelf.currency) ? oldSelf.currency : "")`,message="currency cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule=`(has(self.phone) ? self.phone : "") == (has(oldSelf.phone) ? oldSelf.phone : "")`,message="phone cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule=`(has(self.reference) ? self.reference : "") == (has(oldSelf.reference) ? oldSelf.reference : "")`,message="reference cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule=`(has(self.description) ? self.description : "") == (has(oldSelf.description) ? oldSelf.description : "")`,message="description cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="has(self.accountRef) == has(oldSelf.accountRef) && (!has(self.accountRef) || self.accountRef == oldSelf.accountRef)",message="accountRef cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="self.?returnURL.orValue('') == oldSelf.?returnURL.orValue('')",message="returnURL cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="self.?cancelURL.orValue('') == oldSelf.?cancelURL.orValue('')",message="cancelURL cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule=`(has(self.returnURL) ? self.returnURL : "") == (has(oldSelf.returnURL) ? oldSelf.returnURL : "")`,message="returnURL cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule=`(has(self.cancelURL) ? self.cancelURL : "") == (has(oldSelf.cancelURL) ? oldSelf.cancelURL : "")`,message="cancelURL cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(3600) == oldSelf.?timeoutSeconds.orValue(3600)",message="timeoutSeconds cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || has(self.phone)",message="phone is required for provider mtn, which asks the payer on that phone; add phone, such as +2250501020304"
-// +kubebuilder:validation:XValidation:rule="!(self.?currency.orValue('') in ['XOF', 'XAF', 'GNF']) || !string(self.amount).contains('.')",message="XOF, XAF and GNF have no decimals; write a whole number, such as 5000"
+// +kubebuilder:validation:XValidation:rule=`!(self.?currency.orValue("") in ['XOF', 'XAF', 'GNF']) || !string(self.amount).contains('.')`,message="XOF, XAF and GNF have no decimals; write a whole number, such as 5000"
 type PaymentSpec struct {
 	// Provider to collect through: mtn, orange or wave. A name that the
 	// operator does not know leaves the Payment Pending with the reason
@@ -93,7 +93,7 @@ type PaymentSpec struct {
 	// Description that the payer sees, where the provider shows one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=140
-	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}]')",message="description must be plain text on one line, without control characters"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="description must be plain text on one line, without control characters"
 	Description string `json:"description,omitempty"`
 
 	// AccountRef names the merchant account to use. Default: the
@@ -126,7 +126,7 @@ type PaymentSpec struct {
 // BrowserURL is a page that a payer's browser is sent to.
 //
 // +kubebuilder:validation:MaxLength=120
-// +kubebuilder:validation:XValidation:rule="self.matches('^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\\\\s#@\\\\p{C}]*)?$') && isURL(self)",message="must be an https URL with a host name, without user, password or fragment, such as https://shop.example/thanks"
+// +kubebuilder:validation:XValidation:rule="self.matches('^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?][^\\\\s#@\\\\p{C}\\\\p{Z}]*)?$') && isURL(self)",message="must be an https URL with a host name, without user, password or fragment, such as https://shop.example/thanks"
 type BrowserURL string
 
 // AccountReference names a merchant account.
@@ -147,9 +147,9 @@ type AccountReference struct {
 
 // PaymentStatus says how a Payment stands. It is a projection of its Charge.
 //
-// +kubebuilder:validation:XValidation:rule="!(oldSelf.?phase.orValue('') in ['Succeeded', 'Failed', 'Expired', 'Cancelled']) || self.?phase.orValue('') == oldSelf.phase",message="a finished Payment stays as it ended"
-// +kubebuilder:validation:XValidation:rule="oldSelf.?phase.orValue('') != 'Succeeded' || (self.?transactionID.orValue('') == oldSelf.?transactionID.orValue('') && self.?amount.orValue('') == oldSelf.?amount.orValue('') && self.?currency.orValue('') == oldSelf.?currency.orValue(''))",message="what was paid cannot change"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.chargeName) || self.?chargeName.orValue('') == oldSelf.chargeName",message="chargeName cannot change"
+// +kubebuilder:validation:XValidation:rule=`!(oldSelf.?phase.orValue("") in ['Succeeded', 'Failed', 'Expired', 'Cancelled']) || self.?phase.orValue("") == oldSelf.phase`,message="a finished Payment stays as it ended"
+// +kubebuilder:validation:XValidation:rule=`oldSelf.?phase.orValue("") != 'Succeeded' || ((has(self.transactionID) ? self.transactionID : "") == (has(oldSelf.transactionID) ? oldSelf.transactionID : "") && (has(self.amount) ? self.amount : "") == (has(oldSelf.amount) ? oldSelf.amount : "") && (has(self.currency) ? self.currency : "") == (has(oldSelf.currency) ? oldSelf.currency : ""))`,message="what was paid cannot change"
+// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.chargeName) || self.?chargeName.orValue("") == oldSelf.chargeName`,message="chargeName cannot change"
 type PaymentStatus struct {
 	// Phase: Pending (not asked yet), Processing (the provider was asked, or
 	// may have been), Succeeded, Failed, Expired, Cancelled, or Unknown: the
@@ -172,6 +172,7 @@ type PaymentStatus struct {
 	// ChargeName names the Charge, the lasting record of what the provider
 	// was asked.
 	// +optional
+	// +kubebuilder:validation:MaxLength=253
 	ChargeName string `json:"chargeName,omitempty"`
 
 	// Reference that the charge was made under: spec.reference, or the name.
@@ -188,11 +189,13 @@ type PaymentStatus struct {
 
 	// Amount as sent to the provider.
 	// +optional
+	// +kubebuilder:validation:MaxLength=40
 	Amount string `json:"amount,omitempty"`
 
 	// Currency as sent to the provider: a sandbox may want another one than
 	// the spec says.
 	// +optional
+	// +kubebuilder:validation:MaxLength=16
 	Currency string `json:"currency,omitempty"`
 
 	// NextAction is what the payer has to do now.
@@ -205,6 +208,7 @@ type PaymentStatus struct {
 
 	// TransactionID is the provider's name for the movement of money.
 	// +optional
+	// +kubebuilder:validation:MaxLength=255
 	TransactionID string `json:"transactionID,omitempty"`
 
 	// InitiatedAt is when the provider was asked.

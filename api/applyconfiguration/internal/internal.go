@@ -129,6 +129,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: code
       type:
         scalar: string
+    - name: message
+      type:
+        scalar: string
     - name: reason
       type:
         scalar: string

@@ -11,11 +11,16 @@ type AccountPinApplyConfiguration struct {
 	// that the operator's environment describes.
 	Kind *string `json:"kind,omitempty"`
 	// Namespace of a MerchantAccount.
-	Namespace         *string `json:"namespace,omitempty"`
-	Name              *string `json:"name,omitempty"`
-	Environment       *string `json:"environment,omitempty"`
-	BaseURL           *string `json:"baseURL,omitempty"`
-	TokenURL          *string `json:"tokenURL,omitempty"`
+	Namespace *string `json:"namespace,omitempty"`
+	// Name of the account.
+	Name *string `json:"name,omitempty"`
+	// Environment of the account: sandbox or production.
+	Environment *string `json:"environment,omitempty"`
+	// BaseURL of the provider's API.
+	BaseURL *string `json:"baseURL,omitempty"`
+	// TokenURL of the provider, where it has one.
+	TokenURL *string `json:"tokenURL,omitempty"`
+	// TargetEnvironment is MTN's word for the country.
 	TargetEnvironment *string `json:"targetEnvironment,omitempty"`
 }
 

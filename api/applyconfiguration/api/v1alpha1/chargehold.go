@@ -11,9 +11,12 @@ import (
 //
 // ChargeHold says why the outcome cannot be told.
 type ChargeHoldApplyConfiguration struct {
-	Reason *string       `json:"reason,omitempty"`
-	At     *v1.MicroTime `json:"at,omitempty"`
-	Code   *string       `json:"code,omitempty"`
+	// Reason from the closed list of docs/payment.md.
+	Reason *string `json:"reason,omitempty"`
+	// At is when that became so.
+	At *v1.MicroTime `json:"at,omitempty"`
+	// Code is the provider's own word.
+	Code *string `json:"code,omitempty"`
 }
 
 // ChargeHoldApplyConfiguration constructs a declarative configuration of the ChargeHold type for use with

@@ -11,9 +11,14 @@ import (
 //
 // ChargeNotice is something that the provider said.
 type ChargeNoticeApplyConfiguration struct {
-	Reason *string       `json:"reason,omitempty"`
-	Code   *string       `json:"code,omitempty"`
-	At     *v1.MicroTime `json:"at,omitempty"`
+	// Reason from the closed list of docs/payment.md.
+	Reason *string `json:"reason,omitempty"`
+	// Code is the provider's own word.
+	Code *string `json:"code,omitempty"`
+	// Message for people, where the reason alone does not say what to do.
+	Message *string `json:"message,omitempty"`
+	// At is when it was read.
+	At *v1.MicroTime `json:"at,omitempty"`
 }
 
 // ChargeNoticeApplyConfiguration constructs a declarative configuration of the ChargeNotice type for use with
@@ -35,6 +40,14 @@ func (b *ChargeNoticeApplyConfiguration) WithReason(value string) *ChargeNoticeA
 // If called multiple times, the Code field is set to the value of the last call.
 func (b *ChargeNoticeApplyConfiguration) WithCode(value string) *ChargeNoticeApplyConfiguration {
 	b.Code = &value
+	return b
+}
+
+// WithMessage sets the Message field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Message field is set to the value of the last call.
+func (b *ChargeNoticeApplyConfiguration) WithMessage(value string) *ChargeNoticeApplyConfiguration {
+	b.Message = &value
 	return b
 }
 

@@ -12,8 +12,10 @@ import (
 //
 // ChargeOutcome is how it ended, and how we know.
 type ChargeOutcomeApplyConfiguration struct {
-	Phase  *apiv1alpha1.Phase `json:"phase,omitempty"`
-	Reason *string            `json:"reason,omitempty"`
+	// Phase: Succeeded, Failed, Expired or Cancelled.
+	Phase *apiv1alpha1.Phase `json:"phase,omitempty"`
+	// Reason from the closed list of docs/payment.md.
+	Reason *string `json:"reason,omitempty"`
 	// Code is the provider's own word.
 	Code *string `json:"code,omitempty"`
 	// TransactionID is the provider's name for the movement of money.

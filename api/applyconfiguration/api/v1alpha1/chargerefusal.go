@@ -11,10 +11,14 @@ import (
 //
 // ChargeRefusal is a definite no.
 type ChargeRefusalApplyConfiguration struct {
-	Send   *int32        `json:"send,omitempty"`
-	At     *v1.MicroTime `json:"at,omitempty"`
-	Reason *string       `json:"reason,omitempty"`
-	Code   *string       `json:"code,omitempty"`
+	// Send whose answer it was.
+	Send *int32 `json:"send,omitempty"`
+	// At is when the answer was read.
+	At *v1.MicroTime `json:"at,omitempty"`
+	// Reason from the closed list of docs/payment.md.
+	Reason *string `json:"reason,omitempty"`
+	// Code is the provider's own word.
+	Code *string `json:"code,omitempty"`
 }
 
 // ChargeRefusalApplyConfiguration constructs a declarative configuration of the ChargeRefusal type for use with

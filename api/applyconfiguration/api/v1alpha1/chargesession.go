@@ -12,15 +12,19 @@ import (
 // ChargeSession is what the provider opened.
 type ChargeSessionApplyConfiguration struct {
 	// Send whose answer it was; 0 if it was found by asking.
-	Send *int32        `json:"send,omitempty"`
-	At   *v1.MicroTime `json:"at,omitempty"`
-	ID   *string       `json:"id,omitempty"`
+	Send *int32 `json:"send,omitempty"`
+	// At is when the answer was read.
+	At *v1.MicroTime `json:"at,omitempty"`
+	// ID that the provider gave it.
+	ID *string `json:"id,omitempty"`
 	// Token is needed to ask how the payment stands.
 	Token *string `json:"token,omitempty"`
 	// NotificationTokenHash recognises the provider's callback.
-	NotificationTokenHash *string  `json:"notificationTokenHash,omitempty"`
-	PaymentURL            *string  `json:"paymentURL,omitempty"`
-	ExpiresAt             *v1.Time `json:"expiresAt,omitempty"`
+	NotificationTokenHash *string `json:"notificationTokenHash,omitempty"`
+	// PaymentURL that the payer opens. Whoever has it can pay.
+	PaymentURL *string `json:"paymentURL,omitempty"`
+	// ExpiresAt is when it is too late to pay.
+	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`
 	// Known is set when the provider knew the reference before this record
 	// says that it was asked.
 	Known *bool `json:"known,omitempty"`

@@ -7,7 +7,9 @@ package v1alpha1
 //
 // Money is an exact amount in a currency.
 type MoneyApplyConfiguration struct {
-	Amount   *string `json:"amount,omitempty"`
+	// Amount, an exact decimal.
+	Amount *string `json:"amount,omitempty"`
+	// Currency, an ISO 4217 code or the word of a sandbox.
 	Currency *string `json:"currency,omitempty"`
 }
 

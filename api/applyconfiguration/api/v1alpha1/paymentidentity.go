@@ -7,9 +7,12 @@ package v1alpha1
 //
 // PaymentIdentity names a Payment.
 type PaymentIdentityApplyConfiguration struct {
+	// Namespace of the Payment.
 	Namespace *string `json:"namespace,omitempty"`
-	Name      *string `json:"name,omitempty"`
-	UID       *string `json:"uid,omitempty"`
+	// Name of the Payment.
+	Name *string `json:"name,omitempty"`
+	// UID of the Payment.
+	UID *string `json:"uid,omitempty"`
 }
 
 // PaymentIdentityApplyConfiguration constructs a declarative configuration of the PaymentIdentity type for use with

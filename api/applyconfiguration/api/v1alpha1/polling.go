@@ -11,7 +11,7 @@ import (
 //
 // Polling says how often an open payment is asked about.
 type PollingApplyConfiguration struct {
-	// Interval between two checks, such as 2m (the default). At least 1s.
+	// Interval between two checks, such as 2m (the default); 1s to 1h.
 	Interval *v1.Duration `json:"interval,omitempty"`
 }
 

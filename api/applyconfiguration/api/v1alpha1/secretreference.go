@@ -7,6 +7,7 @@ package v1alpha1
 //
 // SecretReference names a Secret.
 type SecretReferenceApplyConfiguration struct {
+	// Name of the Secret.
 	Name *string `json:"name,omitempty"`
 }
 

@@ -11,10 +11,12 @@ import (
 //
 // Send is one request for money.
 type SendApplyConfiguration struct {
+	// Number of the request, from 1.
 	Number *int32 `json:"number,omitempty"`
 	// Sender is the process that was allowed to send.
-	Sender *string       `json:"sender,omitempty"`
-	At     *v1.MicroTime `json:"at,omitempty"`
+	Sender *string `json:"sender,omitempty"`
+	// At is when it was allowed, just before it.
+	At *v1.MicroTime `json:"at,omitempty"`
 }
 
 // SendApplyConfiguration constructs a declarative configuration of the Send type for use with

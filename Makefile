@@ -1,0 +1,135 @@
+# Everything that is done to this repository; `make` alone lists it. Go and make are
+# all that has to be installed (and gcc for test-race): tools and control plane are
+# built from source, in the versions that a go.sum pins.
+
+# The same flags for every build, so that a package is compiled once for all of them.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(filter-out -trimpath,$(GOFLAGS)) -trimpath)
+
+TOOLS := bin/tools
+CONTROLLER_GEN := $(TOOLS)/controller-gen
+GOLANGCI_LINT := $(TOOLS)/golangci-lint
+
+# A control plane built elsewhere is used instead, if it is named.
+ifdef KUBEBUILDER_ASSETS
+ASSETS := $(abspath $(KUBEBUILDER_ASSETS))
+else
+ASSETS := $(CURDIR)/bin/controlplane
+endif
+
+# For narrowing down: make test PKG=./controllers/payment TESTFLAGS='-run Crash -v'
+PKG ?= ./...
+TESTFLAGS ?=
+BENCH ?= .
+ARGS ?=
+GO_TEST = KUBEBUILDER_ASSETS="$(ASSETS)" hack/tick.sh "compiling and testing $(PKG)" go test -timeout 20m $(TESTFLAGS)
+
+# Where a mistake moves money.
+COVERAGE_MIN := 85
+COVERAGE_PKGS := controllers/payment providers/mtn providers/orange providers/wave
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Try it
+
+.PHONY: demo
+demo: controlplane ## Watch payments end well and badly in a real API server, in a few minutes
+	go run ./hack/demo $(ARGS)
+
+.PHONY: run
+run: controlplane ## Start API server, simulator and manager, and leave them running for your kubectl
+	go run ./hack/demo -run $(ARGS)
+
+##@ Test
+
+.PHONY: test
+test: controlplane ## Run every test
+	$(GO_TEST) $(PKG)
+
+.PHONY: test-race
+test-race: controlplane ## Run every test under the race detector (needs gcc)
+	CGO_ENABLED=1 $(GO_TEST) -race $(PKG)
+
+.PHONY: cover
+cover: controlplane ## Run every test, and fail where the code that moves money is tested too little
+	$(GO_TEST) -coverprofile=coverage.out -coverpkg=./controllers/...,./providers/... ./...
+	hack/coverage.sh coverage.out $(COVERAGE_MIN) $(addprefix mobilemoney.dev/operator/,$(COVERAGE_PKGS))
+
+.PHONY: bench
+bench: controlplane ## Run the benchmarks (BENCH=regexp for some)
+	$(GO_TEST) -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+##@ Change it
+
+.PHONY: reviewable
+reviewable: generate fmt tidy lint ## Run this before a review: generate, format, tidy, lint
+
+.PHONY: check-diff
+check-diff: generate fmt tidy ## Fail if that changed anything, or anything is not committed
+	@changed=$$(git status --porcelain) || exit 1; \
+	test -z "$$changed" || { \
+		git --no-pager diff; echo "$$changed"; \
+		echo "The tree is not clean: run 'make reviewable' and commit the result."; exit 1; }
+
+# What is gone from the API must go from its generated files too.
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs and RBAC
+	rm -rf api/applyconfiguration config/crd/bases/*.yaml
+	$(CONTROLLER_GEN) paths=./api/v1alpha1 \
+		object:headerFile=hack/boilerplate.go.txt \
+		applyconfiguration:headerFile=hack/boilerplate.go.txt \
+		crd output:crd:dir=config/crd/bases
+	$(CONTROLLER_GEN) paths=. paths=./controllers/... rbac:roleName=manager-role output:rbac:dir=config/rbac
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format the Go code
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: vet
+vet: ## Run go vet (lint does too)
+	go vet ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Check style, bug patterns and the arrows between packages
+	$(GOLANGCI_LINT) config verify
+	$(GOLANGCI_LINT) run
+
+.PHONY: tidy
+tidy: ## Tidy every go.mod
+	go mod tidy
+	go -C hack/controlplane mod tidy
+	go -C hack/tools mod tidy
+
+##@ Build
+
+.PHONY: build
+build: ## Build bin/manager and bin/simulator
+	go build -ldflags '-s -w' -o bin/manager .
+	go build -ldflags '-s -w' -o bin/simulator ./providers/simulator/cmd/simulator
+
+.PHONY: controlplane
+controlplane: ## Build etcd, kube-apiserver and kubectl into bin/controlplane, once
+ifndef KUBEBUILDER_ASSETS
+	@hack/controlplane/build.sh "$(ASSETS)"
+endif
+	@for program in etcd kube-apiserver kubectl; do \
+		test -x "$(ASSETS)/$$program" || { echo "$(ASSETS)/$$program is missing"; exit 1; }; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin coverage.out
+
+$(CONTROLLER_GEN): hack/tools/go.mod hack/tools/go.sum
+	hack/tick.sh "building controller-gen" \
+		go build -C hack/tools -o "$(CURDIR)/$@" sigs.k8s.io/controller-tools/cmd/controller-gen
+	@touch $@
+
+$(GOLANGCI_LINT): hack/tools/go.mod hack/tools/go.sum
+	hack/tick.sh "building golangci-lint (minutes the first time, once)" \
+		go build -C hack/tools -o "$(CURDIR)/$@" github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@

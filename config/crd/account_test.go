@@ -1,0 +1,96 @@
+package crd_test
+
+import "strings"
+
+const accountBase = `{"spec": {"provider": "mtn", "environment": "sandbox", "secretRef": {"name": "mtn"}}}`
+
+const (
+	accountProvider = `spec: Invalid value: provider cannot change; create another account`
+	accountTarget   = `spec: Invalid value: targetEnvironment is required for mtn in production: MTN's word for the country, such as mtnivorycoast`
+	accountCountry  = `spec: Invalid value: country is required for orange in production: two letters, such as ci`
+	targetShape     = `targetEnvironment must be MTN's word for the country in small letters, such as mtnivorycoast; it is never production`
+	countryShape    = `country must be two lower-case letters, such as ci`
+	accountCurrency = `currency must be a three-letter ISO 4217 code in capitals, such as XOF`
+	apiURLShape     = `must be an http or https URL without user, query or fragment`
+	intervalShape   = `interval must be between 1s and 1h, such as 90s or 2m`
+)
+
+var accountCases = []testCase{
+	creates(``),
+	creates(`spec.country="ci"; spec.currency="XAF"; spec.merchantName="Chez Aïcha"; spec.targetEnvironment="mtnivorycoast"; ` +
+		`spec.baseURL="http://simulator.demo:8080/mtn"; spec.tokenURL="https://api.example/token"; spec.polling.interval="30s"; ` +
+		`spec.returnURL="https://shop.example/thanks"; spec.cancelURL="https://shop.example/back"`),
+	creates(`-spec`, `spec: Required value`),
+	creates(`spec={}`, `spec.environment: Required value`, `spec.provider: Required value`, `spec.secretRef: Required value`),
+	refuses(`spec.provider="MTN"`, providerShape),
+	creates(`spec.provider="`+strings.Repeat("a", 64)+`"`, `spec.provider: Too long: may not be more than 63 bytes`),
+	creates(`spec.environment="prod"`, `spec.environment: Unsupported value: "prod": supported values: "sandbox", "production"`),
+	refuses(`spec.country="CI"`, countryShape),
+	refuses(`spec.country="civ"`, countryShape),
+	refuses(`spec.currency="FCFA"`, accountCurrency),
+	refuses(`spec.currency="xof"`, accountCurrency),
+	creates(`spec.merchantName="a\nb"`, `spec.merchantName: Invalid value: "a\nb": merchantName `+oneLine),
+	creates(`spec.merchantName="a\u202eb"`, `spec.merchantName: Invalid value: "a\u202eb": merchantName `+oneLine),
+	creates(`spec.merchantName="`+strings.Repeat("a", 31)+`"`, `spec.merchantName: Too long: may not be more than 30 bytes`),
+	creates(`spec.secretRef={}`, `spec.secretRef.name: Required value`),
+	creates(`spec.secretRef.name=""`, `spec.secretRef.name: Invalid value: "": spec.secretRef.name in body should be at least 1 chars long`),
+	refuses(`spec.returnURL="http://shop.example/"`, urlShape),
+	refuses(`spec.cancelURL="javascript:alert(1)"`, urlShape),
+
+	// What production needs.
+	creates(`spec.environment="production"; spec.targetEnvironment="mtnivorycoast"`),
+	creates(`spec.environment="production"`, accountTarget),
+	refuses(`spec.targetEnvironment="production"`, targetShape),
+	refuses(`spec.targetEnvironment="MTN Ivory Coast"`, targetShape),
+	creates(`spec.provider="orange"`),
+	creates(`spec.provider="orange"; spec.environment="production"; spec.country="ci"`),
+	creates(`spec.provider="orange"; spec.environment="production"; spec.baseURL="https://api.example"`),
+	creates(`spec.provider="orange"; spec.environment="production"`, accountCountry),
+	creates(`spec.provider="wave"; spec.environment="production"`),
+
+	// Where credentials are sent.
+	creates(`spec.baseURL="https://api.example"`),
+	creates(`spec.baseURL="https://api.example:8443/orange-money-webpay/dev/v1"`),
+	refuses(`spec.baseURL="ftp://api.example"`, `baseURL `+apiURLShape),
+	refuses(`spec.baseURL="api.example"`, `baseURL `+apiURLShape),
+	refuses(`spec.baseURL="https://api.example@evil.example"`, `baseURL `+apiURLShape),
+	refuses(`spec.baseURL="https://api.example?x=1"`, `baseURL `+apiURLShape),
+	refuses(`spec.baseURL="https://api.example#x"`, `baseURL `+apiURLShape),
+	refuses(`spec.baseURL="https://:::/"`, `baseURL `+apiURLShape),
+	refuses(`spec.tokenURL="token"`, `tokenURL `+apiURLShape),
+	refuses(`spec.tokenURL="https://api.example/../token?x"`, `tokenURL `+apiURLShape),
+
+	// Polling. The API server's own idea of a duration is not Go's.
+	creates(`spec.polling={}`),
+	creates(`spec.polling.interval="1s"`),
+	creates(`spec.polling.interval="1h"`),
+	creates(`spec.polling.interval="2m0s"`),
+	creates(`spec.polling.interval="1.5m"`),
+	refuses(`spec.polling.interval="999ms"`, intervalShape),
+	refuses(`spec.polling.interval="1h1s"`, intervalShape),
+	refuses(`spec.polling.interval="1d"`, intervalShape),
+	refuses(`spec.polling.interval="1 min"`, intervalShape),
+	refuses(`spec.polling.interval="2 minutes"`, intervalShape),
+	refuses(`spec.polling.interval="-2m"`, intervalShape),
+	refuses(`spec.polling.interval="120"`, intervalShape),
+	refuses(`spec.polling.interval="9999h9999h9999h9999h9999h9999h"`, intervalShape),
+	refuses(`spec.polling.interval="999999999999h"`, intervalShape),
+	refuses(`spec.polling.interval=""`, intervalShape),
+
+	// An account can change; what a provider's name stands for cannot.
+	changes(``, `spec.secretRef.name="mtn-2"`),
+	changes(``, `spec.baseURL="https://api.example"`),
+	changes(``, `spec.environment="production"; spec.targetEnvironment="mtnivorycoast"`),
+	changes(``, `spec.provider="wave"`, accountProvider),
+	changes(``, `-spec`, `spec: Required value`),
+	changes(``, `status.conditions=[{"type": "Ready", "status": "True", "reason": "Usable", "message": "", "lastTransitionTime": "2026-07-01T10:00:00Z"}]`),
+}
+
+var clusterAccountCases = []testCase{
+	creates(`spec.allowedNamespaces={}`),
+	creates(`spec.allowedNamespaces.names=["shop", "blog"]`),
+	creates(`spec.allowedNamespaces.selector={}`),
+	creates(`spec.allowedNamespaces.selector.matchLabels={"payments": "yes"}`),
+	creates(`spec.allowedNamespaces.names=["shop", "shop"]`, `spec.allowedNamespaces.names[1]: Duplicate value: "shop"`),
+	changes(`spec.allowedNamespaces.names=["shop"]`, `-spec.allowedNamespaces`),
+}

@@ -1,0 +1,321 @@
+// Package account finds the merchant account that a Payment uses, reads its
+// credentials and keeps one provider client for each, so that access tokens
+// are shared.
+package account
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+)
+
+// Kinds of accounts, as pinned in a Charge.
+const (
+	KindNamespaced = "MerchantAccount"
+	KindCluster    = "ClusterMerchantAccount"
+	KindOperator   = "Operator"
+)
+
+// DefaultInterval between two checks of an open payment.
+const DefaultInterval = 2 * time.Minute
+
+// Problem says why an account cannot be used now, in a form for the user: a
+// reason from the closed list and a message that says what to do.
+type Problem struct {
+	Reason  v1alpha1.Reason
+	Message string
+}
+
+func (p *Problem) Error() string { return p.Reason + ": " + p.Message }
+
+func problem(reason v1alpha1.Reason, format string, args ...any) *Problem {
+	return &Problem{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// Account is a resolved account: everything but the credentials.
+type Account struct {
+	// Pin is what a Charge remembers of it.
+	Pin v1alpha1.AccountPin
+	// Provider it belongs to, and what the registry knows of that.
+	Provider string
+	Kind     providers.Kind
+
+	Country      string
+	Currency     string
+	MerchantName string
+	Interval     time.Duration
+	ReturnURL    string
+	CancelURL    string
+	// CallbackURL overrides where the provider's callbacks arrive.
+	CallbackURL string
+
+	secret  types.NamespacedName
+	literal map[string]providers.Secret
+}
+
+// Identity names the account within the installation. What the provider sees
+// is derived from it, so it never changes for the same account.
+func (a *Account) Identity() string {
+	return a.Pin.Kind + "/" + a.Pin.Namespace + "/" + a.Pin.Name
+}
+
+// DisplayName is the account for people: kind/name.
+func DisplayName(pin v1alpha1.AccountPin) string { return pin.Kind + "/" + pin.Name }
+
+// Resolver finds accounts.
+type Resolver struct {
+	// Reader reads accounts; a cache will do.
+	Reader client.Reader
+	// Live reads Secrets and Namespaces past any cache: the operator may get
+	// them but not list them.
+	Live     client.Reader
+	Registry providers.Registry
+	// Operator holds the accounts that the operator's environment describes,
+	// by provider.
+	Operator map[string]OperatorAccount
+	// OperatorNamespace holds the Secrets of ClusterMerchantAccounts.
+	OperatorNamespace string
+	// AllowedEndpoints are the host[:port]s that an account's own baseURL may
+	// name. Credentials are sent nowhere else.
+	AllowedEndpoints []string
+	Clients          *Clients
+}
+
+// Resolve finds the account that p uses. An error that is a *Problem is the
+// user's to mend; any other is ours.
+func (r *Resolver) Resolve(ctx context.Context, p *v1alpha1.Payment) (*Account, error) {
+	kind, ok := r.Registry[p.Spec.Provider]
+	if !ok {
+		return nil, problem(v1alpha1.ReasonProviderNotSupported,
+			"provider %q is not known to this operator; use one of %v", p.Spec.Provider, r.Registry.Names())
+	}
+	acct, err := r.find(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	acct.Kind = kind
+	return r.complete(acct)
+}
+
+func (r *Resolver) find(ctx context.Context, p *v1alpha1.Payment) (*Account, error) {
+	if ref := p.Spec.AccountRef; ref != nil {
+		acct, err := r.get(ctx, ref.Kind, p.Namespace, ref.Name)
+		switch {
+		case err != nil:
+			return nil, err
+		case acct == nil:
+			return nil, problem(v1alpha1.ReasonAccountNotFound,
+				"%s %q, which accountRef names, does not exist; create it", ref.Kind, ref.Name)
+		case acct.Provider != p.Spec.Provider:
+			return nil, problem(v1alpha1.ReasonAccountMismatch,
+				"%s %q is an account at %s, not at %s; name another account in a new Payment",
+				ref.Kind, ref.Name, acct.Provider, p.Spec.Provider)
+		}
+		return acct, nil
+	}
+	return r.findDefault(ctx, p.Namespace, p.Spec.Provider)
+}
+
+// findDefault looks in the order that DESIGN promises: the namespace, the
+// cluster, the operator's own environment.
+func (r *Resolver) findDefault(ctx context.Context, namespace, provider string) (*Account, error) {
+	var notAllowed *Problem
+	for _, kind := range []string{KindNamespaced, KindCluster} {
+		acct, err := r.get(ctx, kind, namespace, provider)
+		if isNotAllowed(err, &notAllowed) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if acct != nil && acct.Provider == provider {
+			return acct, nil
+		}
+	}
+	if op, ok := r.Operator[provider]; ok {
+		return op.account(provider)
+	}
+	if notAllowed != nil {
+		return nil, notAllowed
+	}
+	return nil, problem(v1alpha1.ReasonAccountNotFound,
+		"no account for %s: create a MerchantAccount named %q in this namespace, or have a ClusterMerchantAccount of that name allow it",
+		provider, provider)
+}
+
+// get returns the named account, or nil if there is none.
+func (r *Resolver) get(ctx context.Context, kind, namespace, name string) (*Account, error) {
+	switch kind {
+	case KindNamespaced:
+		var m v1alpha1.MerchantAccount
+		if err := r.Reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &m); err != nil {
+			return nil, ignoreNotFound("MerchantAccount", err)
+		}
+		return fromSpec(m.Spec, v1alpha1.AccountPin{Kind: kind, Namespace: namespace, Name: name},
+			types.NamespacedName{Namespace: namespace, Name: m.Spec.SecretRef.Name}), nil
+	case KindCluster:
+		var m v1alpha1.ClusterMerchantAccount
+		if err := r.Reader.Get(ctx, types.NamespacedName{Name: name}, &m); err != nil {
+			return nil, ignoreNotFound("ClusterMerchantAccount", err)
+		}
+		if err := r.checkAllowed(ctx, &m, namespace); err != nil {
+			return nil, err
+		}
+		return fromSpec(m.Spec.MerchantAccountSpec, v1alpha1.AccountPin{Kind: kind, Name: name},
+			types.NamespacedName{Namespace: r.OperatorNamespace, Name: m.Spec.SecretRef.Name}), nil
+	default:
+		return nil, problem(v1alpha1.ReasonAccountNotFound, "there is no kind of account %q", kind)
+	}
+}
+
+func ignoreNotFound(what string, err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return fmt.Errorf("reading %s: %w", what, err)
+}
+
+func fromSpec(s v1alpha1.MerchantAccountSpec, pin v1alpha1.AccountPin, secret types.NamespacedName) *Account {
+	pin.Environment = s.Environment
+	pin.BaseURL = s.BaseURL
+	pin.TokenURL = s.TokenURL
+	pin.TargetEnvironment = s.TargetEnvironment
+	interval := DefaultInterval
+	if s.Polling.Interval != nil {
+		interval = s.Polling.Interval.Duration
+	}
+	return &Account{
+		Pin:          pin,
+		Provider:     s.Provider,
+		Country:      s.Country,
+		Currency:     s.Currency,
+		MerchantName: s.MerchantName,
+		Interval:     interval,
+		ReturnURL:    string(s.ReturnURL),
+		CancelURL:    string(s.CancelURL),
+		secret:       secret,
+	}
+}
+
+func (r *Resolver) checkAllowed(ctx context.Context, m *v1alpha1.ClusterMerchantAccount, namespace string) error {
+	allowed := m.Spec.AllowedNamespaces
+	for _, n := range allowed.Names {
+		if n == namespace {
+			return nil
+		}
+	}
+	if allowed.Selector != nil {
+		selector, err := metav1.LabelSelectorAsSelector(allowed.Selector)
+		if err != nil {
+			return problem(v1alpha1.ReasonAccountMisconfigured,
+				"the namespace selector of ClusterMerchantAccount %q cannot be read; correct it", m.Name)
+		}
+		var ns corev1.Namespace
+		if err := r.Live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
+			return fmt.Errorf("reading Namespace: %w", err)
+		}
+		if selector.Matches(labels.Set(ns.Labels)) {
+			return nil
+		}
+	}
+	return problem(v1alpha1.ReasonAccountNotAllowed,
+		"ClusterMerchantAccount %q does not allow namespace %q; ask the platform team to add it to allowedNamespaces",
+		m.Name, namespace)
+}
+
+// complete checks a custom endpoint against the allow list and fills in the
+// provider's own one where the account names none.
+func (r *Resolver) complete(a *Account) (*Account, error) {
+	if a.Pin.Kind != KindOperator {
+		for _, u := range []string{a.Pin.BaseURL, a.Pin.TokenURL} {
+			if err := r.checkEndpoint(u); err != nil {
+				return nil, err
+			}
+		}
+	}
+	full, err := a.Kind.Endpoint(a.providerAccount(nil))
+	if err != nil {
+		return nil, problem(v1alpha1.ReasonAccountMisconfigured,
+			"account %s cannot be used: %s", DisplayName(a.Pin), detail(err))
+	}
+	a.Pin.BaseURL, a.Pin.TokenURL = full.BaseURL, full.TokenURL
+	a.Pin.TargetEnvironment = full.TargetEnvironment
+	return a, nil
+}
+
+// Pinned returns the account that a Charge was made through, with the endpoint
+// that it was made with, whatever the account says now.
+func (r *Resolver) Pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, error) {
+	kind, ok := r.Registry[c.Spec.Provider]
+	if !ok {
+		return nil, problem(v1alpha1.ReasonProviderNotSupported,
+			"provider %q is not known to this operator", c.Spec.Provider)
+	}
+	acct, err := r.pinned(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	acct.Kind = kind
+	acct.Pin = c.Spec.Account
+	return acct, nil
+}
+
+func (r *Resolver) pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, error) {
+	pin := c.Spec.Account
+	if pin.Kind == KindOperator {
+		if op, ok := r.Operator[c.Spec.Provider]; ok {
+			return op.account(c.Spec.Provider)
+		}
+		return nil, problem(v1alpha1.ReasonAccountNotFound,
+			"this payment was made with the operator's own %s account, whose environment variables are gone; set them again", c.Spec.Provider)
+	}
+	// A namespace that is no longer allowed still learns how its open charges
+	// end: only new ones are refused.
+	acct, err := r.get(ctx, pin.Kind, c.Spec.Payment.Namespace, pin.Name)
+	var notAllowed *Problem
+	if isNotAllowed(err, &notAllowed) {
+		var m v1alpha1.ClusterMerchantAccount
+		if err := r.Reader.Get(ctx, types.NamespacedName{Name: pin.Name}, &m); err != nil {
+			return nil, fmt.Errorf("reading ClusterMerchantAccount: %w", err)
+		}
+		return fromSpec(m.Spec.MerchantAccountSpec, pin,
+			types.NamespacedName{Namespace: r.OperatorNamespace, Name: m.Spec.SecretRef.Name}), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if acct == nil {
+		return nil, problem(v1alpha1.ReasonAccountNotFound,
+			"%s, through which this payment was made, is gone; create it again so that the outcome can be asked for",
+			DisplayName(pin))
+	}
+	if acct.Provider != c.Spec.Provider {
+		return nil, problem(v1alpha1.ReasonAccountMismatch,
+			"%s, through which this payment was made, is now an account at another provider; create it again as it was",
+			DisplayName(pin))
+	}
+	return acct, nil
+}
+
+// providerAccount is the account in the words of package providers.
+func (a *Account) providerAccount(credentials map[string]providers.Secret) providers.Account {
+	return providers.Account{
+		BaseURL:           a.Pin.BaseURL,
+		TokenURL:          a.Pin.TokenURL,
+		Environment:       providers.Environment(a.Pin.Environment),
+		TargetEnvironment: a.Pin.TargetEnvironment,
+		Country:           a.Country,
+		MerchantName:      a.MerchantName,
+		Credentials:       credentials,
+	}
+}

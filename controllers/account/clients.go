@@ -1,0 +1,112 @@
+package account
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"mobilemoney.dev/operator/providers"
+)
+
+// Client is a provider client with the limits of its account.
+type Client struct {
+	providers.Provider
+
+	now     func() time.Time
+	limiter *rate.Limiter
+
+	mu          sync.Mutex
+	pausedUntil time.Time
+}
+
+// Reserve asks for leave to make one status call. It returns 0 if it may be
+// made now, else how long to wait before asking again.
+func (c *Client) Reserve() time.Duration {
+	now := c.now()
+	if wait := c.paused(now); wait > 0 {
+		return wait
+	}
+	if c.limiter == nil {
+		return 0
+	}
+	r := c.limiter.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait > 0 {
+		r.CancelAt(now)
+	}
+	return wait
+}
+
+// Pause stops calls to the account for a while, as the provider asked for.
+func (c *Client) Pause(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if until := c.now().Add(d); until.After(c.pausedUntil) {
+		c.pausedUntil = until
+	}
+}
+
+// Paused returns how long calls to the account have to wait.
+func (c *Client) Paused() time.Duration { return c.paused(c.now()) }
+
+func (c *Client) paused(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(0, c.pausedUntil.Sub(now))
+}
+
+// Clients keeps one client for each account at each endpoint, so that access
+// tokens and limits are shared. New credentials replace the client.
+type Clients struct {
+	transport providers.Transport
+	now       func() time.Time
+
+	mu      sync.Mutex
+	clients map[string]cached
+}
+
+type cached struct {
+	credentials [32]byte
+	client      *Client
+}
+
+// NewClients returns an empty set of clients.
+func NewClients(transport providers.Transport, now func() time.Time) *Clients {
+	return &Clients{transport: transport, now: now, clients: map[string]cached{}}
+}
+
+func (c *Clients) get(identity, provider string, kind providers.Kind, a providers.Account) (*Client, error) {
+	key := fmt.Sprintf("%s|%s|%s|%s|%s|%s|%s|%s", identity, provider, a.Environment, a.BaseURL, a.TokenURL, a.TargetEnvironment, a.Country, a.MerchantName)
+	sum := credentialSum(a.Credentials)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if have, ok := c.clients[key]; ok && have.credentials == sum {
+		return have.client, nil
+	}
+	p, err := kind.New(a, c.transport, c.now)
+	if err != nil {
+		return nil, err
+	}
+	client := &Client{Provider: p, now: c.now}
+	if perSecond := kind.Traits.StatusPerSecond; perSecond > 0 {
+		client.limiter = rate.NewLimiter(rate.Limit(perSecond), 1)
+	}
+	c.clients[key] = cached{credentials: sum, client: client}
+	return client, nil
+}
+
+// credentialSum tells two sets of credentials apart without keeping them.
+func credentialSum(credentials map[string]providers.Secret) [32]byte {
+	h := sha256.New()
+	for _, k := range slices.Sorted(maps.Keys(credentials)) {
+		v := credentials[k].Reveal()
+		fmt.Fprintf(h, "%d:%s%d:%s", len(k), k, len(v), v)
+	}
+	return [32]byte(h.Sum(nil))
+}

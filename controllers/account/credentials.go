@@ -1,0 +1,154 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+)
+
+func isNotAllowed(err error, p **Problem) bool {
+	var found *Problem
+	if errors.As(err, &found) && found.Reason == v1alpha1.ReasonAccountNotAllowed {
+		*p = found
+		return true
+	}
+	return false
+}
+
+// detail is the part of a provider error that is written for people.
+func detail(err error) string {
+	if e := providers.AsError(err); e.Detail != "" {
+		return e.Detail
+	}
+	return err.Error()
+}
+
+// Client returns the provider client of a, with its credentials as they are
+// now. The same credentials at the same endpoint share one client.
+func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
+	credentials, err := r.credentials(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	if missing := missingKeys(a.Kind.CredentialKeys, credentials); len(missing) > 0 {
+		return nil, problem(v1alpha1.ReasonCredentialsIncomplete,
+			"%s lacks %s; add it", a.credentialSource(), strings.Join(a.credentialNames(missing), ", "))
+	}
+	c, err := r.Clients.get(a.Identity(), a.Provider, a.Kind, a.providerAccount(credentials))
+	if err != nil {
+		return nil, problem(v1alpha1.ReasonAccountMisconfigured,
+			"account %s cannot be used: %s", DisplayName(a.Pin), detail(err))
+	}
+	return c, nil
+}
+
+// CallbackSecrets returns what verifies the provider's callbacks for a: every
+// line of every callback key, empty ones left out.
+func (r *Resolver) CallbackSecrets(ctx context.Context, a *Account) ([]providers.Secret, error) {
+	credentials, err := r.credentials(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	var secrets []providers.Secret
+	for _, key := range a.Kind.CallbackSecretKeys {
+		for line := range strings.Lines(credentials[key].Reveal()) {
+			if s := strings.TrimSpace(line); s != "" {
+				secrets = append(secrets, providers.Secret(s))
+			}
+		}
+	}
+	return secrets, nil
+}
+
+// ForCallbacks returns the account that a callback path names.
+func (r *Resolver) ForCallbacks(ctx context.Context, provider, kindName, namespace, name string) (*Account, error) {
+	kind, ok := r.Registry[provider]
+	if !ok {
+		return nil, problem(v1alpha1.ReasonProviderNotSupported, "provider is not known")
+	}
+	pin := v1alpha1.AccountPin{Kind: kindName, Namespace: namespace, Name: name}
+	charge := &v1alpha1.Charge{Spec: v1alpha1.ChargeSpec{
+		Provider: provider,
+		Account:  pin,
+		Payment:  v1alpha1.PaymentIdentity{Namespace: namespace},
+	}}
+	acct, err := r.pinned(ctx, charge)
+	if err != nil {
+		return nil, err
+	}
+	acct.Kind = kind
+	return acct, nil
+}
+
+func (r *Resolver) credentials(ctx context.Context, a *Account) (map[string]providers.Secret, error) {
+	if a.Pin.Kind == KindOperator {
+		return a.literal, nil
+	}
+	var s corev1.Secret
+	if err := r.Live.Get(ctx, a.secret, &s); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, problem(v1alpha1.ReasonCredentialsNotFound,
+				"%s does not exist; create it with the keys %s", a.credentialSource(), strings.Join(a.Kind.CredentialKeys, ", "))
+		}
+		return nil, fmt.Errorf("reading the Secret of account %s: %w", DisplayName(a.Pin), err)
+	}
+	out := make(map[string]providers.Secret, len(s.Data))
+	for k, v := range s.Data {
+		// A Secret made with `echo` or an editor often ends in a newline, which
+		// is never part of a credential.
+		out[k] = providers.Secret(strings.TrimRight(string(v), "\r\n"))
+	}
+	return out, nil
+}
+
+func missingKeys(keys []string, have map[string]providers.Secret) []string {
+	return slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return have[k] != "" })
+}
+
+func (a *Account) credentialSource() string {
+	switch a.Pin.Kind {
+	case KindOperator:
+		return "the operator's environment"
+	case KindCluster:
+		return fmt.Sprintf("Secret %q in the operator's namespace", a.secret.Name)
+	default:
+		return fmt.Sprintf("Secret %q in this namespace", a.secret.Name)
+	}
+}
+
+// credentialNames are the names under which the user knows the keys.
+func (a *Account) credentialNames(keys []string) []string {
+	if a.Pin.Kind != KindOperator {
+		return keys
+	}
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = environmentName(a.Provider, k)
+	}
+	return names
+}
+
+func (r *Resolver) checkEndpoint(raw string) error {
+	if raw == "" {
+		return nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return problem(v1alpha1.ReasonAccountMisconfigured, "the account's baseURL or tokenURL is not a URL; correct it")
+	}
+	if slices.Contains(r.AllowedEndpoints, u.Host) {
+		return nil
+	}
+	return problem(v1alpha1.ReasonAccountMisconfigured,
+		"the operator does not send credentials to host %q; have it started with --allowed-endpoints=%s, or leave baseURL out",
+		u.Host, u.Host)
+}

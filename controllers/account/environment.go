@@ -1,0 +1,115 @@
+package account
+
+import (
+	"strings"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+)
+
+// OperatorAccount is an account that the operator's environment describes, so
+// that a single-tenant installation needs a Secret and nothing else.
+type OperatorAccount struct {
+	Environment       string
+	TargetEnvironment string
+	BaseURL           string
+	TokenURL          string
+	CallbackURL       string
+	Credentials       map[string]providers.Secret
+}
+
+// credentialVariables are the environment variables of each provider's
+// credentials; setting any of them describes an account.
+func credentialVariables() map[string]map[string]string {
+	return map[string]map[string]string{
+		"mtn": {
+			"subscriptionKey": "MTN_SUBSCRIPTION_KEY",
+			"userID":          "MTN_USER_ID",
+			"apiSecret":       "MTN_API_SECRET",
+		},
+		"orange": {
+			"clientID":     "ORANGE_CLIENT_ID",
+			"clientSecret": "ORANGE_CLIENT_SECRET",
+			"merchantKey":  "ORANGE_MERCHANT_KEY",
+		},
+		"wave": {
+			"apiKey":        "WAVE_API_KEY",
+			"webhookSecret": "WAVE_WEBHOOK_SECRET",
+		},
+	}
+}
+
+func environmentName(provider, key string) string { return credentialVariables()[provider][key] }
+
+// FromEnvironment reads the operator's own accounts with getenv. A provider
+// none of whose credentials is set has none.
+func FromEnvironment(getenv func(string) string) map[string]OperatorAccount {
+	accounts := map[string]OperatorAccount{}
+	for provider, variables := range credentialVariables() {
+		credentials := map[string]providers.Secret{}
+		for key, variable := range variables {
+			if v := strings.TrimSpace(getenv(variable)); v != "" {
+				credentials[key] = providers.Secret(v)
+			}
+		}
+		if len(credentials) > 0 {
+			accounts[provider] = describe(provider, credentials, getenv)
+		}
+	}
+	return accounts
+}
+
+func describe(provider string, credentials map[string]providers.Secret, getenv func(string) string) OperatorAccount {
+	a := OperatorAccount{Credentials: credentials}
+	switch provider {
+	case "mtn":
+		a.BaseURL = getenv("MTN_API_URL")
+		a.TargetEnvironment = getenv("MTN_TARGET_ENVIRONMENT")
+		a.CallbackURL = getenv("MTN_CALLBACK_URL")
+		a.Environment = getenv("MTN_ENVIRONMENT")
+		if a.Environment == "" {
+			a.Environment = string(providers.Sandbox)
+		}
+	case "orange":
+		a.BaseURL = getenv("ORANGE_API_URL")
+		a.TokenURL = getenv("ORANGE_TOKEN_URL")
+		a.Environment = orangeEnvironment(a.BaseURL)
+	case "wave":
+		a.BaseURL = getenv("WAVE_API_URL")
+		// Wave has no sandbox.
+		a.Environment = string(providers.Production)
+	}
+	a.BaseURL = strings.TrimRight(a.BaseURL, "/")
+	return a
+}
+
+// orangeEnvironment follows from the path: dev is the sandbox, which takes only
+// the currency OUV, and any other segment is a country in production.
+func orangeEnvironment(baseURL string) string {
+	if baseURL == "" || strings.Contains(baseURL+"/", "/dev/") {
+		return string(providers.Sandbox)
+	}
+	return string(providers.Production)
+}
+
+func (o OperatorAccount) account(provider string) (*Account, error) {
+	if o.Environment != string(providers.Sandbox) && o.Environment != string(providers.Production) {
+		return nil, problem(v1alpha1.ReasonAccountMisconfigured,
+			"the operator's %s environment must be sandbox or production; correct MTN_ENVIRONMENT", provider)
+	}
+	return &Account{
+		Pin: v1alpha1.AccountPin{
+			Kind:              KindOperator,
+			Name:              provider,
+			Environment:       o.Environment,
+			BaseURL:           o.BaseURL,
+			TokenURL:          o.TokenURL,
+			TargetEnvironment: o.TargetEnvironment,
+		},
+		Provider:    provider,
+		Currency:    "XOF",
+		Interval:    DefaultInterval,
+		CallbackURL: strings.TrimRight(o.CallbackURL, "/"),
+		literal:     o.Credentials,
+	}, nil
+}

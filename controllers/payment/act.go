@@ -1,0 +1,464 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/providers"
+)
+
+// act does what was decided: at most one call that could move money, and that
+// one only after its write-ahead was acknowledged. What it learns is in o
+// afterwards.
+func (r *Reconciler) act(ctx context.Context, o *observed, d decision) error {
+	switch d.action {
+	case actClaim:
+		return r.claim(ctx, o)
+	case actHold:
+		return r.record(ctx, o, foldHold(d.reason, "", r.Now()))
+	case actNote:
+		return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: d.reason}, r.Now()))
+	case actExpire:
+		return r.record(ctx, o, foldExpired(r.Now()))
+	case actSend, actAsk, actCheck, actCancel:
+		return r.call(ctx, o, d.action)
+	default:
+		return nil
+	}
+}
+
+// claim creates the Charge. The API server lets one creator win; whoever finds
+// that it exists goes on from the live object.
+func (r *Reconciler) claim(ctx context.Context, o *observed) error {
+	charge := o.intent.DeepCopy()
+	err := r.Client.Create(ctx, charge)
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		charge = &v1alpha1.Charge{}
+		if err := r.Live.Get(ctx, types.NamespacedName{Name: o.name}, charge); err != nil {
+			return fmt.Errorf("reading the Charge that exists already: %w", err)
+		}
+	case err != nil:
+		return fmt.Errorf("creating the Charge: %w", err)
+	case !equality.Semantic.DeepEqual(charge.Spec, o.intent.Spec):
+		return errors.New("something in the cluster changed the Charge while it was created; nothing is sent")
+	}
+	o.charge = charge
+	return nil
+}
+
+// call makes one call to the provider, with everything that has to be right
+// before it.
+func (r *Reconciler) call(ctx context.Context, o *observed, a action) error {
+	if o.account == nil {
+		return r.failed(ctx, o, nil, o.problem)
+	}
+	c, err := r.Accounts.Client(ctx, o.account)
+	if err != nil {
+		return r.failed(ctx, o, nil, err)
+	}
+	if wait := c.Paused(); wait > 0 {
+		o.wait = wait
+		return nil
+	}
+	switch a {
+	case actSend:
+		return r.send(ctx, o, c)
+	case actAsk:
+		return r.ask(ctx, o, c)
+	case actCancel:
+		return r.cancel(ctx, o, c)
+	default:
+		return r.check(ctx, o, c)
+	}
+}
+
+// send asks the provider for money. This is the only place that does.
+func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client) error {
+	if ready, err := r.prepare(ctx, o, c); !ready || err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err // shutting down: begin nothing
+	}
+	raised := o.charge.DeepCopy()
+	at := r.Now()
+	raise(raised, r.Process, at)
+	if err := r.Client.Update(ctx, raised); err != nil {
+		// Not acknowledged, so nothing may be sent, whether it was written or not.
+		return fmt.Errorf("writing the send down: %w", err)
+	}
+	o.charge = raised
+	send := raised.Record.Sends
+
+	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
+	defer cancel()
+	if r.Now().Sub(at) > r.Settings.CallTimeout {
+		// Paused for so long that another process may think this send is over.
+		return r.record(ctx, o, foldVoid(send, v1alpha1.ReasonProviderUnreachable, "", r.Now()))
+	}
+	initiation, err := c.Initiate(callCtx, r.initiateRequest(o))
+	return r.recordInitiation(ctx, o, c, send, initiation, err)
+}
+
+// prepare does what asks for no money: it takes the access token, and where
+// references are not deduplicated it looks for what is open under ours. It
+// tells whether to go on.
+func (r *Reconciler) prepare(ctx context.Context, o *observed, c *account.Client) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Settings.CallTimeout)
+	defer cancel()
+	if p, ok := c.Provider.(providers.Preparer); ok {
+		if err := p.Prepare(ctx); err != nil {
+			return false, r.failed(ctx, o, c, err)
+		}
+	}
+	if c.Traits().Recovery == providers.RecoverBySearch {
+		if err := r.search(ctx, o, c); err != nil {
+			return false, err
+		}
+		return o.seen.notFound, nil
+	}
+	return true, nil
+}
+
+func (r *Reconciler) initiateRequest(o *observed) providers.InitiateRequest {
+	p, spec := o.holder, &o.charge.Spec
+	return providers.InitiateRequest{
+		Reference:   spec.ProviderReference,
+		Money:       providers.Money(spec.Money),
+		Payer:       providers.Phone(p.Spec.Phone),
+		Description: p.Spec.Description,
+		CallbackURL: r.URLs.Callback(o.account, spec.CallbackID),
+		ReturnURL:   firstOf(string(p.Spec.ReturnURL), o.account.ReturnURL, r.URLs.Landing()),
+		CancelURL:   firstOf(string(p.Spec.CancelURL), o.account.CancelURL, string(p.Spec.ReturnURL), o.account.ReturnURL, r.URLs.Landing()),
+	}
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// recordInitiation writes the answer down, whatever it is. Nothing stands
+// between reading an answer and writing it.
+func (r *Reconciler) recordInitiation(ctx context.Context, o *observed, c *account.Client, send int32, in providers.Initiation, err error) error {
+	now := r.Now()
+	if err == nil {
+		session := sessionOf(in.Session, send, now)
+		session.NotificationTokenHash = providers.HashToken(in.NotificationToken)
+		return r.recordSession(ctx, o, c, session)
+	}
+	e := providers.AsError(err)
+	r.Metrics.called(o.charge.Spec.Provider, "initiate", e.Class)
+	switch e.Class {
+	case providers.ClassAlreadyExists:
+		return r.recordKnown(ctx, o, c, send)
+	case providers.ClassRejected:
+		return r.record(ctx, o, foldRefusal(v1alpha1.ChargeRefusal{
+			Send: send, At: metav1.NewMicroTime(now), Reason: rejection(e), Code: e.Code,
+		}, c.Traits().Flow))
+	case providers.ClassMisconfigured, providers.ClassThrottled, providers.ClassNotSent:
+		r.rememberFailure(o)
+		throttle(c, e)
+		return r.record(ctx, o, foldVoid(send, reasonOf(e), e.Code, now))
+	default:
+		r.logger(ctx, o).Info("No usable answer from the provider; finding out what became of the request", "error", e.Error())
+		r.rememberFailure(o)
+		return nil
+	}
+}
+
+// recordKnown: the provider had the reference already. Where it can be asked by
+// reference, that is as good as an acceptance; where it can't, the handle that
+// it gave at the time is lost.
+func (r *Reconciler) recordKnown(ctx context.Context, o *observed, c *account.Client, send int32) error {
+	now := r.Now()
+	if c.Traits().Recovery == providers.RecoverByReference {
+		first := openSends(&o.charge.Record) == 1
+		session := v1alpha1.ChargeSession{Send: send, At: metav1.NewMicroTime(now), Known: first}
+		return r.recordSession(ctx, o, c, session)
+	}
+	return r.record(ctx, o, foldHold(v1alpha1.ReasonLostInitiation, "", now))
+}
+
+// recordSession writes down what was opened. If another session got there
+// first, ours is surplus: nobody has its URL, and it is ended.
+func (r *Reconciler) recordSession(ctx context.Context, o *observed, c *account.Client, s v1alpha1.ChargeSession) error {
+	if err := r.record(ctx, o, foldSession(s)); err != nil {
+		return err
+	}
+	r.remember(o, func(seen *observation) { *seen = observation{} })
+	if recorded := o.charge.Record.Session; recorded != nil && s.ID != "" && recorded.ID != s.ID {
+		return r.endSurplus(ctx, o, c, s.ID)
+	}
+	return nil
+}
+
+func (r *Reconciler) endSurplus(ctx context.Context, o *observed, c *account.Client, sessionID string) error {
+	canceller, ok := c.Provider.(providers.Canceller)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
+	defer cancel()
+	h := handleOf(o.charge)
+	h.SessionID = sessionID
+	if err := canceller.Cancel(ctx, h); err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
+		return fmt.Errorf("ending a surplus session: %w", err)
+	}
+	return nil
+}
+
+// ask finds out what became of a send that was not answered.
+func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
+	defer cancel()
+	if c.Traits().Recovery == providers.RecoverBySearch {
+		return r.search(ctx, o, c)
+	}
+	if o.wait = c.Reserve(); o.wait > 0 {
+		return nil
+	}
+	st, err := c.Status(ctx, handleOf(o.charge))
+	if providers.ClassOf(err) == providers.ClassNotFound && err != nil {
+		r.rememberNotFound(o)
+		return r.record(ctx, o, foldRefusalConfirmed(r.Now()))
+	}
+	if err != nil {
+		return r.failed(ctx, o, c, err)
+	}
+	now := r.Now()
+	session := v1alpha1.ChargeSession{Send: o.charge.Record.Sends, At: metav1.NewMicroTime(now), Known: o.charge.Record.Sends == 0}
+	return r.learn(ctx, o, st, func(c *v1alpha1.Charge) bool {
+		opened := foldSession(session)(c)
+		return foldStatus(st, now)(c) || opened
+	})
+}
+
+// search adopts what is open under our reference. Surplus sessions are ended
+// before one is recorded, so that at most one can ever be paid.
+func (r *Reconciler) search(ctx context.Context, o *observed, c *account.Client) error {
+	sessions, err := c.Provider.(providers.Searcher).Search(ctx, o.charge.Spec.ProviderReference)
+	if err != nil {
+		return r.failed(ctx, o, c, err)
+	}
+	if len(sessions) == 0 {
+		r.rememberNotFound(o)
+		return nil
+	}
+	chosen, surplus := chooseSession(sessions)
+	for _, s := range surplus {
+		if err := r.endSurplus(ctx, o, c, s.ID); err != nil {
+			return r.failed(ctx, o, c, err)
+		}
+	}
+	if len(surplus) > 0 {
+		// One of them may have been paid meanwhile: look again before choosing.
+		r.rememberFailure(o)
+		return nil
+	}
+	session := sessionOf(chosen, 0, r.Now())
+	session.Known = o.charge.Record.Sends == 0
+	return r.recordSession(ctx, o, c, session)
+}
+
+// chooseSession picks the session that counts: a paid one, else the first that
+// is open, else the first. The other open ones are surplus.
+func chooseSession(sessions []providers.Session) (chosen providers.Session, surplus []providers.Session) {
+	best := 0
+	for i, s := range sessions {
+		if rank(s) > rank(sessions[best]) {
+			best = i
+		}
+	}
+	for i, s := range sessions {
+		if i != best && rank(s) == open {
+			surplus = append(surplus, s)
+		}
+	}
+	return sessions[best], surplus
+}
+
+// How much a session counts.
+const (
+	over = iota
+	open
+	paid
+)
+
+func rank(s providers.Session) int {
+	switch {
+	case s.Status != nil && s.Status.State == providers.StateSucceeded:
+		return paid
+	case s.Status == nil || !s.Status.State.Final():
+		return open
+	default:
+		return over
+	}
+}
+
+// check asks how an opened payment stands.
+func (r *Reconciler) check(ctx context.Context, o *observed, c *account.Client) error {
+	if o.wait = c.Reserve(); o.wait > 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
+	defer cancel()
+	st, err := c.Status(ctx, handleOf(o.charge))
+	if err != nil {
+		if providers.ClassOf(err) == providers.ClassNotFound {
+			// Not visible yet, or on another platform: says nothing.
+			r.rememberFailure(o)
+			return nil
+		}
+		return r.failed(ctx, o, c, err)
+	}
+	if c.Traits().Recovery == providers.RecoverBySearch && st.State.Final() && st.State != providers.StateSucceeded {
+		var settled bool
+		if st, settled, err = r.others(ctx, o, c, st); err != nil || !settled {
+			return err
+		}
+	}
+	return r.learn(ctx, o, st, foldStatus(st, r.Now()))
+}
+
+// others looks at the other sessions of the reference before a negative
+// verdict: all have to be over and unpaid.
+func (r *Reconciler) others(ctx context.Context, o *observed, c *account.Client, st providers.Status) (providers.Status, bool, error) {
+	sessions, err := c.Provider.(providers.Searcher).Search(ctx, o.charge.Spec.ProviderReference)
+	if err != nil {
+		return st, false, r.failed(ctx, o, c, err)
+	}
+	if len(sessions) == 0 {
+		return st, true, nil
+	}
+	best, surplus := chooseSession(sessions)
+	switch rank(best) {
+	case paid:
+		return *best.Status, true, nil
+	case over:
+		return st, true, nil
+	}
+	for _, s := range append(surplus, best) {
+		if err := r.endSurplus(ctx, o, c, s.ID); err != nil {
+			return st, false, r.failed(ctx, o, c, err)
+		}
+	}
+	r.rememberFailure(o)
+	return st, false, nil
+}
+
+// cancel ends a session whose time is over. Whether it was paid meanwhile is
+// for the next check to find out.
+func (r *Reconciler) cancel(ctx context.Context, o *observed, c *account.Client) error {
+	if err := r.endSurplus(ctx, o, c, o.charge.Record.Session.ID); err != nil {
+		return r.failed(ctx, o, c, err)
+	}
+	r.remember(o, func(seen *observation) { *seen = observation{cancelledAt: r.Now()} })
+	return nil
+}
+
+// learn remembers and records the answer to a question of ours.
+func (r *Reconciler) learn(ctx context.Context, o *observed, st providers.Status, f fold) error {
+	r.Metrics.called(o.charge.Spec.Provider, "status", "OK")
+	if st.Unrecognized {
+		r.Metrics.unrecognized(o.charge.Spec.Provider)
+	}
+	r.remember(o, func(seen *observation) {
+		*seen = observation{at: r.Now(), state: st.State, cancelledAt: seen.cancelledAt}
+	})
+	return r.record(ctx, o, f)
+}
+
+// failed notes why a call that asks for no money did not get through. It says
+// nothing about the payment.
+func (r *Reconciler) failed(ctx context.Context, o *observed, c *account.Client, err error) error {
+	r.rememberFailure(o)
+	var p *account.Problem
+	if errors.As(err, &p) {
+		return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: p.Reason, Message: p.Message}, r.Now()))
+	}
+	var e *providers.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	r.Metrics.called(o.charge.Spec.Provider, "query", e.Class)
+	r.logger(ctx, o).Info("The provider did not answer a question", "error", e.Error())
+	throttle(c, e)
+	return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: reasonOf(e), Code: e.Code}, r.Now()))
+}
+
+func throttle(c *account.Client, e *providers.Error) {
+	if c != nil && e.RetryAfter > 0 {
+		c.Pause(e.RetryAfter)
+	}
+}
+
+// record commits a fold; see recorder.commit.
+func (r *Reconciler) record(ctx context.Context, o *observed, f fold) error {
+	recorder := recorder{writer: r.Client, live: r.Live, timeout: r.Settings.RecordTimeout}
+	before := o.charge
+	charge, err := recorder.commit(ctx, before, f)
+	o.charge = charge
+	if before.Record.Outcome == nil && charge.Record.Outcome != nil && o.holder == nil {
+		r.Metrics.orphaned(charge.Spec.Provider, charge.Record.Outcome.Phase)
+		r.logger(ctx, o).Info("A Charge without a Payment came to its end",
+			"phase", charge.Record.Outcome.Phase, "reason", charge.Record.Outcome.Reason)
+	}
+	return err
+}
+
+func handleOf(c *v1alpha1.Charge) providers.Handle {
+	h := providers.Handle{Reference: c.Spec.ProviderReference, Money: providers.Money(c.Spec.Money)}
+	if s := c.Record.Session; s != nil {
+		h.SessionID, h.Token = s.ID, providers.Secret(s.Token)
+	}
+	return h
+}
+
+func sessionOf(s providers.Session, send int32, now time.Time) v1alpha1.ChargeSession {
+	out := v1alpha1.ChargeSession{
+		Send:       send,
+		At:         metav1.NewMicroTime(now),
+		ID:         s.ID,
+		Token:      s.Token.Reveal(),
+		PaymentURL: s.PaymentURL.Reveal(),
+	}
+	if !s.ExpiresAt.IsZero() {
+		t := metav1.NewTime(s.ExpiresAt.Truncate(time.Second))
+		out.ExpiresAt = &t
+	}
+	return out
+}
+
+// reasonOf maps what an error means for the money to what the user is told.
+func reasonOf(e *providers.Error) v1alpha1.Reason {
+	switch e.Class {
+	case providers.ClassMisconfigured:
+		return v1alpha1.ReasonAccountMisconfigured
+	case providers.ClassThrottled:
+		return v1alpha1.ReasonProviderThrottled
+	default:
+		return v1alpha1.ReasonProviderUnreachable
+	}
+}
+
+func rejection(e *providers.Error) v1alpha1.Reason {
+	if e.Failure != "" {
+		return v1alpha1.Reason(e.Failure)
+	}
+	return v1alpha1.ReasonRequestRejected
+}

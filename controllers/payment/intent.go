@@ -1,0 +1,58 @@
+package payment
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/providers"
+)
+
+// intent is the Charge that p asks for through acct. It is pure: everything in
+// it follows from the declaration, the account and the installation. An error
+// says that this payment can never be asked for.
+func intent(p *v1alpha1.Payment, acct *account.Account, inst Installation) (*v1alpha1.Charge, error) {
+	requested := providers.Money{Amount: string(p.Spec.Amount), Currency: currencyOf(p, acct)}
+	wire, err := acct.Kind.WireMoney(providers.Environment(acct.Pin.Environment), requested)
+	if err != nil {
+		return nil, err
+	}
+	sale := p.SaleReference()
+	name := inst.ChargeName(p.Namespace, sale)
+	return &v1alpha1.Charge{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha1.ChargeSpec{
+			InstallationID:   inst.ID,
+			ReferenceVersion: ReferenceVersion,
+			Payment: v1alpha1.PaymentIdentity{
+				Namespace: p.Namespace,
+				Name:      p.Name,
+				UID:       string(p.UID),
+			},
+			Reference:   sale,
+			Provider:    p.Spec.Provider,
+			Account:     acct.Pin,
+			Requested:   v1alpha1.Money(requested),
+			Money:       v1alpha1.Money(wire),
+			Fingerprint: inst.Fingerprint(p, requested.Currency),
+			ProviderReference: acct.Kind.Reference(
+				inst.ReferenceDigest(p.Spec.Provider, acct.Identity(), p.Namespace, sale)),
+			CallbackID:     inst.CallbackID(name),
+			TimeoutSeconds: timeoutSeconds(p),
+		},
+	}, nil
+}
+
+func currencyOf(p *v1alpha1.Payment, acct *account.Account) string {
+	if p.Spec.Currency != "" {
+		return p.Spec.Currency
+	}
+	return acct.Currency
+}
+
+func timeoutSeconds(p *v1alpha1.Payment) int32 {
+	if p.Spec.TimeoutSeconds > 0 {
+		return p.Spec.TimeoutSeconds
+	}
+	return 3600
+}

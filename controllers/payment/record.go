@@ -1,0 +1,295 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+)
+
+// A fold adds one answer to a Charge and tells whether that changed anything.
+// Folds are pure, and repeatable: each adds only what is not recorded yet.
+type fold func(c *v1alpha1.Charge) bool
+
+// errChargeGone: the Charge that an answer belongs to was replaced.
+var errChargeGone = errors.New("the Charge is not the one that was asked for")
+
+// raise counts one more send. It is the write-ahead: its acknowledgement is
+// the leave to send once.
+func raise(c *v1alpha1.Charge, process string, now time.Time) {
+	rec := &c.Record
+	rec.Sends++
+	rec.Notice = nil
+	rec.LastSend = &v1alpha1.Send{Number: rec.Sends, Sender: process, At: metav1.NewMicroTime(now)}
+}
+
+// foldVoid records that a send certainly did nothing, and why.
+func foldVoid(send int32, reason v1alpha1.Reason, code string, now time.Time) fold {
+	return func(c *v1alpha1.Charge) bool {
+		rec := &c.Record
+		if rec.Sends != send || rec.Session != nil || rec.Outcome != nil {
+			return false
+		}
+		rec.VoidSends++
+		foldNotice(v1alpha1.ChargeNotice{Reason: reason, Code: code}, now)(c)
+		return true
+	}
+}
+
+// foldSession records what the provider opened, if nothing is recorded yet.
+func foldSession(s v1alpha1.ChargeSession) fold {
+	return func(c *v1alpha1.Charge) bool {
+		rec := &c.Record
+		if rec.Session != nil || rec.Outcome != nil {
+			return false
+		}
+		rec.Session = &s
+		rec.Notice = nil
+		if rec.Hold != nil && rec.Hold.Reason == v1alpha1.ReasonLostInitiation {
+			// The answer that was given up came after all.
+			rec.Hold = nil
+		}
+		return true
+	}
+}
+
+// foldRefusal records a definite no. Where nobody can pay before a URL is
+// published, it is the outcome; where a phone may have rung, it is confirmed first.
+func foldRefusal(refusal v1alpha1.ChargeRefusal, flow providers.Flow) fold {
+	return func(c *v1alpha1.Charge) bool {
+		rec := &c.Record
+		if rec.Refusal != nil || rec.Session != nil || rec.Outcome != nil || rec.Sends != refusal.Send {
+			return false
+		}
+		rec.Refusal = &refusal
+		rec.Notice = nil
+		if flow != providers.FlowPush {
+			rec.Outcome = refusalOutcome(&refusal, refusal.At)
+		}
+		return true
+	}
+}
+
+// foldRefusalConfirmed: the provider refused, and knows nothing of it.
+func foldRefusalConfirmed(now time.Time) fold {
+	return func(c *v1alpha1.Charge) bool {
+		rec := &c.Record
+		if rec.Refusal == nil || rec.Session != nil || rec.Outcome != nil || rec.Refusal.Send != rec.Sends {
+			return false
+		}
+		rec.Outcome = refusalOutcome(rec.Refusal, metav1.NewMicroTime(now))
+		return true
+	}
+}
+
+func refusalOutcome(r *v1alpha1.ChargeRefusal, at metav1.MicroTime) *v1alpha1.ChargeOutcome {
+	return &v1alpha1.ChargeOutcome{Phase: v1alpha1.PhaseFailed, Reason: r.Reason, Code: r.Code, At: at}
+}
+
+// foldHold records that the outcome cannot be told.
+func foldHold(reason v1alpha1.Reason, code string, now time.Time) fold {
+	return func(c *v1alpha1.Charge) bool {
+		rec := &c.Record
+		if rec.Outcome != nil || (rec.Hold != nil && rec.Hold.Reason == reason) {
+			return false
+		}
+		rec.Hold = &v1alpha1.ChargeHold{Reason: reason, Code: code, At: metav1.NewMicroTime(now)}
+		return true
+	}
+}
+
+// foldNotice records what is neither progress nor an outcome, once; an empty
+// reason clears it.
+func foldNotice(n v1alpha1.ChargeNotice, now time.Time) fold {
+	return func(c *v1alpha1.Charge) bool {
+		rec := &c.Record
+		old := v1alpha1.ChargeNotice{}
+		if rec.Notice != nil {
+			old = *rec.Notice
+		}
+		n.At = old.At
+		if rec.Outcome != nil || n == old {
+			return false
+		}
+		n.At = metav1.NewMicroTime(now)
+		rec.Notice = &n
+		if n.Reason == "" {
+			rec.Notice = nil
+		}
+		return true
+	}
+}
+
+// foldExpired records that nobody can pay any more.
+func foldExpired(now time.Time) fold {
+	return foldOutcome(v1alpha1.ChargeOutcome{
+		Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout, At: metav1.NewMicroTime(now),
+	})
+}
+
+// foldStatus records the provider's answer to our own question.
+func foldStatus(st providers.Status, now time.Time) fold {
+	return func(c *v1alpha1.Charge) bool {
+		outcome, mismatch := concludeFrom(st, &c.Spec, now)
+		switch {
+		case mismatch:
+			return foldHold(v1alpha1.ReasonAmountMismatch, st.Code, now)(c)
+		case outcome != nil:
+			return foldOutcome(*outcome)(c)
+		case st.LastError != "":
+			// A try failed and the payer may try again.
+			return foldNotice(v1alpha1.ChargeNotice{Reason: v1alpha1.ReasonAwaitingPayer, Code: st.LastError}, now)(c)
+		case st.Unrecognized:
+			return foldNotice(v1alpha1.ChargeNotice{Reason: v1alpha1.ReasonUnrecognizedStatus, Code: st.Code}, now)(c)
+		default:
+			return foldNotice(v1alpha1.ChargeNotice{}, now)(c)
+		}
+	}
+}
+
+// foldOutcome records an outcome. The first one stays; another one that
+// contradicts it is kept beside it, for a person to look at.
+func foldOutcome(o v1alpha1.ChargeOutcome) fold {
+	return func(c *v1alpha1.Charge) bool {
+		rec := &c.Record
+		switch {
+		case rec.Outcome == nil:
+			rec.Outcome = &o
+			return true
+		case rec.Outcome.Phase != o.Phase && rec.Contradiction == nil:
+			rec.Contradiction = &o
+			return true
+		default:
+			return false
+		}
+	}
+}
+
+// concludeFrom is the only place where an answer becomes an outcome. Success
+// needs the amount, the currency and, where it is echoed, the reference to be
+// what was sent.
+func concludeFrom(st providers.Status, spec *v1alpha1.ChargeSpec, now time.Time) (outcome *v1alpha1.ChargeOutcome, mismatch bool) {
+	o := &v1alpha1.ChargeOutcome{
+		Code:          st.Code,
+		TransactionID: clip(st.TransactionID),
+		At:            metav1.NewMicroTime(now),
+	}
+	switch st.State {
+	case providers.StateSucceeded:
+		if !sentMoney(st, spec) {
+			return nil, true
+		}
+		paid := v1alpha1.Money(st.Money)
+		o.Phase, o.Reason, o.Code, o.Paid = v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid, "", &paid
+	case providers.StateFailed:
+		o.Phase, o.Reason = v1alpha1.PhaseFailed, failureReason(st.Failure)
+	case providers.StateExpired:
+		o.Phase, o.Reason = v1alpha1.PhaseExpired, v1alpha1.ReasonPayerTimeout
+		if st.LastError != "" {
+			o.Code = st.LastError
+		}
+	case providers.StateCancelled:
+		o.Phase, o.Reason = v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled
+	default:
+		return nil, false
+	}
+	return o, false
+}
+
+func sentMoney(st providers.Status, spec *v1alpha1.ChargeSpec) bool {
+	return providers.EqualAmount(st.Money.Amount, spec.Money.Amount) &&
+		st.Money.Currency == spec.Money.Currency &&
+		(st.Reference == "" || st.Reference == spec.ProviderReference)
+}
+
+// failureReason: the two closed lists use the same words.
+func failureReason(f providers.FailureReason) v1alpha1.Reason {
+	if f == "" {
+		return v1alpha1.ReasonProviderRefused
+	}
+	return v1alpha1.Reason(f)
+}
+
+// clip bounds what a provider may make us store.
+func clip(s string) string {
+	const limit = 255
+	if len(s) > limit {
+		return s[:limit]
+	}
+	return s
+}
+
+// recorder writes answers to Charges.
+type recorder struct {
+	writer client.Writer
+	// live reads past any cache.
+	live    client.Reader
+	timeout time.Duration
+}
+
+// commit folds an answer into a Charge and writes it under its resourceVersion.
+// Who loses a race reads the Charge live and folds again; an answer once read
+// is not dropped for want of a retry, nor for a shutdown.
+func (r recorder) commit(ctx context.Context, c *v1alpha1.Charge, f fold) (*v1alpha1.Charge, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timeout)
+	defer cancel()
+	backoff := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 20, Cap: 2 * time.Second}
+	for {
+		next := c.DeepCopy()
+		if !f(next) {
+			return c, nil
+		}
+		err := r.writer.Update(ctx, next)
+		switch {
+		case err == nil:
+			return next, nil
+		case apierrors.IsNotFound(err), apierrors.IsInvalid(err), apierrors.IsForbidden(err):
+			return c, fmt.Errorf("recording on Charge %s: %w", c.Name, err)
+		}
+		if waitErr := pause(ctx, backoff.Step()); waitErr != nil {
+			return c, fmt.Errorf("recording on Charge %s: %w", c.Name, err)
+		}
+		live, liveErr := r.reread(ctx, c)
+		if errors.Is(liveErr, errChargeGone) {
+			return c, liveErr
+		}
+		if liveErr == nil {
+			c = live
+		}
+	}
+}
+
+// reread returns the Charge as it is now, if it still is the same one.
+func (r recorder) reread(ctx context.Context, c *v1alpha1.Charge) (*v1alpha1.Charge, error) {
+	var live v1alpha1.Charge
+	if err := r.live.Get(ctx, types.NamespacedName{Name: c.Name}, &live); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, errChargeGone
+		}
+		return nil, fmt.Errorf("reading Charge %s: %w", c.Name, err)
+	}
+	if live.UID != c.UID {
+		return nil, errChargeGone
+	}
+	return &live, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,88 @@
+package payment
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"encoding/hex"
+	"strings"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+)
+
+// ReferenceVersion names the derivations in this file. They are frozen by
+// golden vectors: a changed one would charge every open payment again.
+const ReferenceVersion = "v1"
+
+// Installation is what names and references are derived from.
+type Installation struct {
+	// ID of the installation. Two installations that share a merchant account
+	// must differ in it; one that takes over from another must keep it.
+	ID string
+	// Key for fingerprints and callback paths. It never leaves the cluster.
+	Key []byte
+}
+
+// digest hashes length-prefixed parts, so that no two lists of parts are alike.
+func digest(domain string, parts ...string) [32]byte {
+	h := sha256.New()
+	h.Write([]byte(domain))
+	for _, p := range parts {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
+		h.Write([]byte(p))
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+func (i Installation) keyed(domain string, parts ...string) []byte {
+	sum := digest(domain, parts...)
+	mac := hmac.New(sha256.New, i.Key)
+	mac.Write(sum[:])
+	return mac.Sum(nil)
+}
+
+func lowerBase32(b []byte) string {
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))
+}
+
+// ChargeName is the name of the one Charge that a sale of a namespace can have.
+// Creating it is the claim: the API server lets one creator win.
+func (i Installation) ChargeName(namespace, saleReference string) string {
+	sum := digest("charge/v1", i.ID, namespace, saleReference)
+	return "charge-" + lowerBase32(sum[:25])
+}
+
+// ReferenceDigest is what the provider's reference is made of. It holds no uid,
+// time, count or amount, so that whoever asks again asks under the same name.
+func (i Installation) ReferenceDigest(provider, account, namespace, saleReference string) [32]byte {
+	return digest("payment-ref/v1", i.ID, provider, account, namespace, saleReference)
+}
+
+// Fingerprint of the money fields of a Payment, phone included. It is keyed, so
+// that no phone number can be guessed from it, and names its key, so that one
+// made with another key is not taken for a conflict.
+func (i Installation) Fingerprint(p *v1alpha1.Payment, currency string) string {
+	mac := i.keyed("fingerprint/v1", p.Spec.Provider, canonicalAmount(p.Spec.Amount), currency, p.Spec.Phone)
+	return i.keyID() + ":" + hex.EncodeToString(mac)
+}
+
+func (i Installation) keyID() string {
+	sum := digest("key/v1", string(i.Key))
+	return hex.EncodeToString(sum[:4])
+}
+
+// CallbackID is the unguessable part of the path of a Charge's callback.
+func (i Installation) CallbackID(chargeName string) string {
+	return lowerBase32(i.keyed("callback/v1", chargeName)[:20])
+}
+
+// canonicalAmount drops what does not change an amount: zeros at the end of
+// the decimals. The CRD admits nothing else that could differ.
+func canonicalAmount(a v1alpha1.Amount) string {
+	s := string(a)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s
+}

@@ -1,0 +1,41 @@
+package payment
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+)
+
+// announce tells, once, that a Payment came into another phase, and counts the
+// ends. Its texts are those of the conditions: closed, and without secrets.
+func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
+	if isTrue(p, v1alpha1.ConditionLateSettlement) && !isTrue(old, v1alpha1.ConditionLateSettlement) {
+		r.event(p, corev1.EventTypeWarning, v1alpha1.ConditionLateSettlement, v1alpha1.ConditionLateSettlement)
+		r.Metrics.contradicted(p.Spec.Provider)
+	}
+	if old.Status.Phase == p.Status.Phase {
+		return
+	}
+	kind := corev1.EventTypeNormal
+	switch p.Status.Phase {
+	case v1alpha1.PhaseFailed, v1alpha1.PhaseExpired, v1alpha1.PhaseUnknown:
+		kind = corev1.EventTypeWarning
+	}
+	r.event(p, kind, string(p.Status.Phase), v1alpha1.ConditionSucceeded)
+	if p.Status.Phase.Terminal() || p.Status.Phase == v1alpha1.PhaseUnknown {
+		r.Metrics.ended(p)
+	}
+}
+
+func (r *Reconciler) event(p *v1alpha1.Payment, kind, action, condition string) {
+	c := meta.FindStatusCondition(p.Status.Conditions, condition)
+	if c == nil || r.Recorder == nil {
+		return
+	}
+	r.Recorder.Eventf(p, nil, kind, c.Reason, action, "%s", c.Message)
+}
+
+func isTrue(p *v1alpha1.Payment, condition string) bool {
+	return meta.IsStatusConditionTrue(p.Status.Conditions, condition)
+}

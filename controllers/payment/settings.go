@@ -1,0 +1,65 @@
+package payment
+
+import "time"
+
+// Settings are the windows of the protocol. They are settings so that a test
+// can shorten them; the defaults are what production wants.
+type Settings struct {
+	// CallTimeout bounds one call to a provider.
+	CallTimeout time.Duration
+	// RecordTimeout bounds writing down the answer, retries included.
+	RecordTimeout time.Duration
+	// LateWindow is how long after a send it may still arrive.
+	LateWindow time.Duration
+	// ClockSkew is added to what another process's clock said.
+	ClockSkew time.Duration
+	// MaxSends that may have arrived, over the life of a Charge.
+	MaxSends int32
+	// RetryMin and RetryMax bound the wait after a call that did not get
+	// through.
+	RetryMin, RetryMax time.Duration
+	// CallbackGap is the least time between two checks, however many
+	// callbacks come.
+	CallbackGap time.Duration
+	// After a callback that the provider does not confirm yet, checks come
+	// every CloserInterval for CloserFor.
+	CloserInterval, CloserFor time.Duration
+	// ExpiryMargin is added to the end of a session before it counts as over.
+	ExpiryMargin time.Duration
+	// An undecided payment is checked every SlowInterval for SlowFor.
+	SlowInterval, SlowFor time.Duration
+	// AdoptionWindow is how long after its end a Charge is taken up by a new
+	// Payment of the same name without being asked; 0: always.
+	AdoptionWindow time.Duration
+	// AdoptOnly: ask and adopt, but send nothing.
+	AdoptOnly bool
+}
+
+// DefaultSettings for production.
+func DefaultSettings() Settings {
+	return Settings{
+		CallTimeout:    30 * time.Second,
+		RecordTimeout:  10 * time.Second,
+		LateWindow:     2 * time.Minute,
+		ClockSkew:      time.Minute,
+		MaxSends:       5,
+		RetryMin:       5 * time.Second,
+		RetryMax:       time.Minute,
+		CallbackGap:    10 * time.Second,
+		CloserInterval: 15 * time.Second,
+		CloserFor:      10 * time.Minute,
+		ExpiryMargin:   5 * time.Minute,
+		SlowInterval:   time.Hour,
+		SlowFor:        72 * time.Hour,
+		AdoptionWindow: 24 * time.Hour,
+	}
+}
+
+// retry is the wait after the n-th failure in a row.
+func (s Settings) retry(n int) time.Duration {
+	wait := s.RetryMin
+	for i := 1; i < n && wait < s.RetryMax; i++ {
+		wait *= 2
+	}
+	return min(wait, s.RetryMax)
+}

@@ -1,0 +1,283 @@
+// Command manager runs the mobile-money-operator: the loop that turns Payments
+// into charges, and the receiver of the providers' callbacks.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	corev1 "k8s.io/api/core/v1"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/callback"
+	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/mtn"
+	"mobilemoney.dev/operator/providers/orange"
+	"mobilemoney.dev/operator/providers/transport"
+	"mobilemoney.dev/operator/providers/wave"
+)
+
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=mobile-money-system,resources=leases,verbs=get;create;update
+
+func main() {
+	opts := defaultOptions()
+	opts.bind(flag.CommandLine)
+	logging := zap.Options{}
+	logging.BindFlags(flag.CommandLine)
+	flag.Parse()
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+
+	if err := start(ctrl.SetupSignalHandler(), opts); err != nil {
+		ctrl.Log.Error(err, "The manager stopped")
+		os.Exit(1)
+	}
+}
+
+func start(ctx context.Context, opts options) error {
+	cfg, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the cluster: %w", err)
+	}
+	t := transport.New(transport.Options{Timeout: opts.settings.CallTimeout})
+	return run(ctx, cfg, opts, t, os.Getenv)
+}
+
+// options are the flags.
+type options struct {
+	namespace        string
+	installationID   string
+	publicURL        string
+	allowedEndpoints string
+	callbackAddress  string
+	metricsAddress   string
+	insecureMetrics  bool
+	probeAddress     string
+	leaderElection   bool
+	workers          int
+	settings         payment.Settings
+	callbackListener net.Listener
+}
+
+func defaultOptions() options { return options{settings: payment.DefaultSettings()} }
+
+func (o *options) bind(fs *flag.FlagSet) {
+	fs.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"),
+		"Namespace of the operator: its key, its lease and the Secrets of ClusterMerchantAccounts. Default: $POD_NAMESPACE.")
+	fs.StringVar(&o.installationID, "installation-id", "",
+		"What references are derived from. Installations that share a merchant account must differ in it; one that takes over from another must keep it. Default: the uid of the kube-system namespace.")
+	fs.StringVar(&o.publicURL, "public-url", "",
+		"Public https URL of the callback receiver, such as https://pay.example.com. Orange and Wave need it.")
+	fs.StringVar(&o.allowedEndpoints, "allowed-endpoints", "",
+		"Hosts (host or host:port, comma-separated) that the baseURL or tokenURL of an account may name. Default: none.")
+	fs.StringVar(&o.callbackAddress, "callback-bind-address", ":8090", "Address of the callback receiver.")
+	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "Address of the metrics, such as :8443; 0 is off.")
+	fs.BoolVar(&o.insecureMetrics, "metrics-insecure", false, "Serve metrics by http and without authentication.")
+	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 is off.")
+	fs.BoolVar(&o.leaderElection, "leader-elect", true, "Let one of several replicas work. It limits load; it is not what keeps payments safe.")
+	fs.IntVar(&o.workers, "workers", 10, "Payments that are worked on at the same time.")
+
+	s := &o.settings
+	fs.DurationVar(&s.CallTimeout, "call-timeout", s.CallTimeout, "Longest that one call to a provider may take.")
+	fs.DurationVar(&s.RecordTimeout, "record-timeout", s.RecordTimeout, "Longest that writing an answer down may take.")
+	fs.DurationVar(&s.LateWindow, "late-window", s.LateWindow, "How long after a request without an answer it may still arrive.")
+	fs.DurationVar(&s.ClockSkew, "clock-skew", s.ClockSkew, "How far the clocks of two replicas may be apart.")
+	fs.DurationVar(&s.RetryMin, "retry-min", s.RetryMin, "First wait after a call that did not get through.")
+	fs.DurationVar(&s.RetryMax, "retry-max", s.RetryMax, "Longest wait after calls that did not get through, and for an account to be mended.")
+	fs.DurationVar(&s.CallbackGap, "callback-gap", s.CallbackGap, "Least time between two checks of one payment, however many callbacks come.")
+	fs.DurationVar(&s.CloserInterval, "closer-interval", s.CloserInterval, "Time between checks after a callback that the provider does not confirm yet.")
+	fs.DurationVar(&s.ExpiryMargin, "expiry-margin", s.ExpiryMargin, "Added to the end of a payer's session before it counts as over.")
+	fs.DurationVar(&s.SlowInterval, "slow-interval", s.SlowInterval, "Time between checks of a payment in phase Unknown.")
+	fs.DurationVar(&s.AdoptionWindow, "adoption-window", s.AdoptionWindow,
+		"How long after its end a charge is taken up by a new Payment of the same reference without being asked; 0: always.")
+	fs.BoolVar(&s.AdoptOnly, "adopt-only", false, "Send nothing: only ask providers, and take up what they know. For disaster recovery.")
+}
+
+func (o *options) validate() error {
+	if o.namespace == "" {
+		return errors.New("the operator's namespace is not known: set --namespace or POD_NAMESPACE")
+	}
+	if o.publicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(o.publicURL)
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return errors.New("--public-url must be a URL such as https://pay.example.com")
+	}
+	if u.Scheme != "https" && !isLoopback(u.Hostname()) {
+		return errors.New("--public-url must begin with https://; providers send callbacks there and payers come back to it")
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// registry of the providers that this operator knows.
+func registry() providers.Registry {
+	return providers.Registry{
+		"mtn":    mtn.Kind(),
+		"orange": orange.Kind(),
+		"wave":   wave.Kind(),
+	}
+}
+
+func scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(s))
+	utilruntime.Must(v1alpha1.AddToScheme(s))
+	return s
+}
+
+// run runs the manager until ctx is over.
+func run(ctx context.Context, cfg *rest.Config, opts options, t providers.Transport, getenv func(string) string) error {
+	if err := opts.validate(); err != nil {
+		return err
+	}
+	mgr, err := newManager(cfg, opts)
+	if err != nil {
+		return err
+	}
+	direct, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme()})
+	if err != nil {
+		return fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	installation, err := payment.LoadInstallation(ctx, direct, opts.namespace, opts.installationID, rand.Reader)
+	if err != nil {
+		return err
+	}
+	ctrl.Log.Info("Installation", "id", installation.ID, "default", opts.installationID == "")
+	if err := setup(ctx, mgr, opts, installation, t, getenv); err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("running the manager: %w", err)
+	}
+	return nil
+}
+
+func newManager(cfg *rest.Config, opts options) (manager.Manager, error) {
+	metricsOptions := metricsserver.Options{BindAddress: opts.metricsAddress}
+	if !opts.insecureMetrics {
+		metricsOptions.SecureServing = true
+		metricsOptions.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	lease, renew, retry := 60*time.Second, 40*time.Second, 8*time.Second
+	// A call and its record that began before the signal are finished.
+	grace := opts.settings.CallTimeout + 2*opts.settings.RecordTimeout
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:  scheme(),
+		Metrics: metricsOptions,
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+		},
+		Client: client.Options{Cache: &client.CacheOptions{
+			// The operator may get these, not list them.
+			DisableFor: []client.Object{&corev1.Secret{}, &corev1.Namespace{}},
+		}},
+		HealthProbeBindAddress:  opts.probeAddress,
+		LeaderElection:          opts.leaderElection,
+		LeaderElectionID:        "mobile-money-operator",
+		LeaderElectionNamespace: opts.namespace,
+		LeaseDuration:           &lease,
+		RenewDeadline:           &renew,
+		RetryPeriod:             &retry,
+		GracefulShutdownTimeout: &grace,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building the manager: %w", err)
+	}
+	for _, add := range []func(string, healthz.Checker) error{mgr.AddHealthzCheck, mgr.AddReadyzCheck} {
+		if err := add("ping", healthz.Ping); err != nil {
+			return nil, fmt.Errorf("adding a probe: %w", err)
+		}
+	}
+	return mgr, nil
+}
+
+// setup adds the loop and the receiver to mgr.
+func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.Installation, t providers.Transport, getenv func(string) string) error {
+	if err := payment.SetupIndexes(ctx, mgr.GetFieldIndexer(), inst); err != nil {
+		return err
+	}
+	resolver := &account.Resolver{
+		Reader:            mgr.GetClient(),
+		Live:              mgr.GetAPIReader(),
+		Registry:          registry(),
+		Operator:          account.FromEnvironment(getenv),
+		OperatorNamespace: opts.namespace,
+		AllowedEndpoints:  splitList(opts.allowedEndpoints),
+		Clients:           account.NewClients(t, time.Now),
+	}
+	loop := &payment.Reconciler{
+		Client:       mgr.GetClient(),
+		Live:         mgr.GetAPIReader(),
+		Accounts:     resolver,
+		Installation: inst,
+		Settings:     opts.settings,
+		URLs:         payment.NewURLs(opts.publicURL),
+		Recorder:     mgr.GetEventRecorder("mobile-money-operator"),
+		Metrics:      payment.NewMetrics(metrics.Registry),
+		Now:          time.Now,
+		Process:      processName(),
+		Start:        time.Now(),
+	}
+	if err := loop.SetupWithManager(mgr, opts.workers); err != nil {
+		return fmt.Errorf("setting the payment controller up: %w", err)
+	}
+	receiver := &callback.Receiver{
+		Addr:     opts.callbackAddress,
+		Listener: opts.callbackListener,
+		Client:   mgr.GetClient(),
+		Accounts: resolver,
+		Registry: resolver.Registry,
+		Now:      time.Now,
+		Log:      mgr.GetLogger().WithName("callback"),
+		NoteGap:  opts.settings.CallbackGap,
+	}
+	if err := mgr.Add(receiver); err != nil {
+		return fmt.Errorf("adding the callback receiver: %w", err)
+	}
+	return nil
+}
+
+// processName tells this process from every other, also from its predecessor
+// in the same pod.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%.60s/%d/%s", host, os.Getpid(), rand.Text()[:8])
+}
+
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}

@@ -1,0 +1,49 @@
+package wire
+
+import (
+	"net/url"
+	"strings"
+
+	"mobilemoney.dev/operator/providers"
+)
+
+const opAccount = "account"
+
+// BadAccount is the error for an account that cannot be used.
+func BadAccount(detail string) error { return Refuse(opAccount, providers.ClassMisconfigured, detail) }
+
+// CheckEnvironment refuses an environment that is neither of the two.
+func CheckEnvironment(e providers.Environment) error {
+	if e != providers.Sandbox && e != providers.Production {
+		return BadAccount("environment must be sandbox or production")
+	}
+	return nil
+}
+
+// BaseURL returns raw without slashes at its end, since a double slash is
+// refused by providers.
+func BaseURL(field, raw string) (string, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil, u.Host == "", u.Scheme != "https" && u.Scheme != "http":
+		return "", BadAccount(field + " must be an absolute https URL")
+	case u.User != nil, u.RawQuery != "", u.Fragment != "":
+		return "", BadAccount(field + " must have no user, query or fragment")
+	}
+	return strings.TrimRight(raw, "/"), nil
+}
+
+// CheckCredentials names the first of the keys that is missing, or that holds
+// what no header can.
+func CheckCredentials(have map[string]providers.Secret, keys ...string) error {
+	for _, key := range keys {
+		value := have[key].Reveal()
+		switch {
+		case value == "":
+			return BadAccount("credential " + key + " is missing")
+		case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
+			return BadAccount("credential " + key + " has a line break or another control character")
+		}
+	}
+	return nil
+}

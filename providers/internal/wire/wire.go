@@ -1,0 +1,223 @@
+// Package wire holds what the provider adapters share in reading answers and
+// in checking what they send.
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"mobilemoney.dev/operator/providers"
+)
+
+const (
+	minRetryAfter = time.Second
+	maxRetryAfter = 15 * time.Minute
+	maxDepth      = 32
+	// MaxToken caps a token that has to be kept.
+	MaxToken = 255
+	// MaxURL caps a URL that a provider hands out.
+	MaxURL = 2048
+	// maxAccessToken caps one that is sent back in a header.
+	maxAccessToken = 8 << 10
+)
+
+// Decode reads a JSON object into v. Unknown fields are fine; a wrong type, a
+// key that comes twice, in whatever case, and anything after the object is not.
+func Decode(body []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if first, err := d.Token(); err != nil || first != json.Delim('{') {
+		return errors.New("not a JSON object")
+	}
+	if err := object(d, 1); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("data after the JSON object")
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return errors.New("JSON of another shape")
+	}
+	return nil
+}
+
+// object checks the rest of an object whose brace is read.
+func object(d *json.Decoder, depth int) error {
+	seen := map[string]bool{}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return errors.New("broken JSON")
+		}
+		// encoding/json matches keys in any case, so they clash in any case:
+		// ToUpper folds letters such as the long s, ToLower the Kelvin sign.
+		folded := strings.ToLower(strings.ToUpper(fmt.Sprint(key)))
+		if seen[folded] {
+			return errors.New("a JSON key comes twice")
+		}
+		seen[folded] = true
+		if err := value(d, depth); err != nil {
+			return err
+		}
+	}
+	return closing(d)
+}
+
+func value(d *json.Decoder, depth int) error {
+	t, err := d.Token()
+	switch {
+	case err != nil:
+		return errors.New("broken JSON")
+	case depth >= maxDepth:
+		return errors.New("JSON nested too deep")
+	case t == json.Delim('{'):
+		return object(d, depth+1)
+	case t == json.Delim('['):
+		for d.More() {
+			if err := value(d, depth+1); err != nil {
+				return err
+			}
+		}
+		return closing(d)
+	}
+	return nil
+}
+
+func closing(d *json.Decoder) error {
+	if _, err := d.Token(); err != nil {
+		return errors.New("broken JSON")
+	}
+	return nil
+}
+
+// Scalar is a JSON string or number, of which providers use one or the other.
+type Scalar string
+
+func (s *Scalar) UnmarshalJSON(b []byte) error {
+	switch {
+	case string(b) == "null":
+		return nil
+	case b[0] == '"':
+		return json.Unmarshal(b, (*string)(s))
+	}
+	var n json.Number
+	if err := json.Unmarshal(b, &n); err != nil {
+		return err
+	}
+	*s = Scalar(n)
+	return nil
+}
+
+// Fail is the error for an answer that is not the documented success.
+func Fail(op string, a providers.Answer, class providers.Class, code string, now time.Time) *providers.Error {
+	return &providers.Error{
+		Class:      class,
+		Op:         op,
+		Code:       providers.SafeCode(code),
+		HTTPStatus: a.Status,
+		RetryAfter: RetryAfter(a.Header, now),
+	}
+}
+
+// Odd is the error for an answer with a success status that does not hold what
+// the documentation promises.
+func Odd(op string, a providers.Answer, detail string) *providers.Error {
+	return &providers.Error{Class: providers.ClassUnknown, Op: op, HTTPStatus: a.Status, Detail: detail}
+}
+
+// Refuse is the error for a call that is not made.
+func Refuse(op string, class providers.Class, detail string) *providers.Error {
+	return &providers.Error{Class: class, Op: op, Detail: detail}
+}
+
+// ForQuestion turns the class of an answer to a question into one that says
+// nothing about the payment: only a request for money can be rejected.
+func ForQuestion(class providers.Class) providers.Class {
+	if class == providers.ClassRejected || class == providers.ClassAlreadyExists {
+		return providers.ClassUnknown
+	}
+	return class
+}
+
+// RetryAfter reads the Retry-After header, as seconds or as a date, and keeps
+// it between a second and a quarter of an hour. It is 0 where there is none.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if text == "" {
+		return 0
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // out of range: the nearest
+		return time.Duration(clamp(seconds, minRetryAfter, maxRetryAfter)) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return min(max(at.Sub(now), minRetryAfter), maxRetryAfter)
+	}
+	return 0
+}
+
+func clamp(seconds int64, low, high time.Duration) int64 {
+	return min(max(seconds, int64(low/time.Second)), int64(high/time.Second))
+}
+
+// Money as echoed by a provider; empty where it is incomplete or unreadable,
+// so that it equals nothing.
+func Money(amount, currency string) providers.Money {
+	m, err := providers.Money{Amount: amount, Currency: currency}.Canonical(2)
+	if err != nil {
+		return providers.Money{}
+	}
+	return m
+}
+
+// Echo is a reference or an id that came back. One with characters that we
+// never sent becomes a word that equals none of ours.
+func Echo(s string) string {
+	if providers.SafeCode(s) != s {
+		return "unreadable"
+	}
+	return s
+}
+
+// IsToken tells whether s can be kept, and sent back in a header or a body.
+func IsToken(s string, longest int) bool {
+	return s != "" && len(s) <= longest && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// IsAccessToken tells whether s can be sent as a bearer token.
+func IsAccessToken(s string) bool { return IsToken(s, maxAccessToken) }
+
+// IsPaymentURL tells whether s is a page that a payer may be sent to: https,
+// or the scheme of the API itself, which is http at a simulator.
+func IsPaymentURL(s, baseURL string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || !IsToken(s, MaxURL) {
+		return false
+	}
+	return u.Scheme == "https" || (u.Scheme == "http" && strings.HasPrefix(baseURL, "http://"))
+}
+
+// AccessToken reads an access token answer. Some providers send expires_in as
+// a string; one that is missing or unreadable counts as not told.
+func AccessToken(op string, a providers.Answer) (providers.Secret, time.Duration, error) {
+	var body struct {
+		AccessToken string `json:"access_token"`
+		ExpiresIn   Scalar `json:"expires_in"`
+	}
+	if err := Decode(a.Body, &body); err != nil {
+		return "", 0, Odd(op, a, err.Error())
+	}
+	if !IsAccessToken(body.AccessToken) {
+		return "", 0, Odd(op, a, "no usable access_token")
+	}
+	seconds, _ := strconv.ParseInt(string(body.ExpiresIn), 10, 32)
+	return providers.Secret(body.AccessToken), time.Duration(seconds) * time.Second, nil
+}

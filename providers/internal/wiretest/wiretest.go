@@ -1,0 +1,148 @@
+// Package wiretest helps to test the adapters on a real wire: a server that
+// records what it is asked and answers from a script.
+package wiretest
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Answer of the script. Lost reads the request and answers nothing.
+type Answer struct {
+	Status int
+	Body   string
+	Header map[string]string
+	Lost   bool
+}
+
+// Request as it arrived.
+type Request struct {
+	Method           string
+	URI              string
+	Header           http.Header
+	Body             string
+	ContentLength    int64
+	TransferEncoding []string
+}
+
+// Server answers each request with the next answer of its script.
+type Server struct {
+	URL string
+
+	t        testing.TB
+	mu       sync.Mutex
+	script   []Answer
+	requests []Request
+}
+
+// Start runs a server until the test ends. The test fails if a request comes
+// that the script has no answer for.
+func Start(t testing.TB, script ...Answer) *Server {
+	t.Helper()
+	s := &Server{t: t, script: script}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	s.URL = server.URL
+	return s
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer, ok := s.next(r)
+	switch {
+	case !ok:
+		s.t.Errorf("a request that the script does not expect: %s %s", r.Method, r.RequestURI)
+		w.WriteHeader(http.StatusTeapot)
+	case answer.Lost:
+		panic(http.ErrAbortHandler)
+	default:
+		for k, v := range answer.Header {
+			w.Header().Set(k, v)
+		}
+		w.WriteHeader(answer.Status)
+		_, _ = io.WriteString(w, answer.Body)
+	}
+}
+
+func (s *Server) next(r *http.Request) (Answer, bool) {
+	body, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, Request{
+		Method: r.Method, URI: r.RequestURI, Header: r.Header, Body: string(body),
+		ContentLength: r.ContentLength, TransferEncoding: r.TransferEncoding,
+	})
+	if len(s.script) == 0 {
+		return Answer{}, false
+	}
+	answer := s.script[0]
+	s.script = s.script[1:]
+	return answer, true
+}
+
+// Requests that arrived so far.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests
+}
+
+// Seen is "METHOD URI" of each request.
+func (s *Server) Seen() []string {
+	var out []string
+	for _, r := range s.Requests() {
+		out = append(out, r.Method+" "+r.URI)
+	}
+	return out
+}
+
+// Object reads the JSON body. Numbers stay json.Number, so that a test can
+// tell them from strings.
+func (r Request) Object(t testing.TB) map[string]any {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(r.Body))
+	d.UseNumber()
+	var out map[string]any
+	if err := d.Decode(&out); err != nil {
+		t.Fatalf("the body is no JSON object: %v", err)
+	}
+	return out
+}
+
+// Clock that only moves when told.
+type Clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+// NewClock starts at a fixed time.
+func NewClock() *Clock { return &Clock{at: time.Unix(1_790_000_000, 0)} }
+
+// Now of the clock.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+// Advance moves the clock.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// NoCanary fails the test if a text holds one of the canaries.
+func NoCanary(t testing.TB, text string, canaries ...string) {
+	t.Helper()
+	for _, c := range canaries {
+		if strings.Contains(text, c) {
+			t.Errorf("%q leaks %q", text, c)
+		}
+	}
+}

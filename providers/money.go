@@ -1,0 +1,79 @@
+package providers
+
+import (
+	"regexp"
+	"strings"
+)
+
+// An amount longer than this is a mistake, and would not survive a receiver
+// that reads numbers as floats.
+const maxIntegerDigits = 15
+
+var (
+	plainDecimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+	currencyCode = regexp.MustCompile(`^[A-Z]{3}$`)
+)
+
+// Currencies of the providers' countries that have no minor unit (ISO 4217).
+var noMinorUnit = map[string]bool{
+	"XOF": true, "XAF": true, "GNF": true, "RWF": true,
+	"UGX": true, "BIF": true, "DJF": true, "KMF": true,
+}
+
+// ParseAmount returns the canonical form of a positive plain decimal: without
+// zeros at the end of its fraction. It never rounds. A sign, an exponent, a
+// separator or a leading zero is no plain decimal.
+func ParseAmount(amount string) (string, bool) {
+	if !plainDecimal.MatchString(amount) {
+		return "", false
+	}
+	integer, fraction, _ := strings.Cut(amount, ".")
+	fraction = strings.TrimRight(fraction, "0")
+	switch {
+	case len(integer) > maxIntegerDigits, len(fraction) > maxIntegerDigits:
+		return "", false
+	case fraction != "":
+		return integer + "." + fraction, true
+	default:
+		return integer, integer != "0"
+	}
+}
+
+// EqualAmount compares two amounts as decimals. What is no amount equals
+// nothing.
+func EqualAmount(a, b string) bool {
+	x, ok := ParseAmount(a)
+	y, okToo := ParseAmount(b)
+	return ok && okToo && x == y
+}
+
+// Equal compares the amounts as decimals and the currencies as they are. What
+// is no money equals nothing.
+func (m Money) Equal(other Money) bool {
+	return currencyCode.MatchString(m.Currency) && m.Currency == other.Currency && EqualAmount(m.Amount, other.Amount)
+}
+
+// Canonical returns m with its amount in canonical form. An error, of class
+// Rejected, says that it is no amount of that currency, or has more than
+// maxDecimals decimals.
+func (m Money) Canonical(maxDecimals int) (Money, error) {
+	amount, ok := ParseAmount(m.Amount)
+	switch {
+	case !currencyCode.MatchString(m.Currency):
+		return Money{}, badMoney("currency must be an ISO 4217 code of three capital letters")
+	case !ok:
+		return Money{}, badMoney("amount must be a positive plain decimal")
+	}
+	_, fraction, _ := strings.Cut(amount, ".")
+	switch {
+	case fraction != "" && noMinorUnit[m.Currency]:
+		return Money{}, badMoney(m.Currency + " takes no decimals")
+	case len(fraction) > maxDecimals:
+		return Money{}, badMoney("amount has too many decimals")
+	}
+	return Money{Amount: amount, Currency: m.Currency}, nil
+}
+
+func badMoney(detail string) error {
+	return &Error{Class: ClassRejected, Op: "amount", Detail: detail}
+}

@@ -1,0 +1,193 @@
+package mtn
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/internal/wire"
+)
+
+// verdict on a request for money that was refused with a code.
+type verdict struct {
+	class   providers.Class
+	failure providers.FailureReason
+}
+
+// refusals are the documented codes of a refused request for money (MTN MoMo
+// API, response codes). MTN sends them with HTTP 500, too. What is not listed
+// is decided by the HTTP status.
+var refusals = map[string]verdict{
+	"INVALID_CALLBACK_URL_HOST":      {class: providers.ClassMisconfigured},
+	"INVALID_CURRENCY":               {class: providers.ClassMisconfigured},
+	"NOT_ALLOWED":                    {class: providers.ClassMisconfigured},
+	"NOT_ALLOWED_TARGET_ENVIRONMENT": {class: providers.ClassMisconfigured},
+
+	"PAYER_NOT_FOUND":              {providers.ClassRejected, providers.FailurePayerNotFound},
+	"PAYEE_NOT_FOUND":              {providers.ClassRejected, providers.FailureNotAllowed},
+	"PAYEE_NOT_ALLOWED_TO_RECEIVE": {providers.ClassRejected, providers.FailureNotAllowed},
+	"NOT_ENOUGH_FUNDS":             {providers.ClassRejected, providers.FailureInsufficientFunds},
+	"PAYER_LIMIT_REACHED":          {providers.ClassRejected, providers.FailureLimitReached},
+
+	"RESOURCE_ALREADY_EXIST": {class: providers.ClassAlreadyExists},
+
+	// The payment may exist.
+	"INTERNAL_PROCESSING_ERROR": {class: providers.ClassUnknown},
+	"SERVICE_UNAVAILABLE":       {class: providers.ClassUnknown},
+}
+
+// failures are the published reasons of a FAILED payment (MTN MoMo Collection
+// API, requesttopay-referenceId-GET: ErrorReason), and those seen besides. The
+// list is open: any other is the provider's refusal.
+var failures = map[string]providers.FailureReason{
+	"APPROVAL_REJECTED":    providers.FailurePayerDeclined,
+	"PAYMENT_NOT_APPROVED": providers.FailurePayerDeclined,
+
+	"NOT_ENOUGH_FUNDS": providers.FailureInsufficientFunds,
+	"LOW_BALANCE_OR_PAYEE_LIMIT_REACHED_OR_NOT_ALLOWED": providers.FailureInsufficientFunds,
+
+	"PAYER_NOT_FOUND": providers.FailurePayerNotFound,
+
+	"PAYER_LIMIT_REACHED": providers.FailureLimitReached,
+	"PAYEE_LIMIT_REACHED": providers.FailureLimitReached,
+
+	"NOT_ALLOWED":                    providers.FailureNotAllowed,
+	"NOT_ALLOWED_TARGET_ENVIRONMENT": providers.FailureNotAllowed,
+	"PAYEE_NOT_FOUND":                providers.FailureNotAllowed,
+	"PAYEE_NOT_ALLOWED_TO_RECEIVE":   providers.FailureNotAllowed,
+	"SENDER_ACCOUNT_NOT_ACTIVE":      providers.FailureNotAllowed,
+}
+
+// classify an answer to a request for money that is not 202.
+func classify(status int, code string) (providers.Class, providers.FailureReason) {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return providers.ClassMisconfigured, "" // key, product, address or host
+	case http.StatusConflict:
+		return providers.ClassAlreadyExists, ""
+	case http.StatusTooManyRequests:
+		return providers.ClassThrottled, ""
+	case http.StatusBadRequest, http.StatusInternalServerError:
+		if v, ok := refusals[code]; ok {
+			return v.class, v.failure
+		}
+	}
+	if status == http.StatusBadRequest {
+		return providers.ClassRejected, ""
+	}
+	return providers.ClassUnknown, ""
+}
+
+func classifyStatus(status int, code string) providers.Class {
+	if status == http.StatusNotFound {
+		return providers.ClassNotFound
+	}
+	class, _ := classify(status, code)
+	return wire.ForQuestion(class)
+}
+
+// classifyToken: whatever is wrong with a token request is wrong with the
+// account, unless the gateway is.
+func classifyToken(status int) providers.Class {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return providers.ClassMisconfigured
+	case http.StatusTooManyRequests:
+		return providers.ClassThrottled
+	default:
+		return providers.ClassUnknown
+	}
+}
+
+// errorCode reads a MoMo error body. The gateway's own has no code, and there
+// are pages and empty bodies; a message is never read.
+func errorCode(body []byte) string {
+	var e struct {
+		Code string `json:"code"`
+	}
+	if wire.Decode(body, &e) != nil {
+		return ""
+	}
+	return e.Code
+}
+
+func readStatus(a providers.Answer) (providers.Status, error) {
+	var body struct {
+		Status        string      `json:"status"`
+		Reason        reason      `json:"reason"`
+		Amount        string      `json:"amount"`
+		Currency      string      `json:"currency"`
+		ExternalID    wire.Scalar `json:"externalId"`
+		TransactionID wire.Scalar `json:"financialTransactionId"`
+	}
+	if err := wire.Decode(a.Body, &body); err != nil {
+		return providers.Status{}, wire.Odd(opStatus, a, err.Error())
+	}
+	s := outcome(body.Status, string(body.Reason))
+	s.Money = wire.Money(body.Amount, body.Currency)
+	s.Reference = wire.Echo(string(body.ExternalID))
+	s.TransactionID = providers.SafeCode(string(body.TransactionID))
+	return s, nil
+}
+
+// outcome reads the status words (MTN MoMo Collection API,
+// requesttopay-referenceId-GET: status). The status is the verdict: a reason
+// only says how it failed. A payer who stays silent ends as
+// COULD_NOT_PERFORM_TRANSACTION.
+func outcome(word, why string) providers.Status {
+	s := providers.Status{Code: providers.SafeCode(word)}
+	switch word {
+	case "SUCCESSFUL":
+		s.State = providers.StateSucceeded
+	case "CREATED", "PENDING":
+		s.State = providers.StatePending
+	case "FAILED":
+		if why != "" {
+			s.Code = providers.SafeCode(why)
+		}
+		s.State, s.Failure = failed(why)
+	default:
+		s.State, s.Unrecognized = providers.StatePending, true
+	}
+	return s
+}
+
+func failed(why string) (providers.State, providers.FailureReason) {
+	if why == "EXPIRED" || why == "COULD_NOT_PERFORM_TRANSACTION" {
+		return providers.StateExpired, ""
+	}
+	if f, ok := failures[why]; ok {
+		return providers.StateFailed, f
+	}
+	return providers.StateFailed, providers.FailureProviderRefused
+}
+
+// reason is a bare word, or an object in older answers. What is neither gives
+// no reason.
+type reason string
+
+func (r *reason) UnmarshalJSON(b []byte) error {
+	var object struct {
+		Code string `json:"code"`
+	}
+	if json.Unmarshal(b, (*string)(r)) != nil && json.Unmarshal(b, &object) == nil {
+		*r = reason(object.Code)
+	}
+	return nil
+}
+
+// Callbacks reads MTN's callbacks (MTN MoMo API, callbacks). They are not
+// signed and do not name our reference: the path says which payment is meant.
+type Callbacks struct{}
+
+// ParseCallback returns what the callback claims.
+func (Callbacks) ParseCallback(cb providers.CallbackRequest) (providers.Callback, error) {
+	var body struct {
+		Status wire.Scalar `json:"status"`
+	}
+	if err := json.Unmarshal(cb.Body, &body); err != nil {
+		return providers.Callback{}, fmt.Errorf("mtn callback: %w", providers.ErrMalformedCallback)
+	}
+	return providers.Callback{Claim: providers.SafeCode(string(body.Status))}, nil
+}

@@ -1,0 +1,297 @@
+// Package mtn collects through the MTN MoMo Collection API: it pushes a prompt
+// to the payer's phone, and asks by reference how it went.
+package mtn
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/internal/wire"
+	"mobilemoney.dev/operator/providers/token"
+)
+
+// Keys of the account's Secret.
+const (
+	KeySubscription = "subscriptionKey"
+	KeyUserID       = "userID"
+	KeyAPISecret    = "apiSecret"
+)
+
+const (
+	sandboxURL    = "https://sandbox.momodeveloper.mtn.com"
+	productionURL = "https://proxy.momoapi.mtn.com"
+	// The sandbox knows one currency and one target environment (MTN MoMo API,
+	// sandbox use cases).
+	sandboxCurrency = "EUR"
+	sandboxTarget   = "sandbox"
+
+	opToken    = "token"
+	opInitiate = "requesttopay"
+	opStatus   = "requesttopay status"
+
+	// MTN MoMo Collection API, requesttopay-POST: payerMessage and payeeNote.
+	maxMessage = 160
+)
+
+var (
+	e164       = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+	targetWord = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+)
+
+var traits = providers.Traits{
+	Flow:     providers.FlowPush,
+	Recovery: providers.RecoverByReference,
+	// MTN MoMo API, best practices: at most 10 status calls a second.
+	StatusPerSecond: 8,
+	NeedsPayer:      true,
+}
+
+// Kind describes MTN to the registry.
+func Kind() providers.Kind {
+	return providers.Kind{
+		CredentialKeys: []string{KeySubscription, KeyUserID, KeyAPISecret},
+		Endpoint:       endpoint,
+		WireMoney:      wireMoney,
+		Reference:      reference,
+		New:            newProvider,
+		Traits:         traits,
+		Callbacks:      Callbacks{},
+	}
+}
+
+// endpoint chooses the host. In production the target environment is the
+// country's word, and never the word "production" (MTN MoMo API, API
+// documentation: X-Target-Environment).
+func endpoint(a providers.Account) (providers.Account, error) {
+	if err := wire.CheckEnvironment(a.Environment); err != nil {
+		return a, err
+	}
+	host := productionURL
+	if a.Environment == providers.Sandbox {
+		host = sandboxURL
+		if a.TargetEnvironment == "" {
+			a.TargetEnvironment = sandboxTarget
+		}
+	}
+	if a.BaseURL == "" {
+		a.BaseURL = host
+	}
+	if err := checkTarget(a); err != nil {
+		return a, err
+	}
+	var err error
+	a.BaseURL, err = wire.BaseURL("baseURL", a.BaseURL)
+	return a, err
+}
+
+func checkTarget(a providers.Account) error {
+	isSandboxWord := strings.EqualFold(a.TargetEnvironment, sandboxTarget)
+	switch {
+	case a.TargetEnvironment == "":
+		return wire.BadAccount("targetEnvironment is needed in production: the country's word, such as mtnivorycoast")
+	case strings.EqualFold(a.TargetEnvironment, "production"):
+		return wire.BadAccount(`targetEnvironment must be the country's word, such as mtnivorycoast, and not "production"`)
+	case !targetWord.MatchString(a.TargetEnvironment):
+		return wire.BadAccount("targetEnvironment must be letters, digits and hyphens")
+	case isSandboxWord != (a.Environment == providers.Sandbox):
+		return wire.BadAccount("targetEnvironment and environment contradict each other")
+	}
+	return nil
+}
+
+// wireMoney: the sandbox takes EUR only (MTN MoMo Collection API,
+// requesttopay-POST: currency).
+func wireMoney(env providers.Environment, m providers.Money) (providers.Money, error) {
+	m, err := m.Canonical(2)
+	if err == nil && env == providers.Sandbox {
+		m.Currency = sandboxCurrency
+	}
+	return m, err
+}
+
+// reference is a UUID in the form of version 4, the only one that MTN takes
+// (MTN MoMo Collection API, requesttopay-POST: X-Reference-Id).
+func reference(digest [32]byte) string {
+	b := digest[:16]
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	h := hex.EncodeToString(b)
+	return strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
+}
+
+// Provider is a client of one account.
+type Provider struct {
+	account   providers.Account
+	transport providers.Transport
+	now       func() time.Time
+	tokens    *token.Source
+}
+
+var (
+	_ providers.Provider = (*Provider)(nil)
+	_ providers.Preparer = (*Provider)(nil)
+)
+
+func newProvider(a providers.Account, t providers.Transport, now func() time.Time) (providers.Provider, error) {
+	a, err := endpoint(a)
+	if err != nil {
+		return nil, err
+	}
+	if err := wire.CheckCredentials(a.Credentials, KeySubscription, KeyUserID, KeyAPISecret); err != nil {
+		return nil, err
+	}
+	p := &Provider{account: a, transport: t, now: now}
+	p.tokens = token.NewSource(p.fetchToken, now)
+	return p, nil
+}
+
+// Traits of MTN.
+func (p *Provider) Traits() providers.Traits { return traits }
+
+// Prepare gets an access token.
+func (p *Provider) Prepare(ctx context.Context) error {
+	_, err := p.tokens.Get(ctx)
+	return err
+}
+
+// fetchToken asks for an access token (MTN MoMo Collection API,
+// CreateAccessToken). The slash at the path's end belongs there, and there is
+// no body: a form is answered with a page.
+func (p *Provider) fetchToken(ctx context.Context) (token.Token, error) {
+	// The raw bytes, not URL-encoded: user ids may end in "=".
+	pair := p.account.Credentials[KeyUserID].Reveal() + ":" + p.account.Credentials[KeyAPISecret].Reveal()
+	header := p.header("Basic " + base64.StdEncoding.EncodeToString([]byte(pair)))
+	a, err := p.transport.Do(ctx, providers.Call{
+		Op: opToken, Method: http.MethodPost, URL: p.account.BaseURL + "/collection/token/", Header: header,
+	})
+	if err != nil {
+		return token.Token{}, err
+	}
+	if a.Status != http.StatusOK {
+		return token.Token{}, wire.Fail(opToken, a, classifyToken(a.Status), errorCode(a.Body), p.now())
+	}
+	value, life, err := wire.AccessToken(opToken, a)
+	return token.Token{Value: value, Life: life}, err
+}
+
+type request struct {
+	Amount       string `json:"amount"`
+	Currency     string `json:"currency"`
+	ExternalID   string `json:"externalId"`
+	Payer        party  `json:"payer"`
+	PayerMessage string `json:"payerMessage,omitempty"`
+	PayeeNote    string `json:"payeeNote,omitempty"`
+}
+
+type party struct {
+	PartyIDType string `json:"partyIdType"`
+	PartyID     string `json:"partyId"`
+}
+
+// Initiate pushes a prompt to the payer's phone (MTN MoMo Collection API,
+// requesttopay-POST). The answer 202 says only that the request was taken.
+func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) (providers.Initiation, error) {
+	body, err := encode(req)
+	if err != nil {
+		return providers.Initiation{}, err
+	}
+	a, err := p.authorized(ctx, func(header http.Header) providers.Call {
+		header.Set("Content-Type", "application/json")
+		header.Set("X-Reference-Id", req.Reference)
+		if req.CallbackURL != "" { // an empty header is refused
+			header.Set("X-Callback-Url", req.CallbackURL)
+		}
+		return providers.Call{Op: opInitiate, Method: http.MethodPost, URL: p.url(""), Header: header, Body: body}
+	})
+	switch {
+	case err != nil:
+		return providers.Initiation{}, err
+	case a.Status != http.StatusAccepted:
+		return providers.Initiation{}, p.refusal(a)
+	case !emptyOrJSON(a.Body):
+		return providers.Initiation{}, wire.Odd(opInitiate, a, "the answer is a page")
+	}
+	return providers.Initiation{}, nil
+}
+
+func encode(req providers.InitiateRequest) ([]byte, error) {
+	if !e164.MatchString(req.Payer.Reveal()) {
+		// MTN takes any number and lets the payment fail later.
+		return nil, wire.Refuse(opInitiate, providers.ClassRejected, "the payer's phone must be in E.164 form")
+	}
+	money, err := req.Money.Canonical(2)
+	if err != nil {
+		return nil, err
+	}
+	text := wire.PlainText(req.Description, maxMessage)
+	return json.Marshal(request{
+		Amount:       money.Amount,
+		Currency:     money.Currency,
+		ExternalID:   req.Reference,
+		Payer:        party{PartyIDType: "MSISDN", PartyID: strings.TrimPrefix(req.Payer.Reveal(), "+")},
+		PayerMessage: text,
+		PayeeNote:    text,
+	})
+}
+
+func (p *Provider) refusal(a providers.Answer) error {
+	code := errorCode(a.Body)
+	class, failure := classify(a.Status, code)
+	e := wire.Fail(opInitiate, a, class, code, p.now())
+	e.Failure = failure
+	return e
+}
+
+// Status asks by reference (MTN MoMo Collection API,
+// requesttopay-referenceId-GET). A reference is not found for a while after it
+// was accepted.
+func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
+	if h.Reference == "" {
+		return providers.Status{}, wire.Refuse(opStatus, providers.ClassUnknown, "no reference to ask for")
+	}
+	a, err := p.authorized(ctx, func(header http.Header) providers.Call {
+		return providers.Call{Op: opStatus, Method: http.MethodGet, URL: p.url("/" + url.PathEscape(h.Reference)), Header: header}
+	})
+	switch {
+	case err != nil:
+		return providers.Status{}, err
+	case a.Status != http.StatusOK:
+		code := errorCode(a.Body)
+		return providers.Status{}, wire.Fail(opStatus, a, classifyStatus(a.Status, code), code, p.now())
+	}
+	return readStatus(a)
+}
+
+func (p *Provider) authorized(ctx context.Context, call func(http.Header) providers.Call) (providers.Answer, error) {
+	return p.tokens.Authorized(ctx,
+		func(t providers.Secret) (providers.Answer, error) {
+			return p.transport.Do(ctx, call(p.header("Bearer "+t.Reveal())))
+		},
+		func(a providers.Answer) bool { return a.Status == http.StatusUnauthorized },
+	)
+}
+
+func (p *Provider) header(authorization string) http.Header {
+	h := http.Header{}
+	h.Set("Authorization", authorization)
+	h.Set("Ocp-Apim-Subscription-Key", p.account.Credentials[KeySubscription].Reveal())
+	h.Set("X-Target-Environment", p.account.TargetEnvironment)
+	return h
+}
+
+func (p *Provider) url(path string) string {
+	return p.account.BaseURL + "/collection/v1_0/requesttopay" + path
+}
+
+func emptyOrJSON(body []byte) bool {
+	return len(bytes.TrimSpace(body)) == 0 || wire.Decode(body, &struct{}{}) == nil
+}

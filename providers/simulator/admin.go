@@ -1,0 +1,118 @@
+package simulator
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+)
+
+// adminRoutes let another process program the simulator and read its books.
+// They are open to who can reach the listener: keep it on loopback.
+func (s *Simulator) adminRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("POST /admin/behaviour", s.adminScript)
+	mux.HandleFunc("DELETE /admin/behaviour", func(http.ResponseWriter, *http.Request) { s.ClearScripts() })
+	reads := map[string]func() any{
+		"journal":   func() any { return s.Journal() },
+		"ledger":    func() any { return s.Ledger() },
+		"sessions":  func() any { return s.Sessions() },
+		"callbacks": func() any { return s.Callbacks() },
+		"behaviour": func() any { return s.firings() },
+		"magic":     func() any { return magicNames() },
+	}
+	for name, read := range reads {
+		mux.HandleFunc("GET /admin/"+name, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, read()) })
+	}
+	acts := map[string]func(string) error{"pay": s.Pay, "refuse": s.Refuse, "open": s.Open}
+	for name, act := range acts {
+		mux.HandleFunc("POST /admin/"+name, func(w http.ResponseWriter, r *http.Request) {
+			if err := act(r.FormValue("ref")); err != nil {
+				http.Error(w, err.Error(), http.StatusConflict)
+			}
+		})
+	}
+	mux.HandleFunc("POST /admin/approve", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Approve()) })
+	mux.HandleFunc("POST /admin/expire-tokens", func(http.ResponseWriter, *http.Request) { s.ExpireTokens() })
+	mux.HandleFunc("POST /admin/tick", func(http.ResponseWriter, *http.Request) { s.Tick() })
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// adminBehaviour is a Match and a Behaviour as JSON.
+type adminBehaviour struct {
+	Match
+	Name        string         `json:"name"`
+	Skip        int            `json:"skip"`
+	Times       int            `json:"times"`
+	Unprocessed bool           `json:"unprocessed"`
+	Late        duration       `json:"late"`
+	Twice       bool           `json:"twice"`
+	Delay       duration       `json:"delay"`
+	Dribble     duration       `json:"dribble"`
+	Cut         bool           `json:"cut"`
+	Truncate    bool           `json:"truncate"`
+	Status      int            `json:"status"`
+	Header      http.Header    `json:"header"`
+	Body        *string        `json:"body"`
+	Set         map[string]any `json:"set"`
+}
+
+func (a adminBehaviour) behaviour() Behaviour {
+	return Behaviour{
+		Name: a.Name, Skip: a.Skip, Times: a.Times, Unprocessed: a.Unprocessed,
+		Late: time.Duration(a.Late), Twice: a.Twice, Delay: time.Duration(a.Delay),
+		Dribble: time.Duration(a.Dribble), Cut: a.Cut, Truncate: a.Truncate,
+		Status: a.Status, Header: a.Header, Body: a.Body, Set: a.Set,
+	}
+}
+
+// duration is written as "25s".
+type duration time.Duration
+
+func (d *duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = duration(v)
+	return err
+}
+
+func (s *Simulator) adminScript(w http.ResponseWriter, r *http.Request) {
+	var a adminBehaviour
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
+	if err == nil {
+		err = decode(body, &a, true)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.Script(a.Match, a.behaviour())
+	w.WriteHeader(http.StatusCreated)
+}
+
+// firing tells how often a rule has fired.
+type firing struct {
+	Match
+	Name  string `json:"name"`
+	Fired int    `json:"fired"`
+}
+
+func (s *Simulator) firings() []firing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]firing, 0, len(s.rules))
+	for _, r := range s.rules {
+		all = append(all, firing{r.match, r.behaviour.Name, r.fired})
+	}
+	return all
+}
+
+func magicNames() map[string]string {
+	names := map[string]string{}
+	for _, m := range MagicTable() {
+		names[m.Code] = m.Name
+	}
+	return names
+}

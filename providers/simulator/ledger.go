@@ -1,0 +1,139 @@
+package simulator
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"time"
+)
+
+// Event is what happened to a session.
+type Event string
+
+const (
+	Opened   Event = "opened"
+	Paid     Event = "paid"
+	Refused  Event = "refused"
+	Expired  Event = "expired"
+	Refunded Event = "refunded"
+)
+
+// LedgerEntry is one fact about money, in the order in which they happened.
+type LedgerEntry struct {
+	Provider  Provider  `json:"provider"`
+	Reference string    `json:"reference"`
+	Session   string    `json:"session"`
+	Amount    string    `json:"amount"`
+	Currency  string    `json:"currency"`
+	Event     Event     `json:"event"`
+	At        time.Time `json:"at"`
+}
+
+// ledger only grows; a file behind it is synced entry by entry, so that it
+// can be read after the process was killed.
+type ledger struct {
+	entries []LedgerEntry
+	file    *os.File
+	err     error
+}
+
+func (l *ledger) open(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	l.file = f
+	return err
+}
+
+func (l *ledger) append(e LedgerEntry) {
+	l.entries = append(l.entries, e)
+	if l.file == nil {
+		return
+	}
+	line, err := json.Marshal(e)
+	if err == nil {
+		_, err = l.file.Write(append(line, '\n'))
+	}
+	if err == nil {
+		err = l.file.Sync()
+	}
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+func (l *ledger) close() error {
+	if l.file == nil {
+		return l.err
+	}
+	return errors.Join(l.err, l.file.Close())
+}
+
+// ReadLedger reads what a simulator wrote to its ledger file.
+func ReadLedger(path string) ([]LedgerEntry, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var entries []LedgerEntry
+	for d := json.NewDecoder(bufio.NewReader(f)); ; {
+		var e LedgerEntry
+		if err := d.Decode(&e); errors.Is(err, io.EOF) {
+			return entries, nil
+		} else if err != nil {
+			return entries, err
+		}
+		entries = append(entries, e)
+	}
+}
+
+// CountEvents counts the entries of an event for a reference.
+func CountEvents(entries []LedgerEntry, reference string, event Event) int {
+	n := 0
+	for _, e := range entries {
+		if e.Reference == reference && e.Event == event {
+			n++
+		}
+	}
+	return n
+}
+
+// Ledger returns all entries so far.
+func (s *Simulator) Ledger() []LedgerEntry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle()
+	return append([]LedgerEntry(nil), s.ledger.entries...)
+}
+
+// Charges counts the paid sessions of a reference: 2 is a double charge.
+func (s *Simulator) Charges(reference string) int {
+	return CountEvents(s.Ledger(), reference, Paid)
+}
+
+// Opened counts the sessions that a reference opened.
+func (s *Simulator) Opened(reference string) int {
+	return CountEvents(s.Ledger(), reference, Opened)
+}
+
+// Prompts counts how often the payer's phone rang for a reference (MTN).
+func (s *Simulator) Prompts(reference string) int {
+	n := 0
+	for _, e := range s.Ledger() {
+		if e.Provider == MTN && e.Reference == reference && e.Event == Opened {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *Simulator) enter(p *payment, event Event) {
+	s.ledger.append(LedgerEntry{
+		Provider: p.provider, Reference: p.reference, Session: p.session(),
+		Amount: p.amount, Currency: p.currency, Event: event, At: s.now().UTC(),
+	})
+}

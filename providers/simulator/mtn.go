@@ -1,0 +1,413 @@
+package simulator
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// MTNOptions configure the MTN side.
+type MTNOptions struct {
+	// APIUser, APIKey and SubscriptionKey are the merchant's credentials.
+	APIUser, APIKey, SubscriptionKey string
+	// TargetEnvironment is "sandbox" (EUR only) or a country's, such as
+	// "mtnivorycoast".
+	TargetEnvironment string
+	// CallbackHost is the registered providerCallbackHost; empty allows all.
+	CallbackHost string
+	// CallbackMethod is POST, as recorded, or PUT, as in old documents.
+	CallbackMethod string
+	// ReasonObject sends every reason as {code,message}, as older sandboxes did.
+	ReasonObject bool
+	// StatusPerSecond answers 429 to more status calls; 0 is no cap.
+	StatusPerSecond int
+	// RefuseAtPost lets the sandbox numbers 455 to 464 be refused at once
+	// with 500, rather than be taken and fail later: nobody recorded which.
+	RefuseAtPost bool
+}
+
+func (o MTNOptions) withDefaults() MTNOptions {
+	orElse(&o.APIUser, DefaultMTNUser)
+	orElse(&o.APIKey, DefaultMTNKey)
+	orElse(&o.SubscriptionKey, DefaultMTNSubscriptionKey)
+	orElse(&o.TargetEnvironment, "sandbox")
+	orElse(&o.CallbackMethod, http.MethodPost)
+	return o
+}
+
+func orElse(s *string, value string) {
+	if *s == "" {
+		*s = value
+	}
+}
+
+// Credentials of a simulator that was not given others.
+const (
+	DefaultMTNUser            = "b1a7c3d2-5e6f-4a8b-9c0d-1e2f3a4b5c6d"
+	DefaultMTNKey             = "simulator-mtn-api-key"
+	DefaultMTNSubscriptionKey = "simulator-mtn-subscription-key"
+)
+
+const (
+	approvalRejected = "APPROVAL_REJECTED"
+	notEnoughFunds   = "NOT_ENOUGH_FUNDS"
+	couldNotPerform  = "COULD_NOT_PERFORM_TRANSACTION"
+	payerNotFound    = "PAYER_NOT_FOUND"
+
+	promptLife   = 5 * time.Minute
+	mtnTokenLife = time.Hour
+)
+
+func (s *Simulator) mtnRoutes(handle func(string, wire)) {
+	for _, product := range []string{"collection", "disbursement"} {
+		handle("POST /mtn/"+product+"/token/{$}", wire{provider: MTN, op: OpToken,
+			handle: func(c *call) answer { return s.mtnToken(c, product) }})
+		// Without the slash it is another, unknown path; the mux would redirect.
+		handle("POST /mtn/"+product+"/token", wire{provider: MTN, op: OpToken,
+			handle: func(*call) answer { return mtnFailure(404) }})
+	}
+	handle("POST /mtn/collection/v1_0/requesttopay",
+		wire{provider: MTN, op: OpInitiate, peek: peekMTN, handle: s.requestToPay})
+	handle("GET /mtn/collection/v1_0/requesttopay/{id}",
+		wire{provider: MTN, op: OpStatus, peek: s.peekMTNStatus, handle: s.requestToPayStatus})
+	s.provisionRoutes(handle)
+	s.disbursementRoutes(handle)
+}
+
+type mtnError struct {
+	Message string `json:"message"`
+	Code    string `json:"code"`
+}
+
+type gatewayError struct {
+	StatusCode int    `json:"statusCode"`
+	Message    string `json:"message"`
+}
+
+func moMo(status int, code, message string) answer {
+	return asJSON(status, mtnError{message, code})
+}
+
+func gateway(status int, message string) answer {
+	return asJSON(status, gatewayError{status, message})
+}
+
+func mtnFailure(status int) answer {
+	switch status {
+	case 400:
+		return empty(400)
+	case 404:
+		return gateway(404, "Resource not found")
+	case 409:
+		return moMo(409, "RESOURCE_ALREADY_EXIST", "Duplicated reference id. Creation of resource failed.")
+	case 500:
+		return moMo(500, "INTERNAL_PROCESSING_ERROR", "An internal error occurred while processing.")
+	case 503:
+		return moMo(503, "SERVICE_UNAVAILABLE", "Service temporarily unavailable, try again later.")
+	default:
+		return gateway(status, http.StatusText(status))
+	}
+}
+
+// mtnToken wants a Content-Length, Basic authentication, the product's
+// subscription key and the target environment; and no form.
+func (s *Simulator) mtnToken(c *call, product string) answer {
+	if refused, ok := s.mtnTokenRefusal(c); !ok {
+		return refused
+	}
+	name := s.text(alphanumeric, 64)
+	s.tokens[name] = token{"mtn/" + product, s.now().Add(mtnTokenLife)}
+	return asJSON(200, struct {
+		AccessToken string `json:"access_token"`
+		TokenType   string `json:"token_type"`
+		ExpiresIn   int    `json:"expires_in"`
+	}{name, "access_token", int(mtnTokenLife.Seconds())})
+}
+
+func (s *Simulator) mtnTokenRefusal(c *call) (answer, bool) {
+	user, key, basic := c.r.BasicAuth()
+	env := c.r.Header.Get("X-Target-Environment")
+	switch {
+	case c.r.ContentLength < 0 || c.r.Header.Get("Content-Length") == "":
+		return asHTML(411, "<html><head><title>411 Length Required</title></head></html>"), false
+	case strings.Contains(c.r.UserAgent(), "python-requests"):
+		return asHTML(403, "<html><head><title>403 Forbidden</title></head></html>"), false
+	case !s.subscribed(c):
+		return wrongSubscription(), false
+	case env == "":
+		return asJSON(400, map[string]string{"error": "Invalid or missing X-Target-Environment header"}), false
+	case !basic || env != s.opts.MTN.TargetEnvironment || !s.knownUser(user, key):
+		return asJSON(401, map[string]string{"error": "invalid_client"}), false
+	case strings.HasPrefix(c.r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
+		return asHTML(200, html), false
+	}
+	return answer{}, true
+}
+
+func (s *Simulator) subscribed(c *call) bool {
+	return c.r.Header.Get("Ocp-Apim-Subscription-Key") == s.opts.MTN.SubscriptionKey
+}
+
+func wrongSubscription() answer {
+	return gateway(401, "Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription.")
+}
+
+// mtnAccess checks what every call but token needs.
+func (s *Simulator) mtnAccess(c *call, product string) (answer, bool) {
+	name, ok := bearer(c.r)
+	t, known := s.tokens[name]
+	switch env := c.r.Header.Get("X-Target-Environment"); {
+	case !s.subscribed(c):
+		return wrongSubscription(), false
+	case !ok || !known || !s.now().Before(t.expires):
+		return gateway(401, "Unauthorized. Access token is invalid or expired."), false
+	case env == "":
+		return empty(400), false
+	case t.audience != "mtn/"+product || env != s.opts.MTN.TargetEnvironment:
+		return moMo(500, "NOT_ALLOWED_TARGET_ENVIRONMENT", "Access to target environment is forbidden."), false
+	}
+	return answer{}, true
+}
+
+type mtnParty struct {
+	PartyIDType string `json:"partyIdType"`
+	PartyID     string `json:"partyId"`
+}
+
+// mtnRequest is the body of a request to pay, and where to call back.
+type mtnRequest struct {
+	Amount       string   `json:"amount"`
+	Currency     string   `json:"currency"`
+	ExternalID   string   `json:"externalId"`
+	Payer        mtnParty `json:"payer"`
+	PayerMessage string   `json:"payerMessage"`
+	PayeeNote    string   `json:"payeeNote"`
+	callbackURL  string
+}
+
+var (
+	uuidV4     = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$`)
+	decimal    = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]{1,2})?$`)
+	zero       = regexp.MustCompile(`^0(\.0+)?$`)
+	plainText  = regexp.MustCompile(`^[A-Za-z0-9 .\-]{0,160}$`)
+	externalID = regexp.MustCompile(`^[^\s'&]{0,160}$`)
+	msisdn     = regexp.MustCompile(`^[1-9][0-9]{6,14}$`)
+)
+
+func peekMTN(c *call) {
+	var req mtnRequest
+	_ = decode(c.body, &req, false)
+	c.reference = c.r.Header.Get("X-Reference-Id")
+	c.amount, c.phone = req.Amount, req.Payer.PartyID
+}
+
+func (s *Simulator) peekMTNStatus(c *call) {
+	c.reference = c.r.PathValue("id")
+	c.payment = s.find(MTN, c.reference)
+}
+
+// requestToPay takes a request and rings the payer's phone.
+func (s *Simulator) requestToPay(c *call) answer {
+	if refused, ok := s.mtnAccess(c, "collection"); !ok {
+		return refused
+	}
+	var req mtnRequest
+	if decode(c.body, &req, false) != nil || !req.wellFormed() || !s.validReference(c.reference) {
+		return empty(400)
+	}
+	if refused, ok := s.mtnCallbackURL(c, &req); !ok {
+		return refused
+	}
+	if !mtnCurrencyFits(s.opts.MTN.TargetEnvironment, req) {
+		return moMo(500, "INVALID_CURRENCY", "Currency not supported.")
+	}
+	if s.find(MTN, c.reference) != nil {
+		return mtnFailure(409)
+	}
+	sc := s.scenario(c)
+	if sc.RefusedWith != "" {
+		return moMo(500, sc.RefusedWith, "The request was refused.")
+	}
+	s.ring(c, req, sc)
+	return empty(202)
+}
+
+func (s *Simulator) ring(c *call, req mtnRequest, sc Scenario) {
+	if req.Payer.PartyIDType == "MSISDN" && !msisdn.MatchString(req.Payer.PartyID) {
+		// Taken, and failed later: the real server does not police numbers.
+		sc = Scenario{Name: "no such number", Payer: Fails, After: time.Second, Reason: payerNotFound}
+	}
+	s.add(&payment{
+		provider: MTN, reference: c.reference, id: c.reference,
+		amount: req.Amount, currency: req.Currency, phone: req.Payer.PartyID,
+		scenario: sc, mtn: req,
+	}, promptLife)
+}
+
+func (s *Simulator) validReference(id string) bool {
+	return uuidV4.MatchString(id) && !strings.EqualFold(id, s.opts.MTN.APIUser)
+}
+
+func (r mtnRequest) wellFormed() bool {
+	party := r.Payer.PartyIDType
+	return decimal.MatchString(r.Amount) && !zero.MatchString(r.Amount) && r.Currency != "" &&
+		(party == "MSISDN" || party == "EMAIL" || party == "PARTY_CODE") && r.Payer.PartyID != "" &&
+		plainText.MatchString(r.PayerMessage) && plainText.MatchString(r.PayeeNote) &&
+		externalID.MatchString(r.ExternalID)
+}
+
+// mtnCallbackURL reads X-Callback-Url, which may be absent but not empty.
+func (s *Simulator) mtnCallbackURL(c *call, req *mtnRequest) (answer, bool) {
+	values, given := c.r.Header["X-Callback-Url"]
+	if !given {
+		return answer{}, true
+	}
+	u, err := url.Parse(values[0])
+	if err != nil || u.Host == "" {
+		return empty(400), false
+	}
+	if host := s.callbackHost(); host != "" && u.Hostname() != host && u.Host != host {
+		return moMo(500, "INVALID_CALLBACK_URL_HOST", "Callback URL does not match the configured value."), false
+	}
+	req.callbackURL = values[0]
+	return answer{}, true
+}
+
+func (s *Simulator) callbackHost() string { return s.opts.MTN.CallbackHost }
+
+// mtnCurrencies of the target environments.
+var mtnCurrencies = map[string]string{
+	"sandbox": "EUR", "mtnivorycoast": "XOF", "mtnbenin": "XOF", "mtnguineaconakry": "GNF",
+	"mtncameroon": "XAF", "mtnghana": "GHS", "mtncongo": "XAF", "mtnuganda": "UGX",
+	"mtnrwanda": "RWF", "mtnzambia": "ZMW", "mtnliberia": "LRD", "mtnsouthafrica": "ZAR",
+	"mtnswaziland": "SZL", "mtnsouthsudan": "SSP", "mtnnigeria": "NGN",
+}
+
+func mtnCurrencyFits(env string, req mtnRequest) bool {
+	want, known := mtnCurrencies[env]
+	if known && req.Currency != want {
+		return false
+	}
+	switch req.Currency {
+	case "XOF", "XAF", "GNF", "UGX", "RWF":
+		return !strings.Contains(req.Amount, ".")
+	}
+	return true
+}
+
+// mtnStatus is the answer to a status query; a callback is the same but for
+// payerMessage.
+type mtnStatus struct {
+	FinancialTransactionID string   `json:"financialTransactionId,omitempty"`
+	ExternalID             string   `json:"externalId,omitempty"`
+	Amount                 string   `json:"amount"`
+	Currency               string   `json:"currency"`
+	Payer                  mtnParty `json:"payer"`
+	PayerMessage           string   `json:"payerMessage,omitempty"`
+	PayeeNote              string   `json:"payeeNote,omitempty"`
+	Status                 string   `json:"status"`
+	Reason                 any      `json:"reason,omitempty"`
+}
+
+func (s *Simulator) requestToPayStatus(c *call) answer {
+	if refused, ok := s.mtnAccess(c, "collection"); !ok {
+		return refused
+	}
+	if s.limited("mtn status", s.opts.MTN.StatusPerSecond, time.Second) {
+		return gateway(429, "Rate limit is exceeded. Try again in 1 seconds.")
+	}
+	p := s.find(MTN, c.reference)
+	if p == nil || p.hidden(s.now(), s.opts.Speed) {
+		return moMo(404, "RESOURCE_NOT_FOUND", "Requested resource was not found.")
+	}
+	return asJSON(200, s.mtnStatusOf(p, p.shown(s.now())))
+}
+
+func (s *Simulator) mtnStatusOf(p *payment, v view) mtnStatus {
+	st := mtnStatus{
+		FinancialTransactionID: v.txn, ExternalID: p.mtn.ExternalID, Amount: normal(p.amount),
+		Currency: p.currency, Payer: p.mtn.Payer, PayerMessage: p.mtn.PayerMessage,
+		PayeeNote: p.mtn.PayeeNote, Status: p.mtnWord(v),
+	}
+	if st.Status == "FAILED" && v.reason != "" {
+		st.Reason = s.mtnReason(p, v.reason)
+	}
+	return st
+}
+
+func (p *payment) mtnWord(v view) string {
+	switch v.state {
+	case settled:
+		return "SUCCESSFUL"
+	case failed, expired:
+		return "FAILED"
+	}
+	if p.scenario.Delayed {
+		return "CREATED"
+	}
+	return "PENDING"
+}
+
+func (s *Simulator) mtnReason(p *payment, word string) any {
+	if s.opts.MTN.ReasonObject || p.scenario.ReasonObject {
+		return mtnError{Code: word, Message: "The transaction failed."}
+	}
+	return word
+}
+
+// normal writes an amount as MTN echoes it: "12.50" as "12.5".
+func normal(amount string) string {
+	if !strings.Contains(amount, ".") {
+		return amount
+	}
+	return strings.TrimRight(strings.TrimRight(amount, "0"), ".")
+}
+
+// mtnCallbacks go to the X-Callback-Url of the request, once, unsigned and
+// without our reference.
+func (s *Simulator) mtnCallbacks(p *payment) []delivery {
+	body := s.mtnStatusOf(p, p.now())
+	body.PayerMessage = ""
+	return []delivery{{
+		provider: MTN, reference: p.reference, event: body.Status,
+		method: s.opts.MTN.CallbackMethod, url: p.mtn.callbackURL,
+		header: http.Header{
+			"User-Agent":   {"LWAC Http Client 1.0"},
+			"Content-Type": {"application/json; charset=utf-8"},
+		},
+		body: asJSON(0, body).body,
+	}}
+}
+
+// sandboxNumbers are the payers that MTN publishes for its sandbox.
+var sandboxNumbers = map[string]Scenario{
+	"46733123450": {Payer: Fails, Reason: "INTERNAL_PROCESSING_ERROR"},
+	"46733123451": {Payer: Fails, Reason: approvalRejected},
+	"46733123452": {Payer: Fails, Reason: "EXPIRED"},
+	"46733123453": {Payer: Fails, After: lateTime, Reason: "EXPIRED", ShownAfter: someTime},
+	"46733123454": {Payer: Pays, After: 25 * time.Second, Delayed: true},
+	"46733123455": {Payer: Fails, Reason: payerNotFound},
+	"46733123456": {Payer: Fails, Reason: "PAYEE_NOT_ALLOWED_TO_RECEIVE"},
+	"46733123457": {Payer: Fails, Reason: "NOT_ALLOWED"},
+	"46733123458": {Payer: Fails, Reason: "NOT_ALLOWED_TARGET_ENVIRONMENT"},
+	"46733123459": {Payer: Fails, Reason: "INVALID_CALLBACK_URL_HOST"},
+	"46733123460": {Payer: Fails, Reason: "INVALID_CURRENCY"},
+	"46733123461": {Payer: Fails, Reason: "INTERNAL_PROCESSING_ERROR"},
+	"46733123462": {Payer: Fails, Reason: "SERVICE_UNAVAILABLE"},
+	"46733123463": {Payer: Fails, Reason: couldNotPerform},
+	"46733123464": {Payer: Fails, Reason: "TRANSFER_TYPE_UNKNOWN"},
+}
+
+func (s *Simulator) sandboxScenario(phone string) (Scenario, bool) {
+	sc, ok := sandboxNumbers[phone]
+	if !ok || s.opts.MTN.TargetEnvironment != "sandbox" {
+		return Scenario{}, false
+	}
+	sc.Name = "sandbox number " + phone
+	if s.opts.MTN.RefuseAtPost && phone >= "46733123455" {
+		sc.RefusedWith = sc.Reason
+	}
+	return sc, true
+}

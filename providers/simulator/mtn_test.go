@@ -1,0 +1,331 @@
+package simulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMTNPayment(t *testing.T) {
+	b := setUp(t)
+	c := b.client(MTN).(*mtnClient)
+	ref := b.ref(MTN)
+	r := c.create(ref, "12.50")
+	b.want(r, 202)
+	if r.body != "" {
+		t.Errorf("202 with body %q", r.body)
+	}
+	b.want(c.create(ref, "12.50"), 409, `"RESOURCE_ALREADY_EXIST"`)
+	got := c.status(ref).json(t)
+	for k, want := range map[string]any{"status": "PENDING", "amount": "12.5", "currency": "EUR", "externalId": ref, "payerMessage": "Order 1."} {
+		if got[k] != want {
+			t.Errorf("%s = %v, want %v", k, got[k], want)
+		}
+	}
+	if got["financialTransactionId"] != nil || got["reason"] != nil {
+		t.Errorf("a pending payment has %v", got)
+	}
+	b.pass(promptDelay)
+	got = c.status(ref).json(t)
+	if got["status"] != "SUCCESSFUL" || got["financialTransactionId"] == nil {
+		t.Errorf("after the prompt: %v", got)
+	}
+	if b.sim.Charges(ref) != 1 || b.sim.Prompts(ref) != 1 || b.sim.Opened(ref) != 1 {
+		t.Errorf("ledger: %+v", b.sim.Ledger())
+	}
+	if n := b.sim.Count(MTN, OpInitiate); n != 2 {
+		t.Errorf("%d initiates journaled", n)
+	}
+}
+
+func TestMTNCallback(t *testing.T) {
+	for _, method := range []string{http.MethodPost, http.MethodPut} {
+		b := setUp(t, func(o *Options) { o.MTN.CallbackMethod = method })
+		c := b.client(MTN).(*mtnClient)
+		with, without := b.ref(MTN), b.ref(MTN)
+		b.want(c.create(with, "100"), 202)
+		b.want(c.post(c.body(without, "100"), "X-Reference-Id", without), 202)
+		b.pass(time.Minute)
+		got := b.hook.all()
+		if len(got) != 1 {
+			t.Fatalf("%d callbacks, want 1 for the request that asked for it", len(got))
+		}
+		var body map[string]any
+		if err := json.Unmarshal(got[0].body, &body); err != nil {
+			t.Fatal(err)
+		}
+		if got[0].method != method || got[0].header.Get("User-Agent") != "LWAC Http Client 1.0" ||
+			got[0].header.Get("Content-Type") != "application/json; charset=utf-8" {
+			t.Errorf("callback %s %v", got[0].method, got[0].header)
+		}
+		if body["status"] != "SUCCESSFUL" || body["externalId"] != with || body["referenceId"] != nil || body["payerMessage"] != nil {
+			t.Errorf("callback body %s", got[0].body)
+		}
+	}
+}
+
+func TestMTNTokenRefusals(t *testing.T) {
+	b := setUp(t)
+	url := b.sim.MTNURL() + "/collection/token/"
+	change := func(name, value string) []string {
+		h := mtnBasic()
+		for i := range h {
+			if h[i] == name {
+				h[i+1] = value
+			}
+		}
+		return h
+	}
+	b.want(b.do("POST", url, "", change("Ocp-Apim-Subscription-Key", "no")...), 401, `"statusCode":401`, "subscription key")
+	b.want(b.do("POST", url, "", change("X-Target-Environment", "")...), 400, "Invalid or missing X-Target-Environment header")
+	b.want(b.do("POST", url, "", change("X-Target-Environment", "mtnghana")...), 401, `"invalid_client"`)
+	b.want(b.do("POST", url, "", change("Authorization", "Basic eDp5")...), 401, `"invalid_client"`)
+	b.want(b.do("POST", url, "", append(mtnBasic(), "User-Agent", "python-requests/2")...), 403, "<html>")
+	b.want(b.do("POST", url, "a=b", append(mtnBasic(), "Content-Type", "application/x-www-form-urlencoded")...), 200, "Request Rejected")
+	b.want(b.do("POST", url, `{"grant_type":"client_credentials"}`, append(mtnBasic(), "Content-Type", "application/json")...), 200, `"expires_in":3600`)
+	b.want(b.do("POST", strings.TrimSuffix(url, "/"), "", mtnBasic()...), 404)
+	b.want(b.do("POST", b.sim.MTNURL()+"//collection/token/", "", mtnBasic()...), 400)
+
+	req, _ := http.NewRequest("POST", url, io.NopCloser(strings.NewReader("{}"))) // goes out chunked
+	resp, err := b.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 411 {
+		t.Errorf("chunked: %d, want 411", resp.StatusCode)
+	}
+}
+
+func TestMTNAccess(t *testing.T) {
+	b := setUp(t)
+	c := b.client(MTN).(*mtnClient)
+	ref := b.ref(MTN)
+	b.want(c.create(ref, "1", "Ocp-Apim-Subscription-Key", "no"), 401, "subscription")
+	b.want(c.create(ref, "1", "Authorization", "Bearer no"), 401, `"statusCode"`)
+	b.want(c.create(ref, "1", "X-Target-Environment", "mtnghana"), 500, "NOT_ALLOWED_TARGET_ENVIRONMENT")
+	b.want(c.create(ref, "1", "X-Target-Environment", ""), 400)
+	b.want(c.create(ref, "1", "Authorization", "Bearer "+b.mtnToken("disbursement")), 500, "NOT_ALLOWED_TARGET_ENVIRONMENT")
+	b.want(c.status(ref), 404, "RESOURCE_NOT_FOUND")
+	b.sim.ExpireTokens()
+	b.want(c.create(ref, "1"), 401)
+	b.want(c.status(ref), 401)
+	if b.sim.Opened(ref) != 0 {
+		t.Error("a refused request opened a payment")
+	}
+}
+
+func TestMTNValidation(t *testing.T) {
+	b := setUp(t, func(o *Options) { o.MTN.CallbackHost = "127.0.0.1" })
+	c := b.client(MTN).(*mtnClient)
+	ref := b.ref(MTN)
+	good := c.body(ref, "100")
+	swap := func(old, new string) string { return strings.Replace(good, old, new, 1) }
+	for name, body := range map[string]string{
+		"number":     swap(`"amount":"100"`, `"amount":100`),
+		"zero":       swap(`"amount":"100"`, `"amount":"0.00"`),
+		"exponent":   swap(`"amount":"100"`, `"amount":"1e2"`),
+		"leading":    swap(`"amount":"100"`, `"amount":"0100"`),
+		"party type": swap("MSISDN", "PHONE"),
+		"no party":   swap(c.payer, ""),
+		"apostrophe": swap("Order 1.", "it's"),
+		"accent":     swap("Order 1.", "café"),
+		"ampersand":  swap("Order 1.", "a & b"),
+		"too long":   swap("Order 1.", strings.Repeat("x", 161)),
+		"space":      swap(`"externalId":"`, `"externalId":"a `),
+		"no JSON":    "{",
+		"two values": good + "{}",
+	} {
+		if r := c.post(body, "X-Reference-Id", ref); r.status != 400 {
+			t.Errorf("%s: %d, want 400", name, r.status)
+		}
+	}
+	for _, id := range []string{"", "x", "00000000-0000-5000-8000-000000000001", strings.ToUpper(DefaultMTNUser)} {
+		b.want(c.post(good, "X-Reference-Id", id), 400)
+	}
+	b.want(c.post(good, "X-Reference-Id", ref, "X-Callback-Url", ""), 400)
+	b.want(c.post(good, "X-Reference-Id", ref, "X-Callback-Url", "https://evil.example/"), 500, "INVALID_CALLBACK_URL_HOST")
+	b.want(c.post(swap("EUR", "XOF"), "X-Reference-Id", ref), 500, "INVALID_CURRENCY")
+	if b.sim.Opened(ref) != 0 {
+		t.Error("an invalid request opened a payment")
+	}
+	b.want(c.create(ref, "100"), 202)
+}
+
+func TestMTNCountryCurrencies(t *testing.T) {
+	for _, tc := range []struct {
+		env, currency, amount string
+		fits                  bool
+	}{
+		{"sandbox", "EUR", "1.5", true}, {"sandbox", "XOF", "1", false},
+		{"mtnivorycoast", "XOF", "100", true}, {"mtnivorycoast", "XOF", "100.00", false},
+		{"mtncameroon", "XAF", "1", true}, {"mtnghana", "GHS", "1.25", true}, {"mtnghana", "EUR", "1", false},
+		{"mtnnowhere", "ABC", "1", true},
+	} {
+		if got := mtnCurrencyFits(tc.env, mtnRequest{Currency: tc.currency, Amount: tc.amount}); got != tc.fits {
+			t.Errorf("%s %s %s: %v", tc.env, tc.amount, tc.currency, got)
+		}
+	}
+}
+
+func TestMTNUnknownNumber(t *testing.T) {
+	b := setUp(t)
+	c := b.client(MTN).(*mtnClient)
+	for _, payer := range []string{"+46733000000", "0700000000"} {
+		c.payer = payer
+		ref := b.ref(MTN)
+		b.want(c.create(ref, "100"), 202)
+		b.pass(time.Second)
+		b.want(c.status(ref), 200, `"FAILED"`, payerNotFound)
+	}
+}
+
+func TestMTNSandboxNumbers(t *testing.T) {
+	for phone, want := range map[string]struct{ first, after25s, afterAll, reason string }{
+		"46733123450": {"FAILED", "FAILED", "FAILED", "INTERNAL_PROCESSING_ERROR"},
+		"46733123451": {"FAILED", "FAILED", "FAILED", "APPROVAL_REJECTED"},
+		"46733123452": {"FAILED", "FAILED", "FAILED", "EXPIRED"},
+		"46733123453": {"PENDING", "PENDING", "FAILED", "EXPIRED"},
+		"46733123454": {"CREATED", "SUCCESSFUL", "SUCCESSFUL", ""},
+		"46733123455": {"FAILED", "FAILED", "FAILED", "PAYER_NOT_FOUND"},
+		"46733123464": {"FAILED", "FAILED", "FAILED", "TRANSFER_TYPE_UNKNOWN"},
+	} {
+		b := setUp(t)
+		c := b.client(MTN).(*mtnClient)
+		c.payer = phone
+		ref := b.ref(MTN)
+		b.want(c.create(ref, "100"), 202)
+		b.want(c.status(ref), 200, want.first)
+		b.pass(25 * time.Second)
+		b.want(c.status(ref), 200, want.after25s)
+		b.pass(2 * time.Minute)
+		b.want(c.status(ref), 200, want.afterAll, want.reason)
+	}
+	b := setUp(t, func(o *Options) { o.MTN.RefuseAtPost = true })
+	c := b.client(MTN).(*mtnClient)
+	c.payer = "46733123462"
+	ref := b.ref(MTN)
+	b.want(c.create(ref, "100"), 500, "SERVICE_UNAVAILABLE")
+	if b.sim.Opened(ref) != 0 {
+		t.Error("refused at the POST, and opened")
+	}
+}
+
+// The callback of 46733123453 is ahead of the query.
+func TestMTNCallbackAheadOfQuery(t *testing.T) {
+	b := setUp(t)
+	c := b.client(MTN).(*mtnClient)
+	c.payer = "46733123453"
+	ref := b.ref(MTN)
+	b.want(c.create(ref, "100"), 202)
+	b.pass(lateTime)
+	if got := b.hook.all(); len(got) != 1 || !strings.Contains(string(got[0].body), `"EXPIRED"`) {
+		t.Fatalf("callbacks %v", got)
+	}
+	b.want(c.status(ref), 200, "PENDING")
+	b.pass(someTime)
+	b.want(c.status(ref), 200, "FAILED")
+}
+
+func TestMTNPromptRunsOut(t *testing.T) {
+	b := setUp(t)
+	b.sim.SetDefault(MTN, Scenario{})
+	c := b.client(MTN)
+	ref, approved := b.ref(MTN), b.ref(MTN)
+	b.want(c.create(approved, "100"), 202)
+	if n := b.sim.Approve(); n != 1 || b.sim.Charges(approved) != 1 {
+		t.Errorf("approved %d", n)
+	}
+	b.want(c.create(ref, "100"), 202)
+	b.pass(promptLife)
+	b.want(c.status(ref), 200, "FAILED", couldNotPerform)
+	if err := b.sim.Pay(ref); err == nil {
+		t.Error("paid a prompt that was over")
+	}
+}
+
+func TestMTNReasonObject(t *testing.T) {
+	b := setUp(t, func(o *Options) { o.MTN.ReasonObject = true })
+	c := b.client(MTN)
+	ref := b.ref(MTN)
+	b.want(c.create(ref, "904"), 202)
+	b.pass(promptDelay)
+	b.want(c.status(ref), 200, `"code":"NOT_ENOUGH_FUNDS"`)
+}
+
+func TestMTNStatusLimit(t *testing.T) {
+	b := setUp(t, func(o *Options) { o.MTN.StatusPerSecond = 2 })
+	c := b.client(MTN)
+	ref := b.ref(MTN)
+	b.want(c.create(ref, "100"), 202)
+	for _, want := range []int{200, 200, 429} {
+		b.want(c.status(ref), want)
+	}
+	b.pass(time.Second)
+	b.want(c.status(ref), 200)
+}
+
+func TestMTNProvisioning(t *testing.T) {
+	b := setUp(t)
+	const user = "11111111-1111-4111-8111-111111111111"
+	key := []string{"Ocp-Apim-Subscription-Key", DefaultMTNSubscriptionKey}
+	url := b.sim.MTNURL() + "/v1_0/apiuser"
+	b.want(b.do("POST", url, `{"providerCallbackHost":"hooks.example"}`, append(key, "X-Reference-Id", user)...), 201)
+	b.want(b.do("POST", url, `{}`, append(key, "X-Reference-Id", user)...), 409)
+	b.want(b.do("POST", url, `{}`, append(key, "X-Reference-Id", "x")...), 400)
+	b.want(b.do("POST", url, `{}`), 401)
+	b.want(b.do("POST", url+"/"+user+"/apikey", ""), 401)
+	b.want(b.do("POST", url+"/nobody/apikey", "", key...), 404)
+	b.want(b.do("GET", url+"/"+user, ""), 401)
+	b.want(b.do("GET", url+"/nobody", "", key...), 404)
+	b.want(b.do("GET", url+"/"+DefaultMTNUser, "", key...), 200, "sandbox")
+	b.want(b.do("GET", url+"/"+user, "", key...), 200, "hooks.example", "sandbox")
+
+	h := mtnBasic()
+	req, _ := http.NewRequest("GET", "http://x", nil)
+	req.SetBasicAuth(user, "")
+	h[1] = req.Header.Get("Authorization")
+	b.want(b.do("POST", b.sim.MTNURL()+"/collection/token/", "", h...), 401) // no key yet
+	r := b.do("POST", url+"/"+user+"/apikey", "", key...)
+	b.want(r, 201)
+	req.SetBasicAuth(user, r.json(t)["apiKey"].(string))
+	h[1] = req.Header.Get("Authorization")
+	b.want(b.do("POST", b.sim.MTNURL()+"/collection/token/", "", h...), 200)
+}
+
+func TestMTNRefund(t *testing.T) {
+	b := setUp(t)
+	c := b.client(MTN).(*mtnClient)
+	paid := b.ref(MTN)
+	b.want(c.create(paid, "100"), 202)
+	b.pass(promptDelay)
+
+	d := &mtnClient{b: b, token: b.mtnToken("disbursement")}
+	url := b.sim.MTNURL() + "/disbursement/"
+	refund := func(id, of, amount string) reply {
+		body := fmt.Sprintf(`{"amount":%q,"currency":"EUR","externalId":"r","payerMessage":"","payeeNote":"","referenceIdToRefund":%q}`, amount, of)
+		return b.do("POST", url+"v2_0/refund", body, append(d.headers(), "X-Reference-Id", id)...)
+	}
+	status := func(id string) reply { return b.do("GET", url+"v1_0/refund/"+id, "", d.headers()...) }
+	good, again, unknown := b.ref(MTN), b.ref(MTN), b.ref(MTN)
+	b.want(refund("refund_1", paid, "100"), 400)
+	b.want(status(good), 404)
+	b.want(refund(good, paid, "100"), 202)
+	b.want(refund(good, paid, "100"), 409)
+	b.want(refund(again, paid, "100"), 202)
+	b.want(refund(unknown, "1", "100"), 202)
+	b.want(status(good), 200, "PENDING")
+	b.pass(promptDelay)
+	b.want(status(good), 200, "SUCCESSFUL", "PARTY_CODE")
+	b.want(status(again), 200, "FAILED", "NOT_ALLOWED")
+	b.want(status(unknown), 200, "FAILED", "TRANSACTION_NOT_FOUND")
+	b.want(b.do("GET", url+"v1_0/refund/"+good, ""), 401)
+	b.want(b.do("POST", url+"v1_0/refund", "{}"), 401)
+	if CountEvents(b.sim.Ledger(), paid, Refunded) != 1 {
+		t.Errorf("ledger %+v", b.sim.Ledger())
+	}
+}

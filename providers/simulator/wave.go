@@ -1,0 +1,386 @@
+package simulator
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// WaveOptions configure the Wave side.
+type WaveOptions struct {
+	APIKey string
+	// Currency of the merchant's wallet; XOF if empty.
+	Currency string
+	// BusinessName is shown to the payer.
+	BusinessName string
+	// SessionLife is how long a session can be paid; 30 min if 0.
+	SessionLife time.Duration
+	// AllowHTTPReturnURLs takes success_url and error_url that are not https.
+	AllowHTTPReturnURLs bool
+	// Callbacks are registered per merchant, as in the business portal.
+	Callbacks []WaveCallback
+}
+
+// WaveCallback is a webhook as the business portal registers it: it signs, or
+// shows a shared secret.
+type WaveCallback struct {
+	URL string
+	// SigningSecrets sign every event, one v1 each.
+	SigningSecrets []string
+	// SharedSecret is sent as a bearer token.
+	SharedSecret string
+}
+
+func (o WaveOptions) withDefaults() WaveOptions {
+	orElse(&o.APIKey, DefaultWaveKey)
+	orElse(&o.Currency, "XOF")
+	orElse(&o.BusinessName, "Simulated Merchant")
+	if o.SessionLife == 0 {
+		o.SessionLife = 30 * time.Minute
+	}
+	return o
+}
+
+// DefaultWaveKey is the API key of a simulator that was not given another.
+const DefaultWaveKey = "wave_ci_prod_simulator"
+
+const (
+	paymentFailure    = "payment-failure"
+	insufficientFunds = "insufficient-funds"
+)
+
+func (s *Simulator) waveRoutes(handle func(string, wire)) {
+	const sessions = "/wave/v1/checkout/sessions"
+	handle("POST "+sessions, wire{provider: Wave, op: OpInitiate, peek: peekWave, handle: s.createSession})
+	handle("GET "+sessions+"/search", wire{provider: Wave, op: OpSearch, peek: peekSearch, handle: s.searchSessions})
+	handle("GET "+sessions, wire{provider: Wave, op: OpStatus, peek: s.peekTransaction, handle: s.getSession})
+	handle("GET "+sessions+"/{id}", wire{provider: Wave, op: OpStatus, peek: s.peekSession, handle: s.getSession})
+	handle("POST "+sessions+"/{id}/expire", wire{provider: Wave, op: OpExpire, peek: s.peekSession, handle: s.expireSession})
+	handle("POST "+sessions+"/{id}/refund", wire{provider: Wave, op: OpRefund, peek: s.peekSession, handle: s.refundSession})
+}
+
+// RegisterWaveCallback adds a webhook, as a merchant does in the portal.
+func (s *Simulator) RegisterWaveCallback(cb WaveCallback) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opts.Wave.Callbacks = append(slices.Clone(s.opts.Wave.Callbacks), cb)
+}
+
+type waveFault struct {
+	Code    string       `json:"code"`
+	Message string       `json:"message"`
+	Details []waveDetail `json:"details,omitempty"`
+}
+
+type waveDetail struct {
+	Loc []string `json:"loc"`
+	Msg string   `json:"msg"`
+}
+
+func waveError(status int, code, message string) answer {
+	return asJSON(status, waveFault{Code: code, Message: message})
+}
+
+func waveInvalid(field, msg string) answer {
+	return asJSON(400, waveFault{"request-validation-error", "Request invalid",
+		[]waveDetail{{[]string{"body", field}, msg}}})
+}
+
+func waveNotFound() answer {
+	return waveError(404, "checkout-session-not-found", "The checkout session was not found")
+}
+
+func waveFailure(status int) answer {
+	code := map[int]string{
+		400: "request-validation-error", 401: "no-matching-api-key", 403: "unauthorized-wallet",
+		404: "checkout-session-not-found", 409: "checkout-session-not-open",
+		429: "too-many-requests", 503: "service-unavailable",
+	}[status]
+	orElse(&code, "internal-server-error")
+	return waveError(status, code, http.StatusText(status))
+}
+
+func (s *Simulator) waveAccess(c *call) (answer, bool) {
+	header := c.r.Header.Get("Authorization")
+	key, ok := bearer(c.r)
+	switch {
+	case header == "":
+		return waveError(401, "missing-auth-header", "The Authorization header is missing"), false
+	case !ok:
+		return waveError(401, "invalid-auth", "The Authorization header is invalid"), false
+	case key == "":
+		return waveError(401, "api-key-not-provided", "The API key is missing"), false
+	case key != s.opts.Wave.APIKey:
+		return waveError(401, "no-matching-api-key", "The API key is unknown"), false
+	}
+	return answer{}, true
+}
+
+// waveRequest is what a session is created with.
+type waveRequest struct {
+	Amount               *string `json:"amount"`
+	Currency             *string `json:"currency"`
+	SuccessURL           *string `json:"success_url"`
+	ErrorURL             *string `json:"error_url"`
+	ClientReference      *string `json:"client_reference"`
+	RestrictPayerMobile  *string `json:"restrict_payer_mobile"`
+	AggregatedMerchantID *string `json:"aggregated_merchant_id"`
+}
+
+func or(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func peekWave(c *call) {
+	var req waveRequest
+	_ = decode(c.body, &req, false)
+	c.reference, c.amount, c.phone = or(req.ClientReference), or(req.Amount), or(req.RestrictPayerMobile)
+}
+
+func peekSearch(c *call) { c.reference = c.r.URL.Query().Get("client_reference") }
+
+func (s *Simulator) peekSession(c *call) { s.about(c, s.find(Wave, c.r.PathValue("id"))) }
+
+func (s *Simulator) peekTransaction(c *call) {
+	if id := c.r.URL.Query().Get("transaction_id"); id != "" {
+		i := slices.IndexFunc(s.payments, func(p *payment) bool { return p.provider == Wave && p.txn == id })
+		if i >= 0 {
+			s.about(c, s.payments[i])
+		}
+	}
+}
+
+func (s *Simulator) about(c *call, p *payment) {
+	if c.payment = p; p != nil {
+		c.reference = p.reference
+	}
+}
+
+var (
+	waveDecimal = regexp.MustCompile(`^([1-9][0-9]*|0\.[0-9]*[1-9][0-9]*)(\.[0-9]{1,2})?$`)
+	waveInteger = regexp.MustCompile(`^[1-9][0-9]*$`)
+	e164        = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+)
+
+// createSession opens a session on every call: Wave does not know repeats.
+func (s *Simulator) createSession(c *call) answer {
+	if refused, ok := s.waveAccess(c); !ok {
+		return refused
+	}
+	var req waveRequest
+	if refused, ok := s.waveBody(c, &req); !ok {
+		return refused
+	}
+	p := &payment{
+		provider: Wave, reference: or(req.ClientReference), id: "cos-" + s.text(alphanumeric, 13),
+		amount: *req.Amount, currency: *req.Currency, phone: or(req.RestrictPayerMobile),
+		scenario: s.scenario(c), wave: req,
+	}
+	s.add(p, s.opts.Wave.SessionLife)
+	return asJSON(200, s.waveSession(p, c.base, p.now()), p)
+}
+
+func (s *Simulator) waveBody(c *call, req *waveRequest) (answer, bool) {
+	var any fields
+	if decode(c.body, &any, false) != nil {
+		return waveError(400, "request-not-json", "The request body is not a JSON object"), false
+	}
+	if err := decode(c.body, req, true); err != nil {
+		msg := err.Error()
+		if name, extra := strings.CutPrefix(msg, "json: unknown field "); extra {
+			return waveInvalid(strings.Trim(name, `"`), "extra fields not permitted"), false
+		}
+		return waveInvalid("", "str type expected"), false
+	}
+	if field, msg := s.waveProblem(*req); field != "" {
+		return waveInvalid(field, msg), false
+	}
+	return answer{}, true
+}
+
+// waveProblem names the first field that Wave would refuse.
+func (s *Simulator) waveProblem(req waveRequest) (field, msg string) {
+	number := waveDecimal
+	if or(req.Currency) == "XOF" {
+		number = waveInteger
+	}
+	switch {
+	case req.Amount == nil:
+		return "amount", "field required"
+	case req.Currency == nil:
+		return "currency", "field required"
+	case *req.Currency != s.opts.Wave.Currency:
+		return "currency", "not the currency of the wallet"
+	case !number.MatchString(*req.Amount):
+		return "amount", "invalid amount"
+	case !s.returnURL(or(req.SuccessURL)):
+		return "success_url", "invalid or missing https URL"
+	case !s.returnURL(or(req.ErrorURL)):
+		return "error_url", "invalid or missing https URL"
+	case len(or(req.ClientReference)) > 255:
+		return "client_reference", "longer than 255"
+	case req.RestrictPayerMobile != nil && !e164.MatchString(*req.RestrictPayerMobile):
+		return "restrict_payer_mobile", "not an E.164 number"
+	}
+	return "", ""
+}
+
+func (s *Simulator) returnURL(v string) bool {
+	return absoluteURL(v) && (s.opts.Wave.AllowHTTPReturnURLs || strings.HasPrefix(v, "https://"))
+}
+
+type waveObject struct {
+	ID                   string     `json:"id"`
+	Amount               string     `json:"amount"`
+	CheckoutStatus       string     `json:"checkout_status"`
+	ClientReference      *string    `json:"client_reference"`
+	Currency             string     `json:"currency"`
+	ErrorURL             string     `json:"error_url"`
+	LastPaymentError     *waveFault `json:"last_payment_error"`
+	BusinessName         string     `json:"business_name"`
+	PaymentStatus        string     `json:"payment_status"`
+	TransactionID        *string    `json:"transaction_id"`
+	AggregatedMerchantID *string    `json:"aggregated_merchant_id"`
+	RestrictPayerMobile  *string    `json:"restrict_payer_mobile"`
+	SuccessURL           string     `json:"success_url"`
+	WaveLaunchURL        string     `json:"wave_launch_url"`
+	WhenCompleted        *string    `json:"when_completed"`
+	WhenCreated          string     `json:"when_created"`
+	WhenExpires          string     `json:"when_expires"`
+	WhenRefunded         *string    `json:"when_refunded"`
+}
+
+func (s *Simulator) waveSession(p *payment, base string, v view) waveObject {
+	o := waveObject{
+		ID: p.id, Amount: p.amount, Currency: p.currency, ClientReference: p.wave.ClientReference,
+		ErrorURL: *p.wave.ErrorURL, SuccessURL: *p.wave.SuccessURL, BusinessName: s.opts.Wave.BusinessName,
+		AggregatedMerchantID: p.wave.AggregatedMerchantID, RestrictPayerMobile: p.wave.RestrictPayerMobile,
+		WaveLaunchURL: s.page(p, base), WhenCreated: iso(p.created), WhenExpires: iso(p.expires),
+	}
+	o.CheckoutStatus, o.PaymentStatus = waveWords(v.state)
+	if v.reason != "" {
+		o.LastPaymentError = &waveFault{Code: v.reason, Message: "The payment failed."}
+	}
+	if v.state == settled {
+		o.TransactionID, o.WhenCompleted = &v.txn, ptr(iso(v.ended))
+	}
+	if !p.refunded.IsZero() {
+		o.WhenRefunded = ptr(iso(p.refunded))
+	}
+	return o
+}
+
+func waveWords(st state) (checkout, payment string) {
+	switch st {
+	case settled:
+		return "complete", "succeeded"
+	case expired:
+		return "expired", "cancelled"
+	default:
+		return "open", "processing"
+	}
+}
+
+func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+
+func ptr(s string) *string { return &s }
+
+func (s *Simulator) getSession(c *call) answer {
+	if refused, ok := s.waveAccess(c); !ok {
+		return refused
+	}
+	p := c.payment
+	if p == nil || p.hidden(s.now(), s.opts.Speed) {
+		return waveNotFound()
+	}
+	return asJSON(200, s.waveSession(p, c.base, p.shown(s.now())), p)
+}
+
+func (s *Simulator) searchSessions(c *call) answer {
+	if refused, ok := s.waveAccess(c); !ok {
+		return refused
+	}
+	if c.reference == "" {
+		return waveInvalid("client_reference", "field required")
+	}
+	result, found := []waveObject{}, []*payment(nil)
+	for _, p := range s.payments {
+		if p.provider == Wave && p.reference == c.reference {
+			result = append(result, s.waveSession(p, c.base, p.shown(s.now())))
+			found = append(found, p)
+		}
+	}
+	return asJSON(200, map[string]any{"result": result}, found...)
+}
+
+func (s *Simulator) expireSession(c *call) answer {
+	if refused, ok := s.waveAccess(c); !ok {
+		return refused
+	}
+	switch p := c.payment; {
+	case p == nil:
+		return waveNotFound()
+	case s.over(p) != nil:
+		return waveError(409, "checkout-session-not-open", "The checkout session is complete or expired")
+	default:
+		s.lapse(p)
+		return empty(200)
+	}
+}
+
+// refundSession gives the money back; asking again changes nothing.
+func (s *Simulator) refundSession(c *call) answer {
+	if refused, ok := s.waveAccess(c); !ok {
+		return refused
+	}
+	switch p := c.payment; {
+	case p == nil:
+		return waveNotFound()
+	case p.state != settled:
+		return waveError(400, "checkout-refund-failed", "The checkout session is not paid")
+	case p.refunded.IsZero():
+		p.refunded = s.now()
+		s.enter(p, Refunded)
+	}
+	return empty(200)
+}
+
+// waveRetries: a callback that is not taken within 5 s comes again, for up to
+// three days. The steps are not documented.
+var waveRetries = []time.Duration{
+	10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour, 40 * time.Hour,
+}
+
+// waveCallbacks tell of a paid session or of a failed try to every
+// registered webhook, each signed as it was registered.
+func (s *Simulator) waveCallbacks(p *payment) []delivery {
+	event := "checkout.session.payment_failed"
+	if p.state == settled {
+		event = "checkout.session.completed"
+	}
+	body := asJSON(0, struct {
+		ID   string     `json:"id"`
+		Type string     `json:"type"`
+		Data waveObject `json:"data"`
+	}{"EV_" + s.text(alphanumeric, 12), event, s.waveSession(p, s.url, p.now())}).body
+	var all []delivery
+	for _, cb := range s.opts.Wave.Callbacks {
+		d := delivery{
+			provider: Wave, reference: p.reference, event: event, method: http.MethodPost, url: cb.URL,
+			header: http.Header{"Content-Type": {"application/json"}}, body: body, retries: waveRetries,
+		}
+		if cb.SharedSecret != "" {
+			d.header.Set("Authorization", "Bearer "+cb.SharedSecret)
+		}
+		if len(cb.SigningSecrets) > 0 {
+			d.sign = signWith(cb.SigningSecrets...)
+		}
+		all = append(all, d)
+	}
+	return all
+}

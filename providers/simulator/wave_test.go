@@ -1,0 +1,250 @@
+package simulator
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The vector that Wave publishes with its documentation of webhooks.
+func TestWaveSignatureVector(t *testing.T) {
+	const secret = "wave_sn_WHS_xz4m6g8rjs9bshxy05xj4khcvjv7j3hcp4fbpvv6met0zdrjvezg"
+	const body = `{"id": "AE_ijzo7oGgrlM7", "type": "checkout.session.completed", "data": {"id": "cos-1b01sghpg100j", "amount": "100", "checkout_status": "complete", "client_reference": null, "currency": "XOF", "error_url": "https://example.com/error", "last_payment_error": null, "business_name": "Annas Apiaries", "payment_status": "succeeded", "success_url": "https://example.com/success", "wave_launch_url": "https://pay.wave.com/c/cos-1b01sghpg100j?a=100&c=XOF&m=Annas%20Apiaries", "when_completed": "2022-11-08T15:05:45Z", "when_created": "2022-11-08T15:05:32Z", "when_expires": "2022-11-09T15:05:32Z", "transaction_id": "TCN4Y4ZC3FM"}}`
+	const want = "t=1667920421,v1=53c971695230e9c51b1030d673eee76e70bbcdf8a7c5b8c1d44e0b8b1329647b"
+	if got := WaveSignature(time.Unix(1667920421, 0), []byte(body), secret); got != want {
+		t.Errorf("signature %s, want %s", got, want)
+	}
+}
+
+func TestWavePayment(t *testing.T) {
+	b := setUp(t)
+	c := b.client(Wave).(*waveClient)
+	ref := b.ref(Wave)
+	r := c.create(ref, "1000")
+	b.want(r, 200)
+	got := r.json(t)
+	for k, want := range map[string]any{
+		"amount": "1000", "currency": "XOF", "checkout_status": "open", "payment_status": "processing",
+		"client_reference": ref, "transaction_id": nil, "last_payment_error": nil, "when_completed": nil,
+		"when_created": "2026-11-22T10:00:00Z", "when_expires": "2026-11-22T10:30:00Z",
+		"wave_launch_url": b.sim.URL() + "/wave/c/" + c.ids[ref],
+	} {
+		if v, ok := got[k]; !ok || v != want {
+			t.Errorf("%s = %v, want %v", k, v, want)
+		}
+	}
+	if id := c.ids[ref]; !strings.HasPrefix(id, "cos-") || len(id) > 20 {
+		t.Errorf("id %q", id)
+	}
+	b.pass(time.Minute)
+	launch := got["wave_launch_url"].(string)
+	b.want(b.do("GET", launch, ""), 200, "1000 XOF", "Simulated Merchant")
+	b.want(b.do("POST", launch+"/pay", ""), 200, "https://shop.example/ok")
+	got = c.status(ref).json(t)
+	if got["checkout_status"] != "complete" || got["payment_status"] != "succeeded" || got["when_completed"] != "2026-11-22T10:01:00Z" {
+		t.Errorf("paid: %v", got)
+	}
+	byTxn := c.call("GET", "?transaction_id="+got["transaction_id"].(string), "")
+	b.want(byTxn, 200, c.ids[ref])
+	b.want(c.call("POST", "/"+c.ids[ref]+"/expire", ""), 409)
+	if b.sim.Charges(ref) != 1 {
+		t.Errorf("ledger %+v", b.sim.Ledger())
+	}
+}
+
+func TestWaveEvents(t *testing.T) {
+	b := setUp(t, func(o *Options) {
+		o.Wave.Callbacks = append(o.Wave.Callbacks, WaveCallback{URL: o.Wave.Callbacks[0].URL + "2", SharedSecret: "shared"})
+	})
+	c := b.client(Wave).(*waveClient)
+	ref := b.ref(Wave)
+	b.want(c.create(ref, "1000"), 200)
+	if err := b.sim.Refuse(ref); err != nil {
+		t.Fatal(err)
+	}
+	b.want(c.status(ref), 200, `"open"`, paymentFailure) // the payer may try again
+	if err := b.sim.Pay(ref); err != nil {
+		t.Fatal(err)
+	}
+	b.sim.Tick()
+	got := b.hook.all()
+	if len(got) != 4 {
+		t.Fatalf("%d events, want 2 to each of 2", len(got))
+	}
+	for i, want := range []string{"payment_failed", "payment_failed", "completed", "completed"} {
+		var ev struct {
+			ID, Type string
+			Data     struct{ ID string }
+		}
+		if err := json.Unmarshal(got[i].body, &ev); err != nil {
+			t.Fatal(err)
+		}
+		if ev.Type != "checkout.session."+want || ev.Data.ID != c.ids[ref] || !strings.HasPrefix(ev.ID, "EV_") {
+			t.Errorf("event %s", got[i].body)
+		}
+		signature, shared := got[i].header.Get("Wave-Signature"), got[i].header.Get("Authorization")
+		if i%2 == 0 && (signature != WaveSignature(start, got[i].body, "s1", "s2") || shared != "") {
+			t.Errorf("signature %q", signature)
+		}
+		if i%2 == 1 && (signature != "" || shared != "Bearer shared") {
+			t.Errorf("shared secret %q", shared)
+		}
+	}
+}
+
+func TestWaveEventsAreRetried(t *testing.T) {
+	b := setUp(t)
+	c := b.client(Wave)
+	ref := b.ref(Wave)
+	b.want(c.create(ref, "1000"), 200)
+	b.hook.answer(503)
+	_ = b.sim.Pay(ref)
+	b.sim.Tick()
+	b.pass(10 * time.Second)
+	b.hook.answer(200)
+	b.pass(time.Minute)
+	b.pass(72 * time.Hour)
+	got := b.hook.all()
+	if len(got) != 3 || string(got[0].body) != string(got[2].body) {
+		t.Fatalf("%d tries, want 3 of the same event", len(got))
+	}
+	if got[2].header.Get("Wave-Signature") != WaveSignature(start.Add(70*time.Second), got[2].body, "s1", "s2") {
+		t.Error("a retry is not signed by its own time")
+	}
+	sent := b.sim.Callbacks()
+	if len(sent) != 3 || sent[0].Status != 503 || sent[2].Status != 200 || sent[2].Reference != ref {
+		t.Errorf("sent %+v", sent)
+	}
+}
+
+func TestWaveExpiry(t *testing.T) {
+	b := setUp(t)
+	c := b.client(Wave).(*waveClient)
+	byTime, byCall := b.ref(Wave), b.ref(Wave)
+	b.want(c.create(byTime, "1000"), 200)
+	b.want(c.create(byCall, "1000"), 200)
+	r := c.call("POST", "/"+c.ids[byCall]+"/expire", "")
+	b.want(r, 200)
+	if r.body != "" {
+		t.Errorf("expire answered %q", r.body)
+	}
+	b.want(c.call("POST", "/"+c.ids[byCall]+"/expire", ""), 409)
+	b.want(c.call("POST", "/cos-unknown/expire", ""), 404, "checkout-session-not-found")
+	b.pass(30 * time.Minute)
+	for _, ref := range []string{byTime, byCall} {
+		b.want(c.status(ref), 200, `"expired"`, `"cancelled"`)
+		if b.sim.Pay(ref) == nil || b.sim.Charges(ref) != 0 {
+			t.Error("paid an expired session")
+		}
+	}
+	b.want(b.do("POST", b.sim.WaveURL()+"/c/"+c.ids[byTime]+"/pay", ""), 409, "expired")
+}
+
+func TestWaveSearch(t *testing.T) {
+	b := setUp(t)
+	c := b.client(Wave).(*waveClient)
+	ref := b.ref(Wave)
+	if got := c.search(ref); len(got) != 0 {
+		t.Errorf("found %v", got)
+	}
+	b.want(c.create(ref, "1000"), 200)
+	first := c.ids[ref]
+	b.want(c.create(ref, "1000"), 200) // not idempotent
+	got := c.search(ref)
+	if len(got) != 2 || got[0]["id"] != first || got[1]["id"] != c.ids[ref] {
+		t.Errorf("found %v", got)
+	}
+	if err := b.sim.Pay(ref); err == nil || !strings.Contains(err.Error(), "2 sessions") {
+		t.Errorf("which of two was paid? %v", err)
+	}
+	if err := b.sim.Pay(first); err != nil {
+		t.Error(err)
+	}
+	if err := b.sim.Pay(c.ids[ref]); err != nil || b.sim.Charges(ref) != 2 {
+		t.Errorf("a double charge must show: %v, %d", err, b.sim.Charges(ref))
+	}
+	b.want(c.call("GET", "/search", ""), 400, "request-validation-error")
+}
+
+func TestWaveRefund(t *testing.T) {
+	b := setUp(t)
+	c := b.client(Wave).(*waveClient)
+	ref := b.ref(Wave)
+	b.want(c.create(ref, "1000"), 200)
+	b.want(c.call("POST", "/"+c.ids[ref]+"/refund", ""), 400, "checkout-refund-failed")
+	b.want(c.call("POST", "/cos-unknown/refund", ""), 404)
+	_ = b.sim.Pay(ref)
+	b.want(c.call("POST", "/"+c.ids[ref]+"/refund", ""), 200)
+	b.want(c.call("POST", "/"+c.ids[ref]+"/refund", ""), 200)
+	b.want(c.status(ref), 200, `"when_refunded":"2026`)
+	if CountEvents(b.sim.Ledger(), ref, Refunded) != 1 {
+		t.Errorf("ledger %+v", b.sim.Ledger())
+	}
+}
+
+func TestWaveValidation(t *testing.T) {
+	b := setUp(t)
+	c := b.client(Wave).(*waveClient)
+	good := c.body("ref", "1000")
+	swap := func(old, new string) string { return strings.Replace(good, old, new, 1) }
+	for name, body := range map[string]string{
+		"unknown field": swap(`"amount"`, `"phone":"x","amount"`),
+		"number":        swap(`"1000"`, `1000`),
+		"decimals":      swap(`"1000"`, `"1000.00"`),
+		"leading zero":  swap(`"1000"`, `"01000"`),
+		"zero":          swap(`"1000"`, `"0"`),
+		"no amount":     swap(`"amount":"1000",`, ``),
+		"no currency":   swap(`"currency":"XOF",`, ``),
+		"currency":      swap(`XOF`, `GMD`),
+		"http":          swap(`https://shop.example/ok`, `http://shop.example/ok`),
+		"no error URL":  swap(`"error_url":"https://shop.example/no",`, ``),
+		"reference":     swap(`"ref"`, `"`+strings.Repeat("x", 256)+`"`),
+		"mobile":        swap(`"amount"`, `"restrict_payer_mobile":"221770000000","amount"`),
+	} {
+		t.Run(name, func(t *testing.T) { b.want(c.call("POST", "", body), 400, `"code":"request-validation-error"`) })
+	}
+	b.want(c.call("POST", "", swap(`"amount"`, `"phone":"x","amount"`)), 400, "extra fields not permitted", `"phone"`)
+	b.want(c.call("POST", "", "{"), 400, "request-not-json")
+	if len(b.sim.Sessions()) != 0 {
+		t.Error("an invalid request opened a session")
+	}
+	b.want(c.call("POST", "", swap(`"amount"`, `"restrict_payer_mobile":"+221770000000","amount"`)), 200)
+
+	b = setUp(t, func(o *Options) { o.Wave.AllowHTTPReturnURLs = true })
+	b.want(b.client(Wave).(*waveClient).call("POST", "", swap(`https://`, `http://`)), 200)
+}
+
+func TestWaveAccess(t *testing.T) {
+	b := setUp(t)
+	url := b.sim.WaveURL() + "/v1/checkout/sessions"
+	for header, code := range map[string]string{
+		"": "missing-auth-header", "Basic x": "invalid-auth", "Bearer ": "api-key-not-provided", "Bearer no": "no-matching-api-key",
+	} {
+		for _, call := range []string{"POST ", "GET /cos-1", "GET /search", "POST /cos-1/expire", "POST /cos-1/refund"} {
+			method, path, _ := strings.Cut(call, " ")
+			want := code
+			if header == "Bearer " {
+				want = "" // trailing blanks are trimmed on the wire
+			}
+			b.want(b.do(method, url+path, "", "Authorization", header), 401, want)
+		}
+	}
+	c := b.client(Wave).(*waveClient)
+	b.want(c.call("GET", "/cos-unknown", ""), 404, "checkout-session-not-found")
+	b.want(c.call("GET", "?transaction_id=no", ""), 404)
+}
+
+// Who follows a late-registered webhook gets the events from then on.
+func TestRegisterWaveCallback(t *testing.T) {
+	b := setUp(t, func(o *Options) { o.Wave.Callbacks = nil })
+	c := b.client(Wave)
+	ref := b.ref(Wave)
+	b.want(c.create(ref, "901"), 200)
+	b.sim.RegisterWaveCallback(WaveCallback{URL: b.hook.url})
+	b.want(c.create(b.ref(Wave), "901"), 200)
+	b.sim.Tick()
+	if got := b.hook.all(); len(got) != 1 || got[0].header.Get("Wave-Signature") != "" {
+		t.Errorf("events %v", got)
+	}
+}

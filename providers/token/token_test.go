@@ -1,0 +1,279 @@
+package token_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/internal/wiretest"
+	"mobilemoney.dev/operator/providers/token"
+)
+
+// mint gives out tok-1, tok-2, ... of one life.
+type mint struct {
+	mu    sync.Mutex
+	count int
+	life  time.Duration
+	err   error
+}
+
+func (m *mint) fetch(context.Context) (token.Token, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.count++
+	return token.Token{Value: name(m.count), Life: m.life}, m.err
+}
+
+func name(n int) providers.Secret { return providers.Secret("tok-" + string(rune('0'+n))) }
+
+func get(t *testing.T, s *token.Source, want providers.Secret) {
+	t.Helper()
+	got, err := s.Get(t.Context())
+	if err != nil || got != want {
+		t.Errorf("got %q, %v; want %q", got.Reveal(), err, want.Reveal())
+	}
+}
+
+func TestEarlyRefresh(t *testing.T) {
+	tests := map[string]struct{ life, good time.Duration }{
+		"an hour (MTN MoMo API, best practices: 10 minutes early)": {time.Hour, 50 * time.Minute},
+		"90 days":         {90 * 24 * time.Hour, 90*24*time.Hour - 10*time.Minute},
+		"40 minutes":      {40 * time.Minute, 30 * time.Minute},
+		"short-lived":     {time.Minute, 45 * time.Second},
+		"not told":        {0, 5 * time.Minute * 3 / 4},
+		"negative":        {-time.Hour, 5 * time.Minute * 3 / 4},
+		"beyond all ages": {1 << 62, 90*24*time.Hour - 10*time.Minute},
+	}
+	for text, tt := range tests {
+		t.Run(text, func(t *testing.T) {
+			clock := wiretest.NewClock()
+			m := &mint{life: tt.life}
+			s := token.NewSource(m.fetch, clock.Now)
+			get(t, s, "tok-1")
+			get(t, s, "tok-1")
+			clock.Advance(tt.good - time.Nanosecond)
+			get(t, s, "tok-1")
+			if m.count != 1 {
+				t.Fatalf("%d token requests, want 1", m.count)
+			}
+			clock.Advance(time.Nanosecond)
+			get(t, s, "tok-2")
+		})
+	}
+}
+
+// The life counts from when the token was asked for, not from the answer.
+func TestSlowAnswer(t *testing.T) {
+	clock := wiretest.NewClock()
+	m := &mint{life: time.Hour}
+	s := token.NewSource(func(ctx context.Context) (token.Token, error) {
+		clock.Advance(20 * time.Second)
+		return m.fetch(ctx)
+	}, clock.Now)
+	get(t, s, "tok-1")
+	clock.Advance(50*time.Minute - 20*time.Second)
+	get(t, s, "tok-2")
+}
+
+func TestDropForgetsThatTokenOnly(t *testing.T) {
+	m := &mint{life: time.Hour}
+	s := token.NewSource(m.fetch, wiretest.NewClock().Now)
+	get(t, s, "tok-1")
+	s.Drop("tok-0")
+	get(t, s, "tok-1")
+	s.Drop("tok-1")
+	get(t, s, "tok-2")
+	s.Drop("tok-1") // a late 401 for the old one
+	get(t, s, "tok-2")
+}
+
+func TestSingleFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{life: time.Hour}
+		s := token.NewSource(func(ctx context.Context) (token.Token, error) {
+			time.Sleep(time.Second) // of the bubble's clock
+			return m.fetch(ctx)
+		}, time.Now)
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() { get(t, s, "tok-1") })
+		}
+		wg.Wait()
+		if m.count != 1 {
+			t.Errorf("%d token requests, want 1", m.count)
+		}
+	})
+}
+
+func TestOneCancelledCallerDoesNotPoisonTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{life: time.Hour}
+		s := token.NewSource(func(ctx context.Context) (token.Token, error) {
+			time.Sleep(time.Second)
+			if err := ctx.Err(); err != nil {
+				return token.Token{}, err
+			}
+			return m.fetch(ctx)
+		}, time.Now)
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := make(chan error, 1)
+		go func() {
+			_, err := s.Get(ctx)
+			failed <- err
+		}()
+		synctest.Wait() // the first caller leads the flight
+		var wg sync.WaitGroup
+		wg.Go(func() { get(t, s, "tok-1") })
+		synctest.Wait()
+		cancel()
+		err := <-failed
+		if providers.ClassOf(err) != providers.ClassNotSent || !errors.Is(err, context.Canceled) {
+			t.Errorf("the cancelled caller got %v", err)
+		}
+		wg.Wait()
+		get(t, s, "tok-1")
+		if m.count != 1 {
+			t.Errorf("%d token requests, want 1", m.count)
+		}
+	})
+}
+
+// Without a token nothing was sent, whatever became of the token request.
+func TestErrorClasses(t *testing.T) {
+	tests := map[string]struct {
+		err  error
+		want providers.Class
+	}{
+		"unclassified":  {errors.New("boom"), providers.ClassNotSent},
+		"unknown":       {&providers.Error{Class: providers.ClassUnknown, Op: "token", HTTPStatus: 500}, providers.ClassNotSent},
+		"misconfigured": {&providers.Error{Class: providers.ClassMisconfigured}, providers.ClassMisconfigured},
+		"throttled":     {&providers.Error{Class: providers.ClassThrottled, RetryAfter: time.Minute}, providers.ClassThrottled},
+		"not sent":      {&providers.Error{Class: providers.ClassNotSent}, providers.ClassNotSent},
+	}
+	for text, tt := range tests {
+		t.Run(text, func(t *testing.T) {
+			m := &mint{err: tt.err, life: time.Hour}
+			s := token.NewSource(m.fetch, wiretest.NewClock().Now)
+			if _, err := s.Get(t.Context()); providers.ClassOf(err) != tt.want {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+			m.err = nil
+			get(t, s, "tok-2") // an error is not kept
+		})
+	}
+	before := &providers.Error{Class: providers.ClassUnknown}
+	s := token.NewSource((&mint{err: before}).fetch, time.Now)
+	_, _ = s.Get(t.Context())
+	if before.Class != providers.ClassUnknown {
+		t.Error("the original error was changed")
+	}
+}
+
+func TestAuthorized(t *testing.T) {
+	lost := &providers.Error{Class: providers.ClassUnknown}
+	refused := func(a providers.Answer) bool { return a.Status == http.StatusUnauthorized }
+	tests := map[string]struct {
+		statuses []int // of the calls; 0 is a lost answer
+		tokens   int
+		final    int
+	}{
+		"accepted":      {[]int{202}, 1, 202},
+		"refused once":  {[]int{401, 202}, 2, 202},
+		"refused twice": {[]int{401, 401}, 2, 401},
+		"lost":          {[]int{0}, 1, 0},
+		"then lost":     {[]int{401, 0}, 2, 0},
+		"another error": {[]int{500}, 1, 500},
+	}
+	for text, tt := range tests {
+		t.Run(text, func(t *testing.T) {
+			m := &mint{life: time.Hour}
+			s := token.NewSource(m.fetch, wiretest.NewClock().Now)
+			var used []providers.Secret
+			a, err := s.Authorized(t.Context(), func(v providers.Secret) (providers.Answer, error) {
+				used = append(used, v)
+				if len(used) > len(tt.statuses) {
+					t.Fatal("one call too many")
+				}
+				status := tt.statuses[len(used)-1]
+				if status == 0 {
+					return providers.Answer{}, lost
+				}
+				return providers.Answer{Status: status}, nil
+			}, refused)
+			if (err != nil) != (tt.final == 0) || a.Status != tt.final {
+				t.Errorf("got %d, %v", a.Status, err)
+			}
+			if len(used) != len(tt.statuses) || m.count != tt.tokens || used[len(used)-1] != name(tt.tokens) {
+				t.Errorf("%d calls, %d tokens", len(used), m.count)
+			}
+		})
+	}
+}
+
+func TestAuthorizedWithoutToken(t *testing.T) {
+	m := &mint{err: errors.New("boom")}
+	s := token.NewSource(m.fetch, wiretest.NewClock().Now)
+	calls := 0
+	send := func(providers.Secret) (providers.Answer, error) {
+		calls++
+		m.err = errors.New("boom")
+		return providers.Answer{Status: 401}, nil
+	}
+	always := func(providers.Answer) bool { return true }
+	if _, err := s.Authorized(t.Context(), send, always); providers.ClassOf(err) != providers.ClassNotSent || calls != 0 {
+		t.Errorf("%v after %d calls", err, calls)
+	}
+	m.err = nil
+	if _, err := s.Authorized(t.Context(), send, always); providers.ClassOf(err) != providers.ClassNotSent || calls != 1 {
+		t.Errorf("%v after %d calls: a refused call moved nothing", err, calls)
+	}
+}
+
+// Whatever happens in whatever order: a token is never used once it was
+// dropped or is due, and no more are fetched than needed.
+func TestTokenCacheProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		clock := wiretest.NewClock()
+		life := time.Duration(rapid.Int64Range(1, int64(3*time.Hour)).Draw(t, "life"))
+		m := &mint{life: life}
+		dropped := map[providers.Secret]bool{}
+		born := map[providers.Secret]time.Time{}
+		var serial int
+		s := token.NewSource(func(context.Context) (token.Token, error) {
+			serial++
+			v := providers.Secret(time.Duration(serial).String())
+			born[v] = clock.Now()
+			return token.Token{Value: v, Life: m.life}, nil
+		}, clock.Now)
+		var current providers.Secret
+		t.Repeat(map[string]func(*rapid.T){
+			"get": func(t *rapid.T) {
+				before := serial
+				v, err := s.Get(t.Context())
+				if err != nil || dropped[v] || !clock.Now().Before(born[v].Add(life)) {
+					t.Fatalf("got a bad token: %v", err)
+				}
+				if v == current && serial != before {
+					t.Fatal("fetched for nothing")
+				}
+				current = v
+			},
+			"drop": func(*rapid.T) {
+				if current != "" {
+					s.Drop(current)
+					dropped[current] = true
+				}
+			},
+			"wait": func(t *rapid.T) {
+				clock.Advance(time.Duration(rapid.Int64Range(0, int64(life)).Draw(t, "d")))
+			},
+		})
+	})
+}

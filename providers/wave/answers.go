@@ -1,0 +1,169 @@
+package wave
+
+import (
+	"net/http"
+	"time"
+
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/internal/wire"
+)
+
+// classify an answer that is not 200 (Wave API, errors). The codes only say
+// more about the HTTP status, which decides.
+func classify(op string, status int) providers.Class {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return providers.ClassMisconfigured
+	case http.StatusNotFound:
+		// An id that Wave gave us is unknown only to another wallet.
+		return providers.ClassMisconfigured
+	case http.StatusTooManyRequests:
+		return providers.ClassThrottled
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		if op == opInitiate {
+			return providers.ClassRejected
+		}
+	case http.StatusConflict:
+		if op == opCancel { // complete or expired already
+			return providers.ClassAlreadyExists
+		}
+	}
+	return providers.ClassUnknown
+}
+
+// errorCode reads an error body; its code is at the top level (Wave API,
+// errors).
+func errorCode(body []byte) string {
+	var e struct {
+		Code string `json:"code"`
+	}
+	if wire.Decode(body, &e) != nil {
+		return ""
+	}
+	return e.Code
+}
+
+// session is the checkout session object (Wave Checkout API).
+type session struct {
+	ID              string     `json:"id"`
+	Amount          string     `json:"amount"`
+	Currency        string     `json:"currency"`
+	CheckoutStatus  string     `json:"checkout_status"`
+	PaymentStatus   string     `json:"payment_status"`
+	ClientReference string     `json:"client_reference"`
+	WaveLaunchURL   string     `json:"wave_launch_url"`
+	TransactionID   string     `json:"transaction_id"`
+	WhenExpires     string     `json:"when_expires"`
+	LastError       *lastError `json:"last_payment_error"`
+}
+
+type lastError struct {
+	Code string `json:"code"`
+}
+
+func (p *Provider) readSession(op string, a providers.Answer) (providers.Session, error) {
+	var s session
+	if err := wire.Decode(a.Body, &s); err != nil {
+		return providers.Session{}, wire.Odd(op, a, err.Error())
+	}
+	return p.toSession(op, a, s)
+}
+
+func (p *Provider) readSessions(a providers.Answer, reference string) ([]providers.Session, error) {
+	var body struct {
+		Result *[]session `json:"result"`
+	}
+	if err := wire.Decode(a.Body, &body); err != nil {
+		return nil, wire.Odd(opSearch, a, err.Error())
+	}
+	if body.Result == nil {
+		// "None" must be said, since it leads to another session.
+		return nil, wire.Odd(opSearch, a, "no result")
+	}
+	sessions := make([]providers.Session, 0, len(*body.Result))
+	for _, found := range *body.Result {
+		if found.ClientReference != reference {
+			return nil, wire.Odd(opSearch, a, "a session of another reference")
+		}
+		s, err := p.toSession(opSearch, a, found)
+		if err != nil {
+			return nil, err
+		}
+		sessions = append(sessions, s)
+	}
+	return sessions, nil
+}
+
+func (p *Provider) toSession(op string, a providers.Answer, s session) (providers.Session, error) {
+	switch {
+	case !isID(s.ID):
+		return providers.Session{}, wire.Odd(op, a, "no usable session id")
+	case s.WaveLaunchURL != "" && !wire.IsPaymentURL(s.WaveLaunchURL, p.account.BaseURL):
+		return providers.Session{}, wire.Odd(op, a, "no usable wave_launch_url")
+	}
+	status := s.status()
+	expires, _ := time.Parse(time.RFC3339, s.WhenExpires) // zero: not told
+	return providers.Session{
+		ID:         s.ID,
+		PaymentURL: providers.Secret(s.WaveLaunchURL),
+		ExpiresAt:  expires,
+		Status:     &status,
+	}, nil
+}
+
+// isID tells whether s can be a session id, and part of a path.
+func isID(s string) bool { return s != "" && s != "." && s != ".." && providers.SafeCode(s) == s }
+
+func (s session) status() providers.Status {
+	status := s.outcome()
+	status.Money = wire.Money(s.Amount, s.Currency)
+	status.Reference = wire.Echo(s.ClientReference)
+	status.TransactionID = providers.SafeCode(s.TransactionID)
+	if s.LastError != nil {
+		status.LastError = providers.SafeCode(s.LastError.Code)
+	}
+	return status
+}
+
+// outcome reads checkout_status first (Wave Checkout API, checkout session
+// object): an expired session says "cancelled" as its payment_status, and an
+// open one stays payable after a failed try.
+func (s session) outcome() providers.Status {
+	status := providers.Status{Code: providers.SafeCode(s.CheckoutStatus)}
+	switch s.CheckoutStatus + " " + s.PaymentStatus {
+	case "open processing", "open cancelled":
+		status.State = providers.StatePending
+	case "complete succeeded":
+		status.State = providers.StateSucceeded
+	case "expired cancelled":
+		status.State = providers.StateExpired
+	case "complete cancelled":
+		status.State = providers.StateFailed
+		status.Code = s.PaymentStatus
+		status.Failure = s.failure()
+	default:
+		status.State, status.Unrecognized = providers.StatePending, true
+		status.Code = providers.SafeCode(s.CheckoutStatus + "." + s.PaymentStatus)
+	}
+	return status
+}
+
+// failures are the codes of last_payment_error (Wave Checkout API, last payment
+// error).
+var failures = map[string]providers.FailureReason{
+	"blocked-account":                  providers.FailureNotAllowed,
+	"cross-border-payment-not-allowed": providers.FailureNotAllowed,
+	"customer-age-restricted":          providers.FailureNotAllowed,
+	"payer-mobile-mismatch":            providers.FailureNotAllowed,
+	"insufficient-funds":               providers.FailureInsufficientFunds,
+	"kyb-limits-exceeded":              providers.FailureLimitReached,
+}
+
+func (s session) failure() providers.FailureReason {
+	if s.LastError != nil {
+		if f, ok := failures[s.LastError.Code]; ok {
+			return f
+		}
+	}
+	return providers.FailureProviderRefused
+}

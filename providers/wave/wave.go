@@ -1,0 +1,233 @@
+// Package wave collects through Wave Checkout: it opens a session that the
+// payer approves in the Wave app. Opening it moves no money.
+package wave
+
+import (
+	"context"
+	"encoding/base32"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/internal/wire"
+)
+
+// Keys of the account's Secret.
+const (
+	KeyAPI            = "apiKey"
+	KeyCallbackSecret = "webhookSecret"
+)
+
+const (
+	hostURL = "https://api.wave.com"
+
+	opInitiate = "checkout session create"
+	opSearch   = "checkout session search"
+	opStatus   = "checkout session status"
+	opCancel   = "checkout session expire"
+)
+
+// Wave Checkout API, countries: the wallets' currencies.
+var currencies = []string{"XOF", "GMD", "UGX"}
+
+var traits = providers.Traits{
+	Flow:           providers.FlowRedirect,
+	Recovery:       providers.RecoverBySearch,
+	CanCancel:      true,
+	NeedsReturnURL: true,
+}
+
+// Kind describes Wave to the registry.
+func Kind() providers.Kind {
+	return providers.Kind{
+		CredentialKeys:     []string{KeyAPI},
+		CallbackSecretKeys: []string{KeyCallbackSecret},
+		Endpoint:           endpoint,
+		WireMoney:          wireMoney,
+		Reference:          reference,
+		New:                newProvider,
+		Traits:             traits,
+		Callbacks:          Callbacks{},
+	}
+}
+
+// endpoint: Wave has no sandbox; both environments are the same host.
+func endpoint(a providers.Account) (providers.Account, error) {
+	if err := wire.CheckEnvironment(a.Environment); err != nil {
+		return a, err
+	}
+	if a.BaseURL == "" {
+		a.BaseURL = hostURL
+	}
+	var err error
+	a.BaseURL, err = wire.BaseURL("baseURL", a.BaseURL)
+	return a, err
+}
+
+// wireMoney: up to two decimals, none in XOF (Wave Checkout API, amounts).
+func wireMoney(_ providers.Environment, m providers.Money) (providers.Money, error) {
+	m, err := m.Canonical(2)
+	if err == nil && !slices.Contains(currencies, m.Currency) {
+		return providers.Money{}, wire.Refuse("amount", providers.ClassRejected, "Wave takes XOF, GMD and UGX only")
+	}
+	return m, err
+}
+
+// reference is the whole digest: a client_reference, of at most 255 characters
+// (Wave Checkout API, create a checkout session).
+func reference(digest [32]byte) string {
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(digest[:]))
+}
+
+// Provider is a client of one account.
+type Provider struct {
+	account   providers.Account
+	transport providers.Transport
+	now       func() time.Time
+}
+
+var (
+	_ providers.Provider  = (*Provider)(nil)
+	_ providers.Searcher  = (*Provider)(nil)
+	_ providers.Canceller = (*Provider)(nil)
+)
+
+func newProvider(a providers.Account, t providers.Transport, now func() time.Time) (providers.Provider, error) {
+	a, err := endpoint(a)
+	if err != nil {
+		return nil, err
+	}
+	if err := wire.CheckCredentials(a.Credentials, KeyAPI); err != nil {
+		return nil, err
+	}
+	return &Provider{account: a, transport: t, now: now}, nil
+}
+
+// Traits of Wave.
+func (p *Provider) Traits() providers.Traits { return traits }
+
+type request struct {
+	Amount              string `json:"amount"`
+	Currency            string `json:"currency"`
+	SuccessURL          string `json:"success_url"`
+	ErrorURL            string `json:"error_url"`
+	ClientReference     string `json:"client_reference"`
+	RestrictPayerMobile string `json:"restrict_payer_mobile,omitempty"`
+}
+
+// Initiate opens a checkout session (Wave Checkout API, create a checkout
+// session). References are not unique there: each call opens another session.
+func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) (providers.Initiation, error) {
+	body, err := encode(req)
+	if err != nil {
+		return providers.Initiation{}, err
+	}
+	a, err := p.call(ctx, opInitiate, http.MethodPost, "", body)
+	if err != nil {
+		return providers.Initiation{}, err
+	}
+	s, err := p.readSession(opInitiate, a)
+	if err == nil && s.PaymentURL == "" {
+		err = wire.Odd(opInitiate, a, "no wave_launch_url")
+	}
+	if err != nil {
+		return providers.Initiation{}, err
+	}
+	return providers.Initiation{Session: s}, nil
+}
+
+func encode(req providers.InitiateRequest) ([]byte, error) {
+	money, err := req.Money.Canonical(2)
+	if err != nil {
+		return nil, err
+	}
+	if req.CancelURL == "" {
+		req.CancelURL = req.ReturnURL
+	}
+	if !isHTTPS(req.ReturnURL) || !isHTTPS(req.CancelURL) {
+		return nil, wire.Refuse(opInitiate, providers.ClassMisconfigured, "Wave needs return and cancel URLs that are https")
+	}
+	return json.Marshal(request{
+		Amount:              money.Amount,
+		Currency:            money.Currency,
+		SuccessURL:          req.ReturnURL,
+		ErrorURL:            req.CancelURL,
+		ClientReference:     req.Reference,
+		RestrictPayerMobile: req.Payer.Reveal(),
+	})
+}
+
+func isHTTPS(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "https" && u.Host != ""
+}
+
+// Search lists the sessions that were opened under a reference (Wave Checkout
+// API, search checkout sessions).
+func (p *Provider) Search(ctx context.Context, reference string) ([]providers.Session, error) {
+	a, err := p.call(ctx, opSearch, http.MethodGet, "/search?client_reference="+url.QueryEscape(reference), nil)
+	if err != nil {
+		return nil, err
+	}
+	return p.readSessions(a, reference)
+}
+
+// Status asks for a session by its id (Wave Checkout API, retrieve a checkout
+// session).
+func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
+	path, err := sessionPath(opStatus, h)
+	if err != nil {
+		return providers.Status{}, err
+	}
+	a, err := p.call(ctx, opStatus, http.MethodGet, path, nil)
+	if err != nil {
+		return providers.Status{}, err
+	}
+	s, err := p.readSession(opStatus, a)
+	switch {
+	case err != nil:
+		return providers.Status{}, err
+	case s.ID != h.SessionID:
+		return providers.Status{}, wire.Odd(opStatus, a, "the answer is about another session")
+	}
+	return *s.Status, nil
+}
+
+// Cancel expires a session that is still open (Wave Checkout API, expire a
+// checkout session).
+func (p *Provider) Cancel(ctx context.Context, h providers.Handle) error {
+	path, err := sessionPath(opCancel, h)
+	if err != nil {
+		return err
+	}
+	_, err = p.call(ctx, opCancel, http.MethodPost, path+"/expire", nil)
+	return err
+}
+
+func sessionPath(op string, h providers.Handle) (string, error) {
+	if !isID(h.SessionID) {
+		return "", wire.Refuse(op, providers.ClassUnknown, "no session to ask for")
+	}
+	return "/" + h.SessionID, nil
+}
+
+// call returns an answer that is 200; any other is an error.
+func (p *Provider) call(ctx context.Context, op, method, path string, body []byte) (providers.Answer, error) {
+	header := http.Header{}
+	header.Set("Authorization", "Bearer "+p.account.Credentials[KeyAPI].Reveal())
+	header.Set("Accept", "application/json")
+	if body != nil {
+		header.Set("Content-Type", "application/json")
+	}
+	a, err := p.transport.Do(ctx, providers.Call{
+		Op: op, Method: method, URL: p.account.BaseURL + "/v1/checkout/sessions" + path, Header: header, Body: body,
+	})
+	if err == nil && a.Status != http.StatusOK {
+		err = wire.Fail(op, a, classify(op, a.Status), errorCode(a.Body), p.now())
+	}
+	return a, err
+}
