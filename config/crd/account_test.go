@@ -37,6 +37,14 @@ var accountCases = []testCase{
 	refuses(`spec.returnURL="http://shop.example/"`, urlShape),
 	refuses(`spec.cancelURL="javascript:alert(1)"`, urlShape),
 
+	creates(`spec.country="Ivory Coast"; spec.currency="West African CFA franc"; spec.secretRef.name="`+strings.Repeat("a", 254)+`"; spec.targetEnvironment="`+strings.Repeat("a", 64)+`"`,
+		`spec.country: Too long: may not be more than 8 bytes`, `spec.currency: Too long: may not be more than 16 bytes`,
+		`spec.secretRef.name: Too long: may not be more than 253 bytes`, `spec.targetEnvironment: Too long: may not be more than 63 bytes`),
+	creates(`spec.baseURL="https://`+strings.Repeat("a", 512)+`"; spec.tokenURL="https://`+strings.Repeat("a", 512)+`"`,
+		`spec.baseURL: Too long: may not be more than 512 bytes`, `spec.tokenURL: Too long: may not be more than 512 bytes`),
+	creates(`spec.returnURL="https://`+strings.Repeat("a", 120)+`"; spec.cancelURL="https://`+strings.Repeat("a", 120)+`"`,
+		`spec.returnURL: Too long: may not be more than 120 bytes`, `spec.cancelURL: Too long: may not be more than 120 bytes`),
+
 	// What production needs.
 	creates(`spec.environment="production"; spec.targetEnvironment="mtnivorycoast"`),
 	creates(`spec.environment="production"`, accountTarget),

@@ -88,6 +88,7 @@ var chargeCases = []testCase{
 	changes(sent1+"; "+outcome, `-record.outcome`, outcomeKept),
 	changes(sent1+"; "+outcome, sent2, nothingSent),
 	creates(`record.outcome={"phase": "Unknown", "reason": "OutcomeUnknown", `+at+`}`, `record.outcome.phase: Invalid value: "Unknown": an outcome is Succeeded, Failed, Expired or Cancelled`),
+	creates(`record.contradiction={"phase": "Processing", "reason": "Paid", `+at+`}`, `record.contradiction.phase: Invalid value: "Processing": an outcome is Succeeded, Failed, Expired or Cancelled`),
 	changes(sent1, `-record`, recordKept),
 	changes(sent1, `record=null`, recordKept),
 	changes(sent1, `record={}`, sendsFall),

@@ -89,6 +89,7 @@ var paymentCases = []testCase{
 	refuses(`spec.amount=1000000000000`, amountDigits),
 	refuses(`spec.amount="12345678901234567890"`, amountDigits),
 	refuses(`spec.amount=9223372036854775807`, amountDigits),
+	creates(`spec.amount="`+strings.Repeat("1", 41)+`"`, `spec.amount: Too long: may not be more than 40 bytes`),
 	creates(`spec.amount=12345678901234567890`, amountNumber), // more than an int64 is a float to the API server
 	creates(`spec.amount=10.5`, amountNumber),
 	creates(`spec.amount=100.0`, float()...),
@@ -124,6 +125,9 @@ var paymentCases = []testCase{
 	refuses(`spec.phone="+123456"`, phoneShape),
 	refuses(`spec.phone="+٢٢٥٠٥٠١٠٢٠٣٠٤"`, phoneShape),
 	refuses(`spec.phone=""`, phoneShape),
+	// YAML makes this of a phone without quotes.
+	creates(`spec.phone=2250501020304`, `spec.phone: Invalid value: "integer": spec.phone in body must be of type string: "integer"`),
+	creates(`spec.phone="+`+strings.Repeat("1", 40)+`"`, `spec.phone: Too long: may not be more than 40 bytes`),
 
 	// Currency.
 	creates(`spec.currency="XAF"`),
@@ -131,6 +135,7 @@ var paymentCases = []testCase{
 	refuses(`spec.currency="xof"`, currencyShape),
 	refuses(`spec.currency="XO"`, currencyShape),
 	refuses(`spec.currency=""`, currencyShape),
+	creates(`spec.currency="West African CFA franc"`, `spec.currency: Too long: may not be more than 16 bytes`),
 
 	// Reference.
 	creates(`spec.reference="a"`),
@@ -181,6 +186,7 @@ var paymentCases = []testCase{
 	creates(`spec.returnURL="https://shop.example/\u202e"`, `spec.returnURL: Invalid value: "https://shop.example/\u202e": `+urlShape),
 	creates(`spec.cancelURL="https://shop.example/back"`),
 	refuses(`spec.cancelURL="http://shop.example/back"`, urlShape),
+	creates(`spec.cancelURL="https://shop.example/`+strings.Repeat("a", 100)+`"`, `spec.cancelURL: Too long: may not be more than 120 bytes`),
 
 	// Time-out.
 	creates(`spec.timeoutSeconds=30`),
@@ -194,6 +200,7 @@ var paymentCases = []testCase{
 	creates(`spec.accountRef={"kind": "ClusterMerchantAccount", "name": "shop"}`),
 	creates(`spec.accountRef={}`, `spec.accountRef.name: Required value`),
 	creates(`spec.accountRef.name=""`, `spec.accountRef.name: Invalid value: "": spec.accountRef.name in body should be at least 1 chars long`),
+	creates(`spec.accountRef.name="`+strings.Repeat("a", 254)+`"`, `spec.accountRef.name: Too long: may not be more than 253 bytes`),
 	creates(`spec.accountRef={"kind": "Secret", "name": "shop"}`, `spec.accountRef.kind: Unsupported value: "Secret": supported values: "MerchantAccount", "ClusterMerchantAccount"`),
 	creates(`-spec`, `spec: Required value`),
 

@@ -82,14 +82,14 @@ type observed struct {
 
 // Reconcile does one step for one sale.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	o, err := r.observe(ctx, req.Name, r.Client)
+	o, err := r.observe(ctx, req.Name, cached)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	d := decide(r.facts(o))
 	if d.action == actClaim || d.action == actSend {
 		// A cache may be behind. Decide again on what is there now.
-		if o, err = r.observe(ctx, req.Name, r.Live); err != nil {
+		if o, err = r.observe(ctx, req.Name, live); err != nil {
 			return ctrl.Result{}, err
 		}
 		d = decide(r.facts(o))
@@ -162,19 +162,34 @@ func (r *Reconciler) relation(o *observed, p *v1alpha1.Payment) relation {
 	return relate(p, o.holder, o.charge, r.Installation, r.Settings.AdoptionWindow)
 }
 
-// observe reads what there is about a sale: through the cache to schedule,
-// live before money is asked for.
-func (r *Reconciler) observe(ctx context.Context, name string, reader client.Reader) (*observed, error) {
+// freshness of a read: through the cache to schedule, live before money is
+// asked for.
+type freshness bool
+
+const (
+	cached freshness = false
+	live   freshness = true
+)
+
+func (r *Reconciler) reader(f freshness) client.Reader {
+	if f == live {
+		return r.Live
+	}
+	return r.Client
+}
+
+// observe reads what there is about a sale.
+func (r *Reconciler) observe(ctx context.Context, name string, f freshness) (*observed, error) {
 	o := &observed{name: name, seen: r.memory.recall(name)}
 	var charge v1alpha1.Charge
-	switch err := reader.Get(ctx, types.NamespacedName{Name: name}, &charge); {
+	switch err := r.reader(f).Get(ctx, types.NamespacedName{Name: name}, &charge); {
 	case err == nil:
 		o.charge = &charge
 	case !apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("reading Charge %s: %w", name, err)
 	}
 	var err error
-	if o.payments, err = r.payments(ctx, name, reader); err != nil {
+	if o.payments, err = r.payments(ctx, name, f); err != nil {
 		return nil, err
 	}
 	o.holder = claimant(o.payments, o.charge)
@@ -185,8 +200,8 @@ func (r *Reconciler) observe(ctx context.Context, name string, reader client.Rea
 }
 
 // payments are those that name the sale. Which ones there are is known from the
-// cache's index; how they are is read with reader.
-func (r *Reconciler) payments(ctx context.Context, chargeName string, reader client.Reader) ([]*v1alpha1.Payment, error) {
+// cache's index; how they are is read afresh where that is asked for.
+func (r *Reconciler) payments(ctx context.Context, chargeName string, f freshness) ([]*v1alpha1.Payment, error) {
 	var list v1alpha1.PaymentList
 	if err := r.Client.List(ctx, &list, client.MatchingFields{IndexCharge: chargeName}); err != nil {
 		return nil, fmt.Errorf("listing the Payments of Charge %s: %w", chargeName, err)
@@ -194,16 +209,16 @@ func (r *Reconciler) payments(ctx context.Context, chargeName string, reader cli
 	var out []*v1alpha1.Payment
 	for i := range list.Items {
 		p := &list.Items[i]
-		if reader != client.Reader(r.Client) {
-			live := &v1alpha1.Payment{}
-			err := reader.Get(ctx, client.ObjectKeyFromObject(p), live)
+		if f == live {
+			fresh := &v1alpha1.Payment{}
+			err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), fresh)
 			if apierrors.IsNotFound(err) {
 				continue
 			}
 			if err != nil {
 				return nil, fmt.Errorf("reading Payment %s/%s: %w", p.Namespace, p.Name, err)
 			}
-			p = live
+			p = fresh
 		}
 		out = append(out, p)
 	}

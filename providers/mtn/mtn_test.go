@@ -577,7 +577,7 @@ func TestReferenceVectors(t *testing.T) {
 		{}:                            "00000000-0000-4000-8000-000000000000",
 		ones:                          "ffffffff-ffff-4fff-bfff-ffffffffffff",
 		sha256.Sum256([]byte("abc")):  "ba7816bf-8f01-4fea-8141-40de5dae2223",
-		sha256.Sum256([]byte("1042")): "REPLACE",
+		sha256.Sum256([]byte("1042")): "216da54b-5931-46d3-bcca-8e29953361fe",
 	} {
 		if got := mtn.Kind().Reference(digest); got != want {
 			t.Errorf("%x: %s, want %s", digest, got, want)

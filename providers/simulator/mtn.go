@@ -268,14 +268,12 @@ func (s *Simulator) mtnCallbackURL(c *call, req *mtnRequest) (answer, bool) {
 	if err != nil || u.Host == "" {
 		return empty(400), false
 	}
-	if host := s.callbackHost(); host != "" && u.Hostname() != host && u.Host != host {
+	if host := s.opts.MTN.CallbackHost; host != "" && u.Hostname() != host && u.Host != host {
 		return moMo(500, "INVALID_CALLBACK_URL_HOST", "Callback URL does not match the configured value."), false
 	}
 	req.callbackURL = values[0]
 	return answer{}, true
 }
-
-func (s *Simulator) callbackHost() string { return s.opts.MTN.CallbackHost }
 
 // mtnCurrencies of the target environments.
 var mtnCurrencies = map[string]string{
@@ -379,35 +377,4 @@ func (s *Simulator) mtnCallbacks(p *payment) []delivery {
 		},
 		body: asJSON(0, body).body,
 	}}
-}
-
-// sandboxNumbers are the payers that MTN publishes for its sandbox.
-var sandboxNumbers = map[string]Scenario{
-	"46733123450": {Payer: Fails, Reason: "INTERNAL_PROCESSING_ERROR"},
-	"46733123451": {Payer: Fails, Reason: approvalRejected},
-	"46733123452": {Payer: Fails, Reason: "EXPIRED"},
-	"46733123453": {Payer: Fails, After: lateTime, Reason: "EXPIRED", ShownAfter: someTime},
-	"46733123454": {Payer: Pays, After: 25 * time.Second, Delayed: true},
-	"46733123455": {Payer: Fails, Reason: payerNotFound},
-	"46733123456": {Payer: Fails, Reason: "PAYEE_NOT_ALLOWED_TO_RECEIVE"},
-	"46733123457": {Payer: Fails, Reason: "NOT_ALLOWED"},
-	"46733123458": {Payer: Fails, Reason: "NOT_ALLOWED_TARGET_ENVIRONMENT"},
-	"46733123459": {Payer: Fails, Reason: "INVALID_CALLBACK_URL_HOST"},
-	"46733123460": {Payer: Fails, Reason: "INVALID_CURRENCY"},
-	"46733123461": {Payer: Fails, Reason: "INTERNAL_PROCESSING_ERROR"},
-	"46733123462": {Payer: Fails, Reason: "SERVICE_UNAVAILABLE"},
-	"46733123463": {Payer: Fails, Reason: couldNotPerform},
-	"46733123464": {Payer: Fails, Reason: "TRANSFER_TYPE_UNKNOWN"},
-}
-
-func (s *Simulator) sandboxScenario(phone string) (Scenario, bool) {
-	sc, ok := sandboxNumbers[phone]
-	if !ok || s.opts.MTN.TargetEnvironment != "sandbox" {
-		return Scenario{}, false
-	}
-	sc.Name = "sandbox number " + phone
-	if s.opts.MTN.RefuseAtPost && phone >= "46733123455" {
-		sc.RefusedWith = sc.Reason
-	}
-	return sc, true
 }

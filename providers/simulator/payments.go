@@ -117,22 +117,21 @@ func (s *Simulator) Sessions() []Session {
 	return sessions
 }
 
+// name is a provider's id or reference.
+type name struct {
+	provider Provider
+	text     string
+}
+
 // find returns the payment with an id; the caller holds the lock.
 func (s *Simulator) find(provider Provider, id string) *payment {
-	for _, p := range s.payments {
-		if p.provider == provider && p.id == id {
-			return p
-		}
-	}
-	return nil
+	return s.byID[name{provider, id}]
 }
 
 // byReference returns the first payment of a reference.
 func (s *Simulator) byReference(provider Provider, reference string) *payment {
-	for _, p := range s.payments {
-		if p.provider == provider && p.reference == reference {
-			return p
-		}
+	if all := s.byRef[name{provider, reference}]; len(all) > 0 {
+		return all[0]
 	}
 	return nil
 }
@@ -142,8 +141,10 @@ func (s *Simulator) add(p *payment, life time.Duration) {
 	p.state = open
 	p.created = s.now()
 	p.expires = p.created.Add(s.scaled(life))
-	p.txn = ""
 	s.payments = append(s.payments, p)
+	s.byID[name{p.provider, p.id}] = p
+	ref := name{p.provider, p.reference}
+	s.byRef[ref] = append(s.byRef[ref], p)
 	s.enter(p, Opened)
 	s.at(p.expires, func() { s.lapse(p) })
 	if p.provider == MTN {
@@ -245,8 +246,8 @@ func (s *Simulator) pay(p *payment) error {
 }
 
 func (s *Simulator) move(p *payment) {
-	p.txn = s.transactionID(p.provider)
 	s.end(p, settled, "")
+	p.txn = s.transactionID(p.provider)
 	s.enter(p, Paid)
 	s.report(p)
 }
@@ -306,9 +307,8 @@ func (s *Simulator) end(p *payment, to state, reason string) {
 	now := s.now()
 	before := p.now()
 	p.state, p.reason, p.ended = to, reason, now
-	if before.txn == "" && p.scenario.ShownAfter > 0 {
+	if p.scenario.ShownAfter > 0 {
 		p.seen = before
-		p.seen.state = open
 		p.showAt = now.Add(s.scaled(p.scenario.ShownAfter))
 	}
 }
@@ -320,7 +320,7 @@ func (s *Simulator) transactionID(p Provider) string {
 	case Orange:
 		return "MP" + s.now().UTC().Format("060102.1504") + ".A" + s.text(digits, 5)
 	default:
-		return "T" + upper(s.text(alphanumeric, 10))
+		return "T" + strings.ToUpper(s.text(alphanumeric, 10))
 	}
 }
 

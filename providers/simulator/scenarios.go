@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -276,13 +277,20 @@ func (s *Simulator) scenario(c *call) Scenario {
 	return s.defaults[c.provider]
 }
 
-func magic(p Provider, number string) (Scenario, bool) {
+var magicByCode = sync.OnceValue(func() map[string]Magic {
+	byCode := map[string]Magic{}
 	for _, m := range MagicTable() {
-		if len(number) >= 3 && strings.HasSuffix(number, m.Code) {
-			sc := m.Scenario(p)
-			sc.Name = m.Code + " " + m.Name
-			return sc, true
-		}
+		byCode[m.Code] = m
 	}
-	return Scenario{}, false
+	return byCode
+})
+
+func magic(p Provider, number string) (Scenario, bool) {
+	m, ok := magicByCode()[number[max(0, len(number)-3):]]
+	if !ok {
+		return Scenario{}, false
+	}
+	sc := m.Scenario(p)
+	sc.Name = m.Code + " " + m.Name
+	return sc, true
 }

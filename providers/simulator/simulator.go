@@ -94,13 +94,16 @@ type Simulator struct {
 	url      string
 	closed   bool
 	random   io.Reader
-	agenda   []job
+	agenda   agenda
+	jobs     int       // how many were ever planned
 	moment   time.Time // of the running job
 	outbox   []delivery
 	ledger   ledger
 	journal  []Entry
 	sent     []Sent
 	payments []*payment
+	byID     map[name]*payment
+	byRef    map[name][]*payment
 	tokens   map[string]token
 	rules    []*Rule
 	struck   map[strike]int
@@ -120,6 +123,8 @@ func New(opts Options) (*Simulator, error) {
 		manual:   opts.Now != nil,
 		kick:     make(chan struct{}, 1),
 		url:      opts.PublicURL,
+		byID:     map[name]*payment{},
+		byRef:    map[name][]*payment{},
 		tokens:   map[string]token{},
 		struck:   map[strike]int{},
 		chosen:   map[string]Scenario{},

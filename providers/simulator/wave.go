@@ -308,12 +308,9 @@ func (s *Simulator) searchSessions(c *call) answer {
 	if c.reference == "" {
 		return waveInvalid("client_reference", "field required")
 	}
-	result, found := []waveObject{}, []*payment(nil)
-	for _, p := range s.payments {
-		if p.provider == Wave && p.reference == c.reference {
-			result = append(result, s.waveSession(p, c.base, p.shown(s.now())))
-			found = append(found, p)
-		}
+	result, found := []waveObject{}, s.byRef[name{Wave, c.reference}]
+	for _, p := range found {
+		result = append(result, s.waveSession(p, c.base, p.shown(s.now())))
 	}
 	return asJSON(200, map[string]any{"result": result}, found...)
 }

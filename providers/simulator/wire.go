@@ -324,8 +324,6 @@ func bearer(r *http.Request) (string, bool) {
 	return strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 }
 
-func upper(s string) string { return strings.ToUpper(s) }
-
 // gone closes when the client has gone or the simulator closes.
 func (s *Simulator) gone(c *call) (<-chan struct{}, func()) {
 	ctx, cancel := context.WithCancel(c.r.Context())

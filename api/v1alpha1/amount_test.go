@@ -1,0 +1,107 @@
+package v1alpha1_test
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"pgregory.net/rapid"
+
+	"mobilemoney.dev/operator/api/v1alpha1"
+)
+
+// decode reads an amount where it stands in a Payment.
+func decode(text string) (v1alpha1.Amount, error) {
+	var spec v1alpha1.PaymentSpec
+	err := json.Unmarshal([]byte(`{"amount": `+text+`}`), &spec)
+	return spec.Amount, err
+}
+
+func TestAmountJSON(t *testing.T) {
+	for _, c := range []struct{ in, amount, out string }{
+		{`5000`, "5000", `5000`},
+		{`"5000"`, "5000", `5000`},
+		{`"10.50"`, "10.50", `"10.50"`},
+		{`"0.1"`, "0.1", `"0.1"`},
+		{`999999999999`, "999999999999", `999999999999`},
+		{`9223372036854775807`, "9223372036854775807", `9223372036854775807`},
+		// More than a float holds exactly, or an int64 at all: as it is.
+		{`"12345678901234567890"`, "12345678901234567890", `"12345678901234567890"`},
+		// What no Payment has, because the API server refuses it, goes through
+		// unchanged too: nothing is repaired on the way.
+		{`-5`, "-5", `-5`},
+		{`""`, "", `""`},
+		{`"0100"`, "0100", `"0100"`},
+		{`"+5"`, "+5", `"+5"`},
+		{`"-0"`, "-0", `"-0"`},
+		{`"1e3"`, "1e3", `"1e3"`},
+		{`" 5000"`, " 5000", `" 5000"`},
+	} {
+		t.Run(c.in, func(t *testing.T) {
+			g := NewWithT(t)
+			a, err := decode(c.in)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(a).To(Equal(v1alpha1.Amount(c.amount)))
+			g.Expect(json.Marshal(a)).To(BeEquivalentTo(c.out))
+		})
+	}
+}
+
+// A number that is no integer never becomes an amount, not even a whole one.
+func TestAmountRefusesOtherJSON(t *testing.T) {
+	for _, in := range []string{`10.5`, `100.0`, `1e3`, `1E3`, `-0.0`, `9223372036854775808`, `12345678901234567890`, `true`, `null`, `{}`, `[5000]`} {
+		t.Run(in, func(t *testing.T) {
+			g := NewWithT(t)
+			a, err := decode(in)
+			g.Expect(err).To(MatchError(ContainSubstring("neither an integer nor a string")))
+			g.Expect(a).To(BeEmpty())
+		})
+	}
+	for _, in := range []string{`"5000`, `"\x"`, `"`} {
+		var a v1alpha1.Amount
+		NewWithT(t).Expect(a.UnmarshalJSON([]byte(in))).NotTo(Succeed(), in)
+	}
+}
+
+func TestAmountFromInt(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(v1alpha1.AmountFromInt(5000)).To(Equal(v1alpha1.Amount("5000")))
+	g.Expect(v1alpha1.AmountFromInt(math.MaxInt64)).To(Equal(v1alpha1.Amount("9223372036854775807")))
+}
+
+func TestAmountRoundTrip(t *testing.T) {
+	t.Run("text", rapid.MakeCheck(func(t *rapid.T) {
+		a := v1alpha1.Amount(rapid.OneOf(
+			rapid.String(),
+			rapid.StringMatching(`(0|[1-9][0-9]{0,18})([.][0-9]{1,3})?`),
+			rapid.StringMatching(`[-+]?[0-9]{1,20}`),
+		).Draw(t, "amount"))
+		text, err := json.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := decode(string(text)); err != nil || back != a {
+			t.Fatalf("%q became %s, then %q (%v)", a, text, back, err)
+		}
+	}))
+	// Both ways to write an integer are one amount, and are written in one way: a
+	// controller that reads a Payment and writes it back changes nothing.
+	t.Run("integer", rapid.MakeCheck(func(t *rapid.T) {
+		n := rapid.Int64().Draw(t, "n")
+		digits := strconv.FormatInt(n, 10)
+		bare, err := decode(digits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		quoted, err := decode(strconv.Quote(digits))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(quoted)
+		if bare != quoted || bare != v1alpha1.AmountFromInt(n) || err != nil || string(text) != digits {
+			t.Fatalf("%d: %q, %q, %s, %v", n, bare, quoted, text, err)
+		}
+	}))
+}

@@ -1,0 +1,375 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/mtn"
+	"mobilemoney.dev/operator/providers/orange"
+	"mobilemoney.dev/operator/providers/simulator"
+	"mobilemoney.dev/operator/providers/transport"
+	"mobilemoney.dev/operator/providers/wave"
+)
+
+var testInstallation = Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
+
+func testRegistry() providers.Registry {
+	return providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
+}
+
+// crash is what a dying process looks like from inside.
+type crash struct{ at string }
+
+// world is the loop with everything around it: an API, the providers, a clock
+// that only moves when told to. A run of it is deterministic.
+type world struct {
+	t      *testing.T
+	ctx    context.Context
+	clock  *simulator.Clock
+	sim    *simulator.Simulator
+	api    client.WithWatch
+	loop   *Reconciler
+	events *events.FakeRecorder
+	// points are the writes and provider calls so far, in order.
+	points []string
+	// onPoint may crash the process, or answer in the API's stead.
+	onPoint func(n int, label string, after bool) error
+	// change is told to the world each time the loop has written something.
+	writes int
+	starts int
+	// payerPays at once who finds a page, whatever the amount says.
+	payerPays bool
+	// errs are what Reconcile returned.
+	errs  []error
+	tweak func(*Settings)
+}
+
+const testNamespace = "shop"
+
+func newWorld(t *testing.T, tweaks ...func(*Settings)) *world {
+	t.Helper()
+	w := &world{t: t, ctx: context.Background(), clock: simulator.NewClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))}
+	for _, tweak := range tweaks {
+		w.tweak = tweak
+	}
+	sim, err := simulator.New(simulator.Options{
+		Now:  w.clock.Now,
+		Rand: simulator.Seeded(1),
+		// A payer sees what is published, and nothing else.
+		PayerOpens: true,
+		Wave:       simulator.WaveOptions{AllowHTTPReturnURLs: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(sim.Handler())
+	sim.SetURL(server.URL)
+	t.Cleanup(func() { server.Close(); _ = sim.Close() })
+	w.sim = sim
+
+	scheme := runtime.NewScheme()
+	must(t, corev1.AddToScheme(scheme))
+	must(t, v1alpha1.AddToScheme(scheme))
+	builder := fake.NewClientBuilder().WithScheme(scheme).
+		WithStatusSubresource(&v1alpha1.Payment{}, &v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{})
+	must(t, SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
+	w.api = builder.Build()
+	w.createAccounts(server.URL)
+	w.start()
+	return w
+}
+
+type indexAdder struct{ *fake.ClientBuilder }
+
+func (i indexAdder) IndexField(_ context.Context, obj client.Object, field string, extract client.IndexerFunc) error {
+	i.WithIndex(obj, field, extract)
+	return nil
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) createAccounts(base string) {
+	credentials := map[string]map[string]string{
+		"mtn":    {"subscriptionKey": simulator.DefaultMTNSubscriptionKey, "userID": simulator.DefaultMTNUser, "apiSecret": simulator.DefaultMTNKey},
+		"orange": {"clientID": simulator.DefaultOrangeClientID, "clientSecret": simulator.DefaultOrangeClientSecret, "merchantKey": simulator.DefaultOrangeMerchantKey},
+		"wave":   {"apiKey": simulator.DefaultWaveKey},
+	}
+	endpoints := map[string]string{"mtn": w.sim.MTNURL(), "orange": w.sim.OrangeURL("dev"), "wave": w.sim.WaveURL()}
+	for provider, keys := range credentials {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: provider}, Data: map[string][]byte{}}
+		for k, v := range keys {
+			secret.Data[k] = []byte(v)
+		}
+		must(w.t, w.api.Create(w.ctx, secret))
+		acct := &v1alpha1.MerchantAccount{
+			ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: provider},
+			Spec: v1alpha1.MerchantAccountSpec{
+				Provider: provider, Environment: "sandbox", Currency: "XOF", BaseURL: endpoints[provider],
+				TokenURL:  map[string]string{"orange": w.sim.OrangeTokenURL()}[provider],
+				SecretRef: v1alpha1.SecretReference{Name: provider},
+			},
+		}
+		must(w.t, w.api.Create(w.ctx, acct))
+	}
+	_ = base
+}
+
+// start starts a process: one that remembers nothing.
+func (w *world) start() {
+	w.starts++
+	settings := DefaultSettings()
+	if w.tweak != nil {
+		w.tweak(&settings)
+	}
+	registry := testRegistry()
+	watched := w.intercept()
+	w.events = events.NewFakeRecorder(1000)
+	w.loop = &Reconciler{
+		Client: watched,
+		Live:   w.api,
+		Accounts: &account.Resolver{
+			Reader: w.api, Live: w.api, Registry: registry, OperatorNamespace: "mobile-money-system",
+			AllowedEndpoints: []string{strings.TrimPrefix(w.sim.URL(), "http://")},
+			Clients:          account.NewClients(watchedTransport{w, transport.New(transport.Options{})}, w.clock.Now),
+		},
+		Installation: testInstallation,
+		Settings:     settings,
+		URLs:         NewURLs("https://pay.example"),
+		Recorder:     w.events,
+		Metrics:      NewMetrics(prometheus.NewRegistry()),
+		Now:          w.clock.Now,
+		Process:      fmt.Sprintf("process-%d", w.starts),
+		Start:        w.clock.Now(),
+	}
+}
+
+// point is a place where a process can die: before or after a write or a call.
+func (w *world) point(label string, do func() error) error {
+	n := len(w.points)
+	w.points = append(w.points, label)
+	if w.onPoint != nil {
+		if err := w.onPoint(n, label, false); err != nil {
+			return err
+		}
+	}
+	err := do()
+	if w.onPoint != nil {
+		if hookErr := w.onPoint(n, label, true); hookErr != nil {
+			return hookErr
+		}
+	}
+	return err
+}
+
+func (w *world) intercept() client.Client {
+	write := func(label string, do func() error) error {
+		return w.point(label, func() error {
+			w.writes++
+			return do()
+		})
+	}
+	return interceptor.NewClient(w.api, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			return write("create "+kindOf(o), func() error { return c.Create(ctx, o, opts...) })
+		},
+		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			return write("update "+kindOf(o), func() error { return c.Update(ctx, o, opts...) })
+		},
+		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			return write("update "+kindOf(o)+" "+sub, func() error { return c.SubResource(sub).Update(ctx, o, opts...) })
+		},
+	})
+}
+
+func kindOf(o client.Object) string {
+	return strings.TrimPrefix(fmt.Sprintf("%T", o), "*v1alpha1.")
+}
+
+type watchedTransport struct {
+	w     *world
+	inner providers.Transport
+}
+
+func (t watchedTransport) Do(ctx context.Context, call providers.Call) (providers.Answer, error) {
+	var answer providers.Answer
+	err := t.w.point("call "+call.Op, func() error {
+		var err error
+		answer, err = t.inner.Do(ctx, call)
+		return err
+	})
+	return answer, err
+}
+
+// payment creates a Payment, as a user would.
+func (w *world) payment(name, provider, amount string, change ...func(*v1alpha1.Payment)) *v1alpha1.Payment {
+	w.t.Helper()
+	p := newPayment(name, provider, amount)
+	p.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	for _, c := range change {
+		c(p)
+	}
+	must(w.t, w.api.Create(w.ctx, p))
+	return p
+}
+
+func newPayment(name, provider, amount string) *v1alpha1.Payment {
+	return &v1alpha1.Payment{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: testNamespace, Name: name, Generation: 1,
+			UID: types.UID("uid-" + name + "-" + fmt.Sprint(uidCounter.Add(1))),
+		},
+		Spec: v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.Amount(amount), Phone: "+2250501020304", TimeoutSeconds: 3600},
+	}
+}
+
+func (w *world) get(name string) *v1alpha1.Payment {
+	w.t.Helper()
+	var p v1alpha1.Payment
+	must(w.t, w.api.Get(w.ctx, types.NamespacedName{Namespace: testNamespace, Name: name}, &p))
+	return &p
+}
+
+func (w *world) charge(name string) *v1alpha1.Charge {
+	w.t.Helper()
+	var c v1alpha1.Charge
+	err := w.api.Get(w.ctx, types.NamespacedName{Name: testInstallation.ChargeName(testNamespace, name)}, &c)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	must(w.t, err)
+	return &c
+}
+
+// step reconciles one sale once. It tells how long until the next, and whether
+// there is one. A crash is survived by a new process.
+func (w *world) step(sale string) (wait time.Duration, again bool) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case crash:
+			w.start()
+			wait, again = 0, true
+		default:
+			panic(r)
+		}
+	}()
+	before := w.writes
+	req := request(testInstallation.ChargeName(testNamespace, sale))
+	ctx := logr.NewContext(w.ctx, logr.Discard())
+	result, err := w.loop.Reconcile(ctx, req)
+	switch {
+	case err != nil:
+		w.errs = append(w.errs, err)
+		return time.Second, true // the rate limiter's first wait
+	case w.writes != before:
+		return 0, true // the watch event of our own write
+	case result.RequeueAfter > 0:
+		return result.RequeueAfter, true
+	default:
+		return 0, false
+	}
+}
+
+// until runs the loop, moving the clock to each wake-up, until done says so,
+// nothing is left to do, or the horizon is reached. It tells how often it ran.
+func (w *world) until(sale string, horizon time.Duration, done func() bool) int {
+	w.t.Helper()
+	end := w.clock.Now().Add(horizon)
+	for n := 1; ; n++ {
+		if n > 5000 {
+			w.t.Fatalf("hot loop: %v", w.points[max(0, len(w.points)-20):])
+		}
+		wait, again := w.step(sale)
+		if done() || !again || !w.clock.Now().Add(wait).Before(end) {
+			return n
+		}
+		w.open(sale)
+		w.clock.Add(wait)
+		w.sim.Tick()
+	}
+}
+
+// open is what a payer does who finds a page to pay on.
+func (w *world) open(sale string) {
+	var list v1alpha1.PaymentList
+	must(w.t, w.api.List(w.ctx, &list))
+	for _, p := range list.Items {
+		if p.SaleReference() == sale && p.Status.NextAction != nil && p.Status.NextAction.URL != "" {
+			act := w.sim.Open
+			if w.payerPays {
+				act = w.sim.Pay
+			}
+			// Whoever comes too late, or twice, is turned away.
+			_ = act(p.Status.NextAction.URL)
+		}
+	}
+}
+
+// settle runs a sale to its end, or to the horizon.
+func (w *world) settle(sale string, horizon time.Duration) *v1alpha1.Payment {
+	w.t.Helper()
+	w.until(sale, horizon, func() bool { return false })
+	if w.onPoint == nil && len(w.errs) > 0 {
+		w.t.Errorf("Reconcile failed: %v", w.errs[0])
+	}
+	return w.get(sale)
+}
+
+// charges is how often the payer of a sale was charged, by the provider's
+// own books.
+func (w *world) charges(sale string) int {
+	c := w.charge(sale)
+	if c == nil {
+		return 0
+	}
+	return w.sim.Charges(c.Spec.ProviderReference)
+}
+
+func (w *world) calls(op simulator.Op) int { return w.sim.Count("", op) }
+
+var errInjected = errors.New("injected")
+
+var uidCounter atomic.Int64
+
+func expectPhase(t *testing.T, p *v1alpha1.Payment, phase v1alpha1.Phase, reason string) {
+	t.Helper()
+	c := condition(p, v1alpha1.ConditionSucceeded)
+	if p.Status.Phase != phase || c == nil || c.Reason != reason {
+		t.Fatalf("phase %s, conditions %+v; want %s %s", p.Status.Phase, p.Status.Conditions, phase, reason)
+	}
+}
+
+func condition(p *v1alpha1.Payment, kind string) *metav1.Condition {
+	for i := range p.Status.Conditions {
+		if p.Status.Conditions[i].Type == kind {
+			return &p.Status.Conditions[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// build compiles the manager as `make build` does.
+func build(ctx context.Context, root, path string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, ".")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	// A group of its own: the compilers that it starts have to end with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// process is a program that runs beside us, in a process group of its own: Ctrl-C in
+// the terminal reaches us only, and we decide in which order things stop.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+	err  error // once done is closed
+}
+
+func start(path string, args, environment []string, log string) (*process, error) {
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	// The process has its own.
+	defer f.Close()
+	//nolint:noctx // A context would kill it; stop asks it first.
+	cmd := exec.Command(path, args...)
+	cmd.Env = environment
+	cmd.Stdout, cmd.Stderr = f, f
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{name: filepath.Base(path), cmd: cmd, log: log, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.err = cmd.Wait()
+	}()
+	return p, nil
+}
+
+// ready waits until url answers 200.
+func (p *process) ready(ctx context.Context, url string, within time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("the %s was not ready within %v", p.name, within))
+	defer cancel()
+	c := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for !answers(ctx, c, url) {
+		select {
+		case <-p.done:
+			return p.ended()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+func answers(ctx context.Context, c *http.Client, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return false
+	}
+	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+}
+
+// ended is the error of a process that ended by itself.
+func (p *process) ended() error {
+	return fmt.Errorf("the %s ended by itself (%v)", p.name, p.cmd.ProcessState)
+}
+
+// stop asks the process to end, and after a while makes it.
+func (p *process) stop(patience time.Duration) error {
+	select {
+	case <-p.done:
+		return nil // whoever waited for something has said so
+	default:
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping the %s: %w", p.name, err)
+	}
+	select {
+	case <-p.done:
+		if p.err != nil {
+			return fmt.Errorf("stopping the %s: %w", p.name, p.err)
+		}
+		return nil
+	case <-time.After(patience):
+	}
+	err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.done
+	return errors.Join(fmt.Errorf("the %s did not stop within %v and was killed", p.name, patience), err)
+}
+
+// tail is the end of the log.
+func (p *process) tail(lines int) string {
+	content, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimRight(string(content), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

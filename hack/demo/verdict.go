@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/simulator"
+)
+
+// Annotations by which a sample says how it has to end. All but the first may be
+// left out.
+const (
+	annotationEnd    = "demo.mobilemoney.dev/ends-as"
+	annotationReason = "demo.mobilemoney.dev/reason"
+	annotationCode   = "demo.mobilemoney.dev/provider-code"
+)
+
+// books are what the other side knows: who paid what, and which callbacks it sent.
+type books struct {
+	ledger []simulator.LedgerEntry
+	sent   []simulator.Sent
+}
+
+// verdict on one payment: what the ledger says, and what is wrong.
+type verdict struct {
+	charges int
+	faults  []string
+}
+
+// judge compares how p ended with what its sample says, and with the ledger, which
+// knows nothing of the operator.
+func judge(p *v1alpha1.Payment, b books) verdict {
+	paid := b.paid(p)
+	v := verdict{charges: len(paid)}
+	v.expect("phase", string(p.Status.Phase), p.Annotations[annotationEnd])
+	if want, ok := p.Annotations[annotationReason]; ok {
+		v.expect("reason", reasonOf(p), want)
+	}
+	if want, ok := p.Annotations[annotationCode]; ok {
+		code := ""
+		if p.Status.Failure != nil {
+			code = p.Status.Failure.ProviderCode
+		}
+		v.expect("provider code", code, want)
+	}
+	if !meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionFinished) {
+		v.fault("it is not finished")
+	}
+	succeeded := p.Status.Phase == v1alpha1.PhaseSucceeded
+	switch {
+	case succeeded && len(paid) != 1:
+		v.fault("it succeeded, and the payer was charged %d times", len(paid))
+	case !succeeded && len(paid) != 0:
+		v.fault("it did not succeed, and the payer was charged %d times", len(paid))
+	case succeeded:
+		v.compare(p, paid[0])
+	}
+	return v
+}
+
+func (v *verdict) fault(format string, args ...any) {
+	v.faults = append(v.faults, fmt.Sprintf(format, args...))
+}
+
+func (v *verdict) expect(what, got, want string) {
+	if got != want {
+		v.fault("%s is %q, its sample says %q", what, got, want)
+	}
+}
+
+// compare what was paid with what status says was paid.
+func (v *verdict) compare(p *v1alpha1.Payment, e simulator.LedgerEntry) {
+	if string(e.Provider) != p.Spec.Provider || e.Currency != p.Status.Currency ||
+		!providers.EqualAmount(e.Amount, p.Status.Amount) || !providers.EqualAmount(e.Amount, string(p.Spec.Amount)) {
+		v.fault("%s %s were paid to %s, status says %s %s", e.Amount, e.Currency, e.Provider, p.Status.Amount, p.Status.Currency)
+	}
+	if p.Status.TransactionID == "" {
+		v.fault("it has no transactionID")
+	}
+}
+
+func (b books) paid(p *v1alpha1.Payment) []simulator.LedgerEntry {
+	var paid []simulator.LedgerEntry
+	for _, e := range b.ledger {
+		if e.Event == simulator.Paid && e.Reference == p.Status.ProviderReference {
+			paid = append(paid, e)
+		}
+	}
+	return paid
+}
+
+// strangers are charges that no Payment speaks of.
+func (b books) strangers(payments []v1alpha1.Payment) []simulator.LedgerEntry {
+	return slices.DeleteFunc(slices.Clone(b.ledger), func(e simulator.LedgerEntry) bool {
+		return e.Event != simulator.Paid || slices.ContainsFunc(payments, func(p v1alpha1.Payment) bool {
+			return p.Status.ProviderReference == e.Reference
+		})
+	})
+}
+
+// callbacks counts those of p that were sent, and those that the operator took.
+func (b books) callbacks(p *v1alpha1.Payment) (sent, taken int) {
+	for _, c := range b.sent {
+		if c.Reference == p.Status.ProviderReference {
+			sent++
+			if c.Status == 200 {
+				taken++
+			}
+		}
+	}
+	return sent, taken
+}
+
+// conclude says what happened, and whether it is what had to.
+func (s *stage) conclude(payments []v1alpha1.Payment) error {
+	b := books{ledger: s.sim.Ledger(), sent: s.sim.Callbacks()}
+	s.out.printf("\nWhat happened, and what the simulator's ledger says:\n\n")
+	wrong, charges := 0, 0
+	for i := range payments {
+		p := &payments[i]
+		v := judge(p, b)
+		charges += v.charges
+		mark := s.out.paint(green, "ok  ")
+		if len(v.faults) > 0 {
+			mark = s.out.paint(red, "BAD ")
+			wrong++
+		}
+		s.out.printf("%s  %-20s  %-42s  %-13s  %s\n", mark, p.Name, ending(p), times(v.charges), heard(p, b))
+		for _, fault := range v.faults {
+			s.out.printf("      %s\n", fault)
+		}
+	}
+	strangers := b.strangers(payments)
+	for _, e := range strangers {
+		s.out.printf("%s  a charge that no Payment speaks of: %s %s to %s, reference %s\n",
+			s.out.paint(red, "BAD "), e.Amount, e.Currency, e.Provider, e.Reference)
+	}
+	s.out.printf("\n%d of %d payments ended as their samples say; the ledger has %d charges.\n",
+		len(payments)-wrong, len(payments), charges+len(strangers))
+	s.out.printf("All of it took %.0f s.\n", time.Since(s.began).Seconds())
+	if wrong > 0 || len(strangers) > 0 {
+		return fmt.Errorf("%d payments are not as they should be", wrong+len(strangers))
+	}
+	return nil
+}
+
+func ending(p *v1alpha1.Payment) string {
+	why := reasonOf(p)
+	if f := p.Status.Failure; f != nil && f.ProviderCode != "" && !strings.EqualFold(f.ProviderCode, string(p.Status.Phase)) {
+		why += ": " + f.ProviderCode
+	}
+	return fmt.Sprintf("%s (%s)", p.Status.Phase, why)
+}
+
+func times(charges int) string {
+	switch charges {
+	case 0:
+		return "not charged"
+	case 1:
+		return "charged once"
+	default:
+		return fmt.Sprintf("CHARGED %d TIMES", charges)
+	}
+}
+
+// heard says how the operator came to know: a callback only makes it ask.
+func heard(p *v1alpha1.Payment, b books) string {
+	switch sent, taken := b.callbacks(p); {
+	case sent == 0:
+		return "no callback came: found by asking"
+	case taken == 0:
+		return "its callback was not taken: found by asking"
+	case p.Status.LastCallback == nil:
+		return "found by asking before the callback came"
+	default:
+		return "called back, and asked"
+	}
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"text/template"
+)
+
+// guide is what a person needs who has it all running.
+const guide = `
+Everything runs. In another terminal:
+
+    export KUBECONFIG={{.Kubeconfig}}
+    export PATH={{.Bin}}:$PATH
+
+    kubectl apply -f - <<EOF
+    apiVersion: mobilemoney.dev/v1alpha1
+    kind: Payment
+    metadata: {name: order-1042, namespace: {{.Shop}}}
+    spec:
+      provider: mtn
+      amount: 5000
+      phone: "+2250501020304"
+    EOF
+    kubectl get pay -A -w
+    kubectl wait -n {{.Shop}} pay/order-1042 --for=condition=Finished --timeout=5m
+
+An MTN payer approves after 5 seconds. With provider orange or wave you are the payer:
+open the payment page in a browser, and pay or refuse.
+
+    kubectl get pay -n {{.Shop}} order-1042 -o jsonpath='{.status.nextAction.url}{"\n"}'
+
+The last three digits of an amount can tell another story (5903: refused, 5961: the
+callback is lost, 5921: the answer is lost). All of them, and who was charged:
+
+    curl {{.Simulator}}/admin/magic
+    curl {{.Simulator}}/admin/ledger
+
+Twelve payments that end in every way, as in make demo:
+
+    kubectl apply -f {{.Samples}}
+
+The manager's log is {{.Log}}
+Payers and sessions run {{.Speed}} times as fast as real ones (make run ARGS='-speed 25').
+Ctrl-C stops all of it and leaves nothing behind.
+`
+
+// wait leaves everything to a person until ctx is over.
+func (s *stage) wait(ctx context.Context) error {
+	kubeconfig, err := s.writeKubeconfig("kubeconfig", s.env.AdminConfig())
+	if err != nil {
+		return err
+	}
+	t, err := template.New("guide").Parse(guide)
+	if err != nil {
+		return err
+	}
+	err = t.Execute(s.out.w, map[string]any{
+		"Kubeconfig": kubeconfig,
+		"Bin":        filepath.Dir(s.env.Kubectl()),
+		"Shop":       shop,
+		"Simulator":  s.sim.URL(),
+		"Samples":    filepath.Join(s.env.Root, samples),
+		"Log":        s.manager.log,
+		"Speed":      s.speed,
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.manager.done:
+		return s.manager.ended()
+	}
+}

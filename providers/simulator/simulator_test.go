@@ -1,0 +1,373 @@
+package simulator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRules(t *testing.T) {
+	b := setUp(t)
+	c := b.client(MTN)
+	ref := b.ref(MTN)
+	b.want(c.create(ref, "100"), 202)
+	rule := b.sim.Script(Match{Provider: MTN, Op: OpStatus, Reference: ref}, Fail(401, false).times(2))
+	rule.behaviour.Skip = 1
+	for _, want := range []int{200, 401, 401, 200} {
+		b.want(c.status(ref), want)
+	}
+	if rule.Fired() != 2 {
+		t.Errorf("fired %d times", rule.Fired())
+	}
+	other := b.sim.Script(Match{Reference: "other"}, Drop())
+	b.want(c.status(ref), 200)
+	if other.Fired() != 0 {
+		t.Error("a rule fired for another reference")
+	}
+	b.sim.Script(Match{}, Throttle("999999999"))
+	if r := c.status(ref); r.status != 429 || r.header.Get("Retry-After") != "999999999" {
+		t.Errorf("%d %v", r.status, r.header)
+	}
+	b.sim.ClearScripts()
+	b.want(c.status(ref), 200)
+}
+
+func TestProvidersFailInTheirOwnWords(t *testing.T) {
+	b := setUp(t)
+	for p, want := range map[Provider]map[int]string{
+		MTN:    {400: "", 404: `"statusCode":404`, 409: "RESOURCE_ALREADY_EXIST", 500: "INTERNAL_PROCESSING_ERROR", 503: "SERVICE_UNAVAILABLE", 429: `"statusCode":429`},
+		Orange: {401: `"code":41`, 403: `"code":50`, 404: `"code":60`, 429: `"code":53`, 500: `"code":1,`, 503: `"code":5,`},
+		Wave:   {401: "no-matching-api-key", 409: "checkout-session-not-open", 500: "internal-server-error", 503: "service-unavailable"},
+	} {
+		for status, body := range want {
+			b.sim.ClearScripts()
+			b.sim.Script(Match{Provider: p}, Fail(status, false))
+			b.want(b.do("GET", b.sim.URL()+"/"+string(p)+"/x", ""), status, body)
+		}
+	}
+	b.sim.ClearScripts()
+	b.want(b.do("GET", b.sim.URL()+"/elsewhere", ""), 404)
+	b.want(b.do("GET", b.sim.URL()+"/wave/c/unknown", ""), 404)
+}
+
+func TestSetAndBody(t *testing.T) {
+	b := setUp(t)
+	c := b.client(Wave)
+	b.sim.Script(Match{Op: OpInitiate}, Behaviour{Set: map[string]any{"id": nil, "extra": 1}, Times: 1})
+	b.want(c.create("r", "1000"), 200, `"id":null`, `"extra":1`)
+	b.sim.Script(Match{Op: OpInitiate}, Answer(200, strings.Repeat("x", 1<<20)))
+	if r := c.create("r2", "1000"); len(r.body) != 1<<20 || b.sim.Opened("r2") != 1 {
+		t.Errorf("%d bytes", len(r.body))
+	}
+	if got := string(override([]byte("no JSON"), map[string]any{"a": 1})); got != "no JSON" {
+		t.Error(got)
+	}
+}
+
+func TestDribble(t *testing.T) {
+	b := setUp(t)
+	c := b.client(Wave)
+	b.sim.Script(Match{Op: OpInitiate}, Behaviour{Dribble: 10 * time.Second})
+	got := make(chan reply)
+	go func() { got <- c.create("r", "1000") }()
+	waitFor(t, func() bool { b.pass(time.Minute); j := b.sim.Journal(); return len(j) == 1 && j[0].Done })
+	b.want(<-got, 200, "wave_launch_url")
+}
+
+// A client that is killed while the provider works leaves a session that
+// nobody knows of.
+func TestClientDiesInTheMiddle(t *testing.T) {
+	b := setUp(t)
+	arrived := make(chan struct{})
+	ctx, kill := context.WithCancel(context.Background())
+	b.sim.BeforeProcess(func(r Request) {
+		if r.Op == OpInitiate && r.Provider == Wave && r.Reference == "r" && r.Status == 0 {
+			close(arrived)
+			<-r.Gone
+		}
+	})
+	c := b.client(Wave).(*waveClient)
+	req, _ := http.NewRequestWithContext(ctx, "POST", b.sim.WaveURL()+"/v1/checkout/sessions", strings.NewReader(c.body("r", "901")))
+	req.Header.Set("Authorization", "Bearer "+DefaultWaveKey)
+	done := make(chan error)
+	go func() { _, err := b.http.Do(req); done <- err }()
+	<-arrived
+	if e := b.sim.Journal()[0]; e.Done || e.Processed {
+		t.Errorf("in flight: %+v", e)
+	}
+	kill()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	waitFor(t, func() bool { return b.sim.Journal()[0].Done })
+	if e := b.sim.Journal()[0]; !e.Processed || e.Delivered || e.Status != 0 {
+		t.Errorf("after the kill: %+v", e)
+	}
+	b.pass(time.Minute)
+	if b.sim.Opened("r") != 1 || b.sim.Charges("r") != 0 || b.sim.Pay("r") == nil {
+		t.Errorf("an undisclosed session was paid: %+v", b.sim.Ledger())
+	}
+}
+
+func TestJournal(t *testing.T) {
+	b := setUp(t)
+	c := b.client(Orange).(*orangeClient)
+	ref := b.ref(Orange)
+	c.create(ref, "1200")
+	b.do("GET", c.field(ref, "payment_url"), "")
+	b.do("GET", c.field(ref, "payment_url")+"/other", "")
+	b.sim.Script(Match{Op: OpInitiate}, LoseAnswer())
+	c.create(b.ref(Orange), "1200")
+	c.create(b.ref(Orange), "1200")
+	j := b.sim.Journal()
+	if len(j) != 6 || b.sim.Count("", OpPage) != 1 || b.sim.Count(Orange, OpOther) != 1 || b.sim.Count(Orange, OpInitiate) != 3 {
+		t.Fatalf("journal %+v", j)
+	}
+	e := j[1]
+	want := Entry{Seq: 1, At: start, Provider: Orange, Op: OpInitiate, Method: "POST",
+		Path: "/orange/orange-money-webpay/dev/v1/webpayment", Reference: ref,
+		Headers: e.Headers, Digest: e.Digest, Processed: true, Done: true, Status: 201, Delivered: true}
+	if !reflect.DeepEqual(e, want) || !strings.Contains(strings.Join(e.Headers, " "), "Authorization") {
+		t.Errorf("entry %+v", e)
+	}
+	if j[4].Fault != "answer lost" || j[4].Status != 0 || j[4].Delivered || !j[4].Processed {
+		t.Errorf("lost: %+v", j[4])
+	}
+	text, _ := json.Marshal(j)
+	for _, secret := range []string{c.field(ref, "pay_token"), c.field(ref, "notif_token"), c.token,
+		DefaultOrangeClientSecret, DefaultOrangeMerchantKey} {
+		if secret == "" || strings.Contains(string(text), secret) {
+			t.Errorf("the journal holds the secret %q", secret)
+		}
+	}
+}
+
+func TestLedgerFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	b := setUp(t, func(o *Options) { o.LedgerFile = path })
+	c := b.client(MTN)
+	paid, refused := b.ref(MTN), b.ref(MTN)
+	c.create(paid, "100")
+	c.create(refused, "903")
+	b.pass(time.Minute)
+	got, err := ReadLedger(path) // the simulator is not closed
+	if err != nil || !reflect.DeepEqual(got, b.sim.Ledger()) || len(got) != 4 {
+		t.Fatalf("%v %+v", err, got)
+	}
+	want := LedgerEntry{MTN, paid, paid, "100", "EUR", Paid, start.Add(promptDelay)}
+	if got[2] != want || CountEvents(got, refused, Refused) != 1 {
+		t.Errorf("entry %+v, want %+v", got[2], want)
+	}
+	if _, err := ReadLedger(path + "x"); err == nil {
+		t.Error("read a file that is not there")
+	}
+	_ = os.WriteFile(path+"x", []byte(`{"provider":"mtn"}`+"\n{"), 0o600)
+	if torn, err := ReadLedger(path + "x"); err == nil || len(torn) != 1 {
+		t.Errorf("torn: %v %v", torn, err)
+	}
+	if _, err := New(Options{LedgerFile: t.TempDir()}); err == nil {
+		t.Error("opened a directory as ledger")
+	}
+}
+
+func TestLedgerThatCannotBeWritten(t *testing.T) {
+	s, err := New(Options{LedgerFile: filepath.Join(t.TempDir(), "ledger")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = s.ledger.file.Close()
+	s.mu.Lock()
+	s.enter(&payment{provider: MTN}, Paid)
+	s.mu.Unlock()
+	if s.Close() == nil {
+		t.Error("the judge was blind, and nobody was told")
+	}
+}
+
+func TestSessionsAreSnapshots(t *testing.T) {
+	b := setUp(t)
+	c := b.client(Orange).(*orangeClient)
+	ref := b.ref(Orange)
+	c.create(ref, "902")
+	s := b.sim.Sessions()[0]
+	tok := c.field(ref, "pay_token")
+	if s.Reference != ref || s.State != "open" || !s.Delivered || s.URL != c.field(ref, "payment_url") ||
+		s.Scenario != "902 paid after 25 s" || strings.Contains(s.ID, tok) {
+		t.Errorf("session %+v", s)
+	}
+	if err := b.sim.Refuse(s.ID); err != nil {
+		t.Error(err)
+	}
+	if err := b.sim.Pay("nobody"); err == nil {
+		t.Error("paid nothing")
+	}
+	if got := b.sim.Sessions()[0].State; got != "failed" || s.State != "open" {
+		t.Errorf("state %s", got)
+	}
+}
+
+func TestSeededRunsAreEqual(t *testing.T) {
+	run := func() string {
+		b := setUp(t)
+		c := b.client(Wave).(*waveClient)
+		c.create("r", "1000")
+		return c.ids["r"]
+	}
+	if a, b := run(), run(); a != b || a == "" {
+		t.Errorf("ids %q and %q", a, b)
+	}
+}
+
+func TestHandlerFindsItsOwnAddress(t *testing.T) {
+	s, err := New(Options{Now: NewClock(start).Now, Rand: Seeded(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	srv := httptest.NewServer(s.Handler())
+	defer srv.Close()
+	b := &bench{t: t, sim: s, http: srv.Client()}
+	body := (&waveClient{b: b}).body("r", "1000")
+	r := b.do("POST", srv.URL+"/wave/v1/checkout/sessions", body, "Authorization", "Bearer "+DefaultWaveKey)
+	b.want(r, 200, srv.URL+"/wave/c/cos-")
+	if err := s.Pay(r.json(t)["wave_launch_url"].(string)); err != nil {
+		t.Error(err)
+	}
+	s.SetURL("https://pay.example")
+	if s.MTNURL() != "https://pay.example/mtn" || s.OrangeURL("ci") != "https://pay.example/orange/orange-money-webpay/ci/v1" {
+		t.Error(s.MTNURL(), s.OrangeURL("ci"))
+	}
+}
+
+// With the real clock the simulator's own goroutine plays the payer.
+func TestRealClock(t *testing.T) {
+	hook := newReceiver(t)
+	s, err := New(Options{Speed: 5000, Wave: WaveOptions{Callbacks: []WaveCallback{{URL: hook.url}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, sim: s, http: &http.Client{}}
+	b.want(b.client(Wave).create("r", "902"), 200)
+	waitFor(t, func() bool { return len(hook.all()) == 1 })
+	if s.Charges("r") != 1 {
+		t.Errorf("ledger %+v", s.Ledger())
+	}
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Close ends what is in flight.
+func TestCloseCutsPendingAnswers(t *testing.T) {
+	s, err := New(Options{Now: NewClock(start).Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, sim: s, http: &http.Client{}}
+	s.Script(Match{}, Behaviour{Delay: time.Hour})
+	got := make(chan reply)
+	go func() { got <- (&waveClient{b: b, ids: map[string]string{}}).create("r", "1000") }()
+	waitFor(t, func() bool { return s.Opened("r") == 1 })
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if r := <-got; r.err == nil {
+		t.Error("answered")
+	}
+}
+
+func TestCallbackThatCannotBeDelivered(t *testing.T) {
+	b := setUp(t, func(o *Options) {
+		o.Wave.Callbacks = []WaveCallback{{URL: "http://127.0.0.1:1/"}, {URL: ":no url"}}
+	})
+	b.client(Wave).create("r", "901")
+	b.sim.Tick()
+	sent := b.sim.Callbacks()
+	if len(sent) != 2 || sent[0].Error == "" || sent[1].Error == "" || sent[0].Status != 0 {
+		t.Errorf("sent %+v", sent)
+	}
+}
+
+func TestStartFails(t *testing.T) {
+	s, err := New(Options{Listen: "no address"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Start(); err == nil {
+		t.Error("listened nowhere")
+	}
+}
+
+func TestHalfARequestIsNone(t *testing.T) {
+	b := setUp(t)
+	r := b.do("POST", b.sim.WaveURL()+"/v1/checkout/sessions", strings.Repeat("x", bodyLimit+1))
+	if r.err == nil && r.status != 0 || len(b.sim.Journal()) != 0 {
+		t.Errorf("%d %v", r.status, r.err)
+	}
+}
+
+func TestRandomnessMustNotFail(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	s := &Simulator{random: io.LimitReader(Seeded(1), 3)}
+	s.text(digits, 10)
+}
+
+func TestAdmin(t *testing.T) {
+	b := setUp(t)
+	admin := b.sim.URL() + "/admin/"
+	c := b.client(Wave).(*waveClient)
+	b.want(b.do("POST", admin+"behaviour", `{"provider":"wave","op":"initiate","times":1,"cut":true,"delay":"0s","name":"lost"}`), 201)
+	b.want(b.do("POST", admin+"behaviour", `{"unknown":1}`), 400)
+	b.want(b.do("POST", admin+"behaviour", `{"delay":"soon"}`), 400)
+	if r := c.create("r", "1000"); r.err == nil {
+		t.Error("the programmed fault did not fire")
+	}
+	b.want(b.do("GET", admin+"behaviour", ""), 200, `"name":"lost","fired":1`)
+	b.want(c.create("s", "1000"), 200)
+	b.want(b.do("DELETE", admin+"behaviour", ""), 200)
+	b.want(b.do("GET", admin+"behaviour", ""), 200, "[]")
+
+	b.want(b.do("POST", admin+"pay?ref=r", ""), 409, "nobody was told")
+	b.want(b.do("POST", admin+"open?ref=s", ""), 200)
+	b.want(b.do("POST", admin+"refuse?ref=s", ""), 200)
+	b.want(b.do("POST", admin+"pay?ref=s", ""), 200)
+	b.want(b.do("POST", admin+"tick", ""), 200)
+	b.want(b.do("POST", admin+"approve", ""), 200, "0")
+	b.want(b.do("POST", admin+"expire-tokens", ""), 200)
+	b.want(b.do("GET", admin+"journal", ""), 200, `"fault":"lost"`)
+	b.want(b.do("GET", admin+"ledger", ""), 200, `"event":"paid"`)
+	b.want(b.do("GET", admin+"sessions", ""), 200, `"state":"paid"`)
+	b.want(b.do("GET", admin+"callbacks", ""), 200, "checkout.session.completed")
+	b.want(b.do("GET", admin+"magic", ""), 200, `"901":"paid at once"`)
+	if b.sim.Charges("s") != 1 {
+		t.Error("not paid")
+	}
+}
+
+func TestExpiredTokens(t *testing.T) {
+	b := setUp(t)
+	c := b.client(MTN)
+	b.want(c.create(b.ref(MTN), "100"), 202)
+	b.pass(mtnTokenLife)
+	b.want(c.create(b.ref(MTN), "100"), 401)
+}
