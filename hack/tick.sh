@@ -7,7 +7,8 @@ shift
 started=$(date +%s)
 echo "$what ..."
 # The sleep must not hold stdout open: who reads it through a pipe would wait for it.
-while sleep 20 >/dev/null 2>&1; do
+# And nothing may tick on after a kill that no trap sees.
+while sleep 20 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
 	echo "  ... $what ($(($(date +%s) - started)) s)"
 done &
 ticker=$!

@@ -164,6 +164,8 @@ type Money struct {
 
 // ChargeRecord is what has happened to a Charge.
 //
+// +kubebuilder:validation:XValidation:rule=`(has(self.sends) ? self.sends : 0) != (has(oldSelf.sends) ? oldSelf.sends : 0) || !has(oldSelf.lastSend) || (has(self.lastSend) && self.lastSend == oldSelf.lastSend)`,message="a send that is written down cannot change"
+// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.contradiction) || (has(self.contradiction) && self.contradiction == oldSelf.contradiction)`,message="the contradiction cannot change once it is recorded"
 // +kubebuilder:validation:XValidation:rule="self.?sends.orValue(0) >= oldSelf.?sends.orValue(0)",message="sends cannot fall"
 // +kubebuilder:validation:XValidation:rule="self.?voidSends.orValue(0) >= oldSelf.?voidSends.orValue(0)",message="voidSends cannot fall"
 // +kubebuilder:validation:XValidation:rule="self.?voidSends.orValue(0) <= self.?sends.orValue(0)",message="voidSends cannot exceed sends"

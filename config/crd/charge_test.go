@@ -8,26 +8,29 @@ const chargeBase = `{"spec": {
 	"fingerprint": "f", "providerReference": "r", "callbackID": "c", "timeoutSeconds": 3600}}`
 
 const (
-	intentKept  = `spec: Invalid value: the intent of a Charge cannot change`
-	sendsFall   = `record: Invalid value: sends cannot fall`
-	voidsFall   = `record: Invalid value: voidSends cannot fall`
-	voidsExceed = `record: Invalid value: voidSends cannot exceed sends`
-	lastSend    = `record: Invalid value: lastSend must describe the newest send`
-	sessionKept = `record: Invalid value: the session cannot change once it is recorded`
-	refusalKept = `record: Invalid value: the refusal cannot change once it is recorded`
-	outcomeKept = `record: Invalid value: the outcome cannot change once it is recorded`
-	nothingSent = `record: Invalid value: nothing is sent after the outcome`
-	recordKept  = `<nil>: Invalid value: the record of a Charge cannot be removed`
+	intentKept        = `spec: Invalid value: the intent of a Charge cannot change`
+	sendsFall         = `record: Invalid value: sends cannot fall`
+	voidsFall         = `record: Invalid value: voidSends cannot fall`
+	voidsExceed       = `record: Invalid value: voidSends cannot exceed sends`
+	sendKept          = `record: Invalid value: a send that is written down cannot change`
+	contradictionKept = `record: Invalid value: the contradiction cannot change once it is recorded`
+	lastSend          = `record: Invalid value: lastSend must describe the newest send`
+	sessionKept       = `record: Invalid value: the session cannot change once it is recorded`
+	refusalKept       = `record: Invalid value: the refusal cannot change once it is recorded`
+	outcomeKept       = `record: Invalid value: the outcome cannot change once it is recorded`
+	nothingSent       = `record: Invalid value: nothing is sent after the outcome`
+	recordKept        = `<nil>: Invalid value: the record of a Charge cannot be removed`
 )
 
 const at = `"at": "2026-07-01T10:00:00.000000Z"`
 
 const (
-	sent1   = `record.sends=1; record.lastSend={"number": 1, "sender": "a", ` + at + `}`
-	sent2   = `record.sends=2; record.lastSend={"number": 2, "sender": "b", ` + at + `}`
-	session = `record.session={"send": 1, "token": "t", ` + at + `}`
-	refusal = `record.refusal={"send": 1, "reason": "RequestRejected", ` + at + `}`
-	outcome = `record.outcome={"phase": "Succeeded", "reason": "Paid", ` + at + `}`
+	contradiction = `record.contradiction={"phase": "Failed", "reason": "PayerDeclined", ` + at + `}`
+	sent1         = `record.sends=1; record.lastSend={"number": 1, "sender": "a", ` + at + `}`
+	sent2         = `record.sends=2; record.lastSend={"number": 2, "sender": "b", ` + at + `}`
+	session       = `record.session={"send": 1, "token": "t", ` + at + `}`
+	refusal       = `record.refusal={"send": 1, "reason": "RequestRejected", ` + at + `}`
+	outcome       = `record.outcome={"phase": "Succeeded", "reason": "Paid", ` + at + `}`
 )
 
 var chargeCases = []testCase{
@@ -69,8 +72,9 @@ var chargeCases = []testCase{
 	refuses(`record.voidSends=-1`, `record.voidSends in body should be greater than or equal to 0`),
 	creates(`record.sends=1`, lastSend),
 	changes(sent1, `record.sends=2`, lastSend),
-	changes(sent1, `record.lastSend.number=2`, lastSend),
-	changes(sent1, `-record.lastSend`, lastSend),
+	changes(sent1, `record.lastSend.number=2`, lastSend, sendKept),
+	changes(sent1, `-record.lastSend`, lastSend, sendKept),
+	changes(sent1, `record.lastSend.sender="b"`, sendKept),
 
 	// Facts are added, never taken back.
 	changes(sent1, session),
@@ -82,7 +86,9 @@ var chargeCases = []testCase{
 	changes(sent1+"; "+refusal, `record.refusal.reason="LimitReached"`, refusalKept),
 	changes(sent1+"; "+refusal, `-record.refusal`, refusalKept),
 	changes(sent1, outcome),
-	changes(sent1+"; "+outcome, `record.contradiction={"phase": "Failed", "reason": "PayerDeclined", `+at+`}`),
+	changes(sent1+"; "+outcome, contradiction),
+	changes(sent1+"; "+outcome+"; "+contradiction, `record.contradiction.phase="Expired"`, contradictionKept),
+	changes(sent1+"; "+outcome+"; "+contradiction, `-record.contradiction`, contradictionKept),
 	changes(sent1+"; "+outcome, `record.outcome.phase="Failed"`, outcomeKept),
 	changes(sent1+"; "+outcome, `record.outcome.transactionID="T2"`, outcomeKept),
 	changes(sent1+"; "+outcome, `-record.outcome`, outcomeKept),

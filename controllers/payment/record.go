@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -219,11 +222,18 @@ func failureReason(f providers.FailureReason) v1alpha1.Reason {
 	return v1alpha1.Reason(f)
 }
 
-// clip bounds what a provider may make us store.
+// clip bounds what a provider may make us store and show.
 func clip(s string) string {
 	const limit = 255
-	if len(s) > limit {
-		return s[:limit]
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+	for len(s) > limit {
+		_, size := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-size]
 	}
 	return s
 }

@@ -76,7 +76,10 @@ func run(args []string, stdout *os.File, stderr io.Writer) int {
 	// With SIGPIPE too: a reader who leaves early (| head) must not leave etcd behind.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
-	err = play(ctx, o, newScreen(stdout))
+	out := newScreen(stdout)
+	quiet := context.AfterFunc(ctx, func() { out.printf("\nInterrupted; a moment, everything is stopped.\n") })
+	defer quiet()
+	err = play(ctx, o, out)
 	switch {
 	case ctx.Err() != nil && o.stay && err == nil:
 		return 0

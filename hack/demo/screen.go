@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -12,9 +13,11 @@ import (
 
 // screen is where the demo writes to: a terminal, or something that keeps every line.
 type screen struct {
-	w        io.Writer
 	terminal bool
 	color    bool
+
+	mu sync.Mutex // guards w
+	w  io.Writer
 }
 
 func newScreen(f *os.File) *screen {
@@ -23,7 +26,11 @@ func newScreen(f *os.File) *screen {
 	return &screen{w: f, terminal: terminal, color: terminal && os.Getenv("NO_COLOR") == ""}
 }
 
-func (s *screen) printf(format string, args ...any) { fmt.Fprintf(s.w, format, args...) }
+func (s *screen) printf(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintf(s.w, format, args...)
+}
 
 func (s *screen) paint(color, text string) string {
 	if !s.color || color == "" {

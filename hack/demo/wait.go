@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"text/template"
 )
 
@@ -41,7 +42,8 @@ Twelve payments that end in every way, as in make demo:
     kubectl apply -f {{.Samples}}
 
 The manager's log is {{.Log}}
-Payers and sessions run {{.Speed}} times as fast as real ones (make run ARGS='-speed 25').
+{{if eq .Speed 1.0}}Payers and sessions take their real time; make run ARGS='-speed 25' is 25 times as fast.
+{{- else}}Payers and sessions are {{.Speed}} times as fast as real ones.{{end}}
 Ctrl-C stops all of it and leaves nothing behind.
 `
 
@@ -55,7 +57,8 @@ func (s *stage) wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = t.Execute(s.out.w, map[string]any{
+	var text strings.Builder
+	err = t.Execute(&text, map[string]any{
 		"Kubeconfig": kubeconfig,
 		"Bin":        filepath.Dir(s.env.Kubectl()),
 		"Shop":       shop,
@@ -67,6 +70,7 @@ func (s *stage) wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.out.printf("%s", text.String())
 	select {
 	case <-ctx.Done():
 		return nil

@@ -105,7 +105,7 @@ func (p *Provider) readInitiation(a providers.Answer) (providers.Initiation, err
 	switch {
 	case !wire.IsToken(body.PayToken, wire.MaxToken):
 		return providers.Initiation{}, wire.Odd(opInitiate, a, "no usable pay_token")
-	case !wire.IsPaymentURL(body.PaymentURL, p.account.BaseURL):
+	case !wire.IsPayerURL(body.PaymentURL, p.account.BaseURL):
 		return providers.Initiation{}, wire.Odd(opInitiate, a, "no usable payment_url")
 	case body.NotifToken != "" && !wire.IsToken(body.NotifToken, wire.MaxToken):
 		return providers.Initiation{}, wire.Odd(opInitiate, a, "no usable notif_token")

@@ -92,7 +92,12 @@ func endpoint(a providers.Account) (providers.Account, error) {
 		if err != nil {
 			return a, wire.BadAccount("baseURL cannot be read")
 		}
-		a.TokenURL = u.Scheme + "://" + u.Host + tokenPath
+		// A gateway in front of the API may put a path before the service's.
+		prefix, _, found := strings.Cut(u.Path, servicePath)
+		if !found {
+			prefix = ""
+		}
+		a.TokenURL = u.Scheme + "://" + u.Host + prefix + tokenPath
 	}
 	a.TokenURL, err = wire.BaseURL("tokenURL", a.TokenURL)
 	return a, err

@@ -487,6 +487,7 @@ func TestEndpoint(t *testing.T) {
 		{"sandbox of a country", providers.Account{Environment: "sandbox", Country: "ci"}, "https://api.orange.com/orange-money-webpay/dev/v1", "https://api.orange.com/oauth/v3/token", ""},
 		{"production", providers.Account{Environment: "production", Country: "ci"}, "https://api.orange.com/orange-money-webpay/ci/v1", "https://api.orange.com/oauth/v3/token", ""},
 		{"other host", providers.Account{Environment: "production", BaseURL: "http://127.0.0.1:8080/orange-money-webpay/dev/v1/"}, "http://127.0.0.1:8080/orange-money-webpay/dev/v1", "http://127.0.0.1:8080/oauth/v3/token", ""},
+		{"behind a gateway", providers.Account{Environment: "sandbox", BaseURL: "https://gw.example/orange/orange-money-webpay/dev/v1"}, "https://gw.example/orange/orange-money-webpay/dev/v1", "https://gw.example/orange/oauth/v3/token", ""},
 		{"other token path", providers.Account{Environment: "sandbox", TokenURL: "https://api.orange.com/oauth/v2/token"}, "https://api.orange.com/orange-money-webpay/dev/v1", "https://api.orange.com/oauth/v2/token", ""},
 		{"no country", providers.Account{Environment: "production"}, "", "", "country"},
 		{"country in capitals", providers.Account{Environment: "production", Country: "CI"}, "", "", "country"},

@@ -1,7 +1,9 @@
 package simulator
 
 import (
+	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,7 +19,8 @@ type WaveOptions struct {
 	BusinessName string
 	// SessionLife is how long a session can be paid; 30 min if 0.
 	SessionLife time.Duration
-	// AllowHTTPReturnURLs takes success_url and error_url that are not https.
+	// AllowHTTPReturnURLs takes success_url and error_url that are not https,
+	// as is always allowed for loopback hosts.
 	AllowHTTPReturnURLs bool
 	// Callbacks are registered per merchant, as in the business portal.
 	Callbacks []WaveCallback
@@ -231,7 +234,16 @@ func (s *Simulator) waveProblem(req waveRequest) (field, msg string) {
 }
 
 func (s *Simulator) returnURL(v string) bool {
-	return absoluteURL(v) && (s.opts.Wave.AllowHTTPReturnURLs || strings.HasPrefix(v, "https://"))
+	u, err := url.Parse(v)
+	return err == nil && u.Host != "" && (u.Scheme == "https" ||
+		u.Scheme == "http" && (s.opts.Wave.AllowHTTPReturnURLs || loopback(u.Hostname())))
+}
+
+// loopback: an operator on the same machine has no https, and no payer but
+// the one who plays.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 type waveObject struct {

@@ -98,7 +98,7 @@ func (p *Provider) toSession(op string, a providers.Answer, s session) (provider
 	switch {
 	case !isID(s.ID):
 		return providers.Session{}, wire.Odd(op, a, "no usable session id")
-	case s.WaveLaunchURL != "" && !wire.IsPaymentURL(s.WaveLaunchURL, p.account.BaseURL):
+	case s.WaveLaunchURL != "" && !wire.IsPayerURL(s.WaveLaunchURL, p.account.BaseURL):
 		return providers.Session{}, wire.Odd(op, a, "no usable wave_launch_url")
 	}
 	status := s.status()

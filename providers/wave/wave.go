@@ -122,7 +122,7 @@ type request struct {
 // Initiate opens a checkout session (Wave Checkout API, create a checkout
 // session). References are not unique there: each call opens another session.
 func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) (providers.Initiation, error) {
-	body, err := encode(req)
+	body, err := p.encode(req)
 	if err != nil {
 		return providers.Initiation{}, err
 	}
@@ -140,7 +140,7 @@ func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) 
 	return providers.Initiation{Session: s}, nil
 }
 
-func encode(req providers.InitiateRequest) ([]byte, error) {
+func (p *Provider) encode(req providers.InitiateRequest) ([]byte, error) {
 	money, err := req.Money.Canonical(2)
 	if err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func encode(req providers.InitiateRequest) ([]byte, error) {
 	if req.CancelURL == "" {
 		req.CancelURL = req.ReturnURL
 	}
-	if !isHTTPS(req.ReturnURL) || !isHTTPS(req.CancelURL) {
+	if base := p.account.BaseURL; !wire.IsPayerURL(req.ReturnURL, base) || !wire.IsPayerURL(req.CancelURL, base) {
 		return nil, wire.Refuse(opInitiate, providers.ClassMisconfigured, "Wave needs return and cancel URLs that are https")
 	}
 	return json.Marshal(request{
@@ -159,11 +159,6 @@ func encode(req providers.InitiateRequest) ([]byte, error) {
 		ClientReference:     req.Reference,
 		RestrictPayerMobile: req.Payer.Reveal(),
 	})
-}
-
-func isHTTPS(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Scheme == "https" && u.Host != ""
 }
 
 // Search lists the sessions that were opened under a reference (Wave Checkout

@@ -1,6 +1,7 @@
 package wave_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -145,8 +146,8 @@ func TestInitiateRefusesBeforeSending(t *testing.T) {
 		class  providers.Class
 	}{
 		"no return URL":    {func(r *providers.InitiateRequest) { r.ReturnURL = "" }, providers.ClassMisconfigured},
-		"return URL http":  {func(r *providers.InitiateRequest) { r.ReturnURL = "http://shop.example" }, providers.ClassMisconfigured},
-		"cancel URL http":  {func(r *providers.InitiateRequest) { r.CancelURL = "http://shop.example" }, providers.ClassMisconfigured},
+		"return URL ftp":   {func(r *providers.InitiateRequest) { r.ReturnURL = "ftp://shop.example" }, providers.ClassMisconfigured},
+		"cancel URL ftp":   {func(r *providers.InitiateRequest) { r.CancelURL = "ftp://shop.example" }, providers.ClassMisconfigured},
 		"no URL":           {func(r *providers.InitiateRequest) { r.CancelURL = "https://%zz" }, providers.ClassMisconfigured},
 		"decimals in XOF":  {func(r *providers.InitiateRequest) { r.Money.Amount = "10.5" }, providers.ClassRejected},
 		"amount of zero":   {func(r *providers.InitiateRequest) { r.Money.Amount = "0" }, providers.ClassRejected},
@@ -163,6 +164,35 @@ func TestInitiateRefusesBeforeSending(t *testing.T) {
 				t.Error("something was sent")
 			}
 		})
+	}
+}
+
+// refusing is a way out of the machine that is not to be taken.
+type refusing struct{ t *testing.T }
+
+func (r refusing) Do(context.Context, providers.Call) (providers.Answer, error) {
+	r.t.Error("something was sent")
+	return providers.Answer{}, nil
+}
+
+// At Wave itself both URLs have to be https; plain http is for a simulator.
+func TestInitiateNeedsHTTPS(t *testing.T) {
+	for _, change := range []func(*providers.InitiateRequest){
+		func(r *providers.InitiateRequest) { r.ReturnURL = "http://shop.example" },
+		func(r *providers.InitiateRequest) { r.CancelURL = "http://shop.example" },
+	} {
+		account := providers.Account{
+			BaseURL: "https://api.wave.com", Environment: providers.Production,
+			Credentials: map[string]providers.Secret{"apiKey": "key"},
+		}
+		p, err := wave.Kind().New(account, refusing{t}, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := request()
+		change(&req)
+		_, err = p.Initiate(t.Context(), req)
+		check(t, err, providers.Error{Class: providers.ClassMisconfigured})
 	}
 }
 

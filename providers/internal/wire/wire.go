@@ -195,9 +195,9 @@ func IsToken(s string, longest int) bool {
 // IsAccessToken tells whether s can be sent as a bearer token.
 func IsAccessToken(s string) bool { return IsToken(s, maxAccessToken) }
 
-// IsPaymentURL tells whether s is a page that a payer may be sent to: https,
+// IsPayerURL tells whether s is a page that a payer may be sent to: https,
 // or the scheme of the API itself, which is http at a simulator.
-func IsPaymentURL(s, baseURL string) bool {
+func IsPayerURL(s, baseURL string) bool {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil || !IsToken(s, MaxURL) {
 		return false

@@ -222,7 +222,7 @@ func TestPaymentURLs(t *testing.T) {
 		{"", https, false},
 	}
 	for _, tt := range tests {
-		if got := wire.IsPaymentURL(tt.url, tt.base); got != tt.want {
+		if got := wire.IsPayerURL(tt.url, tt.base); got != tt.want {
 			t.Errorf("%q at %s: %v", tt.url, tt.base, got)
 		}
 	}
