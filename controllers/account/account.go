@@ -6,6 +6,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -61,6 +62,8 @@ type Account struct {
 
 	secret  types.NamespacedName
 	literal map[string]providers.Secret
+	// allowed are the namespaces that may use it; nil: its own one.
+	allowed *v1alpha1.AllowedNamespaces
 }
 
 // Identity names the account within the installation. What the provider sees
@@ -109,7 +112,7 @@ func (r *Resolver) Resolve(ctx context.Context, p *v1alpha1.Payment) (*Account, 
 
 func (r *Resolver) find(ctx context.Context, p *v1alpha1.Payment) (*Account, error) {
 	if ref := p.Spec.AccountRef; ref != nil {
-		acct, err := r.get(ctx, ref.Kind, p.Namespace, ref.Name)
+		acct, err := r.choose(ctx, ref.Kind, p.Namespace, ref.Name)
 		switch {
 		case err != nil:
 			return nil, err
@@ -129,28 +132,44 @@ func (r *Resolver) find(ctx context.Context, p *v1alpha1.Payment) (*Account, err
 // findDefault looks in the order that DESIGN promises: the namespace, the
 // cluster, the operator's own environment.
 func (r *Resolver) findDefault(ctx context.Context, namespace, provider string) (*Account, error) {
-	var notAllowed *Problem
+	// unfit is why an account that bears the name is not the one.
+	var unfit *Problem
 	for _, kind := range []string{KindNamespaced, KindCluster} {
-		acct, err := r.get(ctx, kind, namespace, provider)
-		if isNotAllowed(err, &notAllowed) {
-			continue
-		}
-		if err != nil {
+		acct, err := r.choose(ctx, kind, namespace, provider)
+		switch {
+		case isNotAllowed(err, &unfit), acct == nil && err == nil:
+		case err != nil:
 			return nil, err
-		}
-		if acct != nil && acct.Provider == provider {
+		case acct.Provider == provider:
 			return acct, nil
+		default:
+			unfit = problem(v1alpha1.ReasonAccountMismatch,
+				"%s %q is an account at %s, in spite of its name; create it again as one at %s, or name another account in a new Payment",
+				kind, provider, acct.Provider, provider)
 		}
 	}
 	if op, ok := r.Operator[provider]; ok {
-		return op.account(provider)
+		return op.choose(provider)
 	}
-	if notAllowed != nil {
-		return nil, notAllowed
+	if unfit != nil {
+		return nil, unfit
 	}
 	return nil, problem(v1alpha1.ReasonAccountNotFound,
 		"no account for %s: create a MerchantAccount named %q in this namespace, or have a ClusterMerchantAccount of that name allow it",
 		provider, provider)
+}
+
+// choose returns the named account for a new payment of namespace, which has to
+// be allowed to use it, or nil if there is none.
+func (r *Resolver) choose(ctx context.Context, kind, namespace, name string) (*Account, error) {
+	acct, err := r.get(ctx, kind, namespace, name)
+	if err != nil || acct == nil || acct.allowed == nil {
+		return acct, err
+	}
+	if err := r.checkAllowed(ctx, acct, namespace); err != nil {
+		return nil, err
+	}
+	return acct, nil
 }
 
 // get returns the named account, or nil if there is none.
@@ -168,13 +187,13 @@ func (r *Resolver) get(ctx context.Context, kind, namespace, name string) (*Acco
 		if err := r.Reader.Get(ctx, types.NamespacedName{Name: name}, &m); err != nil {
 			return nil, ignoreNotFound("ClusterMerchantAccount", err)
 		}
-		if err := r.checkAllowed(ctx, &m, namespace); err != nil {
-			return nil, err
-		}
-		return fromSpec(m.Spec.MerchantAccountSpec, v1alpha1.AccountPin{Kind: kind, Name: name},
-			types.NamespacedName{Namespace: r.OperatorNamespace, Name: m.Spec.SecretRef.Name}), nil
+		acct := fromSpec(m.Spec.MerchantAccountSpec, v1alpha1.AccountPin{Kind: kind, Name: name},
+			types.NamespacedName{Namespace: r.OperatorNamespace, Name: m.Spec.SecretRef.Name})
+		acct.allowed = &m.Spec.AllowedNamespaces
+		return acct, nil
 	default:
-		return nil, problem(v1alpha1.ReasonAccountNotFound, "there is no kind of account %q", kind)
+		return nil, problem(v1alpha1.ReasonAccountNotFound,
+			"there is no kind of account %q; use %s or %s", kind, KindNamespaced, KindCluster)
 	}
 }
 
@@ -207,8 +226,8 @@ func fromSpec(s v1alpha1.MerchantAccountSpec, pin v1alpha1.AccountPin, secret ty
 	}
 }
 
-func (r *Resolver) checkAllowed(ctx context.Context, m *v1alpha1.ClusterMerchantAccount, namespace string) error {
-	allowed := m.Spec.AllowedNamespaces
+func (r *Resolver) checkAllowed(ctx context.Context, a *Account, namespace string) error {
+	allowed := a.allowed
 	for _, n := range allowed.Names {
 		if n == namespace {
 			return nil
@@ -218,7 +237,7 @@ func (r *Resolver) checkAllowed(ctx context.Context, m *v1alpha1.ClusterMerchant
 		selector, err := metav1.LabelSelectorAsSelector(allowed.Selector)
 		if err != nil {
 			return problem(v1alpha1.ReasonAccountMisconfigured,
-				"the namespace selector of ClusterMerchantAccount %q cannot be read; correct it", m.Name)
+				"the namespace selector of ClusterMerchantAccount %q cannot be read; correct it", a.Pin.Name)
 		}
 		var ns corev1.Namespace
 		if err := r.Live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
@@ -230,7 +249,7 @@ func (r *Resolver) checkAllowed(ctx context.Context, m *v1alpha1.ClusterMerchant
 	}
 	return problem(v1alpha1.ReasonAccountNotAllowed,
 		"ClusterMerchantAccount %q does not allow namespace %q; ask the platform team to add it to allowedNamespaces",
-		m.Name, namespace)
+		a.Pin.Name, namespace)
 }
 
 // complete checks a custom endpoint against the allow list and fills in the
@@ -245,12 +264,20 @@ func (r *Resolver) complete(a *Account) (*Account, error) {
 	}
 	full, err := a.Kind.Endpoint(a.providerAccount(nil))
 	if err != nil {
-		return nil, problem(v1alpha1.ReasonAccountMisconfigured,
-			"account %s cannot be used: %s", DisplayName(a.Pin), detail(err))
+		return nil, a.misconfigured(err)
 	}
 	a.Pin.BaseURL, a.Pin.TokenURL = full.BaseURL, full.TokenURL
 	a.Pin.TargetEnvironment = full.TargetEnvironment
 	return a, nil
+}
+
+func (a *Account) misconfigured(err error) *Problem {
+	what := "correct the account or its Secret"
+	if a.Pin.Kind == KindOperator {
+		what = "correct the operator's environment variables " + strings.ToUpper(a.Provider) + "_*"
+	}
+	return problem(v1alpha1.ReasonAccountMisconfigured,
+		"account %s cannot be used: %s; %s", DisplayName(a.Pin), detail(err), what)
 }
 
 // Pinned returns the account that a Charge was made through, with the endpoint
@@ -274,23 +301,14 @@ func (r *Resolver) pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	pin := c.Spec.Account
 	if pin.Kind == KindOperator {
 		if op, ok := r.Operator[c.Spec.Provider]; ok {
-			return op.account(c.Spec.Provider)
+			return op.account(c.Spec.Provider), nil
 		}
 		return nil, problem(v1alpha1.ReasonAccountNotFound,
 			"this payment was made with the operator's own %s account, whose environment variables are gone; set them again", c.Spec.Provider)
 	}
-	// A namespace that is no longer allowed still learns how its open charges
-	// end: only new ones are refused.
+	// Whether the namespace is still allowed is not asked: only new payments are
+	// refused, the open ones learn how they end, also once their namespace is gone.
 	acct, err := r.get(ctx, pin.Kind, c.Spec.Payment.Namespace, pin.Name)
-	var notAllowed *Problem
-	if isNotAllowed(err, &notAllowed) {
-		var m v1alpha1.ClusterMerchantAccount
-		if err := r.Reader.Get(ctx, types.NamespacedName{Name: pin.Name}, &m); err != nil {
-			return nil, fmt.Errorf("reading ClusterMerchantAccount: %w", err)
-		}
-		return fromSpec(m.Spec.MerchantAccountSpec, pin,
-			types.NamespacedName{Namespace: r.OperatorNamespace, Name: m.Spec.SecretRef.Name}), nil
-	}
 	if err != nil {
 		return nil, err
 	}

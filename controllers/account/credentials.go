@@ -45,8 +45,7 @@ func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
 	}
 	c, err := r.Clients.get(a.Identity(), a.Provider, a.Kind, a.providerAccount(credentials))
 	if err != nil {
-		return nil, problem(v1alpha1.ReasonAccountMisconfigured,
-			"account %s cannot be used: %s", DisplayName(a.Pin), detail(err))
+		return nil, a.misconfigured(err)
 	}
 	return c, nil
 }
@@ -149,6 +148,6 @@ func (r *Resolver) checkEndpoint(raw string) error {
 		return nil
 	}
 	return problem(v1alpha1.ReasonAccountMisconfigured,
-		"the operator does not send credentials to host %q; have it started with --allowed-endpoints=%s, or leave baseURL out",
+		"the operator does not send credentials to host %q; have it started with --allowed-endpoints=%s, or leave baseURL and tokenURL out",
 		u.Host, u.Host)
 }

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"net/url"
+	"slices"
 	"strings"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -59,7 +61,9 @@ func FromEnvironment(getenv func(string) string) map[string]OperatorAccount {
 	return accounts
 }
 
-func describe(provider string, credentials map[string]providers.Secret, getenv func(string) string) OperatorAccount {
+func describe(provider string, credentials map[string]providers.Secret, environment func(string) string) OperatorAccount {
+	// From a Secret that was made with `echo`, every value ends in a newline.
+	getenv := func(variable string) string { return strings.TrimSpace(environment(variable)) }
 	a := OperatorAccount{Credentials: credentials}
 	switch provider {
 	case "mtn":
@@ -86,17 +90,25 @@ func describe(provider string, credentials map[string]providers.Secret, getenv f
 // orangeEnvironment follows from the path: dev is the sandbox, which takes only
 // the currency OUV, and any other segment is a country in production.
 func orangeEnvironment(baseURL string) string {
-	if baseURL == "" || strings.Contains(baseURL+"/", "/dev/") {
+	if baseURL == "" {
+		return string(providers.Sandbox)
+	}
+	if u, err := url.Parse(baseURL); err == nil && slices.Contains(strings.Split(u.Path, "/"), "dev") {
 		return string(providers.Sandbox)
 	}
 	return string(providers.Production)
 }
 
-func (o OperatorAccount) account(provider string) (*Account, error) {
+// choose returns the account for a new payment.
+func (o OperatorAccount) choose(provider string) (*Account, error) {
 	if o.Environment != string(providers.Sandbox) && o.Environment != string(providers.Production) {
 		return nil, problem(v1alpha1.ReasonAccountMisconfigured,
 			"the operator's %s environment must be sandbox or production; correct MTN_ENVIRONMENT", provider)
 	}
+	return o.account(provider), nil
+}
+
+func (o OperatorAccount) account(provider string) *Account {
 	return &Account{
 		Pin: v1alpha1.AccountPin{
 			Kind:              KindOperator,
@@ -111,5 +123,5 @@ func (o OperatorAccount) account(provider string) (*Account, error) {
 		Interval:    DefaultInterval,
 		CallbackURL: strings.TrimRight(o.CallbackURL, "/"),
 		literal:     o.Credentials,
-	}, nil
+	}
 }

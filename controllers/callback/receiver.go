@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -58,14 +60,8 @@ func (r *Receiver) Start(ctx context.Context) error {
 			return fmt.Errorf("listening for callbacks: %w", err)
 		}
 	}
-	server := &http.Server{
-		Handler:           r.Handler(),
-		ReadHeaderTimeout: 3 * time.Second,
-		ReadTimeout:       5 * time.Second,
-		WriteTimeout:      5 * time.Second,
-		IdleTimeout:       30 * time.Second,
-		MaxHeaderBytes:    maxHeader,
-	}
+	server := r.server()
+	defer func() { _ = server.Close() }()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	select {
@@ -80,6 +76,18 @@ func (r *Receiver) Start(ctx context.Context) error {
 	}
 	<-served
 	return nil
+}
+
+// server with limits on everything that a stranger sends.
+func (r *Receiver) server() *http.Server {
+	return &http.Server{
+		Handler:           r.Handler(),
+		ReadHeaderTimeout: 3 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      5 * time.Second,
+		IdleTimeout:       30 * time.Second,
+		MaxHeaderBytes:    maxHeader,
+	}
 }
 
 // Handler routes callbacks:
@@ -106,13 +114,15 @@ func (r *Receiver) Handler() http.Handler {
 var (
 	errNotFound = errors.New("no such callback")
 	errLater    = errors.New("cannot be noted now")
+	errPanic    = errors.New("a bug in the callback receiver")
 )
 
 func (r *Receiver) answer(handle func(*http.Request, []byte) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
+		defer r.recovered(w)
 		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
 		if err != nil {
-			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			w.WriteHeader(unreadable(err))
 			return
 		}
 		err = handle(req, body)
@@ -126,36 +136,69 @@ func (r *Receiver) answer(handle func(*http.Request, []byte) error) http.Handler
 		case errors.Is(err, providers.ErrMalformedCallback):
 			w.WriteHeader(http.StatusBadRequest)
 		default:
-			// The path names a charge, and whoever knows it can call back: it is not logged.
-			r.Log.Info("A callback could not be noted", "provider", req.PathValue("provider"), "error", err.Error())
+			r.Log.Info("A callback could not be noted", "provider", req.PathValue("provider"), "error", withoutID(err, req))
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
+	}
+}
+
+// withoutID: the path names a charge, and whoever knows it can call back, so it
+// is not logged, also where an error of the API quotes it.
+func withoutID(err error, req *http.Request) string {
+	if id := req.PathValue("id"); id != "" {
+		return strings.ReplaceAll(err.Error(), id, "[id]")
+	}
+	return err.Error()
+}
+
+func unreadable(err error) int {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return http.StatusRequestEntityTooLarge
+	}
+	return http.StatusBadRequest
+}
+
+// recovered keeps net/http from printing a panic, whose text may hold what was
+// sent. The stack has no text.
+func (r *Receiver) recovered(w http.ResponseWriter) {
+	if recover() != nil {
+		r.Log.Error(errPanic, "A callback was dropped", "stack", string(debug.Stack()))
+		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 }
 
 // byCharge: the path holds the unguessable id of one charge.
 func (r *Receiver) byCharge(req *http.Request, body []byte) error {
 	parser := r.Registry[req.PathValue("provider")].Callbacks
+	if parser == nil {
+		return errNotFound
+	}
 	charge, err := r.findCharge(req.Context(), payment.IndexCallbackID, req.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	if parser == nil || charge == nil || charge.Spec.Provider != req.PathValue("provider") {
+	if charge == nil || charge.Spec.Provider != req.PathValue("provider") {
 		return errNotFound
 	}
 	cb := providers.CallbackRequest{Header: req.Header, Body: body, Now: r.Now()}
 	if s := charge.Record.Session; s != nil {
 		cb.TokenHash = s.NotificationTokenHash
-	} else if charge.Record.Sends > 0 && charge.Record.Outcome == nil {
-		// It came before the answer that it refers to was recorded.
-		return errLater
 	}
 	parsed, err := parser.ParseCallback(cb)
+	if errors.Is(err, providers.ErrBadCallback) && unanswered(charge) {
+		return errLater
+	}
 	if err != nil {
 		return err
 	}
 	return r.note(req.Context(), charge, parsed)
 }
+
+// unanswered: what a callback is recognised by comes with an answer that is not
+// recorded yet, or not in this replica's cache. A provider whose callbacks are
+// recognised by their path alone (MTN, which sends each once) does not need it.
+func unanswered(c *v1alpha1.Charge) bool { return c.Record.Session == nil && c.Record.Outcome == nil }
 
 func (r *Receiver) byOperatorAccount(req *http.Request, body []byte) error {
 	provider := req.PathValue("provider")

@@ -30,6 +30,13 @@ const (
 )
 
 func main() {
+	if dir := os.Getenv(guardVariable); dir != "" {
+		signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		if guard(dir, os.Stdin) != nil {
+			os.Exit(exitFailed)
+		}
+		return
+	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -77,7 +84,7 @@ func run(args []string, stdout *os.File, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	out := newScreen(stdout)
-	quiet := context.AfterFunc(ctx, func() { out.printf("\nInterrupted; a moment, everything is stopped.\n") })
+	quiet := context.AfterFunc(ctx, func() { out.printf("\nInterrupted: stopping, which takes a few seconds.\n") })
 	defer quiet()
 	err = play(ctx, o, out)
 	switch {
@@ -103,8 +110,11 @@ func play(ctx context.Context, o options, out *screen) (err error) {
 		s.steps--
 	}
 	defer func() {
-		if err != nil && ctx.Err() == nil {
-			s.showLog()
+		if ctx.Err() == nil {
+			if err != nil {
+				s.showLog()
+			}
+			out.printf("\nStopping what was started.\n")
 		}
 		err = errors.Join(err, s.clear())
 	}()

@@ -56,10 +56,9 @@ func (s *stage) set(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.dir, err = os.MkdirTemp("", "mobile-money-demo-"); err != nil {
-		return fmt.Errorf("making a temporary folder: %w", err)
+	if err := s.makeDir(); err != nil {
+		return err
 	}
-	s.later(func() error { return os.RemoveAll(s.dir) })
 
 	manager := filepath.Join(root, "bin", "manager")
 	for _, step := range []struct {
@@ -77,6 +76,20 @@ func (s *stage) set(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// makeDir makes the temporary folder, which all that we start has its own in.
+func (s *stage) makeDir() (err error) {
+	if s.dir, err = os.MkdirTemp("", "mobile-money-demo-"); err != nil {
+		return fmt.Errorf("making a temporary folder: %w", err)
+	}
+	dismiss, err := startGuard(s.dir)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(s.dir))
+	}
+	s.later(dismiss)
+	s.later(func() error { return os.RemoveAll(s.dir) })
+	return os.Setenv("TMPDIR", s.dir)
 }
 
 // doing says what is being done, and every while that it still is.
@@ -121,9 +134,6 @@ func (s *stage) later(f func() error) { s.clearing = append(s.clearing, f) }
 // clear takes everything down again. It takes its time even after Ctrl-C: who stops
 // half-way leaves processes behind.
 func (s *stage) clear() error {
-	if len(s.clearing) > 1 {
-		s.out.printf("\nStopping manager, simulator and API server ...\n")
-	}
 	var errs []error
 	for i := len(s.clearing) - 1; i >= 0; i-- {
 		errs = append(errs, s.clearing[i]())
@@ -201,8 +211,8 @@ func (s *stage) startManager(ctx context.Context, path string) error {
 		return err
 	}
 	// An environment of its own: variables such as WAVE_API_KEY would describe accounts.
-	environment := []string{"KUBECONFIG=" + kubeconfig, "HOME=" + s.dir}
-	s.manager, err = start(path, s.flags(), environment, filepath.Join(s.dir, "manager.log"))
+	environment := []string{"HOME=" + s.dir}
+	s.manager, err = start(path, s.flags(kubeconfig), environment, filepath.Join(s.dir, "manager.log"))
 	if err != nil {
 		return err
 	}
@@ -212,8 +222,9 @@ func (s *stage) startManager(ctx context.Context, path string) error {
 
 // flags of the manager. The windows are short so that nobody has to wait for them:
 // nothing is late here.
-func (s *stage) flags() []string {
+func (s *stage) flags(kubeconfig string) []string {
 	return []string{
+		"--kubeconfig=" + kubeconfig,
 		"--namespace=" + operatorNamespace,
 		"--leader-elect=true",
 		"--public-url=http://" + s.callback,

@@ -1,0 +1,515 @@
+package account_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/providers"
+)
+
+var waveEnvironment = map[string]string{"WAVE_API_KEY": canary}
+
+// DESIGN §3: accountRef, else the namespace's account of the provider's name,
+// else the cluster's if it allows the namespace, else the operator's own.
+func TestWhichAccount(t *testing.T) {
+	own := merchant("shop", "wave", "wave")
+	other := merchant("shop", "second", "wave")
+	shared := cluster("wave", "wave", names("shop"))
+	closed := cluster("wave", "wave", names("bakery"))
+	byRef := func(kind, name string) []func(*v1alpha1.Payment) {
+		return []func(*v1alpha1.Payment){through(kind, name)}
+	}
+	cases := map[string]struct {
+		objects  []client.Object
+		operator map[string]string
+		payment  []func(*v1alpha1.Payment)
+		want     string // identity
+	}{
+		"the one that is named":          {objects: []client.Object{own, other, shared}, operator: waveEnvironment, payment: byRef("MerchantAccount", "second"), want: "MerchantAccount/shop/second"},
+		"the cluster's one if named":     {objects: []client.Object{own, shared}, operator: waveEnvironment, payment: byRef("ClusterMerchantAccount", "wave"), want: "ClusterMerchantAccount//wave"},
+		"the namespace's own":            {objects: []client.Object{own, other, shared}, operator: waveEnvironment, want: "MerchantAccount/shop/wave"},
+		"the cluster's":                  {objects: []client.Object{other, shared}, operator: waveEnvironment, want: "ClusterMerchantAccount//wave"},
+		"the operator's":                 {objects: []client.Object{other}, operator: waveEnvironment, want: "Operator//wave"},
+		"not a cluster's that is shut":   {objects: []client.Object{closed}, operator: waveEnvironment, want: "Operator//wave"},
+		"not one of another namespace":   {objects: []client.Object{merchant("bakery", "wave", "wave")}, operator: waveEnvironment, want: "Operator//wave"},
+		"not one at another provider":    {objects: []client.Object{merchant("shop", "wave", "mtn"), shared}, want: "ClusterMerchantAccount//wave"},
+		"nor a cluster's at another":     {objects: []client.Object{cluster("wave", "mtn", names("shop"))}, operator: waveEnvironment, want: "Operator//wave"},
+		"the operator's of the provider": {operator: map[string]string{"WAVE_API_KEY": canary, "MTN_USER_ID": canary}, want: "Operator//wave"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			f := setUp(t, c.objects...).operator(c.operator)
+			a := f.resolve(payment("shop", "wave", c.payment...))
+			if a.Identity() != c.want || a.Provider != "wave" {
+				t.Errorf("%s at %s, want %s", a.Identity(), a.Provider, c.want)
+			}
+			if want := a.Pin.Kind + "/" + a.Pin.Name; account.DisplayName(a.Pin) != want {
+				t.Errorf("for people: %s", account.DisplayName(a.Pin))
+			}
+		})
+	}
+}
+
+// A ClusterMerchantAccount is for the namespaces that either field selects.
+func TestAllowedNamespaces(t *testing.T) {
+	both := selector("pay", "yes")
+	both.Names = []string{"bakery"}
+	cases := map[string]struct {
+		allowed v1alpha1.AllowedNamespaces
+		want    map[string]bool
+	}{
+		"none":           {v1alpha1.AllowedNamespaces{}, map[string]bool{"shop": false, "bakery": false}},
+		"names":          {names("shop"), map[string]bool{"shop": true, "bakery": false}},
+		"a prefix":       {names("sho", "shop-2"), map[string]bool{"shop": false}},
+		"selector":       {selector("pay", "yes"), map[string]bool{"shop": true, "bakery": false}},
+		"other selector": {selector("pay", "no"), map[string]bool{"shop": false, "bakery": false}},
+		"empty selector": {v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{}}, map[string]bool{"shop": true, "bakery": true}},
+		"either":         {both, map[string]bool{"shop": true, "bakery": true, "kiosk": false}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			f := setUp(t, cluster("wave", "wave", c.allowed),
+				namespace("shop", map[string]string{"pay": "yes"}), namespace("bakery", nil), namespace("kiosk", nil))
+			for ns, allowed := range c.want {
+				for _, p := range []*v1alpha1.Payment{payment(ns, "wave"), payment(ns, "wave", through("ClusterMerchantAccount", "wave"))} {
+					a, err := f.Resolve(f.ctx, p)
+					switch {
+					case allowed && (err != nil || a.Identity() != "ClusterMerchantAccount//wave"):
+						t.Errorf("%s: %+v, %v", ns, a, err)
+					case !allowed:
+						expectProblem(t, err, v1alpha1.ReasonAccountNotAllowed, `"wave"`, `"`+ns+`"`, "allowedNamespaces")
+					}
+				}
+			}
+		})
+	}
+}
+
+// Each Problem has its reason, and says what to do.
+func TestProblems(t *testing.T) {
+	to := func(base, token string) func(*v1alpha1.MerchantAccountSpec) {
+		return func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL, s.TokenURL = base, token }
+	}
+	production := func(s *v1alpha1.MerchantAccountSpec) { s.Environment = "production" }
+	target := func(word string) func(*v1alpha1.MerchantAccountSpec) {
+		return func(s *v1alpha1.MerchantAccountSpec) { s.TargetEnvironment = word }
+	}
+	badSelector := v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Sometimes"}}}}
+	cases := map[string]struct {
+		objects  []client.Object
+		operator map[string]string
+		payment  *v1alpha1.Payment
+		reason   string
+		words    []string
+	}{
+		"provider that nobody knows": {
+			payment: payment("shop", "mpesa"), reason: v1alpha1.ReasonProviderNotSupported,
+			words: []string{`"mpesa"`, "use one of [mtn orange wave]"},
+		},
+		"no account at all": {
+			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountNotFound,
+			words: []string{`create a MerchantAccount named "mtn" in this namespace`, "ClusterMerchantAccount"},
+		},
+		"accountRef to nothing": {
+			objects: []client.Object{merchant("shop", "mtn", "mtn"), merchant("bakery", "second", "mtn")},
+			payment: payment("shop", "mtn", through("MerchantAccount", "second")), reason: v1alpha1.ReasonAccountNotFound,
+			words: []string{`MerchantAccount "second"`, "create it"},
+		},
+		"accountRef to no cluster account": {
+			objects: []client.Object{merchant("shop", "second", "mtn")},
+			payment: payment("shop", "mtn", through("ClusterMerchantAccount", "second")), reason: v1alpha1.ReasonAccountNotFound,
+			words: []string{`ClusterMerchantAccount "second"`},
+		},
+		"accountRef to the operator's": {
+			operator: waveEnvironment,
+			payment:  payment("shop", "wave", through("Operator", "wave")), reason: v1alpha1.ReasonAccountNotFound,
+			words: []string{`"Operator"`, "use MerchantAccount or ClusterMerchantAccount"},
+		},
+		"accountRef to another provider": {
+			objects: []client.Object{merchant("shop", "main", "orange")},
+			payment: payment("shop", "mtn", through("MerchantAccount", "main")), reason: v1alpha1.ReasonAccountMismatch,
+			words: []string{`"main"`, "at orange", "not at mtn", "another account"},
+		},
+		"accountRef to one that is not allowed": {
+			objects:  []client.Object{cluster("wave", "wave", names("bakery"))},
+			operator: waveEnvironment,
+			payment:  payment("shop", "wave", through("ClusterMerchantAccount", "wave")), reason: v1alpha1.ReasonAccountNotAllowed,
+			words: []string{`"wave"`, `namespace "shop"`},
+		},
+		"the name of one provider, an account at another": {
+			objects: []client.Object{merchant("shop", "mtn", "orange")},
+			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMismatch,
+			words: []string{`MerchantAccount "mtn"`, "at orange", "create it again as one at mtn"},
+		},
+		"host that the operator does not allow": {
+			objects: []client.Object{merchant("shop", "wave", "wave", to("https://evil.example/x", ""))},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured,
+			words: []string{`"evil.example"`, "--allowed-endpoints=evil.example", "leave baseURL"},
+		},
+		"allowed host on another port": {
+			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example", ""))},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{`"sim.example"`},
+		},
+		"allowed host as a user": {
+			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example:8443@evil.example", ""))},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{`"evil.example"`},
+		},
+		"token host that is not allowed": {
+			objects: []client.Object{merchant("shop", "orange", "orange", to("https://sim.example:8443/orange-money-webpay/dev/v1", "https://evil.example/token"))},
+			payment: payment("shop", "orange"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{`"evil.example"`},
+		},
+		"cluster account with a host that is not allowed": {
+			objects: []client.Object{cluster("wave", "wave", names("shop"), to("https://evil.example", ""))},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{`"evil.example"`},
+		},
+		"base URL without a host": {
+			objects: []client.Object{merchant("shop", "wave", "wave", to("sim.example", ""))},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"not a URL", "correct it"},
+		},
+		"base URL that is no URL": {
+			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example:8443/%zz", ""))},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"not a URL"},
+		},
+		"base URL with a query": {
+			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example:8443/?a=b", ""))},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"MerchantAccount/wave", "baseURL must", "correct the account"},
+		},
+		"mtn in production without a country": {
+			objects: []client.Object{merchant("shop", "mtn", "mtn", production)},
+			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured,
+			words: []string{"MerchantAccount/mtn", "targetEnvironment is needed in production", "mtnivorycoast"},
+		},
+		"mtn in production with the word production": {
+			objects: []client.Object{merchant("shop", "mtn", "mtn", production, target("production"))},
+			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"targetEnvironment"},
+		},
+		"mtn in the sandbox with a country": {
+			objects: []client.Object{merchant("shop", "mtn", "mtn", target("mtnivorycoast"))},
+			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"contradict"},
+		},
+		"orange in production without a country": {
+			objects: []client.Object{merchant("shop", "orange", "orange", production)},
+			payment: payment("shop", "orange"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"country is needed"},
+		},
+		"the operator's mtn in production without a country": {
+			operator: map[string]string{"MTN_USER_ID": canary, "MTN_ENVIRONMENT": "production"},
+			payment:  payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured,
+			words: []string{"targetEnvironment is needed in production", "environment variables MTN_*"},
+		},
+		"the operator's mtn in no environment": {
+			operator: map[string]string{"MTN_USER_ID": canary, "MTN_ENVIRONMENT": "live"},
+			payment:  payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"correct MTN_ENVIRONMENT", "sandbox or production"},
+		},
+		"the operator's orange at an odd URL": {
+			operator: map[string]string{"ORANGE_CLIENT_ID": canary, "ORANGE_API_URL": "sim.example/else"},
+			payment:  payment("shop", "orange"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"baseURL must", "ORANGE_*"},
+		},
+		"selector that cannot be read": {
+			objects:  []client.Object{cluster("wave", "wave", badSelector)},
+			operator: waveEnvironment,
+			payment:  payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured,
+			words: []string{`ClusterMerchantAccount "wave"`, "selector", "correct it"},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			f := setUp(t, c.objects...).operator(c.operator)
+			a, err := f.Resolve(f.ctx, c.payment)
+			if a != nil {
+				t.Errorf("an account all the same: %s", a.Identity())
+			}
+			expectProblem(t, err, c.reason, c.words...)
+		})
+	}
+}
+
+// What the API does not tell is nobody's fault, and never another account.
+func TestAPIFailures(t *testing.T) {
+	objects := []client.Object{merchant("shop", "wave", "wave"), cluster("wave", "wave", selector("a", "b")), namespace("shop", nil)}
+	for broken, objects := range map[string][]client.Object{
+		"MerchantAccount":        objects,
+		"ClusterMerchantAccount": objects[1:],
+		"Namespace":              objects[1:],
+		"Secret":                 objects,
+	} {
+		t.Run(broken, func(t *testing.T) {
+			f := setUp(t, objects...).operator(waveEnvironment)
+			f.broken = broken
+			a, err := f.Resolve(f.ctx, payment("shop", "wave"))
+			if broken == "Secret" {
+				must(t, err)
+				_, err = f.Client(f.ctx, a)
+			}
+			var p *account.Problem
+			if !errors.Is(err, errAPI) || errors.As(err, &p) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	t.Run("a pinned account", func(t *testing.T) {
+		f := setUp(t, objects...)
+		c := charge(payment("shop", "wave"), f.resolve(payment("shop", "wave")))
+		f.broken = "MerchantAccount"
+		var p *account.Problem
+		if _, err := f.Pinned(f.ctx, c); !errors.Is(err, errAPI) || errors.As(err, &p) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// What an account says reaches the payment, and what it does not say has a
+// default.
+func TestAccountSettings(t *testing.T) {
+	f := setUp(t,
+		merchant("shop", "mtn", "mtn"),
+		merchant("shop", "orange", "orange", func(s *v1alpha1.MerchantAccountSpec) {
+			s.Environment, s.Country, s.Currency, s.MerchantName = "production", "ci", "XAF", "The Shop"
+			s.Polling.Interval = &metav1.Duration{Duration: 90 * time.Second}
+			s.ReturnURL, s.CancelURL = "https://shop.example/r", "https://shop.example/c"
+		}),
+		merchant("shop", "wave", "wave", func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/wave/" }),
+	)
+	a := f.resolve(payment("shop", "mtn"))
+	want := v1alpha1.AccountPin{
+		Kind: "MerchantAccount", Namespace: "shop", Name: "mtn", Environment: "sandbox",
+		BaseURL: "https://sandbox.momodeveloper.mtn.com", TargetEnvironment: "sandbox",
+	}
+	if a.Pin != want || a.Interval != 2*time.Minute || a.Currency != "XOF" || a.Kind.Traits.Flow != providers.FlowPush {
+		t.Errorf("mtn: %+v", a)
+	}
+	a = f.resolve(payment("shop", "orange"))
+	want = v1alpha1.AccountPin{
+		Kind: "MerchantAccount", Namespace: "shop", Name: "orange", Environment: "production",
+		BaseURL: "https://api.orange.com/orange-money-webpay/ci/v1", TokenURL: "https://api.orange.com/oauth/v3/token",
+	}
+	if a.Pin != want || a.Interval != 90*time.Second || a.Currency != "XAF" || a.Country != "ci" || a.MerchantName != "The Shop" ||
+		a.ReturnURL != "https://shop.example/r" || a.CancelURL != "https://shop.example/c" || a.CallbackURL != "" {
+		t.Errorf("orange: %+v", a)
+	}
+	if a = f.resolve(payment("shop", "wave")); a.Pin.BaseURL != "https://sim.example:8443/wave" {
+		t.Errorf("wave: %+v", a.Pin)
+	}
+}
+
+// FAULTS I11: credentials come from the Payment's own namespace, or from the
+// operator's for a cluster account that names it. Nothing a tenant writes leads
+// elsewhere.
+func TestNoOtherNamespacesCredentials(t *testing.T) {
+	victim := []client.Object{
+		merchant("victim", "wave", "wave"), merchant("victim", "main", "wave"),
+		secret("victim", "wave-credentials", map[string]string{"apiKey": "victims", "webhookSecret": "victims"}),
+		secret(operatorNamespace, "wave-credentials", map[string]string{"apiKey": "operators"}),
+		secret(operatorNamespace, "platform", map[string]string{"apiKey": "platforms"}),
+		cluster("wave", "wave", names("victim"), func(s *v1alpha1.MerchantAccountSpec) { s.SecretRef.Name = "platform" }),
+	}
+	for _, ref := range []*v1alpha1.AccountReference{
+		nil,
+		{Kind: "MerchantAccount", Name: "main"},
+		{Kind: "MerchantAccount", Name: "victim/main"},
+		{Kind: "MerchantAccount", Name: "../victim/main"},
+		{Kind: "ClusterMerchantAccount", Name: "wave"},
+		{Kind: "ClusterMerchantAccount", Name: "victim/wave"},
+		{Kind: "", Name: "wave"},
+	} {
+		f := setUp(t, victim...)
+		p := payment("attacker", "wave", func(p *v1alpha1.Payment) { p.Spec.AccountRef = ref })
+		if a, err := f.Resolve(f.ctx, p); err == nil {
+			t.Errorf("%+v: %s", ref, a.Identity())
+		}
+		if slices.ContainsFunc(f.reads, func(s string) bool { return strings.HasPrefix(s, "Secret") || strings.Contains(s, " victim/") }) {
+			t.Errorf("%+v: %v", ref, f.reads)
+		}
+	}
+
+	// An account of the attacker's own namespace reads Secrets there only, also if
+	// it names one that exists elsewhere.
+	for _, name := range []string{"wave-credentials", "platform", "victim/wave-credentials"} {
+		f := setUp(t, append(victim, merchant("attacker", "wave", "wave", func(s *v1alpha1.MerchantAccountSpec) { s.SecretRef.Name = name }))...)
+		a := f.resolve(payment("attacker", "wave"))
+		_, err := f.Client(f.ctx, a)
+		expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound, "in this namespace")
+		if last := f.reads[len(f.reads)-1]; last != "Secret attacker/"+name {
+			t.Errorf("read %s", last)
+		}
+	}
+
+	// A Charge of the attacker's that pins the victim's account by name.
+	f := setUp(t, victim...)
+	c := charge(payment("attacker", "wave"), &account.Account{Pin: v1alpha1.AccountPin{Kind: "MerchantAccount", Namespace: "victim", Name: "main"}})
+	_, err := f.Pinned(f.ctx, c)
+	expectProblem(t, err, v1alpha1.ReasonAccountNotFound)
+}
+
+func TestClusterAccountsReadTheOperatorsNamespace(t *testing.T) {
+	f := setUp(t, cluster("wave", "wave", names("shop")), secret("shop", "wave-credentials", map[string]string{"apiKey": "tenants"}))
+	a := f.resolve(payment("shop", "wave"))
+	_, err := f.Client(f.ctx, a)
+	expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound, `Secret "wave-credentials" in the operator's namespace`, "apiKey")
+	must(t, f.api.Create(f.ctx, secret(operatorNamespace, "wave-credentials", map[string]string{"apiKey": "k"})))
+	f.client(a)
+	if last := f.reads[len(f.reads)-1]; last != "Secret "+operatorNamespace+"/wave-credentials" {
+		t.Errorf("read %s", last)
+	}
+}
+
+func TestPinned(t *testing.T) {
+	onSim := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/wave" }
+	elsewhere := func(s *v1alpha1.MerchantAccountSpec) {
+		s.BaseURL, s.Environment, s.SecretRef.Name = "https://evil.example", "production", "rotated"
+	}
+	pin := v1alpha1.AccountPin{Kind: "MerchantAccount", Namespace: "shop", Name: "wave", Environment: "sandbox", BaseURL: "https://sim.example:8443/wave"}
+	clusterPin := v1alpha1.AccountPin{Kind: "ClusterMerchantAccount", Name: "wave", Environment: "sandbox", BaseURL: "https://sim.example:8443/wave"}
+	badSelector := v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Sometimes"}}}}
+
+	cases := map[string]struct {
+		before, after client.Object // nil: gone
+		want          v1alpha1.AccountPin
+		secret        string
+		reason        string
+		words         []string
+	}{
+		"as it was":                   {before: merchant("shop", "wave", "wave", onSim), after: merchant("shop", "wave", "wave", onSim), want: pin, secret: "shop/wave-credentials"},
+		"edited":                      {before: merchant("shop", "wave", "wave", onSim), after: merchant("shop", "wave", "wave", elsewhere), want: pin, secret: "shop/rotated"},
+		"gone":                        {before: merchant("shop", "wave", "wave", onSim), reason: v1alpha1.ReasonAccountNotFound, words: []string{"MerchantAccount/wave", "create it again"}},
+		"at another provider":         {before: merchant("shop", "wave", "wave", onSim), after: merchant("shop", "wave", "mtn", onSim), reason: v1alpha1.ReasonAccountMismatch, words: []string{"MerchantAccount/wave", "create it again as it was"}},
+		"cluster, edited":             {before: cluster("wave", "wave", names("shop"), onSim), after: cluster("wave", "wave", names("shop"), elsewhere), want: clusterPin, secret: operatorNamespace + "/rotated"},
+		"cluster, no longer allowed":  {before: cluster("wave", "wave", names("shop"), onSim), after: cluster("wave", "wave", v1alpha1.AllowedNamespaces{}, onSim), want: clusterPin, secret: operatorNamespace + "/wave-credentials"},
+		"cluster, selector broken":    {before: cluster("wave", "wave", names("shop"), onSim), after: cluster("wave", "wave", badSelector, onSim), want: clusterPin, secret: operatorNamespace + "/wave-credentials"},
+		"cluster, the namespace gone": {before: cluster("wave", "wave", names("shop"), onSim), after: cluster("wave", "wave", selector("a", "b"), onSim), want: clusterPin, secret: operatorNamespace + "/wave-credentials"},
+		"cluster, gone":               {before: cluster("wave", "wave", names("shop"), onSim), reason: v1alpha1.ReasonAccountNotFound, words: []string{"ClusterMerchantAccount/wave"}},
+		"cluster, not allowed and at another provider": {
+			before: cluster("wave", "wave", names("shop"), onSim), after: cluster("wave", "mtn", names("bakery"), onSim), reason: v1alpha1.ReasonAccountMismatch,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			f := setUp(t, c.before)
+			p := payment("shop", "wave")
+			made := charge(p, f.resolve(p))
+			must(t, f.api.Delete(f.ctx, c.before))
+			if c.after != nil {
+				must(t, f.api.Create(f.ctx, c.after.DeepCopyObject().(client.Object)))
+			}
+			a, err := f.Pinned(f.ctx, made)
+			if c.reason != "" {
+				expectProblem(t, err, c.reason, c.words...)
+				return
+			}
+			must(t, err)
+			if a.Pin != c.want || a.Kind.Traits.Recovery != providers.RecoverBySearch {
+				t.Errorf("%+v, want %+v", a.Pin, c.want)
+			}
+			// Credentials are today's, the endpoint is yesterday's.
+			_, err = f.Client(f.ctx, a)
+			expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound)
+			if last := f.reads[len(f.reads)-1]; last != "Secret "+c.secret {
+				t.Errorf("read %s, want %s", last, c.secret)
+			}
+		})
+	}
+}
+
+// The client of a pinned account talks to the pinned endpoint.
+func TestPinnedClientKeepsTheEndpoint(t *testing.T) {
+	f := setUp(t, merchant("shop", "mtn", "mtn", func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/mtn" }),
+		secret("shop", "mtn-credentials", keysOf("mtn")))
+	p := payment("shop", "mtn")
+	made := charge(p, f.resolve(p))
+	var m v1alpha1.MerchantAccount
+	must(t, f.api.Get(f.ctx, client.ObjectKey{Namespace: "shop", Name: "mtn"}, &m))
+	m.Spec.BaseURL, m.Spec.Environment, m.Spec.TargetEnvironment = "", "production", "mtnivorycoast"
+	must(t, f.api.Update(f.ctx, &m))
+
+	for _, ask := range []struct {
+		account func() (*account.Account, error)
+		url     string
+		target  string
+	}{
+		{func() (*account.Account, error) { return f.Pinned(f.ctx, made) }, "https://sim.example:8443/mtn/", "sandbox"},
+		{func() (*account.Account, error) { return f.Resolve(f.ctx, p) }, "https://proxy.momoapi.mtn.com/", "mtnivorycoast"},
+	} {
+		a, err := ask.account()
+		must(t, err)
+		_, _ = f.client(a).Status(f.ctx, providers.Handle{Reference: "r"})
+		for _, call := range f.wire.calls {
+			if !strings.HasPrefix(call.URL, ask.url) || call.Header.Get("X-Target-Environment") != ask.target {
+				t.Errorf("asked %s in %s", call.URL, call.Header.Get("X-Target-Environment"))
+			}
+		}
+		if len(f.wire.calls) != 2 {
+			t.Errorf("%d calls", len(f.wire.calls))
+		}
+		f.wire.calls = nil
+	}
+}
+
+func TestPinnedToTheOperator(t *testing.T) {
+	f := setUp(t).operator(map[string]string{"MTN_USER_ID": canary, "MTN_API_SECRET": canary, "MTN_SUBSCRIPTION_KEY": canary, "MTN_API_URL": "https://one.example/"})
+	p := payment("shop", "mtn")
+	made := charge(p, f.resolve(p))
+
+	f.operator(map[string]string{"MTN_USER_ID": canary, "MTN_API_SECRET": canary, "MTN_SUBSCRIPTION_KEY": canary, "MTN_API_URL": "https://two.example", "MTN_ENVIRONMENT": "production", "MTN_TARGET_ENVIRONMENT": "mtnivorycoast"})
+	a, err := f.Pinned(f.ctx, made)
+	must(t, err)
+	if a.Pin != made.Spec.Account || a.Pin.BaseURL != "https://one.example" || a.Pin.Environment != "sandbox" {
+		t.Errorf("%+v", a.Pin)
+	}
+	// Not even a mistake there keeps open charges from being followed.
+	f.operator(map[string]string{"MTN_USER_ID": canary, "MTN_API_SECRET": canary, "MTN_SUBSCRIPTION_KEY": canary, "MTN_ENVIRONMENT": "live"})
+	a, err = f.Pinned(f.ctx, made)
+	must(t, err)
+	f.client(a)
+
+	f.operator(waveEnvironment)
+	_, err = f.Pinned(f.ctx, made)
+	expectProblem(t, err, v1alpha1.ReasonAccountNotFound, "the operator's own mtn account", "set them again")
+	delete(f.Registry, "mtn")
+	_, err = f.Pinned(f.ctx, made)
+	expectProblem(t, err, v1alpha1.ReasonProviderNotSupported, `"mtn"`)
+}
+
+// A callback's path names an account; whether it allows a namespace does not
+// matter, because it can only wake charges that were made through it.
+func TestForCallbacks(t *testing.T) {
+	f := setUp(t,
+		merchant("shop", "main", "wave"), cluster("shared", "wave", selector("a", "b")), cluster("closed", "wave", v1alpha1.AllowedNamespaces{}),
+		secret("shop", "wave-credentials", map[string]string{"webhookSecret": "of the shop"}),
+		secret(operatorNamespace, "wave-credentials", map[string]string{"webhookSecret": "of the platform"}),
+	).operator(map[string]string{"WAVE_WEBHOOK_SECRET": "of the operator"})
+	good := []struct{ kind, namespace, name, want string }{
+		{"MerchantAccount", "shop", "main", "of the shop"},
+		{"ClusterMerchantAccount", "", "shared", "of the platform"},
+		{"ClusterMerchantAccount", "", "closed", "of the platform"},
+		{"Operator", "", "wave", "of the operator"},
+	}
+	for _, c := range good {
+		a, err := f.ForCallbacks(f.ctx, "wave", c.kind, c.namespace, c.name)
+		must(t, err)
+		secrets, err := f.CallbackSecrets(f.ctx, a)
+		must(t, err)
+		if len(secrets) != 1 || secrets[0].Reveal() != c.want {
+			t.Errorf("%s/%s/%s: %d secrets", c.kind, c.namespace, c.name, len(secrets))
+		}
+	}
+	bad := []struct{ provider, kind, namespace, name, reason string }{
+		{"mpesa", "MerchantAccount", "shop", "main", v1alpha1.ReasonProviderNotSupported},
+		{"wave", "MerchantAccount", "shop", "other", v1alpha1.ReasonAccountNotFound},
+		{"wave", "MerchantAccount", "bakery", "main", v1alpha1.ReasonAccountNotFound},
+		{"wave", "ClusterMerchantAccount", "", "main", v1alpha1.ReasonAccountNotFound},
+		{"orange", "MerchantAccount", "shop", "main", v1alpha1.ReasonAccountMismatch},
+		{"orange", "Operator", "", "orange", v1alpha1.ReasonAccountNotFound},
+		{"wave", "Nonsense", "shop", "main", v1alpha1.ReasonAccountNotFound},
+	}
+	for _, c := range bad {
+		_, err := f.ForCallbacks(f.ctx, c.provider, c.kind, c.namespace, c.name)
+		expectProblem(t, err, c.reason)
+	}
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers/simulator"
+)
+
+func finished(phase v1alpha1.Phase, reason string) *v1alpha1.Payment {
+	succeeded := metav1.ConditionFalse
+	if phase == v1alpha1.PhaseSucceeded {
+		succeeded = metav1.ConditionTrue
+	}
+	return &v1alpha1.Payment{
+		ObjectMeta: metav1.ObjectMeta{Name: "p", Annotations: map[string]string{
+			annotationEnd: string(phase), annotationReason: reason,
+		}},
+		Spec: v1alpha1.PaymentSpec{Provider: "mtn", Amount: "5000"},
+		Status: v1alpha1.PaymentStatus{
+			Phase: phase, Amount: "5000", Currency: "EUR", ProviderReference: "ref", TransactionID: "1",
+			Conditions: []metav1.Condition{
+				{Type: v1alpha1.ConditionFinished, Status: metav1.ConditionTrue, Reason: reason},
+				{Type: v1alpha1.ConditionSucceeded, Status: succeeded, Reason: reason},
+			},
+		},
+	}
+}
+
+func paidEntry(amount, currency string) simulator.LedgerEntry {
+	return simulator.LedgerEntry{
+		Provider: simulator.MTN, Reference: "ref", Amount: amount, Currency: currency, Event: simulator.Paid,
+	}
+}
+
+func TestJudge(t *testing.T) {
+	paid := paidEntry("5000", "EUR")
+	opened := paid
+	opened.Event = simulator.Opened
+	tests := map[string]struct {
+		phase  v1alpha1.Phase
+		reason string
+		change func(*v1alpha1.Payment)
+		ledger []simulator.LedgerEntry
+		faults []string
+	}{
+		"paid once": {
+			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{opened, paid},
+		},
+		"refused and not charged": {
+			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined", ledger: []simulator.LedgerEntry{opened},
+		},
+		"charged twice": {
+			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{paid, paid},
+			faults: []string{"charged 2 times"},
+		},
+		"said to be paid": {
+			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{opened},
+			faults: []string{"charged 0 times"},
+		},
+		"said to be refused": {
+			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined", ledger: []simulator.LedgerEntry{paid},
+			faults: []string{"charged 1 times"},
+		},
+		"another amount": {
+			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{paidEntry("50", "EUR")},
+			faults: []string{"50 EUR were paid"},
+		},
+		"another currency": {
+			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{paidEntry("5000", "XOF")},
+			faults: []string{"5000 XOF were paid"},
+		},
+		"another end than its sample says": {
+			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined",
+			change: func(p *v1alpha1.Payment) { p.Annotations[annotationEnd] = "Expired" },
+			faults: []string{`phase is "Failed"`},
+		},
+		"another reason and code": {
+			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined",
+			change: func(p *v1alpha1.Payment) {
+				p.Annotations[annotationReason] = "PayerNotFound"
+				p.Annotations[annotationCode] = "PAYER_NOT_FOUND"
+			},
+			faults: []string{`reason is "PayerDeclined"`, `provider code is ""`},
+		},
+		"not finished": {
+			phase: v1alpha1.PhaseProcessing, reason: "AwaitingPayer",
+			change: func(p *v1alpha1.Payment) { p.Status.Conditions[0].Status = metav1.ConditionFalse },
+			faults: []string{"not finished"},
+		},
+		"a sample that says nothing": {
+			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined",
+			change: func(p *v1alpha1.Payment) { p.Annotations = nil },
+			faults: []string{`its sample says ""`},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			p := finished(tt.phase, tt.reason)
+			if tt.change != nil {
+				tt.change(p)
+			}
+			faults := judge(p, books{ledger: tt.ledger}).faults
+			g.Expect(faults).To(HaveLen(len(tt.faults)), "%v", faults)
+			for i, part := range tt.faults {
+				g.Expect(faults[i]).To(ContainSubstring(part))
+			}
+		})
+	}
+}
+
+func TestStrangers(t *testing.T) {
+	g := NewWithT(t)
+	stray := paidEntry("5000", "EUR")
+	stray.Reference = "other"
+	b := books{ledger: []simulator.LedgerEntry{paidEntry("5000", "EUR"), stray}}
+	g.Expect(b.strangers([]v1alpha1.Payment{*finished(v1alpha1.PhaseSucceeded, "Paid")})).To(ConsistOf(stray))
+}
+
+// In a log every change is one line, and nothing is written twice.
+func TestTableInALog(t *testing.T) {
+	g := NewWithT(t)
+	var log bytes.Buffer
+	table := newTable(&screen{w: &log})
+	rows := []row{{name: "a", phase: "Pending"}, {name: "b"}}
+	table.show(0, rows)
+	table.show(time.Second, rows)
+	rows[1].phase = "Processing"
+	table.show(2*time.Second, rows)
+	g.Expect(bytes.Count(log.Bytes(), []byte("\n"))).To(Equal(3)) // header, a, b
+	g.Expect(log.String()).NotTo(ContainSubstring("\x1b"))
+}
+
+// Every sample says how it ends, and neither samples nor examples have a field
+// that does not exist.
+func TestSamples(t *testing.T) {
+	g := NewWithT(t)
+	files, err := filepath.Glob("../../" + samples + "/*.yaml*")
+	g.Expect(err).NotTo(HaveOccurred())
+	ends := map[string]int{}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		g.Expect(err).NotTo(HaveOccurred())
+		for _, document := range bytes.Split(content, []byte("\n---\n")) {
+			var meta metav1.TypeMeta
+			g.Expect(yaml.Unmarshal(document, &meta)).To(Succeed(), file)
+			var payment v1alpha1.Payment
+			object := map[string]any{
+				"Payment": &payment, "MerchantAccount": &v1alpha1.MerchantAccount{}, "Secret": &corev1.Secret{},
+			}[meta.Kind]
+			g.Expect(object).NotTo(BeNil(), "%s: kind %q", file, meta.Kind)
+			g.Expect(yaml.UnmarshalStrict(document, object)).To(Succeed(), file)
+			if meta.Kind == "Payment" {
+				end := v1alpha1.Phase(payment.Annotations[annotationEnd])
+				g.Expect(end.Terminal()).To(BeTrue(), "%s: %s ends as %q", file, payment.Name, end)
+				ends[payment.Spec.Provider+" "+string(end)]++
+			}
+		}
+	}
+	g.Expect(ends).To(Equal(map[string]int{
+		"mtn Succeeded": 2, "mtn Failed": 1, "mtn Expired": 1,
+		"orange Succeeded": 2, "orange Failed": 1, "orange Expired": 1,
+		"wave Succeeded": 2, "wave Expired": 2,
+	}))
+}
+
+func TestParse(t *testing.T) {
+	g := NewWithT(t)
+	o, err := parse(nil, os.Stderr)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(o).To(Equal(options{speed: 25, timeout: 90 * time.Second}))
+	o, err = parse([]string{"-run"}, os.Stderr)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(o.speed).To(Equal(1.0))
+	_, err = parse([]string{"run"}, os.Stderr)
+	g.Expect(err).To(MatchError(ContainSubstring("unexpected")))
+}
+
+// The guard ends our programs only, and only if we could not.
+func TestGuard(t *testing.T) {
+	g := NewWithT(t)
+	dir := filepath.Join(t.TempDir(), "demo")
+	g.Expect(os.Mkdir(dir, 0o700)).To(Succeed())
+	shell, err := exec.LookPath("sh")
+	g.Expect(err).NotTo(HaveOccurred())
+	run := func(name string) (ended chan struct{}) {
+		cmd := &exec.Cmd{Path: shell, Args: []string{name, "-c", "read forever", dir}}
+		in, err := cmd.StdinPipe()
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(cmd.Start()).To(Succeed())
+		ended = make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = cmd.Wait()
+		}()
+		t.Cleanup(func() {
+			_ = in.Close()
+			<-ended
+		})
+		return ended
+	}
+	etcd, pager := run("etcd"), run("less")
+	g.Eventually(func() []int { return startedFor(dir) }).Should(HaveLen(1))
+
+	g.Expect(guard(dir, strings.NewReader("all is done"))).To(Succeed())
+	g.Consistently(etcd, "200ms").ShouldNot(BeClosed())
+	g.Expect(dir).To(BeADirectory())
+
+	g.Expect(guard(dir, strings.NewReader(""))).To(Succeed())
+	g.Eventually(etcd).Should(BeClosed())
+	g.Consistently(pager, "200ms").ShouldNot(BeClosed())
+	g.Expect(dir).NotTo(BeADirectory())
+}
