@@ -155,7 +155,7 @@ func startManager(ctx context.Context, environment ...string) *process {
 
 	p := &process{out: &output{}, done: make(chan struct{}), callbacks: freeAddress()}
 	probes := freeAddress()
-	p.cmd = exec.Command(os.Args[0], //nolint:gosec // this binary
+	p.cmd = exec.Command(os.Args[0],
 		"--namespace="+operatorNamespace,
 		"--public-url=http://"+p.callbacks,
 		"--callback-bind-address="+p.callbacks,

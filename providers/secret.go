@@ -13,7 +13,9 @@ const masked = "[masked]"
 // marshalled. Reveal is the only way to its content.
 type Secret string
 
-func (s Secret) Reveal() string               { return string(s) }
+// Reveal returns the content, to be sent where it belongs.
+func (s Secret) Reveal() string { return string(s) }
+
 func (s Secret) String() string               { return masked }
 func (s Secret) GoString() string             { return masked }
 func (s Secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
@@ -37,7 +39,9 @@ func HashToken(token Secret) string {
 // keeps its last two digits, so that people can tell payers apart.
 type Phone string
 
-func (p Phone) Reveal() string               { return string(p) }
+// Reveal returns the number, to be sent where it belongs.
+func (p Phone) Reveal() string { return string(p) }
+
 func (p Phone) GoString() string             { return p.String() }
 func (p Phone) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 func (p Phone) LogValue() slog.Value         { return slog.StringValue(p.String()) }

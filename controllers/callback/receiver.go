@@ -74,7 +74,7 @@ func (r *Receiver) Start(ctx context.Context) error {
 	if err := server.Shutdown(drain); err != nil {
 		return fmt.Errorf("draining callbacks: %w", err)
 	}
-	<-served
+	_ = <-served // ErrServerClosed
 	return nil
 }
 

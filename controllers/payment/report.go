@@ -21,6 +21,7 @@ func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 	switch p.Status.Phase {
 	case v1alpha1.PhaseFailed, v1alpha1.PhaseExpired, v1alpha1.PhaseUnknown:
 		kind = corev1.EventTypeWarning
+	default:
 	}
 	r.event(p, kind, string(p.Status.Phase), v1alpha1.ConditionSucceeded)
 	if p.Status.Phase.Terminal() || p.Status.Phase == v1alpha1.PhaseUnknown {

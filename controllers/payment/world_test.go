@@ -351,8 +351,6 @@ func (w *world) charges(sale string) int {
 	return w.sim.Charges(c.Spec.ProviderReference)
 }
 
-func (w *world) calls(op simulator.Op) int { return w.sim.Count("", op) }
-
 var errInjected = errors.New("injected")
 
 var uidCounter atomic.Int64

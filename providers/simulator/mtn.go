@@ -341,11 +341,12 @@ func (p *payment) mtnWord(v view) string {
 		return "SUCCESSFUL"
 	case failed, expired:
 		return "FAILED"
+	default:
+		if p.scenario.Delayed {
+			return "CREATED"
+		}
+		return "PENDING"
 	}
-	if p.scenario.Delayed {
-		return "CREATED"
-	}
-	return "PENDING"
 }
 
 func (s *Simulator) mtnReason(p *payment, word string) any {

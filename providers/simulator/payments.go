@@ -195,6 +195,7 @@ func (s *Simulator) play(p *payment) {
 		s.at(p.expires, func() { _ = pay() })
 	case Confirms:
 		s.payer(p, sc.After, confirm)
+	default: // waits for a person, or for ever
 	}
 }
 

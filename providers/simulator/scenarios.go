@@ -277,6 +277,9 @@ func (s *Simulator) scenario(c *call) Scenario {
 	return s.defaults[c.provider]
 }
 
+// magicByCode is a table that is made once and read only.
+//
+//nolint:gochecknoglobals // a constant that Go cannot write as one
 var magicByCode = sync.OnceValue(func() map[string]Magic {
 	byCode := map[string]Magic{}
 	for _, m := range MagicTable() {

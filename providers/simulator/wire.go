@@ -220,7 +220,7 @@ func (s *Simulator) reply(w http.ResponseWriter, c *call, a answer, b Behaviour)
 	if b.Truncate || b.Dribble > 0 {
 		half = len(a.body) / 2
 		_, _ = w.Write(a.body[:half])
-		flush(w)
+		_ = flush(w)
 	}
 	if b.Truncate || !s.pause(c, b.Dribble) || c.r.Context().Err() != nil {
 		s.cut(c)

@@ -207,7 +207,7 @@ func TestErrors(t *testing.T) {
 	tests := []struct {
 		status                            int
 		code                              string
-		initiate, search, status_, cancel providers.Class
+		initiate, search, query, cancel providers.Class
 	}{
 		{400, "request-validation-error", rejected, unknown, unknown, unknown},
 		{422, "request-validation-error", rejected, unknown, unknown, unknown},
@@ -248,7 +248,7 @@ func TestErrors(t *testing.T) {
 			want.Class = tt.search
 			_, err = p.Search(t.Context(), ref)
 			check(t, err, want)
-			want.Class = tt.status_
+			want.Class = tt.query
 			_, err = p.Status(t.Context(), handle())
 			check(t, err, want)
 			want.Class = tt.cancel

@@ -1,0 +1,428 @@
+package callback
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+)
+
+const mtnBody = `{"status":"SUCCESSFUL","amount":"5000","currency":"EUR","financialTransactionId":"1","externalId":"x"}`
+
+// MTN signs nothing: the path is all that it proves.
+func TestMTN(t *testing.T) {
+	for _, method := range []string{http.MethodPost, http.MethodPut} {
+		s, other := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "mtn")
+		f := withSales(t, s, other)
+		f.expect(http.StatusOK, method, s.path(), mtnBody)
+		f.expectNote(s, "SUCCESSFUL")
+		f.expectNoNote(other)
+		f.expectWrites(1)
+	}
+}
+
+func TestMethods(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodPatch, http.MethodOptions, http.MethodTrace, "PROPFIND"} {
+		for _, path := range []string{s.path(), "/callbacks/wave", "/callbacks/wave/account/shop/wave", "/callbacks/wave/cluster/wave"} {
+			f.expect(http.StatusMethodNotAllowed, method, path, mtnBody)
+		}
+	}
+	f.expectNoNote(s)
+	f.expectWrites(0)
+}
+
+func TestUnknownPaths(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	for _, path := range []string{
+		"/callbacks/mtn/unknown",
+		"/callbacks/mtn/" + s.id()[1:],
+		"/callbacks/mtn/" + s.id() + "x",
+		"/callbacks/mtn/" + strings.ToUpper(s.id()),
+		"/callbacks/mtn/" + s.id() + "%2f",
+		"/callbacks/mtn/" + s.id() + "/",
+		"/callbacks/mtn/" + s.charge.Name,
+		"/callbacks/mtn/" + s.reference(),
+		"/callbacks/orange/" + s.id(), // the right id, another provider's
+		"/callbacks/wave/" + s.id(),
+		"/callbacks/mpesa/" + s.id(),
+		"/callbacks/mpesa",
+		"/callbacks/mtn",
+		"/callbacks/orange",
+		"/callbacks/mtn/account/shop/mtn", // mtn signs nothing, so an account's path proves nothing
+		"/callbacks/mtn/cluster/mtn",
+		"/callbacks/orange/account/shop/orange",
+		"/callbacks/mtn/account/shop",
+		"/callbacks", "/", "/metrics", "/callbacks/wave/cluster",
+	} {
+		f.expect(http.StatusNotFound, http.MethodPost, path, mtnBody)
+	}
+	f.expectNoNote(s)
+	f.expectWrites(0)
+}
+
+func orangeBody(status, token string) string {
+	return toJSON(map[string]string{"status": status, "notif_token": token, "txnid": "MP1"})
+}
+
+func TestOrange(t *testing.T) {
+	s := newSale("shop", "order-1", "orange")
+	f := withSales(t, s)
+	for name, body := range map[string]string{
+		"wrong":        orangeBody("SUCCESS", "wrong"),
+		"empty":        orangeBody("SUCCESS", ""),
+		"the hash":     orangeBody("SUCCESS", providers.HashToken(notifToken)),
+		"longer":       orangeBody("SUCCESS", notifToken+"0"),
+		"shorter":      orangeBody("SUCCESS", notifToken[1:]),
+		"none":         `{"status":"SUCCESS"}`,
+		"null":         `{"status":"SUCCESS","notif_token":null}`,
+		"a number":     `{"status":"SUCCESS","notif_token":7}`,
+		"twice":        fmt.Sprintf(`{"status":"SUCCESS","notif_token":"x","notif_token":%q}`, notifToken),
+		"no JSON":      "status=SUCCESS&notif_token=" + notifToken,
+		"no body":      "",
+		"in a list":    "[" + orangeBody("SUCCESS", notifToken) + "]",
+		"and trailing": orangeBody("SUCCESS", notifToken) + "{}",
+	} {
+		if got := f.send(http.MethodPost, s.path(), body); got != http.StatusUnauthorized {
+			t.Errorf("%s: HTTP %d", name, got)
+		}
+	}
+	f.expectNoNote(s)
+	f.expectWrites(0)
+
+	f.expect(http.StatusOK, http.MethodPost, s.path(), orangeBody("SUCCESS", notifToken))
+	f.expectNote(s, "SUCCESS")
+	f.expectQuiet(s.id())
+}
+
+// A Charge whose answer brought no token recognises nobody, not even with an
+// empty one.
+func TestOrangeWithoutToken(t *testing.T) {
+	s := newSale("shop", "order-1", "orange", func(s *sale) { s.charge.Record.Session.NotificationTokenHash = "" })
+	f := withSales(t, s)
+	for _, token := range []string{"", notifToken} {
+		f.expect(http.StatusUnauthorized, http.MethodPost, s.path(), orangeBody("SUCCESS", token))
+	}
+	f.expectWrites(0)
+}
+
+// FAULTS G3: what recognises Orange's callback is recorded a moment after the
+// provider made it. MTN's is recognised by its path alone, and comes once.
+func TestBeforeTheAnswerIsRecorded(t *testing.T) {
+	for name, change := range map[string]func(*sale){"asked": unansweredSale, "an older view": unaskedSale} {
+		s := newSale("shop", "order-1", "orange", change)
+		f := withSales(t, s)
+		f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), orangeBody("SUCCESS", notifToken))
+		f.expectNoNote(s)
+		f.expectWrites(0)
+		f.expectQuiet(s.id())
+		if f.logs.Len() == 0 {
+			t.Errorf("%s: nothing is said about it", name)
+		}
+
+		s = newSale("shop", "order-1", "mtn", change)
+		f = withSales(t, s)
+		f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+		f.expectNote(s, "SUCCESSFUL")
+	}
+	// It ended without an answer: nothing will be recorded that it could wait for.
+	s := newSale("shop", "order-1", "orange", unansweredSale, ended(v1alpha1.PhaseFailed))
+	f := withSales(t, s)
+	f.expect(http.StatusUnauthorized, http.MethodPost, s.path(), orangeBody("SUCCESS", notifToken))
+}
+
+func TestMalformed(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	for _, body := range []string{"", "x", "[]", "<html>", `{"status":`, `{"status":{}}`, `"SUCCESSFUL"`} {
+		f.expect(http.StatusBadRequest, http.MethodPost, s.path(), body)
+	}
+	f.expectNoNote(s)
+	f.expectWrites(0)
+}
+
+func TestBodyLimit(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	body := func(n int) string { return mtnBody + strings.Repeat(" ", n-len(mtnBody)) }
+	f.expect(http.StatusRequestEntityTooLarge, http.MethodPost, s.path(), body(maxBody+1))
+	f.expect(http.StatusRequestEntityTooLarge, http.MethodPost, s.path(), body(10<<20))
+	f.expect(http.StatusRequestEntityTooLarge, http.MethodPost, "/callbacks/wave", body(maxBody+1))
+	f.expectNoNote(s)
+	f.expect(http.StatusOK, http.MethodPost, s.path(), body(maxBody))
+	f.expectNote(s, "SUCCESSFUL")
+	if maxBody != 64<<10 {
+		t.Errorf("the limit is %d", maxBody)
+	}
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestBodyThatBreaksOff(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	w := httptest.NewRecorder()
+	f.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, s.path(), brokenReader{}))
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("HTTP %d", w.Code)
+	}
+	f.expectWrites(0)
+}
+
+// Compressed bodies are not unpacked: what is verified is what was sent.
+func TestNoDecompression(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	f.expect(http.StatusBadRequest, http.MethodPost, s.path(), "\x1f\x8b\x08\x00", "Content-Encoding", "gzip")
+}
+
+// DESIGN rule 12, and L3: a finished Payment is not written any more.
+func TestFinished(t *testing.T) {
+	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseFailed, v1alpha1.PhaseExpired, v1alpha1.PhaseCancelled} {
+		s := newSale("shop", "order-1", "mtn", ended(phase))
+		o := newSale("shop", "order-2", "orange", ended(phase))
+		f := withSales(t, s, o)
+		f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+		f.expect(http.StatusOK, http.MethodPost, o.path(), orangeBody("SUCCESS", notifToken))
+		f.expectNoNote(s)
+		f.expectNoNote(o)
+		f.expectWrites(0)
+	}
+	for _, phase := range []v1alpha1.Phase{"", v1alpha1.PhasePending, v1alpha1.PhaseProcessing, v1alpha1.PhaseUnknown} {
+		s := newSale("shop", "order-1", "mtn", in(phase))
+		f := withSales(t, s)
+		f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+		f.expectNote(s, "SUCCESSFUL")
+	}
+}
+
+// A Charge goes on without its Payment; there is nothing to note then.
+func TestPaymentGone(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	must(t, f.api.Delete(f.ctx, s.payment.DeepCopy()))
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	f.expectWrites(0)
+
+	// It goes while the callback is on its way: nothing to repeat either, and it
+	// does not come back.
+	f = withSales(t, s)
+	f.onCall = func(label string) error {
+		if label == "apply status" {
+			return apierrors.NewNotFound(schema.GroupResource{Resource: "payments"}, s.payment.Name)
+		}
+		return nil
+	}
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	f.expectWrites(1)
+}
+
+// The note is for the Payment that was seen, not for one of the same name that
+// came after it.
+func TestNoteNamesTheUID(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	a := lastCallback(client.ObjectKeyFromObject(s.payment), s.payment.UID, providers.Callback{Claim: "PENDING"}, time.Unix(1790000000, 123456789))
+	want := `{"kind":"Payment","apiVersion":"mobilemoney.dev/v1alpha1","metadata":{"name":"order-1","namespace":"shop","uid":"uid-shop-order-1"},` +
+		`"status":{"lastCallback":{"receivedAt":"2026-09-21T14:13:20.123456Z","claim":"PENDING"}}}`
+	if got := toJSON(a); got != want {
+		t.Errorf("applied\n%s, want\n%s", got, want)
+	}
+}
+
+// The note belongs to a field manager of its own, which has nothing else.
+func TestFieldManager(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	p, _ := f.get(s)
+	var ours []metav1.ManagedFieldsEntry
+	for _, m := range p.ManagedFields {
+		if m.Manager == "mobile-money-callback" {
+			ours = append(ours, m)
+		}
+	}
+	if len(ours) != 1 || ours[0].Operation != metav1.ManagedFieldsOperationApply || ours[0].Subresource != "status" {
+		t.Fatalf("%+v", ours)
+	}
+	const want = `{"f:status":{"f:lastCallback":{".":{},"f:claim":{},"f:receivedAt":{}}}}`
+	if got := string(ours[0].FieldsV1.Raw); got != want && got != strings.Replace(want, `".":{},`, "", 1) {
+		t.Errorf("it owns %s", got)
+	}
+}
+
+// FAULTS G2 and I13: a flood is one note.
+func TestNoteGap(t *testing.T) {
+	s, other := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "mtn")
+	f := withSales(t, s, other)
+	first := f.now
+	for range 100 {
+		f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+		f.now = f.now.Add(99 * time.Millisecond)
+	}
+	f.expectWrites(1)
+	if n := f.noteOf(s); !n.ReceivedAt.Time.Equal(first) {
+		t.Errorf("noted at %s", n.ReceivedAt)
+	}
+	f.expect(http.StatusOK, http.MethodPost, other.path(), mtnBody) // each Payment has its own
+	f.expectNote(other, "SUCCESSFUL")
+
+	f.now = first.Add(f.NoteGap - time.Microsecond)
+	f.expect(http.StatusOK, http.MethodPost, s.path(), `{"status":"FAILED"}`)
+	f.expectWrites(2)
+	f.now = first.Add(f.NoteGap)
+	f.expect(http.StatusOK, http.MethodPost, s.path(), `{"status":"FAILED"}`)
+	f.expectNote(s, "FAILED")
+	f.expectWrites(3)
+
+	// A clock that was set back does not silence callbacks for long.
+	f.now = f.now.Add(-time.Hour)
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	f.expectNote(s, "SUCCESSFUL")
+}
+
+// What is noted of a claim is clipped, and left out where nothing is left.
+func TestClaims(t *testing.T) {
+	for _, c := range []struct{ sent, noted string }{
+		{"SUCCESSFUL", "SUCCESSFUL"},
+		{"a b\x1b[31m<script>é", "ab31mscript"},
+		{strings.Repeat("A", 100), strings.Repeat("A", 64)},
+		{"\x1b\n", ""},
+		{"", ""},
+	} {
+		s := newSale("shop", "order-1", "mtn")
+		f := withSales(t, s)
+		f.expect(http.StatusOK, http.MethodPost, s.path(), toJSON(map[string]string{"status": c.sent}))
+		f.expectNote(s, c.noted)
+	}
+}
+
+// Several Payments that name one sale: those that are not over are told.
+func TestEveryPaymentOfTheSale(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	for name, phase := range map[string]v1alpha1.Phase{"twin": v1alpha1.PhaseUnknown, "over": v1alpha1.PhaseFailed} {
+		twin := s.payment.DeepCopy()
+		twin.Name, twin.UID, twin.Spec.Reference, twin.Status.Phase = name, "uid-of-"+twin.UID, "order-1", phase
+		must(t, f.api.Create(f.ctx, twin))
+	}
+	elsewhere := newSale("bakery", "order-1", "mtn") // the same name in another namespace is another sale
+	f.add(elsewhere)
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	f.expectNote(s, "SUCCESSFUL")
+	f.expectNoNote(elsewhere)
+	f.expectWrites(2)
+}
+
+// What the API does not take is to be sent again.
+func TestAPIFailures(t *testing.T) {
+	mtnSale, orangeSale := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "orange")
+	waveSale := newSale("shop", "order-3", "wave")
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "wave"}, Data: map[string][]byte{"webhookSecret": []byte(secretA)}}
+	acct := waveAccount("shop", "wave")
+	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "payments"}, "order-1", errors.New("uid"))
+	// As a client without a cache would say it.
+	quoting := &url.Error{Op: "Get", URL: "https://10.0.0.1/charges?fieldSelector=callbackID%3D" + mtnSale.id(), Err: errAPI}
+	for _, c := range []struct {
+		at     string
+		err    error
+		signed bool
+	}{
+		{"list ChargeList", errAPI, true}, {"list ChargeList", quoting, true}, {"list PaymentList", errAPI, true},
+		{"apply status", errAPI, true}, {"apply status", conflict, true},
+		{"get MerchantAccount", errAPI, true}, {"get Secret", errAPI, true},
+	} {
+		f := setUp(t, secret.DeepCopy(), acct.DeepCopy())
+		f.add(mtnSale, orangeSale, waveSale)
+		f.onCall = func(label string) error {
+			if label == c.at {
+				return c.err
+			}
+			return nil
+		}
+		if !strings.HasPrefix(c.at, "get ") {
+			f.expect(http.StatusServiceUnavailable, http.MethodPost, mtnSale.path(), mtnBody)
+			f.expect(http.StatusServiceUnavailable, http.MethodPost, orangeSale.path(), orangeBody("SUCCESS", notifToken))
+		}
+		body := waveBody(waveSale.reference())
+		f.expect(http.StatusServiceUnavailable, http.MethodPost, "/callbacks/wave/account/shop/wave", body, "Wave-Signature", signature(f.now, body, secretA))
+		for _, s := range []sale{mtnSale, orangeSale, waveSale} {
+			f.expectNoNote(s)
+		}
+		f.expectQuiet(mtnSale.id(), orangeSale.id(), secretA)
+		if f.logs.Len() == 0 {
+			t.Errorf("%s: nothing is said about it", c.at)
+		}
+		f.onCall = nil
+		f.expect(http.StatusOK, http.MethodPost, mtnSale.path(), mtnBody)
+		f.expectNote(mtnSale, "SUCCESSFUL")
+	}
+}
+
+type panicking struct{}
+
+func (panicking) ParseCallback(cb providers.CallbackRequest) (providers.Callback, error) {
+	panic("cannot read " + string(cb.Body))
+}
+
+// FAULTS G17: a bug drops one callback, and prints nothing of it.
+func TestPanic(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	kind := f.Registry["mtn"]
+	kind.Callbacks = panicking{}
+	f.Registry["mtn"] = kind
+	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), `{"canary-body":1}`)
+	f.expectQuiet(s.id(), "canary-body")
+	if !strings.Contains(f.logs.String(), "ParseCallback") {
+		t.Errorf("the log does not say where:\n%s", f.logs.String())
+	}
+	f.expectWrites(0)
+}
+
+// The page for payers who come back says so in two languages, and does not say
+// that they paid.
+func TestLandingPage(t *testing.T) {
+	f := setUp(t)
+	for _, path := range []string{"/return", "/return?status=success&order=<script>"} {
+		w := f.do(http.MethodGet, path, "")
+		page := w.Body.String()
+		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("HTTP %d, %v", w.Code, w.Header())
+		}
+		if !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%v", w.Header())
+		}
+		for _, want := range []string{`<html lang="fr">`, "revenir chez le marchand", `lang="en"`, "go back to the merchant"} {
+			if !strings.Contains(page, want) {
+				t.Errorf("%q is not on the page", want)
+			}
+		}
+		for _, promise := range []string{"success", "succès", "réussi", "confirm", "merci", "thank", "received", "reçu", "échec", "fail", "a été", "has been", "script", "order"} {
+			if strings.Contains(strings.ToLower(page), promise) {
+				t.Errorf("%q is on the page", promise)
+			}
+		}
+	}
+	if got := f.send(http.MethodPost, "/return", ""); got != http.StatusMethodNotAllowed {
+		t.Errorf("POST: HTTP %d", got)
+	}
+	f.expectWrites(0)
+}

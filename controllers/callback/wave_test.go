@@ -1,0 +1,332 @@
+package callback
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/providers"
+)
+
+const (
+	secretA        = "canary-secret-a"
+	secretB        = "canary-secret-b"
+	secretCluster  = "canary-secret-cluster"
+	secretOperator = "canary-secret-operator"
+)
+
+func waveAccount(namespace, name string) *v1alpha1.MerchantAccount {
+	return &v1alpha1.MerchantAccount{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: v1alpha1.MerchantAccountSpec{
+			Provider: "wave", Environment: "production", SecretRef: v1alpha1.SecretReference{Name: name},
+		},
+	}
+}
+
+func waveSecret(namespace, name, value string) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Data:       map[string][]byte{"apiKey": []byte("canary-key"), "webhookSecret": []byte(value)},
+	}
+}
+
+func waveBody(reference string) string {
+	return toJSON(map[string]any{
+		"id": "EV_1", "type": "checkout.session.completed",
+		"data": map[string]any{"id": "cos-1", "client_reference": reference, "payment_status": "succeeded", "amount": "5000", "currency": "XOF"},
+	})
+}
+
+// signature signs timestamp and body with between between them.
+func signatureWith(at time.Time, between, body string, secrets ...string) string {
+	out := fmt.Sprintf("t=%d", at.Unix())
+	for _, s := range secrets {
+		mac := hmac.New(sha256.New, []byte(s))
+		fmt.Fprintf(mac, "%d%s%s", at.Unix(), between, body)
+		out += ",v1=" + hex.EncodeToString(mac.Sum(nil))
+	}
+	return out
+}
+
+func signature(at time.Time, body string, secrets ...string) string {
+	return signatureWith(at, "", body, secrets...)
+}
+
+// market is an installation with every kind of account, and a sale through each.
+type market struct {
+	*fixture
+	a, b, cluster, closed, operator sale
+}
+
+func newMarket(t testing.TB) *market {
+	t.Helper()
+	cluster := func(name string, allowed v1alpha1.AllowedNamespaces) client.Object {
+		return &v1alpha1.ClusterMerchantAccount{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec:       v1alpha1.ClusterMerchantAccountSpec{MerchantAccountSpec: waveAccount("", "shared").Spec, AllowedNamespaces: allowed},
+		}
+	}
+	f := setUp(t,
+		waveAccount("tenant-a", "wave"), waveSecret("tenant-a", "wave", secretA),
+		waveAccount("tenant-b", "wave"), waveSecret("tenant-b", "wave", secretB),
+		cluster("shared", v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"pay": "yes"}}}),
+		cluster("closed", v1alpha1.AllowedNamespaces{}),
+		waveSecret(operatorNamespace, "shared", secretCluster),
+	)
+	f.Accounts.Operator = account.FromEnvironment(func(k string) string {
+		return map[string]string{"WAVE_API_KEY": "canary-key", "WAVE_WEBHOOK_SECRET": secretOperator}[k]
+	})
+	m := &market{
+		fixture:  f,
+		a:        newSale("tenant-a", "order", "wave"),
+		b:        newSale("tenant-b", "order", "wave"),
+		cluster:  newSale("tenant-c", "order", "wave", pinned(account.KindCluster, "", "shared")),
+		closed:   newSale("tenant-d", "order", "wave", pinned(account.KindCluster, "", "closed")),
+		operator: newSale("tenant-e", "order", "wave", pinned(account.KindOperator, "", "wave")),
+	}
+	f.add(m.sales()...)
+	return m
+}
+
+func (m *market) sales() []sale { return []sale{m.a, m.b, m.cluster, m.closed, m.operator} }
+
+const (
+	pathA        = "/callbacks/wave/account/tenant-a/wave"
+	pathB        = "/callbacks/wave/account/tenant-b/wave"
+	pathCluster  = "/callbacks/wave/cluster/shared"
+	pathClosed   = "/callbacks/wave/cluster/closed"
+	pathOperator = "/callbacks/wave"
+)
+
+// FAULTS G15 and I11: a secret verifies the callbacks of its own account's path,
+// and these wake payments that were made through that account. Every other pair
+// does nothing.
+func TestWaveAccounts(t *testing.T) {
+	secretOf := map[string]string{
+		pathA: secretA, pathB: secretB, pathCluster: secretCluster, pathClosed: secretCluster, pathOperator: secretOperator,
+	}
+	for path, right := range secretOf {
+		for _, secret := range []string{secretA, secretB, secretCluster, secretOperator} {
+			for i := range (&market{}).sales() {
+				m := newMarket(t)
+				target := m.sales()[i]
+				saleOf := map[string]sale{pathA: m.a, pathB: m.b, pathCluster: m.cluster, pathClosed: m.closed, pathOperator: m.operator}
+				body := waveBody(target.reference())
+				want, woken := http.StatusOK, right == secret && saleOf[path].payment.Namespace == target.payment.Namespace
+				if right != secret {
+					want = http.StatusUnauthorized
+				}
+				m.expect(want, http.MethodPost, path, body, "Wave-Signature", signature(m.now, body, secret))
+				for _, s := range m.sales() {
+					if woken && s.payment.Namespace == target.payment.Namespace {
+						m.expectNote(s, "checkout.session.completed")
+					} else {
+						m.expectNoNote(s)
+					}
+				}
+				m.expectWrites(map[bool]int{true: 1, false: 0}[woken])
+			}
+		}
+	}
+}
+
+func TestWaveSignatures(t *testing.T) {
+	m := newMarket(t)
+	body := waveBody(m.a.reference())
+	at := m.now
+	good := map[string]string{
+		"now":             signature(at, body, secretA),
+		"five minutes":    signature(at.Add(-5*time.Minute), body, secretA),
+		"30 s ahead":      signature(at.Add(30*time.Second), body, secretA),
+		"the second v1":   signature(at, body, "other", secretA),
+		"the first v1":    signature(at, body, secretA, "other"),
+		"one of three v1": signature(at, body, "other", secretA, "third"),
+	}
+	for name, header := range good {
+		m := newMarket(t)
+		if got := m.send(http.MethodPost, pathA, body, "Wave-Signature", header); got != http.StatusOK {
+			t.Errorf("%s: HTTP %d", name, got)
+		}
+		m.expectNote(m.a, "checkout.session.completed")
+	}
+	bad := map[string][]string{
+		"with a dot":              {"Wave-Signature", signatureWith(at, ".", body, secretA)},
+		"older than five minutes": {"Wave-Signature", signature(at.Add(-5*time.Minute-time.Second), body, secretA)},
+		"more than 30 s ahead":    {"Wave-Signature", signature(at.Add(31*time.Second), body, secretA)},
+		"other secret":            {"Wave-Signature", signature(at, body, "other")},
+		"empty secret":            {"Wave-Signature", signature(at, body, "")},
+		"no secret":               {"Wave-Signature", signature(at, body)},
+		"other body":              {"Wave-Signature", signature(at, body+" ", secretA)},
+		"of the body alone":       {"Wave-Signature", signatureWith(at, "", "", secretA)},
+		"two headers":             {"Wave-Signature", signature(at, body, secretA), "Wave-Signature", signature(at, body, secretA)},
+		"two timestamps":          {"Wave-Signature", fmt.Sprintf("t=%d,", at.Unix()) + signature(at, body, secretA)},
+		"nothing":                 nil,
+		"empty":                   {"Wave-Signature", ""},
+		"in another header":       {"X-Signature", signature(at, body, secretA)},
+		"the API key as a bearer": {"Authorization", "Bearer canary-key"},
+		"an empty bearer":         {"Authorization", "Bearer "},
+		"wrong bearer":            {"Authorization", "Bearer " + secretB},
+		"basic":                   {"Authorization", "Basic " + secretA},
+	}
+	for name, headers := range bad {
+		if got := m.send(http.MethodPost, pathA, body, headers...); got != http.StatusUnauthorized {
+			t.Errorf("%s: HTTP %d", name, got)
+		}
+	}
+	m.expectNoNote(m.a)
+	m.expectWrites(0)
+	m.expectQuiet(secretA, secretB, m.a.reference())
+}
+
+// Wave's other strategy: the secret itself, as a bearer.
+func TestWaveSharedSecret(t *testing.T) {
+	m := newMarket(t)
+	m.expect(http.StatusOK, http.MethodPost, pathA, waveBody(m.a.reference()), "Authorization", "Bearer "+secretA)
+	m.expectNote(m.a, "checkout.session.completed")
+	m.expect(http.StatusUnauthorized, http.MethodPost, pathB, waveBody(m.b.reference()), "Authorization", "Bearer "+secretA)
+	m.expectNoNote(m.b)
+	// A signature that is there has to be right.
+	m.expect(http.StatusUnauthorized, http.MethodPost, pathB, waveBody(m.b.reference()),
+		"Authorization", "Bearer "+secretB, "Wave-Signature", signature(m.now, "other", secretB))
+	m.expectNoNote(m.b)
+}
+
+// FAULTS G10: while a secret is rotated, old and new both verify.
+func TestWaveRotation(t *testing.T) {
+	m := newMarket(t)
+	body := waveBody(m.a.reference())
+	must(t, m.api.Update(m.ctx, waveSecret("tenant-a", "wave", "new\n"+secretA+"\n")))
+	for i, secret := range []string{"new", secretA} {
+		m.now = m.now.Add(time.Minute)
+		m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secret))
+		m.expectNote(m.a, "checkout.session.completed")
+		m.expectWrites(i + 1)
+	}
+	must(t, m.api.Update(m.ctx, waveSecret("tenant-a", "wave", "new")))
+	m.expect(http.StatusUnauthorized, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
+	m.expect(http.StatusUnauthorized, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, "new\n"+secretA))
+}
+
+// Who has no secret verifies nothing: not with an empty one either.
+func TestWaveWithoutSecret(t *testing.T) {
+	m := newMarket(t)
+	body := waveBody(m.a.reference())
+	try := func(path, what string) {
+		t.Helper()
+		for _, header := range []string{signature(m.now, body, ""), signature(m.now, body, secretA), signature(m.now, body, "\n")} {
+			if got := m.send(http.MethodPost, path, body, "Wave-Signature", header); got != http.StatusUnauthorized {
+				t.Errorf("%s: HTTP %d", what, got)
+			}
+		}
+		for _, bearer := range []string{"Bearer", "Bearer ", "Bearer " + secretA} {
+			if got := m.send(http.MethodPost, path, body, "Authorization", bearer); got != http.StatusUnauthorized {
+				t.Errorf("%s: HTTP %d for %q", what, got, bearer)
+			}
+		}
+	}
+	try("/callbacks/wave/account/tenant-a/unknown", "no such account")
+	try("/callbacks/wave/account/nowhere/wave", "no such namespace")
+	try("/callbacks/wave/cluster/unknown", "no such cluster account")
+	for _, value := range []string{"", "\n", " \r\n "} {
+		must(t, m.api.Update(m.ctx, waveSecret("tenant-a", "wave", value)))
+		try(pathA, fmt.Sprintf("secret %q", value))
+	}
+	must(t, m.api.Delete(m.ctx, waveSecret("tenant-a", "wave", "")))
+	try(pathA, "no Secret")
+	m.Accounts.Operator = account.FromEnvironment(func(k string) string { return map[string]string{"WAVE_API_KEY": "canary-key"}[k] })
+	try(pathOperator, "an operator without the variable")
+	m.Accounts.Operator = nil
+	try(pathOperator, "an operator without an account")
+	m.expectWrites(0)
+}
+
+// Verified, but about nothing of ours: taken, so that it is not repeated.
+func TestWaveUnknownSession(t *testing.T) {
+	m := newMarket(t)
+	for name, body := range map[string]string{
+		"unknown reference": waveBody("unknown"),
+		"no reference":      `{"id":"EV_1","type":"checkout.session.completed","data":{"id":"cos-1"}}`,
+		"odd reference":     waveBody(m.a.reference() + "\n"),
+		"something else":    `{"id":"EV_1","type":"merchant.payment_received","data":{"id":"T_1","client_reference":"` + m.a.reference() + `"}}`,
+		"a test":            `{"id":"EV_1","type":"test.test_event","data":{}}`,
+		"another's charge":  waveBody(m.b.reference()),
+		"nothing":           `{}`,
+	} {
+		if got := m.send(http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA)); got != http.StatusOK {
+			t.Errorf("%s: HTTP %d", name, got)
+		}
+	}
+	for _, s := range m.sales() {
+		m.expectNoNote(s)
+	}
+	m.expectWrites(0)
+	for _, body := range []string{"", "x", "[]", `{"type":7}`, `{"type":"checkout.session.completed","data":7}`} {
+		m.expect(http.StatusBadRequest, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
+	}
+}
+
+// The same reference at another provider, or through another account of the
+// tenant's own, is not meant.
+func TestWaveBelongs(t *testing.T) {
+	m := newMarket(t)
+	must(t, m.api.Create(m.ctx, waveAccount("tenant-a", "second")))
+	must(t, m.api.Create(m.ctx, waveSecret("tenant-a", "second", "second")))
+	body := waveBody(m.a.reference())
+	m.expect(http.StatusOK, http.MethodPost, "/callbacks/wave/account/tenant-a/second", body, "Wave-Signature", signature(m.now, body, "second"))
+	m.expectNoNote(m.a)
+
+	mtnSale := newSale("tenant-a", "at-mtn", "mtn", pinned(account.KindNamespaced, "tenant-a", "wave"))
+	m.add(mtnSale)
+	body = waveBody(mtnSale.reference())
+	m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
+	m.expectNoNote(mtnSale)
+	// A cluster account called like a namespaced one is another account.
+	clusterSale := newSale("tenant-a", "cluster", "wave", pinned(account.KindCluster, "", "wave"))
+	m.add(clusterSale)
+	body = waveBody(clusterSale.reference())
+	m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
+	m.expect(http.StatusOK, http.MethodPost, pathOperator, body, "Wave-Signature", signature(m.now, body, secretOperator))
+	m.expectNoNote(clusterSale)
+	m.expectWrites(0)
+}
+
+// Wave tells what it is about itself, so that it may come before the answer.
+func TestWaveBeforeTheAnswerIsRecorded(t *testing.T) {
+	m := newMarket(t)
+	s := newSale("tenant-a", "early", "wave", unansweredSale)
+	m.add(s)
+	body := waveBody(s.reference())
+	m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
+	m.expectNote(s, "checkout.session.completed")
+	over := newSale("tenant-a", "over", "wave", ended(v1alpha1.PhaseSucceeded))
+	m.add(over)
+	body = waveBody(over.reference())
+	m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
+	m.expectNoNote(over)
+	m.expectWrites(1)
+}
+
+// A provider that signs, but whose account names no such keys, proves nothing.
+func TestProviderWithoutSecretKeys(t *testing.T) {
+	m := newMarket(t)
+	kind := m.Registry["wave"]
+	kind.CallbackSecretKeys = nil
+	m.Registry["wave"] = kind
+	body := waveBody(m.a.reference())
+	m.expect(http.StatusNotFound, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
+	m.Registry["wave"] = providers.Kind{CallbackSecretKeys: []string{"webhookSecret"}}
+	m.expect(http.StatusNotFound, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
+	m.expect(http.StatusNotFound, http.MethodPost, m.a.path(), body)
+	m.expectWrites(0)
+}
