@@ -43,6 +43,7 @@ import (
 
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+// +kubebuilder:rbac:groups="",namespace=mobile-money-system,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=mobile-money-system,resources=leases,verbs=get;create;update
 
 func main() {
@@ -122,6 +123,9 @@ func (o *options) validate() error {
 	if o.namespace == "" {
 		return errors.New("the operator's namespace is not known: set --namespace or POD_NAMESPACE")
 	}
+	if err := o.settings.Validate(); err != nil {
+		return err
+	}
 	if o.publicURL == "" {
 		return nil
 	}
@@ -173,7 +177,11 @@ func run(ctx context.Context, cfg *rest.Config, opts options, t providers.Transp
 	if err != nil {
 		return err
 	}
-	ctrl.Log.Info("Installation", "id", installation.ID, "default", opts.installationID == "")
+	ctrl.Log.Info("Installation", "id", installation.ID)
+	if opts.installationID == "" {
+		ctrl.Log.Info("The installation id is the default, the uid of this cluster's kube-system namespace. " +
+			"A rebuilt cluster gets another one and would charge again what it applies again: set --installation-id")
+	}
 	if err := setup(ctx, mgr, opts, installation, t, getenv); err != nil {
 		return err
 	}
@@ -214,10 +222,8 @@ func newManager(cfg *rest.Config, opts options) (manager.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the manager: %w", err)
 	}
-	for _, add := range []func(string, healthz.Checker) error{mgr.AddHealthzCheck, mgr.AddReadyzCheck} {
-		if err := add("ping", healthz.Ping); err != nil {
-			return nil, fmt.Errorf("adding a probe: %w", err)
-		}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("adding a probe: %w", err)
 	}
 	return mgr, nil
 }
@@ -264,6 +270,9 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	}
 	if err := mgr.Add(receiver); err != nil {
 		return fmt.Errorf("adding the callback receiver: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("callbacks", receiver.Ready); err != nil {
+		return fmt.Errorf("adding a probe: %w", err)
 	}
 	return nil
 }

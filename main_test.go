@@ -162,7 +162,7 @@ func startManager(ctx context.Context, environment ...string) *process {
 		"--health-probe-bind-address="+probes,
 		"--allowed-endpoints="+strings.TrimPrefix(sim.URL(), "http://"),
 		"--leader-elect=false",
-		"--late-window=2s", "--clock-skew=500ms", "--call-timeout=5s",
+		"--late-window=2s", "--clock-skew=500ms", "--call-timeout=2s",
 		"--retry-min=200ms", "--retry-max=1s",
 		"--callback-gap=200ms", "--closer-interval=500ms",
 	)

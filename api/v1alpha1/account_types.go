@@ -77,6 +77,7 @@ type AllowedNamespaces struct {
 // with the endpoint that they began with, whatever changes here.
 //
 // +kubebuilder:validation:XValidation:rule="self.provider == oldSelf.provider",message="provider cannot change; create another account"
+// +kubebuilder:validation:XValidation:rule="self.provider != 'wave' || self.environment != 'sandbox' || has(self.baseURL)",message="wave has no sandbox: write production, or set baseURL to a simulator"
 // +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || self.environment != 'production' || has(self.targetEnvironment)",message="targetEnvironment is required for mtn in production: MTN's word for the country, such as mtnivorycoast"
 // +kubebuilder:validation:XValidation:rule="self.provider != 'orange' || self.environment != 'production' || has(self.country) || has(self.baseURL)",message="country is required for orange in production: two letters, such as ci"
 type MerchantAccountSpec struct {
@@ -137,6 +138,13 @@ type MerchantAccountSpec struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$') && isURL(self)",message="tokenURL must be an http or https URL without user, query or fragment"
 	TokenURL string `json:"tokenURL,omitempty"`
+
+	// Callbacks: Disabled tells mtn no callback URL, so that payments are only
+	// polled; needed where the operator's public host is not registered at MTN.
+	// +optional
+	// +kubebuilder:default=Enabled
+	// +kubebuilder:validation:Enum=Enabled;Disabled
+	Callbacks string `json:"callbacks,omitempty"`
 
 	// Polling says how often an open payment is asked about.
 	// +optional

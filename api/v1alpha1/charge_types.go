@@ -186,7 +186,13 @@ type ChargeRecord struct {
 	// +kubebuilder:validation:Minimum=0
 	VoidSends int32 `json:"voidSends,omitempty"`
 
-	// LastSend describes the newest of them.
+	// LastVoidSend is the number of the newest of those, so that none is
+	// counted twice.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	LastVoidSend int32 `json:"lastVoidSend,omitempty"`
+
+	// LastSend describes the newest of Sends.
 	// +optional
 	LastSend *Send `json:"lastSend,omitempty"`
 
@@ -229,6 +235,12 @@ type Send struct {
 	// At is when it was allowed, just before it.
 	// +required
 	At metav1.MicroTime `json:"at"`
+	// Credentials is a keyed hash of those that it was sent with. A send that
+	// may have arrived is repeated with the same ones or not at all: other ones
+	// may be another merchant's, at whom the reference is not known.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Credentials string `json:"credentials,omitempty"`
 }
 
 // ChargeSession is what the provider opened.

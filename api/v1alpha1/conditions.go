@@ -88,6 +88,9 @@ const (
 	ReasonLostInitiation  Reason = "LostInitiation"
 	ReasonAmountMismatch  Reason = "AmountMismatch"
 	ReasonReusedReference Reason = "ReusedReference"
+	// ReasonInstallationChanged: the charge was made under another
+	// installation id.
+	ReasonInstallationChanged Reason = "InstallationChanged"
 )
 
 // Reasons of the terminal phases.

@@ -5,6 +5,7 @@ import "strings"
 const accountBase = `{"spec": {"provider": "mtn", "environment": "sandbox", "secretRef": {"name": "mtn"}}}`
 
 const (
+	waveSandbox     = `spec: Invalid value: wave has no sandbox: write production, or set baseURL to a simulator`
 	accountProvider = `spec: Invalid value: provider cannot change; create another account`
 	accountTarget   = `spec: Invalid value: targetEnvironment is required for mtn in production: MTN's word for the country, such as mtnivorycoast`
 	accountCountry  = `spec: Invalid value: country is required for orange in production: two letters, such as ci`
@@ -24,6 +25,11 @@ var accountCases = []testCase{
 	creates(`spec={}`, `spec.environment: Required value`, `spec.provider: Required value`, `spec.secretRef: Required value`),
 	refuses(`spec.provider="MTN"`, providerShape),
 	creates(`spec.provider="`+strings.Repeat("a", 64)+`"`, `spec.provider: Too long: may not be more than 63 bytes`),
+	creates(`spec.provider="wave"`, waveSandbox),
+	creates(`spec.provider="wave"; spec.environment="production"`),
+	creates(`spec.provider="wave"; spec.baseURL="http://simulator.demo:8080/wave"`),
+	creates(`spec.callbacks="Disabled"`),
+	creates(`spec.callbacks="off"`, `spec.callbacks: Unsupported value: "off": supported values: "Enabled", "Disabled"`),
 	creates(`spec.environment="prod"`, `spec.environment: Unsupported value: "prod": supported values: "sandbox", "production"`),
 	refuses(`spec.country="CI"`, countryShape),
 	refuses(`spec.country="civ"`, countryShape),
@@ -89,7 +95,7 @@ var accountCases = []testCase{
 	changes(``, `spec.secretRef.name="mtn-2"`),
 	changes(``, `spec.baseURL="https://api.example"`),
 	changes(``, `spec.environment="production"; spec.targetEnvironment="mtnivorycoast"`),
-	changes(``, `spec.provider="wave"`, accountProvider),
+	changes(``, `spec.provider="wave"`, accountProvider, waveSandbox),
 	changes(``, `-spec`, `spec: Required value`),
 	changes(``, `status.conditions=[{"type": "Ready", "status": "True", "reason": "Usable", "message": "", "lastTransitionTime": "2026-07-01T10:00:00Z"}]`),
 }

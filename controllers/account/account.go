@@ -59,6 +59,8 @@ type Account struct {
 	CancelURL    string
 	// CallbackURL overrides where the provider's callbacks arrive.
 	CallbackURL string
+	// NoCallbacks: the provider is told no callback URL unless it needs one.
+	NoCallbacks bool
 
 	secret  types.NamespacedName
 	literal map[string]providers.Secret
@@ -129,8 +131,8 @@ func (r *Resolver) find(ctx context.Context, p *v1alpha1.Payment) (*Account, err
 	return r.findDefault(ctx, p.Namespace, p.Spec.Provider)
 }
 
-// findDefault looks in the order that DESIGN promises: the namespace, the
-// cluster, the operator's own environment.
+// findDefault looks in the namespace, then in the cluster, then in the
+// operator's own environment.
 func (r *Resolver) findDefault(ctx context.Context, namespace, provider string) (*Account, error) {
 	// unfit is why an account that bears the name is not the one.
 	var unfit *Problem
@@ -222,6 +224,7 @@ func fromSpec(s v1alpha1.MerchantAccountSpec, pin v1alpha1.AccountPin, secret ty
 		Interval:     interval,
 		ReturnURL:    string(s.ReturnURL),
 		CancelURL:    string(s.CancelURL),
+		NoCallbacks:  s.Callbacks == "Disabled",
 		secret:       secret,
 	}
 }

@@ -17,6 +17,9 @@ import (
 type Client struct {
 	providers.Provider
 
+	// Credentials is a hash of those that the client was built with.
+	Credentials [32]byte
+
 	now     func() time.Time
 	limiter *rate.Limiter
 
@@ -67,17 +70,12 @@ type Clients struct {
 	now       func() time.Time
 
 	mu      sync.Mutex
-	clients map[string]cached
-}
-
-type cached struct {
-	credentials [32]byte
-	client      *Client
+	clients map[string]*Client
 }
 
 // NewClients returns an empty set of clients.
 func NewClients(transport providers.Transport, now func() time.Time) *Clients {
-	return &Clients{transport: transport, now: now, clients: map[string]cached{}}
+	return &Clients{transport: transport, now: now, clients: map[string]*Client{}}
 }
 
 func (c *Clients) get(identity, provider string, kind providers.Kind, a providers.Account) (*Client, error) {
@@ -86,18 +84,18 @@ func (c *Clients) get(identity, provider string, kind providers.Kind, a provider
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if have, ok := c.clients[key]; ok && have.credentials == sum {
-		return have.client, nil
+	if have, ok := c.clients[key]; ok && have.Credentials == sum {
+		return have, nil
 	}
 	p, err := kind.New(a, c.transport, c.now)
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{Provider: p, now: c.now}
+	client := &Client{Provider: p, Credentials: sum, now: c.now}
 	if perSecond := kind.Traits.StatusPerSecond; perSecond > 0 {
 		client.limiter = rate.NewLimiter(rate.Limit(perSecond), 1)
 	}
-	c.clients[key] = cached{credentials: sum, client: client}
+	c.clients[key] = client
 	return client, nil
 }
 

@@ -14,15 +14,15 @@ import (
 // FieldManager owns status.lastCallback and nothing else.
 const FieldManager = "mobile-money-callback"
 
-// lastCallback is what a callback changes on a Payment: nothing but a note. The
-// uid keeps it from a Payment of the same name that was created since.
-func lastCallback(name types.NamespacedName, uid types.UID, cb providers.Callback, now time.Time) *applyv1alpha1.PaymentApplyConfiguration {
+// lastCallback is what a callback changes on a Payment: nothing but a note. It
+// names no uid, because the API server would ignore it in a status: on a Payment
+// of the same name that was created since, the note costs one check.
+func lastCallback(name types.NamespacedName, cb providers.Callback, now time.Time) *applyv1alpha1.PaymentApplyConfiguration {
 	note := applyv1alpha1.CallbackNote().WithReceivedAt(metav1.NewMicroTime(now))
 	if claim := providers.SafeCode(cb.Claim); claim != "" {
 		note = note.WithClaim(claim)
 	}
 	return applyv1alpha1.Payment(name.Name, name.Namespace).
-		WithUID(uid).
 		WithStatus(applyv1alpha1.PaymentStatus().WithLastCallback(note))
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -46,6 +47,17 @@ type Receiver struct {
 	Log      logr.Logger
 	// NoteGap is the least time between two notes on one Payment.
 	NoteGap time.Duration
+
+	listening atomic.Bool
+}
+
+// Ready tells whether callbacks are received, which begins after the caches are
+// filled. It is a healthz.Checker.
+func (r *Receiver) Ready(*http.Request) error {
+	if !r.listening.Load() {
+		return errors.New("not listening for callbacks yet")
+	}
+	return nil
 }
 
 // NeedLeaderElection is false: every replica receives.
@@ -62,6 +74,8 @@ func (r *Receiver) Start(ctx context.Context) error {
 	}
 	server := r.server()
 	defer func() { _ = server.Close() }()
+	r.listening.Store(true)
+	defer r.listening.Store(false)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	select {
@@ -308,6 +322,6 @@ func (r *Receiver) notedJustNow(p *v1alpha1.Payment) bool {
 }
 
 func (r *Receiver) apply(ctx context.Context, p *v1alpha1.Payment, cb providers.Callback) error {
-	return r.Client.Status().Apply(ctx, lastCallback(types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, p.UID, cb, r.Now()),
+	return r.Client.Status().Apply(ctx, lastCallback(types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, cb, r.Now()),
 		client.FieldOwner(FieldManager), client.ForceOwnership)
 }

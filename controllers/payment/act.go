@@ -90,9 +90,13 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client) e
 	if err := ctx.Err(); err != nil {
 		return err // shutting down: begin nothing
 	}
+	credentials := r.Installation.Credentials(c.Credentials)
+	if rec := &o.charge.Record; openSends(rec) > 0 && rec.LastSend.Credentials != credentials {
+		return r.record(ctx, o, foldHold(v1alpha1.ReasonOutcomeUnknown, "", r.Now()))
+	}
 	raised := o.charge.DeepCopy()
 	at := r.Now()
-	raise(raised, r.Process, at)
+	raise(raised, r.Process, credentials, at)
 	if err := r.Client.Update(ctx, raised); err != nil {
 		// Not acknowledged, so nothing may be sent, whether it was written or not.
 		return fmt.Errorf("writing the send down: %w", err)
@@ -117,7 +121,9 @@ func (r *Reconciler) prepare(ctx context.Context, o *observed, c *account.Client
 	ctx, cancel := context.WithTimeout(ctx, r.Settings.CallTimeout)
 	defer cancel()
 	if p, ok := c.Provider.(providers.Preparer); ok {
-		if err := p.Prepare(ctx); err != nil {
+		err := p.Prepare(ctx)
+		r.Metrics.called(o.charge.Spec.Provider, "prepare", err)
+		if err != nil {
 			return false, r.failed(ctx, o, c, err)
 		}
 	}
@@ -156,13 +162,13 @@ func firstOf(values ...string) string {
 // between reading an answer and writing it.
 func (r *Reconciler) recordInitiation(ctx context.Context, o *observed, c *account.Client, send int32, in providers.Initiation, err error) error {
 	now := r.Now()
+	r.Metrics.called(o.charge.Spec.Provider, "initiate", err)
 	if err == nil {
 		session := sessionOf(in.Session, send, now)
 		session.NotificationTokenHash = providers.HashToken(in.NotificationToken)
 		return r.recordSession(ctx, o, c, session)
 	}
 	e := providers.AsError(err)
-	r.Metrics.called(o.charge.Spec.Provider, "initiate", e.Class)
 	switch e.Class {
 	case providers.ClassAlreadyExists:
 		return r.recordKnown(ctx, o, c, send)
@@ -216,7 +222,9 @@ func (r *Reconciler) endSurplus(ctx context.Context, o *observed, c *account.Cli
 	defer cancel()
 	h := handleOf(o.charge)
 	h.SessionID = sessionID
-	if err := canceller.Cancel(ctx, h); err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
+	err := canceller.Cancel(ctx, h)
+	r.Metrics.called(o.charge.Spec.Provider, "cancel", err)
+	if err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
 		return fmt.Errorf("ending a surplus session: %w", err)
 	}
 	return nil
@@ -233,6 +241,7 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 		return nil
 	}
 	st, err := c.Status(ctx, handleOf(o.charge))
+	r.Metrics.called(o.charge.Spec.Provider, "status", err)
 	if providers.ClassOf(err) == providers.ClassNotFound && err != nil {
 		r.rememberNotFound(o)
 		return r.record(ctx, o, foldRefusalConfirmed(r.Now()))
@@ -252,6 +261,7 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 // before one is recorded, so that at most one can ever be paid.
 func (r *Reconciler) search(ctx context.Context, o *observed, c *account.Client) error {
 	sessions, err := c.Provider.(providers.Searcher).Search(ctx, o.charge.Spec.ProviderReference)
+	r.Metrics.called(o.charge.Spec.Provider, "search", err)
 	if err != nil {
 		return r.failed(ctx, o, c, err)
 	}
@@ -318,6 +328,7 @@ func (r *Reconciler) check(ctx context.Context, o *observed, c *account.Client) 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
 	defer cancel()
 	st, err := c.Status(ctx, handleOf(o.charge))
+	r.Metrics.called(o.charge.Spec.Provider, "status", err)
 	if err != nil {
 		if providers.ClassOf(err) == providers.ClassNotFound {
 			// Not visible yet, or on another platform: says nothing.
@@ -339,6 +350,7 @@ func (r *Reconciler) check(ctx context.Context, o *observed, c *account.Client) 
 // verdict: all have to be over and unpaid.
 func (r *Reconciler) others(ctx context.Context, o *observed, c *account.Client, st providers.Status) (providers.Status, bool, error) {
 	sessions, err := c.Provider.(providers.Searcher).Search(ctx, o.charge.Spec.ProviderReference)
+	r.Metrics.called(o.charge.Spec.Provider, "search", err)
 	if err != nil {
 		return st, false, r.failed(ctx, o, c, err)
 	}
@@ -373,7 +385,6 @@ func (r *Reconciler) cancel(ctx context.Context, o *observed, c *account.Client)
 
 // learn remembers and records the answer to a question of ours.
 func (r *Reconciler) learn(ctx context.Context, o *observed, st providers.Status, f fold) error {
-	r.Metrics.called(o.charge.Spec.Provider, "status", "OK")
 	if st.Unrecognized {
 		r.Metrics.unrecognized(o.charge.Spec.Provider)
 	}
@@ -395,7 +406,6 @@ func (r *Reconciler) failed(ctx context.Context, o *observed, c *account.Client,
 	if !errors.As(err, &e) {
 		return err
 	}
-	r.Metrics.called(o.charge.Spec.Provider, "query", e.Class)
 	r.logger(ctx, o).Info("The provider did not answer a question", "error", e.Error())
 	throttle(c, e)
 	return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: reasonOf(e), Code: e.Code}, r.Now()))

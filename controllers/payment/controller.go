@@ -66,7 +66,8 @@ type observed struct {
 	// account that is or will be used; nil with a problem.
 	account *account.Account
 	problem *account.Problem
-	refused bool
+	// settled: no account can mend the problem; it leads to this phase.
+	settled v1alpha1.Phase
 	seen    observation
 	// wait, if set, is how long the account's limits hold this charge up.
 	wait time.Duration
@@ -248,6 +249,14 @@ func (r *Reconciler) findAccount(ctx context.Context, o *observed) error {
 // plan prepares the Charge of a Payment that has none, down to credentials that
 // are complete, so that nothing is claimed that cannot be asked for.
 func (r *Reconciler) plan(ctx context.Context, o *observed) error {
+	if old := o.holder.Status.ChargeName; old != "" && old != o.name {
+		// Under the new name the payer would be charged again.
+		o.settled = v1alpha1.PhaseUnknown
+		return &account.Problem{
+			Reason:  v1alpha1.ReasonInstallationChanged,
+			Message: message(v1alpha1.ReasonInstallationChanged, ""),
+		}
+	}
 	acct, err := r.Accounts.Resolve(ctx, o.holder)
 	if err != nil {
 		return err
@@ -261,7 +270,7 @@ func (r *Reconciler) plan(ctx context.Context, o *observed) error {
 	o.account = acct
 	charge, err := intent(o.holder, acct, r.Installation)
 	if err != nil {
-		o.refused = true
+		o.settled = v1alpha1.PhaseFailed
 		return &account.Problem{
 			Reason:  v1alpha1.ReasonInvalidRequest,
 			Message: message(v1alpha1.ReasonInvalidRequest, "") + " " + providers.AsError(err).Detail,
@@ -275,7 +284,7 @@ func (r *Reconciler) plan(ctx context.Context, o *observed) error {
 // younger the Payment. Changes of accounts wake it at once; those of Secrets
 // are not watched.
 func (r *Reconciler) waitForAccount(o *observed) decision {
-	if o.refused {
+	if o.settled != "" {
 		return decision{action: actIdle}
 	}
 	age := r.Now().Sub(o.holder.CreationTimestamp.Time)
@@ -295,7 +304,7 @@ func (r *Reconciler) projectAll(ctx context.Context, o *observed) error {
 func (r *Reconciler) projectOne(ctx context.Context, o *observed, p *v1alpha1.Payment) error {
 	v := view{payment: p, charge: o.charge}
 	if p == o.holder {
-		v.problem, v.refused = o.problem, o.refused
+		v.problem, v.settled = o.problem, o.settled
 	}
 	if o.charge != nil {
 		v.relation = r.relation(o, p)

@@ -308,10 +308,10 @@ func (f facts) held() decision {
 	if f.calledBack() {
 		return f.afterGap(ask)
 	}
-	last := latest(hold.At.Time, f.seen.at)
-	if last.Sub(hold.At.Time) > f.settings.SlowFor {
+	if f.now.Sub(hold.At.Time) > f.settings.SlowFor {
 		return decision{action: actIdle}
 	}
+	last := latest(hold.At.Time, f.seen.at)
 	return f.waitUntil(last.Add(f.jittered(f.settings.SlowInterval)), ask)
 }
 

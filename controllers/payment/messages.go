@@ -32,6 +32,8 @@ func messages() map[v1alpha1.Reason]string {
 			"Look the payment up in the provider's portal.",
 		v1alpha1.ReasonReusedReference: "This reference was charged long before this Payment was created, so this is taken for a new sale under an old name. " +
 			"Nothing was charged. Use a new name or reference; if you mean the old sale, annotate the Payment with " + v1alpha1.AnnotationAdopt + "=true.",
+		v1alpha1.ReasonInstallationChanged: "This Payment was charged, or about to be, under another installation id, and its record is not found under this one. " +
+			"Nothing is sent. Start the operator with the --installation-id that it had.",
 
 		v1alpha1.ReasonPaid:               "The provider confirmed that the amount was paid.",
 		v1alpha1.ReasonPayerDeclined:      "The payer declined.",
@@ -39,7 +41,7 @@ func messages() map[v1alpha1.Reason]string {
 		v1alpha1.ReasonPayerNotFound:      "The phone has no account at the provider; check the number.",
 		v1alpha1.ReasonLimitReached:       "A limit of the payer's or the merchant's account is reached.",
 		v1alpha1.ReasonNotAllowed:         "The payer's or the merchant's account does not allow this payment.",
-		v1alpha1.ReasonProviderRefused:    "The provider said that the payment failed, without saying why.",
+		v1alpha1.ReasonProviderRefused:    "The provider said that the payment failed.",
 		v1alpha1.ReasonRequestRejected:    "The provider rejected the request; nothing was charged. Check the fields and create a new Payment.",
 		v1alpha1.ReasonInvalidRequest:     "The payment cannot be asked for as it is written; nothing was sent. Correct it in a new Payment.",
 		v1alpha1.ReasonReferenceConflict:  "This reference belongs to a charge with another amount, currency, provider or phone. Nothing was sent. Use a new name or reference.",

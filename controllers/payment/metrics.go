@@ -25,8 +25,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return c
 	}
 	return &Metrics{
-		calls: counter("provider_answers_total",
-			"Answers of providers, by operation and what they mean for the money.", "provider", "operation", "class"),
+		calls: counter("provider_calls_total",
+			"Calls to providers, by operation and what their end means for the money (OK, or the class of the error).", "provider", "operation", "class"),
 		finished: counter("payments_ended_total",
 			"Payments that came to an end or to phase Unknown.", "provider", "phase", "reason"),
 		unmapped: counter("unrecognized_status_total",
@@ -38,8 +38,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 }
 
-func (m *Metrics) called(provider, operation string, class providers.Class) {
-	m.calls.WithLabelValues(provider, operation, string(class)).Inc()
+// called counts a call that ended in err, or in OK.
+func (m *Metrics) called(provider, operation string, err error) {
+	class := "OK"
+	if err != nil {
+		class = string(providers.ClassOf(err))
+	}
+	m.calls.WithLabelValues(provider, operation, class).Inc()
 }
 
 func (m *Metrics) unrecognized(provider string) { m.unmapped.WithLabelValues(provider).Inc() }

@@ -21,8 +21,8 @@ type view struct {
 	flow     providers.Flow
 	// problem keeps a Payment without a Charge waiting, or refuses it.
 	problem *account.Problem
-	// refused: problem can never be mended.
-	refused bool
+	// settled is the phase that a problem which cannot be mended leads to.
+	settled v1alpha1.Phase
 }
 
 // standing is a phase and why.
@@ -109,8 +109,8 @@ func withoutCharge(v view) standing {
 	if v.problem != nil {
 		s.reason, s.message = v.problem.Reason, v.problem.Message
 	}
-	if v.refused {
-		s.phase = v1alpha1.PhaseFailed
+	if v.settled != "" {
+		s.phase = v.settled
 	}
 	return s
 }
@@ -200,13 +200,15 @@ func setConditions(status *v1alpha1.PaymentStatus, v view, s standing, now time.
 			message(v1alpha1.ReasonChargeAdopted, "")+" It dates from "+v.charge.CreationTimestamp.UTC().Format(time.RFC3339)+".")
 	}
 
-	// kstatus: there only while true, and never both.
+	// kstatus: there only while true, and never both. Stalled is how tools that
+	// wait for Ready learn that it will not come.
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReconciling)
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
 	switch {
-	case s.phase == v1alpha1.PhaseUnknown:
+	case s.phase == v1alpha1.PhaseSucceeded:
+	case s.phase.Terminal(), s.phase == v1alpha1.PhaseUnknown:
 		keep(status, v, now, v1alpha1.ConditionStalled, s)
-	case !s.phase.Terminal():
+	default:
 		keep(status, v, now, v1alpha1.ConditionReconciling, s)
 	}
 }

@@ -30,10 +30,10 @@ func assertProjection(t *testing.T, p *v1alpha1.Payment) {
 	}
 	reconciling, stalled := is(v1alpha1.ConditionReconciling), is(v1alpha1.ConditionStalled)
 	switch {
-	case s.Phase.Terminal() && (reconciling != "" || stalled != ""):
-		t.Errorf("finished, and still Reconciling=%s Stalled=%s", reconciling, stalled)
-	case s.Phase == v1alpha1.PhaseUnknown && (reconciling != "" || stalled != metav1.ConditionTrue):
-		t.Errorf("Unknown, with Reconciling=%s Stalled=%s", reconciling, stalled)
+	case s.Phase == v1alpha1.PhaseSucceeded && (reconciling != "" || stalled != ""):
+		t.Errorf("paid, and still Reconciling=%s Stalled=%s", reconciling, stalled)
+	case s.Phase != v1alpha1.PhaseSucceeded && (s.Phase.Terminal() || s.Phase == v1alpha1.PhaseUnknown) && (reconciling != "" || stalled != metav1.ConditionTrue):
+		t.Errorf("%s, with Reconciling=%s Stalled=%s", s.Phase, reconciling, stalled)
 	case !s.Phase.Terminal() && s.Phase != v1alpha1.PhaseUnknown && (reconciling != metav1.ConditionTrue || stalled != ""):
 		t.Errorf("%s, with Reconciling=%s Stalled=%s", s.Phase, reconciling, stalled)
 	}

@@ -28,21 +28,22 @@ var errChargeGone = errors.New("the Charge is not the one that was asked for")
 
 // raise counts one more send. It is the write-ahead: its acknowledgement is
 // the leave to send once.
-func raise(c *v1alpha1.Charge, process string, now time.Time) {
+func raise(c *v1alpha1.Charge, process, credentials string, now time.Time) {
 	rec := &c.Record
 	rec.Sends++
 	rec.Notice = nil
-	rec.LastSend = &v1alpha1.Send{Number: rec.Sends, Sender: process, At: metav1.NewMicroTime(now)}
+	rec.LastSend = &v1alpha1.Send{Number: rec.Sends, Sender: process, At: metav1.NewMicroTime(now), Credentials: credentials}
 }
 
 // foldVoid records that a send certainly did nothing, and why.
 func foldVoid(send int32, reason v1alpha1.Reason, code string, now time.Time) fold {
 	return func(c *v1alpha1.Charge) bool {
 		rec := &c.Record
-		if rec.Sends != send || rec.Session != nil || rec.Outcome != nil {
+		if rec.Sends != send || rec.LastVoidSend == send || rec.Session != nil || rec.Outcome != nil {
 			return false
 		}
 		rec.VoidSends++
+		rec.LastVoidSend = send
 		foldNotice(v1alpha1.ChargeNotice{Reason: reason, Code: code}, now)(c)
 		return true
 	}
@@ -102,7 +103,8 @@ func refusalOutcome(r *v1alpha1.ChargeRefusal, at metav1.MicroTime) *v1alpha1.Ch
 func foldHold(reason v1alpha1.Reason, code string, now time.Time) fold {
 	return func(c *v1alpha1.Charge) bool {
 		rec := &c.Record
-		if rec.Outcome != nil || (rec.Hold != nil && rec.Hold.Reason == reason) {
+		found := reason == v1alpha1.ReasonLostInitiation && rec.Session != nil
+		if rec.Outcome != nil || found || (rec.Hold != nil && rec.Hold.Reason == reason) {
 			return false
 		}
 		rec.Hold = &v1alpha1.ChargeHold{Reason: reason, Code: code, At: metav1.NewMicroTime(now)}

@@ -67,6 +67,11 @@ func (i Installation) Fingerprint(p *v1alpha1.Payment, currency string) string {
 	return i.keyID() + ":" + hex.EncodeToString(mac)
 }
 
+// Credentials tells credentials apart without keeping them.
+func (i Installation) Credentials(sum [32]byte) string {
+	return hex.EncodeToString(i.keyed("credentials/v1", string(sum[:]))[:16])
+}
+
 func (i Installation) keyID() string {
 	sum := digest("key/v1", string(i.Key))
 	return hex.EncodeToString(sum[:4])

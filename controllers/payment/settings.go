@@ -1,6 +1,9 @@
 package payment
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Settings are the windows of the protocol. They are settings so that a test
 // can shorten them; the defaults are what production wants.
@@ -52,6 +55,26 @@ func DefaultSettings() Settings {
 		SlowInterval:   time.Hour,
 		SlowFor:        72 * time.Hour,
 		AdoptionWindow: 24 * time.Hour,
+	}
+}
+
+// Validate refuses windows with which the protocol is not safe.
+func (s Settings) Validate() error {
+	for _, d := range []time.Duration{
+		s.CallTimeout, s.RecordTimeout, s.LateWindow, s.RetryMin, s.RetryMax,
+		s.CallbackGap, s.CloserInterval, s.SlowInterval,
+	} {
+		if d <= 0 {
+			return errors.New("every time-out, window and interval must be more than 0")
+		}
+	}
+	switch {
+	case s.LateWindow < s.CallTimeout:
+		return errors.New("--late-window must not be shorter than --call-timeout: a request that is still under way would count as lost")
+	case s.ClockSkew < 0, s.ExpiryMargin < 0, s.AdoptionWindow < 0:
+		return errors.New("--clock-skew, --expiry-margin and --adoption-window must not be negative")
+	default:
+		return nil
 	}
 }
 

@@ -18,6 +18,8 @@ type URLs struct {
 // Callback is where a provider reports on one charge; empty: nowhere.
 func (u URLs) Callback(a *account.Account, callbackID string) string {
 	switch {
+	case a.NoCallbacks && !a.Kind.Traits.NeedsCallbackURL:
+		return ""
 	case a.CallbackURL != "":
 		return a.CallbackURL + "/" + callbackID
 	case u.Base != "":

@@ -170,6 +170,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: lastSend
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.Send
+    - name: lastVoidSend
+      type:
+        scalar: numeric
     - name: notice
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeNotice
@@ -296,6 +299,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: baseURL
       type:
         scalar: string
+    - name: callbacks
+      type:
+        scalar: string
+      default: Enabled
     - name: cancelURL
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.BrowserURL
@@ -354,6 +361,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: baseURL
       type:
         scalar: string
+    - name: callbacks
+      type:
+        scalar: string
+      default: Enabled
     - name: cancelURL
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.BrowserURL
@@ -577,6 +588,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: at
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: credentials
+      type:
+        scalar: string
     - name: number
       type:
         scalar: numeric

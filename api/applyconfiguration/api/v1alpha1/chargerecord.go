@@ -14,7 +14,10 @@ type ChargeRecordApplyConfiguration struct {
 	Sends *int32 `json:"sends,omitempty"`
 	// VoidSends counts those of them that certainly did nothing.
 	VoidSends *int32 `json:"voidSends,omitempty"`
-	// LastSend describes the newest of them.
+	// LastVoidSend is the number of the newest of those, so that none is
+	// counted twice.
+	LastVoidSend *int32 `json:"lastVoidSend,omitempty"`
+	// LastSend describes the newest of Sends.
 	LastSend *SendApplyConfiguration `json:"lastSend,omitempty"`
 	// Session is the answer that took the request.
 	Session *ChargeSessionApplyConfiguration `json:"session,omitempty"`
@@ -51,6 +54,14 @@ func (b *ChargeRecordApplyConfiguration) WithSends(value int32) *ChargeRecordApp
 // If called multiple times, the VoidSends field is set to the value of the last call.
 func (b *ChargeRecordApplyConfiguration) WithVoidSends(value int32) *ChargeRecordApplyConfiguration {
 	b.VoidSends = &value
+	return b
+}
+
+// WithLastVoidSend sets the LastVoidSend field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastVoidSend field is set to the value of the last call.
+func (b *ChargeRecordApplyConfiguration) WithLastVoidSend(value int32) *ChargeRecordApplyConfiguration {
+	b.LastVoidSend = &value
 	return b
 }
 

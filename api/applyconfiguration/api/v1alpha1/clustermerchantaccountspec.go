@@ -97,6 +97,14 @@ func (b *ClusterMerchantAccountSpecApplyConfiguration) WithTokenURL(value string
 	return b
 }
 
+// WithCallbacks sets the Callbacks field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Callbacks field is set to the value of the last call.
+func (b *ClusterMerchantAccountSpecApplyConfiguration) WithCallbacks(value string) *ClusterMerchantAccountSpecApplyConfiguration {
+	b.MerchantAccountSpecApplyConfiguration.Callbacks = &value
+	return b
+}
+
 // WithPolling sets the Polling field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Polling field is set to the value of the last call.

@@ -38,6 +38,9 @@ type MerchantAccountSpecApplyConfiguration struct {
 	BaseURL *string `json:"baseURL,omitempty"`
 	// TokenURL of the provider (orange), where it is not the provider's own.
 	TokenURL *string `json:"tokenURL,omitempty"`
+	// Callbacks: Disabled tells mtn no callback URL, so that payments are only
+	// polled; needed where the operator's public host is not registered at MTN.
+	Callbacks *string `json:"callbacks,omitempty"`
 	// Polling says how often an open payment is asked about.
 	Polling *PollingApplyConfiguration `json:"polling,omitempty"`
 	// ReturnURL for Payments that name none.
@@ -121,6 +124,14 @@ func (b *MerchantAccountSpecApplyConfiguration) WithBaseURL(value string) *Merch
 // If called multiple times, the TokenURL field is set to the value of the last call.
 func (b *MerchantAccountSpecApplyConfiguration) WithTokenURL(value string) *MerchantAccountSpecApplyConfiguration {
 	b.TokenURL = &value
+	return b
+}
+
+// WithCallbacks sets the Callbacks field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Callbacks field is set to the value of the last call.
+func (b *MerchantAccountSpecApplyConfiguration) WithCallbacks(value string) *MerchantAccountSpecApplyConfiguration {
+	b.Callbacks = &value
 	return b
 }
 

@@ -19,6 +19,10 @@ type SendApplyConfiguration struct {
 	Sender *string `json:"sender,omitempty"`
 	// At is when it was allowed, just before it.
 	At *v1.MicroTime `json:"at,omitempty"`
+	// Credentials is a keyed hash of those that it was sent with. A send that
+	// may have arrived is repeated with the same ones or not at all: other ones
+	// may be another merchant's, at whom the reference is not known.
+	Credentials *string `json:"credentials,omitempty"`
 }
 
 // SendApplyConfiguration constructs a declarative configuration of the Send type for use with
@@ -48,5 +52,13 @@ func (b *SendApplyConfiguration) WithSender(value string) *SendApplyConfiguratio
 // If called multiple times, the At field is set to the value of the last call.
 func (b *SendApplyConfiguration) WithAt(value v1.MicroTime) *SendApplyConfiguration {
 	b.At = &value
+	return b
+}
+
+// WithCredentials sets the Credentials field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Credentials field is set to the value of the last call.
+func (b *SendApplyConfiguration) WithCredentials(value string) *SendApplyConfiguration {
+	b.Credentials = &value
 	return b
 }

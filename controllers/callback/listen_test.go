@@ -1,0 +1,304 @@
+package callback
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+)
+
+var (
+	_ manager.Runnable               = (*Receiver)(nil)
+	_ manager.LeaderElectionRunnable = (*Receiver)(nil)
+)
+
+func TestEveryReplicaReceives(t *testing.T) {
+	if (&Receiver{}).NeedLeaderElection() {
+		t.Error("only the leader receives")
+	}
+}
+
+// FAULTS G12.
+func TestLimits(t *testing.T) {
+	s := (&Receiver{}).server()
+	if s.ReadHeaderTimeout != 3*time.Second || s.ReadTimeout != 5*time.Second || s.WriteTimeout != 5*time.Second ||
+		s.IdleTimeout != 30*time.Second || s.MaxHeaderBytes != 8<<10 {
+		t.Errorf("%+v", s)
+	}
+	// MTN gives up after two seconds, and the answer has to reach it.
+	if noteTimeout >= 2*time.Second {
+		t.Errorf("a note may take %s", noteTimeout)
+	}
+}
+
+// With a real listener: it serves until its context is over, and then nothing
+// listens any more.
+func TestStart(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	f.Listener = l
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Start(ctx) }()
+	base := "http://" + l.Addr().String()
+	resp, err := http.Post(base+s.path(), "application/json", strings.NewReader(mtnBody))
+	must(t, err)
+	must(t, resp.Body.Close())
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("HTTP %d", resp.StatusCode)
+	}
+	f.expectNote(s, "SUCCESSFUL")
+	cancel()
+	must(t, <-ended)
+	if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		_ = conn.Close()
+		t.Error("it still listens")
+	}
+}
+
+func TestCannotListen(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer func() { _ = l.Close() }()
+	f := setUp(t)
+	f.Addr = l.Addr().String() // taken
+	if err := f.Start(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "listening for callbacks: ") {
+		t.Errorf("%v", err)
+	}
+	f.Listener = l
+	must(t, l.Close())
+	if err := f.Start(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "serving callbacks: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+// pipes is a network within a synctest bubble, whose clock is not the real one.
+// The bubble fails the test if a goroutine is left at its end.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case p.conns <- server:
+		return client, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// bubble runs a Receiver whose clock does not wait.
+func bubble(t *testing.T, s sale, test func(t *testing.T, f *fixture, p *pipes, stop func() error)) {
+	t.Helper()
+	f := withSales(t, s)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipes()
+		f.t, f.Listener = t, p
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() { ended <- f.Start(ctx) }()
+		test(t, f, p, func() error { cancel(); return <-ended })
+	})
+}
+
+func (p *pipes) client() *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: p.dial, DisableKeepAlives: true}}
+}
+
+// What a stranger begins and does not end is cut off.
+func TestSlowSenders(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	for name, c := range map[string]struct {
+		sent  string
+		limit time.Duration
+	}{
+		"nothing at all":   {"", 3 * time.Second},
+		"half a header":    {"POST " + s.path() + " HTTP/1.1\r\nHost: x\r\nX-", 3 * time.Second},
+		"half a body":      {"POST " + s.path() + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{", 5 * time.Second},
+		"an endless chunk": {"POST " + s.path() + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
+				conn, err := p.dial(t.Context(), "", "")
+				must(t, err)
+				begin := time.Now()
+				_, err = io.WriteString(conn, c.sent)
+				must(t, err)
+				answer, err := io.ReadAll(bufio.NewReader(conn))
+				if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+					t.Errorf("%v", err)
+				}
+				if len(answer) > 0 && !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
+					t.Errorf("answered %q", answer)
+				}
+				if took := time.Since(begin); took < c.limit || took > c.limit+time.Second {
+					t.Errorf("cut off after %s, want %s", took, c.limit)
+				}
+				must(t, conn.Close())
+				must(t, stop())
+				f.expectWrites(0)
+			})
+		})
+	}
+}
+
+// A connection that is kept open without a request ends by itself.
+func TestIdleConnections(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	bubble(t, s, func(t *testing.T, _ *fixture, p *pipes, stop func() error) {
+		conn, err := p.dial(t.Context(), "", "")
+		must(t, err)
+		_, err = io.WriteString(conn, "GET /return HTTP/1.1\r\nHost: x\r\n\r\n")
+		must(t, err)
+		begin := time.Now()
+		_, _ = io.ReadAll(conn)
+		if took := time.Since(begin); took != 30*time.Second {
+			t.Errorf("ended after %s", took)
+		}
+		must(t, conn.Close())
+		must(t, stop())
+	})
+}
+
+func TestLargeHeader(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://x"+s.path(), strings.NewReader(mtnBody))
+		must(t, err)
+		req.Header.Set("X-Large", strings.Repeat("a", 1<<20))
+		resp, err := p.client().Do(req)
+		if err == nil { // the server may hang up while we still send
+			must(t, resp.Body.Close())
+			if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+				t.Errorf("HTTP %d", resp.StatusCode)
+			}
+		}
+		must(t, stop())
+		f.expectWrites(0)
+	})
+}
+
+// A callback that came before the end is noted before the end.
+func TestDrain(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
+		reached, goOn := make(chan struct{}), make(chan struct{})
+		f.onCall = func(label string) error {
+			if label == "apply status" {
+				close(reached)
+				<-goOn
+			}
+			return nil
+		}
+		status := make(chan int, 1)
+		go func() {
+			resp, err := p.client().Post("http://x"+s.path(), "application/json", strings.NewReader(mtnBody))
+			if err != nil {
+				t.Error(err)
+				status <- 0
+				return
+			}
+			_ = resp.Body.Close()
+			status <- resp.StatusCode
+		}()
+		<-reached
+		stopped := make(chan error, 1)
+		go func() { stopped <- stop() }()
+		synctest.Wait()
+		select {
+		case err := <-stopped:
+			t.Errorf("it did not wait: %v", err)
+		default:
+		}
+		close(goOn)
+		must(t, <-stopped)
+		if got := <-status; got != http.StatusOK {
+			t.Errorf("HTTP %d", got)
+		}
+		f.expectNote(s, "SUCCESSFUL")
+	})
+}
+
+// It does not wait for ever for one that hangs.
+func TestDrainIsBounded(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
+		reached, goOn := make(chan struct{}), make(chan struct{})
+		f.onCall = func(string) error {
+			close(reached)
+			<-goOn
+			return errAPI
+		}
+		client := make(chan struct{})
+		go func() {
+			resp, err := p.client().Post("http://x"+s.path(), "application/json", strings.NewReader(mtnBody))
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			close(client)
+		}()
+		<-reached
+		begin := time.Now()
+		if err := stop(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		if took := time.Since(begin); took != drainTimeout {
+			t.Errorf("it waited for %s", took)
+		}
+		<-client // the connection is closed on it
+		close(goOn)
+	})
+}
+
+// The API may be slow; the sender is told in time to come again.
+func TestSlowAPI(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	for _, at := range []string{"list PaymentList", "apply status"} {
+		bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
+			f.onCall = func(label string) error {
+				if label == at {
+					time.Sleep(noteTimeout) // of the bubble: the API client gives up with the context
+					return context.DeadlineExceeded
+				}
+				return nil
+			}
+			begin := time.Now()
+			resp, err := p.client().Post("http://x"+s.path(), "application/json", strings.NewReader(mtnBody))
+			must(t, err)
+			must(t, resp.Body.Close())
+			if took := time.Since(begin); resp.StatusCode != http.StatusServiceUnavailable || took > 2*time.Second {
+				t.Errorf("%s: HTTP %d after %s", at, resp.StatusCode, took)
+			}
+			must(t, stop())
+		})
+	}
+}

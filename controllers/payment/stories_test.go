@@ -1,0 +1,426 @@
+package payment
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers/simulator"
+)
+
+func never() bool { return false }
+
+// Thirty checks, two minutes apart, then one last one.
+func TestChecksPerHour(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "mtn", "1907")
+	w.until("sale", 62*time.Minute, never)
+	if n := w.sim.Count(simulator.MTN, simulator.OpStatus); n < 29 || n > 33 {
+		t.Errorf("%d checks in an hour", n)
+	}
+	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
+	if n := w.sim.Count(simulator.MTN, simulator.OpInitiate); n != 1 {
+		t.Errorf("asked for money %d times", n)
+	}
+	if writes := strings.Count(strings.Join(w.points, "\n"), "update"); writes > 6 {
+		t.Errorf("%d writes for a payment about which nothing was learnt: %v", writes, w.points)
+	}
+}
+
+// An hourly look, and a late success is learnt.
+func TestUnknownIsWatchedAndSettled(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "mtn", "1907")
+	w.until("sale", 62*time.Minute, never)
+	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
+	must(t, w.sim.Pay(w.get("sale").Status.ProviderReference))
+	p := w.settle("sale", 3*time.Hour)
+	expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	assertProjection(t, p)
+}
+
+func TestUnknownIsNotWatchedForEver(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "mtn", "1907")
+	w.until("sale", 100*time.Hour, never)
+	if n := w.sim.Count(simulator.MTN, simulator.OpStatus); n < 95 || n > 115 {
+		t.Errorf("%d checks in all", n)
+	}
+	if _, again := w.step("sale"); again {
+		t.Error("still watched after three days")
+	}
+}
+
+func TestTokenIsSharedByPayments(t *testing.T) {
+	w := newWorld(t)
+	for _, provider := range []string{"mtn", "orange"} {
+		for _, name := range []string{"a", "b", "c"} {
+			w.payment(provider+name, provider, "1909")
+			w.until(provider+name, time.Minute, never)
+		}
+	}
+	if n := w.sim.Count("", simulator.OpToken); n != 2 {
+		t.Errorf("%d token requests for six payments at two providers", n)
+	}
+}
+
+func TestExpiredTokenIsRefreshedOnce(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange"} {
+		w := newWorld(t)
+		w.payment("first", provider, "1909")
+		w.until("first", time.Minute, never)
+		w.sim.ExpireTokens()
+		w.payment("sale", provider, "1902")
+		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+		if n := w.sim.Count("", simulator.OpToken); n != 2 {
+			t.Errorf("%s: %d token requests", provider, n)
+		}
+		if c := w.charge("sale"); c.Record.Sends != 1 {
+			t.Errorf("%s: %d sends", provider, c.Record.Sends)
+		}
+	}
+}
+
+func TestWhatIsSent(t *testing.T) {
+	for provider, currency := range map[string]string{"mtn": "EUR", "orange": "OUV", "wave": "XOF"} {
+		w := newWorld(t)
+		w.payment("sale", provider, "1909")
+		w.until("sale", time.Minute, never)
+		p := w.get("sale")
+		if p.Status.Amount != "1909" || p.Status.Currency != currency || p.Status.Environment != "sandbox" {
+			t.Errorf("%s: %+v", provider, p.Status)
+		}
+		if c := w.charge("sale"); c.Spec.Requested != (v1alpha1.Money{Amount: "1909", Currency: "XOF"}) {
+			t.Errorf("%s: requested %+v", provider, c.Spec.Requested)
+		}
+		action := p.Status.NextAction
+		if provider == "mtn" && action.Type != v1alpha1.NextActionApproveOnPhone ||
+			provider != "mtn" && (action.Type != v1alpha1.NextActionOpenURL || action.URL == "") {
+			t.Errorf("%s: %+v", provider, action)
+		}
+	}
+}
+
+func TestInvalidForTheAccount(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "mtn", "10.50") // XOF, but only the account says so
+	p := w.settle("sale", time.Hour)
+	expectPhase(t, p, v1alpha1.PhaseFailed, v1alpha1.ReasonInvalidRequest)
+	assertProjection(t, p)
+	if len(w.sim.Journal()) != 0 || w.charge("sale") != nil {
+		t.Error("something was asked for, or claimed")
+	}
+}
+
+// Refused by the provider for good: nothing moves, and nothing is sent again.
+func TestRefused(t *testing.T) {
+	for provider, refusal := range map[string]simulator.Behaviour{
+		"mtn":    simulator.Fail(400, false),
+		"orange": jsonAnswer(403, `{"code":1201,"message":"Forbidden","description":""}`),
+		"wave":   jsonAnswer(400, `{"code":"request-validation-error","message":"no"}`),
+	} {
+		w := newWorld(t)
+		w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, refusal)
+		w.payment("sale", provider, "1901")
+		p := w.settle("sale", time.Hour)
+		expectPhase(t, p, v1alpha1.PhaseFailed, v1alpha1.ReasonRequestRejected)
+		assertProjection(t, p)
+		if c := w.charge("sale"); c.Record.Sends != 1 || w.charges("sale") != 0 {
+			t.Errorf("%s: %d sends, %d charges", provider, c.Record.Sends, w.charges("sale"))
+		}
+	}
+}
+
+// A push provider that refuses and has rung the phone all the same.
+func TestRefusedButProcessed(t *testing.T) {
+	w := newWorld(t)
+	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(400, true))
+	w.payment("sale", "mtn", "1901")
+	expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	if w.charges("sale") != 1 {
+		t.Error("not charged once")
+	}
+}
+
+func jsonAnswer(status int, body string) simulator.Behaviour {
+	return simulator.Behaviour{Status: status, Body: &body, Unprocessed: true}
+}
+
+// The account is at fault: the payment waits, and goes on once it is mended.
+func TestMisconfiguredAccountIsMended(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		w := newWorld(t)
+		var secret corev1.Secret
+		must(t, w.api.Get(w.ctx, types.NamespacedName{Namespace: testNamespace, Name: provider}, &secret))
+		good := secret.DeepCopy().Data
+		for k := range secret.Data {
+			secret.Data[k] = []byte("wrong")
+		}
+		must(t, w.api.Update(w.ctx, &secret))
+		w.payment("sale", provider, "1902")
+		w.until("sale", 10*time.Minute, never)
+		p := w.get("sale")
+		expectPhase(t, p, v1alpha1.PhasePending, v1alpha1.ReasonAccountMisconfigured)
+		assertProjection(t, p)
+		if n := len(w.sim.Journal()); n > 30 {
+			t.Errorf("%s: %d calls in ten minutes", provider, n)
+		}
+		secret.Data = good
+		must(t, w.api.Update(w.ctx, &secret))
+		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+		if w.charges("sale") != 1 {
+			t.Errorf("%s: not charged once", provider)
+		}
+	}
+}
+
+// A send that may have arrived is not repeated with other credentials: they
+// may be another merchant's.
+func TestOtherCredentialsAreNotSentWith(t *testing.T) {
+	w := newWorld(t)
+	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Drop())
+	w.payment("sale", "wave", "1902")
+	w.until("sale", time.Minute, func() bool {
+		c := w.charge("sale")
+		return c != nil && c.Record.Sends == 1 && w.sim.Count("", simulator.OpInitiate) == 1
+	})
+	var secret corev1.Secret
+	must(t, w.api.Get(w.ctx, types.NamespacedName{Namespace: testNamespace, Name: "wave"}, &secret))
+	secret.Data["webhookSecret"] = []byte("new")
+	must(t, w.api.Update(w.ctx, &secret))
+	expectPhase(t, w.settle("sale", 30*time.Minute), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
+	if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
+		t.Errorf("asked for money %d times", n)
+	}
+}
+
+func TestDeletedAndAppliedAgain(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		w := newWorld(t)
+		first := w.payment("sale", provider, "1902")
+		w.settle("sale", time.Hour)
+		for _, gap := range []time.Duration{time.Minute, 20 * time.Hour} {
+			must(t, w.api.Delete(w.ctx, first))
+			w.until("sale", time.Minute, never)
+			w.clock.Add(gap)
+			first = w.payment("sale", provider, "1902")
+			p := w.settle("sale", time.Hour)
+			expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+			if c := condition(p, v1alpha1.ConditionAdopted); c == nil || c.Status != metav1.ConditionTrue {
+				t.Errorf("%s: not shown as adopted: %+v", provider, p.Status.Conditions)
+			}
+		}
+		if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
+			t.Errorf("%s: asked for money %d times", provider, n)
+		}
+		must(t, w.api.Delete(w.ctx, first))
+		w.clock.Add(30 * time.Hour)
+		w.payment("sale", provider, "1902")
+		p := w.settle("sale", time.Hour)
+		expectPhase(t, p, v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedReference)
+		assertProjection(t, p)
+
+		p.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"}
+		must(t, w.api.Update(w.ctx, p))
+		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+		if w.charges("sale") != 1 {
+			t.Errorf("%s: charged %d times", provider, w.charges("sale"))
+		}
+	}
+}
+
+// Deleted at any moment and applied again: one charge at most.
+func TestDeletedAtEveryPoint(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		clean := newWorld(t)
+		clean.payment("sale", provider, "1902")
+		clean.settle("sale", time.Hour)
+		for n := range clean.points {
+			w := newWorld(t)
+			p := w.payment("sale", provider, "1902")
+			w.onPoint = func(at int, _ string, after bool) error {
+				if at == n && !after {
+					_ = w.api.Delete(w.ctx, p)
+				}
+				return nil
+			}
+			w.until("sale", 20*time.Minute, never)
+			w.onPoint = nil
+			w.payment("sale", provider, "1902")
+			got := w.settle("sale", 3*time.Hour)
+			if charges := w.charges("sale"); charges > 1 || (got.Status.Phase == v1alpha1.PhaseSucceeded) != (charges == 1) {
+				t.Errorf("%s, deleted before %d (%s): %s with %d charges", provider, n, clean.points[n], got.Status.Phase, charges)
+			}
+			if sends := w.sim.Count("", simulator.OpInitiate); sends > 1 {
+				t.Errorf("%s, deleted before %d (%s): asked %d times", provider, n, clean.points[n], sends)
+			}
+			assertProjection(t, got)
+		}
+	}
+}
+
+func TestOneReferenceOneAmount(t *testing.T) {
+	w := newWorld(t)
+	same := func(p *v1alpha1.Payment) { p.Spec.Reference = "sale" }
+	w.payment("first", "mtn", "1902", same)
+	w.until("sale", time.Hour, never)
+	w.clock.Add(time.Second)
+	w.payment("dearer", "mtn", "2902", same)
+	w.payment("twin", "mtn", "1902", same)
+	w.payment("other-phone", "mtn", "1902", same, func(p *v1alpha1.Payment) { p.Spec.Phone = "+2250501020305" })
+	w.until("sale", time.Hour, never)
+	expectPhase(t, w.get("first"), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	expectPhase(t, w.get("dearer"), v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
+	expectPhase(t, w.get("other-phone"), v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
+	expectPhase(t, w.get("twin"), v1alpha1.PhaseFailed, v1alpha1.ReasonDuplicateReference)
+	for _, name := range []string{"dearer", "twin", "other-phone"} {
+		assertProjection(t, w.get(name))
+		if w.get(name).Status.ChargeName != "" {
+			t.Errorf("%s shows a charge that is not its own", name)
+		}
+	}
+	if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
+		t.Errorf("asked for money %d times", n)
+	}
+}
+
+func TestAnotherInstallation(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "mtn", "1909")
+	w.until("sale", time.Minute, never)
+	p := w.get("sale")
+	// The same cluster, with an operator that was given another id.
+	p.Status.ChargeName = "charge-of-before"
+	must(t, w.api.Status().Update(w.ctx, p))
+	must(t, w.api.Delete(w.ctx, w.charge("sale")))
+	p = w.settle("sale", time.Hour)
+	expectPhase(t, p, v1alpha1.PhaseUnknown, v1alpha1.ReasonInstallationChanged)
+	assertProjection(t, p)
+	if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
+		t.Errorf("asked for money %d times", n)
+	}
+}
+
+// The cluster is rebuilt without its Charges: the provider remembers.
+func TestChargesLost(t *testing.T) {
+	for provider, want := range map[string]struct {
+		phase  v1alpha1.Phase
+		reason string
+	}{
+		"mtn":    {v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid},
+		"wave":   {v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid},
+		"orange": {v1alpha1.PhaseUnknown, v1alpha1.ReasonLostInitiation},
+	} {
+		w := newWorld(t)
+		p := w.payment("sale", provider, "1902")
+		w.settle("sale", time.Hour)
+		must(t, w.api.Delete(w.ctx, p))
+		must(t, w.api.Delete(w.ctx, w.charge("sale")))
+		w.start()
+		w.payment("sale", provider, "1902")
+		got := w.settle("sale", time.Hour)
+		expectPhase(t, got, want.phase, want.reason)
+		if n := w.charges("sale"); n != 1 {
+			t.Errorf("%s: charged %d times", provider, n)
+		}
+		if c := condition(got, v1alpha1.ConditionAdopted); provider != "orange" && c == nil {
+			t.Errorf("%s: not shown as adopted", provider)
+		}
+	}
+}
+
+func TestAdoptOnlySendsNothing(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		for name, arrange := range map[string]func(*world){
+			"flag":  func(w *world) { w.payment("sale", provider, "1902") },
+			"label": func(w *world) { w.payment("sale", provider, "1902", restored1) },
+		} {
+			w := newWorld(t, func(s *Settings) { s.AdoptOnly = name == "flag" })
+			arrange(w)
+			p := w.settle("sale", time.Hour)
+			expectPhase(t, p, v1alpha1.PhasePending, v1alpha1.ReasonAdoptOnly)
+			assertProjection(t, p)
+			if n := w.sim.Count("", simulator.OpInitiate); n != 0 {
+				t.Errorf("%s, %s: asked for money", provider, name)
+			}
+		}
+	}
+}
+
+func restored1(p *v1alpha1.Payment) { p.Labels = map[string]string{v1alpha1.LabelRestore: "nightly"} }
+
+// Two leaders: what one concluded stays, and what contradicts it is shown.
+func TestContradictionIsShown(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "mtn", "1906")
+	w.settle("sale", time.Hour)
+	c := w.charge("sale")
+	foldOutcome(v1alpha1.ChargeOutcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonPaid, At: micro(0)})(c)
+	must(t, w.api.Update(w.ctx, c))
+	p := w.settle("sale", time.Minute)
+	if p.Status.Phase != v1alpha1.PhaseExpired {
+		t.Errorf("phase became %s", p.Status.Phase)
+	}
+	if late := condition(p, v1alpha1.ConditionLateSettlement); late == nil || late.Status != metav1.ConditionTrue {
+		t.Errorf("no LateSettlement: %+v", p.Status.Conditions)
+	}
+}
+
+// Surplus sessions at Wave are ended before one is published.
+func TestSurplusSessionsAreEnded(t *testing.T) {
+	w := newWorld(t)
+	w.payerPays = true
+	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Cut: true, Times: 1})
+	w.payment("sale", "wave", "1909")
+	p := w.settle("sale", time.Hour)
+	expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	if n := w.charges("sale"); n != 1 {
+		t.Errorf("charged %d times", n)
+	}
+	if n := w.sim.Count("", simulator.OpExpire); n != 1 {
+		t.Errorf("%d sessions ended", n)
+	}
+}
+
+// A provider that is out of order uses up no payment's time.
+func TestOutageDoesNotEndPayments(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		w := newWorld(t)
+		w.payment("sale", provider, "1909")
+		w.until("sale", time.Minute, never)
+		outage := w.sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Fail(503, false))
+		w.until("sale", 5*time.Hour, never)
+		if outage.Fired() < 30 {
+			t.Fatalf("%s: asked %d times", provider, outage.Fired())
+		}
+		p := w.get("sale")
+		expectPhase(t, p, v1alpha1.PhaseProcessing, v1alpha1.ReasonProviderUnreachable)
+		assertProjection(t, p)
+	}
+}
+
+func TestCallbackHurriesTheCheck(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "mtn", "1909")
+	w.until("sale", time.Minute, func() bool { return w.get("sale").Status.Phase == v1alpha1.PhaseProcessing })
+	w.until("sale", 30*time.Second, never)
+	must(t, w.sim.Pay(w.get("sale").Status.ProviderReference))
+	asked := w.sim.Count("", simulator.OpStatus)
+	if asked != 0 {
+		t.Fatal("checked too early")
+	}
+	p := w.get("sale")
+	p.Status.LastCallback = &v1alpha1.CallbackNote{ReceivedAt: metav1.NewMicroTime(w.clock.Now())}
+	must(t, w.api.Status().Update(w.ctx, p))
+	w.step("sale")
+	p = w.get("sale")
+	expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	if p.Status.LastCallback == nil {
+		t.Error("the note on the callback was lost")
+	}
+}
