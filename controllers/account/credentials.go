@@ -43,7 +43,8 @@ func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
 		return nil, problem(v1alpha1.ReasonCredentialsIncomplete,
 			"%s lacks %s; add it", a.credentialSource(), strings.Join(a.credentialNames(missing), ", "))
 	}
-	c, err := r.Clients.get(a.Identity(), a.Provider, a.Kind, a.providerAccount(credentials))
+	// What else the Secret holds, such as what verifies callbacks, makes no other client.
+	c, err := r.Clients.get(a.Identity(), a.Provider, a.Kind, a.providerAccount(only(a.Kind.CredentialKeys, credentials)))
 	if err != nil {
 		return nil, a.misconfigured(err)
 	}
@@ -107,6 +108,14 @@ func (r *Resolver) credentials(ctx context.Context, a *Account) (map[string]prov
 		out[k] = providers.Secret(strings.TrimRight(string(v), "\r\n"))
 	}
 	return out, nil
+}
+
+func only(keys []string, have map[string]providers.Secret) map[string]providers.Secret {
+	out := make(map[string]providers.Secret, len(keys))
+	for _, k := range keys {
+		out[k] = have[k]
+	}
+	return out
 }
 
 func missingKeys(keys []string, have map[string]providers.Secret) []string {

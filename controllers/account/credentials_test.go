@@ -157,8 +157,7 @@ func TestClientsAreShared(t *testing.T) {
 	}
 }
 
-// New credentials make a new client; a new currency or secret for callbacks of
-// the same value does not.
+// New credentials make a new client.
 func TestRotation(t *testing.T) {
 	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
 	a := f.resolve(payment("shop", "mtn"))
@@ -185,6 +184,22 @@ func TestRotation(t *testing.T) {
 	}
 	if !strings.HasSuffix(tokens[0], base64.StdEncoding.EncodeToString([]byte(canary+"-user:"+canary+"-secret"))) {
 		t.Error("the first was not by the old ones")
+	}
+}
+
+// A new secret for callbacks, or anything else in the Secret, is no new credential:
+// a send that may have arrived is repeated with the same credentials only.
+func TestRotationOfCallbackSecrets(t *testing.T) {
+	for provider := range required {
+		f := setUp(t, merchant("shop", provider, provider), secret("shop", provider+"-credentials", keysOf(provider)))
+		a := f.resolve(payment("shop", provider))
+		before := f.client(a)
+		rotated := secret("shop", provider+"-credentials", keysOf(provider))
+		rotated.Data["webhookSecret"], rotated.Data["note"] = []byte("new"), []byte("x")
+		must(t, f.api.Update(f.ctx, rotated))
+		if f.client(a) != before {
+			t.Errorf("%s: another client", provider)
+		}
 	}
 }
 

@@ -48,6 +48,9 @@ func TestStart(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	f.Listener = l
+	if f.Ready(nil) == nil {
+		t.Error("ready before it listens")
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- f.Start(ctx) }()
@@ -59,8 +62,12 @@ func TestStart(t *testing.T) {
 		t.Errorf("HTTP %d", resp.StatusCode)
 	}
 	f.expectNote(s, "SUCCESSFUL")
+	must(t, f.Ready(nil))
 	cancel()
 	must(t, <-ended)
+	if f.Ready(nil) == nil {
+		t.Error("ready after its end")
+	}
 	if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
 		_ = conn.Close()
 		t.Error("it still listens")

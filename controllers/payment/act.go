@@ -103,6 +103,9 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client) e
 	}
 	o.charge = raised
 	send := raised.Record.Sends
+	if last := raised.Record.LastSend; last == nil || last.Number != send || last.Sender != r.Process {
+		return errors.New("something in the cluster changed the send while it was written down; nothing is sent")
+	}
 
 	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
 	defer cancel()
@@ -331,8 +334,8 @@ func (r *Reconciler) check(ctx context.Context, o *observed, c *account.Client) 
 	r.Metrics.called(o.charge.Spec.Provider, "status", err)
 	if err != nil {
 		if providers.ClassOf(err) == providers.ClassNotFound {
-			// Not visible yet, or on another platform: says nothing.
-			r.rememberFailure(o)
+			// Not visible yet, or on another platform: an answer that says nothing.
+			r.rememberNotFound(o)
 			return nil
 		}
 		return r.failed(ctx, o, c, err)

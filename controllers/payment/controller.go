@@ -98,16 +98,22 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if d.action == actClaim && o.intent == nil {
 		d = r.waitForAccount(o)
 	}
-	actErr := r.act(ctx, o, d)
-	projectErr := r.projectAll(ctx, o)
-	if err := errors.Join(actErr, projectErr); err != nil {
-		if apierrors.IsConflict(err) {
-			// Somebody was faster; what they wrote wakes us.
-			return ctrl.Result{RequeueAfter: time.Second}, nil
-		}
+	actErr, projectErr := r.act(ctx, o, d), r.projectAll(ctx, o)
+	if err := errors.Join(ignoreConflict(actErr), ignoreConflict(projectErr)); err != nil {
 		return ctrl.Result{}, err
 	}
+	if actErr != nil || projectErr != nil {
+		// Somebody was faster; what they wrote wakes us, too.
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
 	return r.next(o, d), nil
+}
+
+func ignoreConflict(err error) error {
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
 }
 
 // next is when to come back: at once if there is something to do, else when

@@ -14,6 +14,9 @@ func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 		r.event(p, corev1.EventTypeWarning, v1alpha1.ConditionLateSettlement, v1alpha1.ConditionLateSettlement)
 		r.Metrics.contradicted(p.Spec.Provider)
 	}
+	if isTrue(p, v1alpha1.ConditionAdopted) && !isTrue(old, v1alpha1.ConditionAdopted) {
+		r.event(p, corev1.EventTypeNormal, v1alpha1.ConditionAdopted, v1alpha1.ConditionAdopted)
+	}
 	if old.Status.Phase == p.Status.Phase {
 		return
 	}

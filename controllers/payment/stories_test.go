@@ -189,10 +189,9 @@ func TestOtherCredentialsAreNotSentWith(t *testing.T) {
 		c := w.charge("sale")
 		return c != nil && c.Record.Sends == 1 && w.sim.Count("", simulator.OpInitiate) == 1
 	})
-	var secret corev1.Secret
-	must(t, w.api.Get(w.ctx, types.NamespacedName{Namespace: testNamespace, Name: "wave"}, &secret))
-	secret.Data["webhookSecret"] = []byte("new")
-	must(t, w.api.Update(w.ctx, &secret))
+	c := w.charge("sale")
+	c.Record.LastSend.Credentials = "those of before"
+	must(t, w.api.Update(w.ctx, c))
 	expectPhase(t, w.settle("sale", 30*time.Minute), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
 	if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
 		t.Errorf("asked for money %d times", n)
@@ -401,6 +400,21 @@ func TestOutageDoesNotEndPayments(t *testing.T) {
 		p := w.get("sale")
 		expectPhase(t, p, v1alpha1.PhaseProcessing, v1alpha1.ReasonProviderUnreachable)
 		assertProjection(t, p)
+	}
+}
+
+// A provider that does not know what it took: the question is answered, and
+// still open when the time is over.
+func TestNotFoundForEver(t *testing.T) {
+	w := newWorld(t)
+	w.sim.Script(simulator.Match{Op: simulator.OpStatus}, jsonAnswer(404, `{"code":"RESOURCE_NOT_FOUND","message":"no"}`))
+	w.payment("sale", "mtn", "1907")
+	w.until("sale", 50*time.Minute, never)
+	expectPhase(t, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer)
+	w.until("sale", 20*time.Minute, never)
+	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
+	if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
+		t.Errorf("asked for money %d times", n)
 	}
 }
 

@@ -1,0 +1,114 @@
+package payment
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/providers"
+)
+
+func testAccount(provider string) *account.Account {
+	return &account.Account{
+		Provider: provider, Currency: "XOF", Kind: testRegistry()[provider],
+		Pin: v1alpha1.AccountPin{
+			Kind: account.KindNamespaced, Namespace: testNamespace, Name: provider,
+			Environment: "sandbox", BaseURL: "https://sim.example", TokenURL: "https://sim.example/t", TargetEnvironment: "sandbox",
+		},
+	}
+}
+
+func TestIntent(t *testing.T) {
+	p, acct := newPayment("order", "mtn", "5000"), testAccount("mtn")
+	p.Spec.TimeoutSeconds = 90
+	before := p.DeepCopy()
+	c, err := intent(p, acct, testInstallation)
+	must(t, err)
+	name := testInstallation.ChargeName(testNamespace, "order")
+	want := v1alpha1.ChargeSpec{
+		InstallationID: "test-installation", ReferenceVersion: "v1",
+		Payment:   v1alpha1.PaymentIdentity{Namespace: testNamespace, Name: "order", UID: string(p.UID)},
+		Reference: "order", Provider: "mtn", Account: acct.Pin,
+		Requested:         v1alpha1.Money{Amount: "5000", Currency: "XOF"},
+		Money:             v1alpha1.Money{Amount: "5000", Currency: "EUR"}, // MTN's sandbox takes no other
+		Fingerprint:       testInstallation.Fingerprint(p, "XOF"),
+		ProviderReference: acct.Kind.Reference(testInstallation.ReferenceDigest("mtn", "MerchantAccount/shop/mtn", testNamespace, "order")),
+		CallbackID:        testInstallation.CallbackID(name),
+		TimeoutSeconds:    90,
+	}
+	if c.Name != name || c.Namespace != "" || c.Spec != want || !equality.Semantic.DeepEqual(c.Record, v1alpha1.ChargeRecord{}) {
+		t.Errorf("%+v\nwant %+v", c.Spec, want)
+	}
+	if !equality.Semantic.DeepEqual(p, before) {
+		t.Error("the Payment was changed")
+	}
+	again, err := intent(p, acct, testInstallation)
+	must(t, err)
+	if !equality.Semantic.DeepEqual(c, again) {
+		t.Error("asked twice, told two things")
+	}
+}
+
+func TestIntentDefaults(t *testing.T) {
+	p, acct := newPayment("order", "wave", "10.50"), testAccount("wave")
+	p.Spec.TimeoutSeconds, p.Spec.Reference = 0, "INV/7"
+	acct.Currency = "GMD"
+	c, err := intent(p, acct, testInstallation)
+	must(t, err)
+	if c.Spec.TimeoutSeconds != 3600 || c.Spec.Reference != "INV/7" || c.Spec.Requested != (v1alpha1.Money{Amount: "10.50", Currency: "GMD"}) ||
+		c.Spec.Money != (v1alpha1.Money{Amount: "10.5", Currency: "GMD"}) {
+		t.Errorf("%+v", c.Spec)
+	}
+	// The Payment's own currency wins, and is what the fingerprint is made with.
+	p.Spec.Currency = "UGX"
+	p.Spec.Amount = "10"
+	c, err = intent(p, acct, testInstallation)
+	must(t, err)
+	if c.Spec.Requested.Currency != "UGX" || c.Spec.Fingerprint != testInstallation.Fingerprint(p, "UGX") {
+		t.Errorf("%+v", c.Spec)
+	}
+}
+
+// What is sent, in the sandbox and in production.
+func TestIntentMoney(t *testing.T) {
+	cases := []struct {
+		provider, environment, amount, currency string
+		want                                    v1alpha1.Money // empty: refused
+	}{
+		{"mtn", "sandbox", "5000", "XOF", v1alpha1.Money{Amount: "5000", Currency: "EUR"}},
+		{"mtn", "production", "5000", "XOF", v1alpha1.Money{Amount: "5000", Currency: "XOF"}},
+		{"mtn", "production", "10.50", "GHS", v1alpha1.Money{Amount: "10.5", Currency: "GHS"}},
+		{"orange", "sandbox", "5000", "XOF", v1alpha1.Money{Amount: "5000", Currency: "OUV"}},
+		{"orange", "production", "5000", "GNF", v1alpha1.Money{Amount: "5000", Currency: "GNF"}},
+		{"orange", "production", "5000.00", "SLE", v1alpha1.Money{Amount: "5000", Currency: "SLE"}},
+		{"wave", "production", "5000", "XOF", v1alpha1.Money{Amount: "5000", Currency: "XOF"}},
+		{"mtn", "sandbox", "10.50", "XOF", v1alpha1.Money{}},
+		{"mtn", "production", "10.555", "GHS", v1alpha1.Money{}},
+		{"orange", "production", "10.5", "SLE", v1alpha1.Money{}},
+		{"wave", "production", "10.5", "XOF", v1alpha1.Money{}},
+		{"wave", "production", "10", "GHS", v1alpha1.Money{}},
+		{"mtn", "production", "0", "XOF", v1alpha1.Money{}},
+		{"mtn", "production", "-5", "XOF", v1alpha1.Money{}},
+		{"mtn", "production", "1e3", "XOF", v1alpha1.Money{}},
+		{"mtn", "production", "", "XOF", v1alpha1.Money{}},
+		{"mtn", "production", "5", "xof", v1alpha1.Money{}},
+	}
+	for _, c := range cases {
+		p, acct := newPayment("order", c.provider, c.amount), testAccount(c.provider)
+		p.Spec.Currency, acct.Pin.Environment = c.currency, c.environment
+		got, err := intent(p, acct, testInstallation)
+		switch {
+		case c.want == (v1alpha1.Money{}):
+			// InvalidRequest is for good, so it has to be a definite no, that says why.
+			if e := providers.AsError(err); got != nil || err == nil || e.Class != providers.ClassRejected || e.Detail == "" {
+				t.Errorf("%+v: %+v, %v", c, got, err)
+			}
+		case err != nil:
+			t.Errorf("%+v: %v", c, err)
+		case got.Spec.Money != c.want || got.Spec.Requested != (v1alpha1.Money{Amount: c.amount, Currency: c.currency}):
+			t.Errorf("%+v: %+v", c, got.Spec)
+		}
+	}
+}

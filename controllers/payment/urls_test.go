@@ -1,0 +1,88 @@
+package payment
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+)
+
+func TestURLs(t *testing.T) {
+	acct := testAccount("orange")
+	for base, want := range map[string][2]string{
+		"":                             {"", ""},
+		"https://pay.example":          {"https://pay.example/callbacks/orange/id", "https://pay.example/return"},
+		"https://pay.example/":         {"https://pay.example/callbacks/orange/id", "https://pay.example/return"},
+		"https://pay.example/momo//":   {"https://pay.example/momo/callbacks/orange/id", "https://pay.example/momo/return"},
+		"https://pay.example:8443/a/b": {"https://pay.example:8443/a/b/callbacks/orange/id", "https://pay.example:8443/a/b/return"},
+	} {
+		u := NewURLs(base)
+		if got := [2]string{u.Callback(acct, "id"), u.Landing()}; got != want {
+			t.Errorf("%q: %v, want %v", base, got, want)
+		}
+	}
+	acct.CallbackURL = "https://own.example/momo"
+	for _, base := range []string{"", "https://pay.example"} {
+		if got := NewURLs(base).Callback(acct, "id"); got != "https://own.example/momo/id" {
+			t.Errorf("the account's own: %s", got)
+		}
+	}
+}
+
+// An account can do without callbacks where its provider can.
+func TestNoCallbacks(t *testing.T) {
+	for provider, want := range map[string]string{"mtn": "", "orange": "https://pay.example/callbacks/orange/id", "wave": ""} {
+		acct := testAccount(provider)
+		acct.NoCallbacks = true
+		if got := NewURLs("https://pay.example").Callback(acct, "id"); got != want {
+			t.Errorf("%s: %q, want %q", provider, got, want)
+		}
+	}
+}
+
+// DESIGN §3: a Payment with only provider, amount and phone works with each
+// provider, if there is a public URL; without one, what cannot work says so.
+func TestURLCheck(t *testing.T) {
+	const page = "https://shop.example/thanks"
+	cases := map[string]struct {
+		provider string
+		base     string
+		payment  v1alpha1.BrowserURL
+		change   func(*account.Account)
+		missing  string // empty: nothing
+	}{
+		"mtn is polled":                      {provider: "mtn"},
+		"mtn":                                {provider: "mtn", base: "https://pay.example"},
+		"orange":                             {provider: "orange", base: "https://pay.example"},
+		"wave":                               {provider: "wave", base: "https://pay.example"},
+		"orange without a base":              {provider: "orange", payment: page, missing: "notifications"},
+		"orange with callbacks of its own":   {provider: "orange", payment: page, change: func(a *account.Account) { a.CallbackURL = "https://own.example" }},
+		"the same, without a page":           {provider: "orange", change: func(a *account.Account) { a.CallbackURL = "https://own.example" }, missing: "returnURL"},
+		"wave without a base":                {provider: "wave", missing: "returnURL"},
+		"wave with the payment's page":       {provider: "wave", payment: page},
+		"wave with the account's page":       {provider: "wave", change: func(a *account.Account) { a.ReturnURL = page }},
+		"wave with a cancel page only":       {provider: "wave", change: func(a *account.Account) { a.CancelURL = page }, missing: "returnURL"},
+		"orange that is told not to call us": {provider: "orange", base: "https://pay.example", change: func(a *account.Account) { a.NoCallbacks = true }},
+	}
+	for name, c := range cases {
+		acct, p := testAccount(c.provider), newPayment("order", c.provider, "5000")
+		p.Spec.ReturnURL = c.payment
+		if c.change != nil {
+			c.change(acct)
+		}
+		err := NewURLs(c.base).check(acct, p)
+		var problem *account.Problem
+		switch {
+		case c.missing == "":
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		case !errors.As(err, &problem) || problem.Reason != v1alpha1.ReasonAccountMisconfigured:
+			t.Errorf("%s: %v", name, err)
+		case !strings.Contains(problem.Message, c.missing) || !strings.Contains(problem.Message, "--public-url") || !strings.Contains(problem.Message, c.provider):
+			t.Errorf("%s: %s", name, problem.Message)
+		}
+	}
+}
