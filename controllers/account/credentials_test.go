@@ -209,6 +209,7 @@ func TestCredentialsAreToldApart(t *testing.T) {
 	a := f.resolve(payment("shop", "mtn"))
 	first := f.client(a)
 	for _, keys := range []map[string]string{
+		{"subscriptionKey": "sa", "userID": "b", "apiSecret": "c"}, // the same text in a row
 		{"subscriptionKey": "s", "userID": "a", "apiSecret": "bc"},
 		{"subscriptionKey": "s", "userID": "c", "apiSecret": "ab"},
 		{"subscriptionKey": "s1", "userID": "ab", "apiSecret": "c"},

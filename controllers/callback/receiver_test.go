@@ -311,6 +311,14 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// Also what a parser forgot to clip.
+func TestClaimIsClippedHere(t *testing.T) {
+	a := lastCallback(client.ObjectKey{Namespace: "shop", Name: "order-1"}, providers.Callback{Claim: "a\x1b[31mb " + phone}, time.Unix(1790000000, 0))
+	if got := *a.Status.LastCallback.Claim; got != "a31mb"+phone[1:] {
+		t.Errorf("%q", got)
+	}
+}
+
 // Several Payments that name one sale: those that are not over are told.
 func TestEveryPaymentOfTheSale(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")

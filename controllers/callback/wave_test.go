@@ -330,3 +330,23 @@ func TestProviderWithoutSecretKeys(t *testing.T) {
 	m.expect(http.StatusNotFound, http.MethodPost, m.a.path(), body)
 	m.expectWrites(0)
 }
+
+type trusting struct{ reference string }
+
+func (p trusting) ParseCallback(providers.CallbackRequest) (providers.Callback, error) {
+	return providers.Callback{Claim: "x", Reference: p.reference}, nil
+}
+
+// Where there is no account, no parser is even asked.
+func TestNoAccountVerifiesNothing(t *testing.T) {
+	m := newMarket(t)
+	kind := m.Registry["wave"]
+	kind.Callbacks = trusting{m.a.reference()}
+	m.Registry["wave"] = kind
+	must(t, m.api.Delete(m.ctx, waveSecret("tenant-a", "wave", "")))
+	m.Accounts.Operator = nil
+	for _, path := range []string{pathA, pathOperator, "/callbacks/wave/account/tenant-a/unknown", "/callbacks/wave/cluster/unknown"} {
+		m.expect(http.StatusUnauthorized, http.MethodPost, path, "{}")
+	}
+	m.expectWrites(0)
+}

@@ -276,46 +276,50 @@ func anyFacts(t *rapid.T) facts {
 }
 
 func TestDecideAlways(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		f := anyFacts(t)
-		d := decide(f)
-		if again := decide(f); again != d {
-			t.Fatalf("the same facts gave %+v and %+v", d, again)
+	for range 20 { // situations are many, and cheap
+		rapid.Check(t, decidesSafely)
+	}
+}
+
+func decidesSafely(t *rapid.T) {
+	f := anyFacts(t)
+	d := decide(f)
+	if again := decide(f); again != d {
+		t.Fatalf("the same facts gave %+v and %+v", d, again)
+	}
+	if (d.action == actWait) != (d.after > 0) {
+		t.Fatalf("%+v waits without saying how long, or says how long without waiting", d)
+	}
+	if d.action == actWait && d.after > f.settings.SlowInterval*11/10+2*time.Hour {
+		t.Fatalf("waits for %s", d.after)
+	}
+	if d.action == actClaim && (f.charge != nil || f.payment == nil || f.payment.DeletionTimestamp != nil) {
+		t.Fatal("claims what is claimed, gone or going")
+	}
+	if f.charge == nil {
+		return
+	}
+	rec := &f.charge.Record
+	if d.action == actSend {
+		switch {
+		case f.payment == nil || f.payment.DeletionTimestamp != nil:
+			t.Fatal("sends for nobody")
+		case f.settings.AdoptOnly || restored(f.payment):
+			t.Fatal("sends for an object that may come from a backup")
+		case rec.Outcome != nil || rec.Session != nil || rec.Refusal != nil || rec.Hold != nil:
+			t.Fatal("sends what is opened, refused, held or over")
+		case openSends(rec) >= f.settings.MaxSends:
+			t.Fatal("sends for ever")
+		case openSends(rec) > 0 && f.now.Before(rec.LastSend.At.Add(f.settings.LateWindow)):
+			t.Fatal("sends while the last request may still arrive")
+		case openSends(rec) > 0 && f.traits.Recovery != providers.RecoverByRepeat && !f.seen.notFound:
+			t.Fatal("sends again without having asked")
 		}
-		if (d.action == actWait) != (d.after > 0) {
-			t.Fatalf("%+v waits without saying how long, or says how long without waiting", d)
-		}
-		if d.action == actWait && d.after > f.settings.SlowInterval*11/10+2*time.Hour {
-			t.Fatalf("waits for %s", d.after)
-		}
-		if d.action == actClaim && (f.charge != nil || f.payment == nil || f.payment.DeletionTimestamp != nil) {
-			t.Fatal("claims what is claimed, gone or going")
-		}
-		if f.charge == nil {
-			return
-		}
-		rec := &f.charge.Record
-		if d.action == actSend {
-			switch {
-			case f.payment == nil || f.payment.DeletionTimestamp != nil:
-				t.Fatal("sends for nobody")
-			case f.settings.AdoptOnly || restored(f.payment):
-				t.Fatal("sends for an object that may come from a backup")
-			case rec.Outcome != nil || rec.Session != nil || rec.Refusal != nil || rec.Hold != nil:
-				t.Fatal("sends what is opened, refused, held or over")
-			case openSends(rec) >= f.settings.MaxSends:
-				t.Fatal("sends for ever")
-			case openSends(rec) > 0 && f.now.Before(rec.LastSend.At.Add(f.settings.LateWindow)):
-				t.Fatal("sends while the last request may still arrive")
-			case openSends(rec) > 0 && f.traits.Recovery != providers.RecoverByRepeat && !f.seen.notFound:
-				t.Fatal("sends again without having asked")
-			}
-		}
-		if rec.Outcome != nil && d.action != actIdle {
-			t.Fatalf("does %s after the end", d.action)
-		}
-		if d.action == actExpire && (f.traits.SessionLife == 0 && rec.Session.ExpiresAt == nil) {
-			t.Fatal("declares a payment expired that has no end")
-		}
-	})
+	}
+	if rec.Outcome != nil && d.action != actIdle {
+		t.Fatalf("does %s after the end", d.action)
+	}
+	if d.action == actExpire && (f.traits.SessionLife == 0 && rec.Session.ExpiresAt == nil) {
+		t.Fatal("declares a payment expired that has no end")
+	}
 }

@@ -117,6 +117,44 @@ func TestInvalidForTheAccount(t *testing.T) {
 	}
 }
 
+// A cache that is behind, by any number of writes, sends nothing twice and
+// nothing for a Payment that is gone.
+func TestStaleCache(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		clean := newWorld(t)
+		clean.payment("sale", provider, "1902")
+		clean.settle("sale", time.Hour)
+		for n, label := range clean.points {
+			w := newWorld(t)
+			w.payment("sale", provider, "1902")
+			w.onPoint = func(at int, _ string, after bool) error {
+				if at == n && !after {
+					w.freeze()
+				}
+				return nil
+			}
+			w.until("sale", 30*time.Second, never)
+			w.onPoint = nil
+			w.start() // a successor, on the same lagging view
+			w.until("sale", 30*time.Second, never)
+			w.stale = nil
+			got := w.settle("sale", time.Hour)
+			expectPhase(t, got, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+			if asked := w.sim.Count("", simulator.OpInitiate); asked != 1 || w.charges("sale") != 1 {
+				t.Errorf("%s, stale since %d (%s): asked %d times, charged %d times", provider, n, label, asked, w.charges("sale"))
+			}
+		}
+		w := newWorld(t)
+		p := w.payment("sale", provider, "1902")
+		w.freeze()
+		must(t, w.api.Delete(w.ctx, p))
+		w.until("sale", 30*time.Second, never)
+		if asked := w.sim.Count("", simulator.OpInitiate); asked != 0 {
+			t.Errorf("%s: asked for money for a Payment that is gone", provider)
+		}
+	}
+}
+
 // Refused by the provider for good: nothing moves, and nothing is sent again.
 func TestRefused(t *testing.T) {
 	for provider, refusal := range map[string]simulator.Behaviour{
@@ -383,6 +421,73 @@ func TestSurplusSessionsAreEnded(t *testing.T) {
 	}
 	if n := w.sim.Count("", simulator.OpExpire); n != 1 {
 		t.Errorf("%d sessions ended", n)
+	}
+}
+
+// Another process was faster: our session is nobody's, and is ended.
+func TestLosersSessionIsEnded(t *testing.T) {
+	w := newWorld(t)
+	w.onPoint = func(_ int, label string, after bool) error {
+		if label == "call checkout session create" && after {
+			c := w.charge("sale")
+			foldSession(v1alpha1.ChargeSession{ID: "cos-winner", At: micro(0), PaymentURL: "https://pay.example/winner"})(c)
+			must(t, w.api.Update(w.ctx, c))
+		}
+		return nil
+	}
+	w.payment("sale", "wave", "1909")
+	w.until("sale", time.Minute, never)
+	if n := w.sim.Count("", simulator.OpExpire); n != 1 {
+		t.Errorf("%d sessions ended", n)
+	}
+	if got := w.charge("sale").Record.Session.ID; got != "cos-winner" {
+		t.Errorf("session %s is recorded", got)
+	}
+	if a := w.get("sale").Status.NextAction; a == nil || a.URL != "https://pay.example/winner" {
+		t.Errorf("published %+v", a)
+	}
+}
+
+// A surplus session that was paid at the last moment is the one that counts.
+func TestSurplusSessionPaidMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Cut: true, Times: 1})
+	w.onPoint = func(_ int, label string, after bool) error {
+		if label == "call checkout session expire" && !after {
+			sessions := w.sim.Sessions()
+			_ = w.sim.Pay(sessions[len(sessions)-1].ID)
+		}
+		return nil
+	}
+	w.payment("sale", "wave", "1909")
+	p := w.settle("sale", time.Hour)
+	expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	if n := w.charges("sale"); n != 1 {
+		t.Errorf("charged %d times", n)
+	}
+}
+
+// A process that slept between writing a send down and sending it, sends nothing.
+func TestSenderThatOverslept(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		w := newWorld(t)
+		slept := false
+		w.onPoint = func(_ int, label string, after bool) error {
+			if c := w.charge("sale"); after && !slept && label == "update Charge" && c.Record.Sends == 1 {
+				slept = true
+				if n := w.sim.Count("", simulator.OpInitiate); n != 0 {
+					t.Fatalf("asked before the send was written down")
+				}
+				w.clock.Add(w.loop.Settings.CallTimeout + time.Second)
+			}
+			return nil
+		}
+		w.payment("sale", provider, "1902")
+		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+		rec := w.charge("sale").Record
+		if n := w.sim.Count("", simulator.OpInitiate); n != 1 || rec.Sends != 2 || rec.VoidSends != 1 {
+			t.Errorf("%s: asked %d times, %d sends of which %d void", provider, n, rec.Sends, rec.VoidSends)
+		}
 	}
 }
 

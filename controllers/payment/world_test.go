@@ -58,6 +58,8 @@ type world struct {
 	// change is told to the world each time the loop has written something.
 	writes int
 	starts int
+	// stale, if set, is what the cache shows.
+	stale client.Reader
 	// payerPays at once who finds a page, whatever the amount says.
 	payerPays bool
 	// errs are what Reconcile returned.
@@ -190,11 +192,20 @@ func (w *world) point(label string, do func() error) error {
 func (w *world) intercept() client.Client {
 	write := func(label string, do func() error) error {
 		return w.point(label, func() error {
-			w.writes++
-			return do()
+			err := do()
+			if err == nil {
+				w.writes++
+			}
+			return err
 		})
 	}
 	return interceptor.NewClient(w.api, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			return w.cache().Get(ctx, key, o, opts...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			return w.cache().List(ctx, list, opts...)
+		},
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			return write("create "+kindOf(o), func() error { return c.Create(ctx, o, opts...) })
 		},
@@ -205,6 +216,26 @@ func (w *world) intercept() client.Client {
 			return write("update "+kindOf(o)+" "+sub, func() error { return c.SubResource(sub).Update(ctx, o, opts...) })
 		},
 	})
+}
+
+// cache is what the process reads without asking the API.
+func (w *world) cache() client.Reader {
+	if w.stale != nil {
+		return w.stale
+	}
+	return w.api
+}
+
+// freeze makes the cache show the world as it is now, whatever happens.
+func (w *world) freeze() {
+	w.t.Helper()
+	builder := fake.NewClientBuilder().WithScheme(w.api.Scheme())
+	must(w.t, SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
+	var payments v1alpha1.PaymentList
+	var charges v1alpha1.ChargeList
+	must(w.t, w.api.List(w.ctx, &payments))
+	must(w.t, w.api.List(w.ctx, &charges))
+	w.stale = builder.WithLists(&payments, &charges).Build()
 }
 
 func kindOf(o client.Object) string {
