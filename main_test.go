@@ -334,4 +334,3 @@ func asked(ctx context.Context, p *v1alpha1.Payment) int {
 	}
 	return n
 }
-

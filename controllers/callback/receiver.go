@@ -88,7 +88,9 @@ func (r *Receiver) Start(ctx context.Context) error {
 	if err := server.Shutdown(drain); err != nil {
 		return fmt.Errorf("draining callbacks: %w", err)
 	}
-	_ = <-served // ErrServerClosed
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving callbacks: %w", err)
+	}
 	return nil
 }
 

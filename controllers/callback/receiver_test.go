@@ -260,7 +260,7 @@ func TestFieldManager(t *testing.T) {
 	}
 	// The fake API adds f:spec; server_test.go asks a real one.
 	if len(ours) != 1 || ours[0].Operation != metav1.ManagedFieldsOperationApply ||
-		!strings.Contains(string(ours[0].FieldsV1.Raw), `"f:status":{".":{},"f:lastCallback":{".":{},"f:claim":{},"f:receivedAt":{}}}`) {
+		!strings.Contains(ours[0].FieldsV1.GetRawString(), `"f:status":{".":{},"f:lastCallback":{".":{},"f:claim":{},"f:receivedAt":{}}}`) {
 		t.Fatalf("%+v", ours)
 	}
 }

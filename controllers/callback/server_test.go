@@ -79,7 +79,7 @@ func expectOwner(t *testing.T, p *v1alpha1.Payment) {
 		if m.Manager != FieldManager {
 			continue
 		}
-		got := strings.ReplaceAll(string(m.FieldsV1.Raw), `".":{},`, "")
+		got := strings.ReplaceAll(m.FieldsV1.GetRawString(), `".":{},`, "")
 		if got != `{"f:status":{"f:lastCallback":{"f:claim":{},"f:receivedAt":{}}}}` || m.Subresource != "status" || m.Operation != metav1.ManagedFieldsOperationApply {
 			t.Errorf("%s %s owns %s", m.Operation, m.Subresource, got)
 		}

@@ -99,14 +99,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		d = r.waitForAccount(o)
 	}
 	actErr, projectErr := r.act(ctx, o, d), r.projectAll(ctx, o)
-	if err := errors.Join(ignoreConflict(actErr), ignoreConflict(projectErr)); err != nil {
+	slower := apierrors.IsConflict(actErr) || apierrors.IsConflict(projectErr)
+	err = errors.Join(ignoreConflict(actErr), ignoreConflict(projectErr))
+	switch {
+	case err != nil:
 		return ctrl.Result{}, err
-	}
-	if actErr != nil || projectErr != nil {
-		// Somebody was faster; what they wrote wakes us, too.
+	case slower:
+		// What the faster one wrote wakes us, too.
 		return ctrl.Result{RequeueAfter: time.Second}, nil
+	default:
+		return r.next(o, d), nil
 	}
-	return r.next(o, d), nil
 }
 
 func ignoreConflict(err error) error {

@@ -249,21 +249,21 @@ func TestWhatNamesDependOn(t *testing.T) {
 
 // Each money field is in the fingerprint, and none can be traded for another.
 func TestFingerprint(t *testing.T) {
-	print := func(provider, amount, currency, phone string) string {
+	fingerprintOf := func(provider, amount, currency, phone string) string {
 		return testInstallation.Fingerprint(&v1alpha1.Payment{Spec: v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.Amount(amount), Phone: phone}}, currency)
 	}
-	first := print("mtn", "5000", "XOF", "+2250501020304")
+	first := fingerprintOf("mtn", "5000", "XOF", "+2250501020304")
 	for _, other := range []string{
-		print("wave", "5000", "XOF", "+2250501020304"),
-		print("mtn", "5001", "XOF", "+2250501020304"),
-		print("mtn", "500", "XOF", "+2250501020304"),
-		print("mtn", "50000", "XOF", "+2250501020304"),
-		print("mtn", "5000.01", "XOF", "+2250501020304"),
-		print("mtn", "5000", "XAF", "+2250501020304"),
-		print("mtn", "5000", "XOF", "+2250501020305"),
-		print("mtn", "5000", "XOF", ""),
-		print("mtn", "5000", "XOF+2250501020304", ""),
-		print("mtn5000", "", "XOF", "+2250501020304"),
+		fingerprintOf("wave", "5000", "XOF", "+2250501020304"),
+		fingerprintOf("mtn", "5001", "XOF", "+2250501020304"),
+		fingerprintOf("mtn", "500", "XOF", "+2250501020304"),
+		fingerprintOf("mtn", "50000", "XOF", "+2250501020304"),
+		fingerprintOf("mtn", "5000.01", "XOF", "+2250501020304"),
+		fingerprintOf("mtn", "5000", "XAF", "+2250501020304"),
+		fingerprintOf("mtn", "5000", "XOF", "+2250501020305"),
+		fingerprintOf("mtn", "5000", "XOF", ""),
+		fingerprintOf("mtn", "5000", "XOF+2250501020304", ""),
+		fingerprintOf("mtn5000", "", "XOF", "+2250501020304"),
 		Installation{ID: testInstallation.ID, Key: goldenInstallation.Key}.Fingerprint(newPayment("x", "mtn", "5000"), "XOF"),
 	} {
 		if other == first {
@@ -271,7 +271,7 @@ func TestFingerprint(t *testing.T) {
 		}
 	}
 	for _, same := range [][2]string{{"10.5", "10.50"}, {"5000", "5000.0"}, {"5000", "5000.00"}, {"0.1", "0.10"}} {
-		if print("wave", same[0], "GMD", "") != print("wave", same[1], "GMD", "") {
+		if fingerprintOf("wave", same[0], "GMD", "") != fingerprintOf("wave", same[1], "GMD", "") {
 			t.Errorf("%s and %s are told apart", same[0], same[1])
 		}
 	}

@@ -205,8 +205,8 @@ func TestErrors(t *testing.T) {
 		exists, throttled                = providers.ClassAlreadyExists, providers.ClassThrottled
 	)
 	tests := []struct {
-		status                            int
-		code                              string
+		status                          int
+		code                            string
 		initiate, search, query, cancel providers.Class
 	}{
 		{400, "request-validation-error", rejected, unknown, unknown, unknown},
