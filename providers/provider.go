@@ -76,6 +76,8 @@ type Traits struct {
 	NeedsPayer bool
 	// NeedsCallbackURL is set where no payment can be opened without one.
 	NeedsCallbackURL bool
+	// MaxURL is how long a URL may be that the provider is told; 0: no limit.
+	MaxURL int
 	// NeedsReturnURL is set where no payment can be opened without one.
 	NeedsReturnURL bool
 }

@@ -10,7 +10,7 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 )
 
-// DESIGN §3: the variables that describe the operator's own accounts.
+// The variables that describe the operator's own accounts.
 func TestFromEnvironment(t *testing.T) {
 	mtnKeys := map[string]string{"MTN_SUBSCRIPTION_KEY": "s", "MTN_USER_ID": "u", "MTN_API_SECRET": "p"}
 	orangeKeys := map[string]string{"ORANGE_CLIENT_ID": "i", "ORANGE_CLIENT_SECRET": "c", "ORANGE_MERCHANT_KEY": "m"}

@@ -17,7 +17,7 @@ import (
 
 var waveEnvironment = map[string]string{"WAVE_API_KEY": canary}
 
-// DESIGN §3: accountRef, else the namespace's account of the provider's name,
+// The order: accountRef, else the namespace's account of the provider's name,
 // else the cluster's if it allows the namespace, else the operator's own.
 func TestWhichAccount(t *testing.T) {
 	own := merchant("shop", "wave", "wave")
@@ -299,7 +299,7 @@ func TestAccountSettings(t *testing.T) {
 	}
 }
 
-// FAULTS I11: credentials come from the Payment's own namespace, or from the
+// Credentials come from the Payment's own namespace, or from the
 // operator's for a cluster account that names it. Nothing a tenant writes leads
 // elsewhere.
 func TestNoOtherNamespacesCredentials(t *testing.T) {

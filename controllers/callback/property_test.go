@@ -16,7 +16,7 @@ import (
 
 type genuineCallback struct{ path, body, secret string }
 
-// DESIGN rule 6: whatever is sent, to whatever path, with whatever proof, a
+// Whatever is sent, to whatever path, with whatever proof, a
 // callback changes nothing but the note; it never breaks the receiver, and it
 // leaves no trace in the log.
 func TestNothingButTheNote(t *testing.T) {

@@ -122,7 +122,7 @@ func TestOrangeWithoutToken(t *testing.T) {
 	f.expectWrites(0)
 }
 
-// FAULTS G3: what recognises Orange's callback is recorded a moment after the
+// What recognises Orange's callback is recorded a moment after the
 // provider made it. MTN's is recognised by its path alone, and comes once.
 func TestBeforeTheAnswerIsRecorded(t *testing.T) {
 	for name, change := range map[string]func(*sale){"asked": unansweredSale, "an older view": unaskedSale} {
@@ -194,7 +194,7 @@ func TestNoDecompression(t *testing.T) {
 	f.expect(http.StatusBadRequest, http.MethodPost, s.path(), "\x1f\x8b\x08\x00", "Content-Encoding", "gzip")
 }
 
-// DESIGN rule 12, and L3: a finished Payment is not written any more.
+// A finished Payment is not written any more.
 func TestFinished(t *testing.T) {
 	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseFailed, v1alpha1.PhaseExpired, v1alpha1.PhaseCancelled} {
 		s := newSale("shop", "order-1", "mtn", ended(phase))
@@ -265,7 +265,7 @@ func TestFieldManager(t *testing.T) {
 	}
 }
 
-// FAULTS G2 and I13: a flood is one note.
+// A flood is one note.
 func TestNoteGap(t *testing.T) {
 	s, other := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "mtn")
 	f := withSales(t, s, other)
@@ -397,7 +397,7 @@ func (panicking) ParseCallback(cb providers.CallbackRequest) (providers.Callback
 	panic("cannot read " + string(cb.Body))
 }
 
-// FAULTS G17: a bug drops one callback, and prints nothing of it.
+// A bug drops one callback, and prints nothing of it.
 func TestPanic(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)

@@ -109,7 +109,7 @@ const (
 	pathOperator = "/callbacks/wave"
 )
 
-// FAULTS G15 and I11: a secret verifies the callbacks of its own account's path,
+// A secret verifies the callbacks of its own account's path,
 // and these wake payments that were made through that account. Every other pair
 // does nothing.
 func TestWaveAccounts(t *testing.T) {
@@ -202,7 +202,7 @@ func TestWaveSharedSecret(t *testing.T) {
 	m.expectNoNote(m.b)
 }
 
-// FAULTS G10: while a secret is rotated, old and new both verify.
+// While a secret is rotated, old and new both verify.
 func TestWaveRotation(t *testing.T) {
 	m := newMarket(t)
 	body := waveBody(m.a.reference())

@@ -147,18 +147,9 @@ func (r *Reconciler) initiateRequest(o *observed) providers.InitiateRequest {
 		Payer:       providers.Phone(p.Spec.Phone),
 		Description: p.Spec.Description,
 		CallbackURL: r.URLs.Callback(o.account, spec.CallbackID),
-		ReturnURL:   firstOf(string(p.Spec.ReturnURL), o.account.ReturnURL, r.URLs.Landing()),
-		CancelURL:   firstOf(string(p.Spec.CancelURL), o.account.CancelURL, string(p.Spec.ReturnURL), o.account.ReturnURL, r.URLs.Landing()),
+		ReturnURL:   r.URLs.Return(o.account, p),
+		CancelURL:   r.URLs.Cancel(o.account, p),
 	}
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // recordInitiation writes the answer down, whatever it is. Nothing stands

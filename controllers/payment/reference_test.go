@@ -18,8 +18,8 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// The golden vectors below may NEVER change. They were computed from the text of
-// FAULTS.md C.2 by another program, and are what running installations have told
+// The golden vectors below may NEVER change. They were computed by
+// another program, and are what running installations have told
 // their providers. A build that derives something else finds none of its open
 // charges, and asks every one of their payers for the money again. If one of these
 // tests fails, the code is wrong. A new derivation needs a new ReferenceVersion,
@@ -181,7 +181,7 @@ func TestReferencesKeepTheDigest(t *testing.T) {
 	}
 }
 
-// FAULTS C.2: outside are uid, times, generation, resourceVersion, attempt,
+// Outside are uid, times, generation, resourceVersion, attempt,
 // amount, phone. So whoever asks again asks under the same name.
 func TestWhatNamesDoNotDependOn(t *testing.T) {
 	acct := testAccount("mtn")

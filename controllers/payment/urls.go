@@ -1,6 +1,8 @@
 package payment
 
 import (
+	"cmp"
+	"fmt"
 	"strings"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -37,9 +39,28 @@ func (u URLs) Landing() string {
 	return u.Base + "/return"
 }
 
-// check says what is missing for a payment of p through a.
-func (u URLs) check(a *account.Account, p *v1alpha1.Payment) error {
+// Return is where the payer goes after paying; empty: nowhere.
+func (u URLs) Return(a *account.Account, p *v1alpha1.Payment) string {
+	return cmp.Or(string(p.Spec.ReturnURL), a.ReturnURL, u.Landing())
+}
+
+// Cancel is where the payer goes after giving up; empty: nowhere.
+func (u URLs) Cancel(a *account.Account, p *v1alpha1.Payment) string {
+	return cmp.Or(string(p.Spec.CancelURL), a.CancelURL, u.Return(a, p))
+}
+
+// check says what is missing, or too long, for a payment of p through a.
+func (u URLs) check(a *account.Account, p *v1alpha1.Payment, callbackID string) error {
 	traits := a.Kind.Traits
+	for _, told := range []string{u.Callback(a, callbackID), u.Return(a, p), u.Cancel(a, p)} {
+		if traits.MaxURL > 0 && len(told) > traits.MaxURL {
+			return &account.Problem{
+				Reason: v1alpha1.ReasonAccountMisconfigured,
+				Message: fmt.Sprintf("provider %s takes URLs of at most %d characters, and one of this payment's is longer; "+
+					"have the operator started with a shorter --public-url", a.Provider, traits.MaxURL),
+			}
+		}
+	}
 	missing := func(what string) error {
 		return &account.Problem{
 			Reason: v1alpha1.ReasonAccountMisconfigured,
@@ -48,9 +69,9 @@ func (u URLs) check(a *account.Account, p *v1alpha1.Payment) error {
 		}
 	}
 	switch {
-	case traits.NeedsCallbackURL && u.Callback(a, "x") == "":
+	case traits.NeedsCallbackURL && u.Callback(a, callbackID) == "":
 		return missing("a URL for its notifications")
-	case traits.NeedsReturnURL && firstOf(string(p.Spec.ReturnURL), a.ReturnURL, u.Landing()) == "":
+	case traits.NeedsReturnURL && u.Return(a, p) == "":
 		return missing("a page for the payer to come back to (returnURL)")
 	default:
 		return nil

@@ -42,7 +42,7 @@ func TestNoCallbacks(t *testing.T) {
 	}
 }
 
-// DESIGN §3: a Payment with only provider, amount and phone works with each
+// A Payment with only provider, amount and phone works with each
 // provider, if there is a public URL; without one, what cannot work says so.
 func TestURLCheck(t *testing.T) {
 	const page = "https://shop.example/thanks"
@@ -72,7 +72,7 @@ func TestURLCheck(t *testing.T) {
 		if c.change != nil {
 			c.change(acct)
 		}
-		err := NewURLs(c.base).check(acct, p)
+		err := NewURLs(c.base).check(acct, p, "id")
 		var problem *account.Problem
 		switch {
 		case c.missing == "":
@@ -84,5 +84,23 @@ func TestURLCheck(t *testing.T) {
 		case !strings.Contains(problem.Message, c.missing) || !strings.Contains(problem.Message, "--public-url") || !strings.Contains(problem.Message, c.provider):
 			t.Errorf("%s: %s", name, problem.Message)
 		}
+	}
+}
+
+// Orange takes 120 characters: what is longer is said before anything is sent.
+func TestURLTooLong(t *testing.T) {
+	base := "https://pay.example/" + strings.Repeat("a", 20)
+	p := newPayment("sale", "orange", "5000")
+	id := testInstallation.CallbackID("charge-x")
+	for length, ok := range map[int]bool{120: true, 121: false} {
+		pad := length - len(NewURLs(base).Callback(testAccount("orange"), id))
+		err := NewURLs(base+strings.Repeat("a", pad)).check(testAccount("orange"), p, id)
+		var problem *account.Problem
+		if (err == nil) != ok || !ok && (!errors.As(err, &problem) || !strings.Contains(problem.Message, "120")) {
+			t.Errorf("%d characters: %v", length, err)
+		}
+	}
+	if err := NewURLs(base+strings.Repeat("a", 100)).check(testAccount("wave"), p, id); err != nil {
+		t.Errorf("Wave has no limit: %v", err)
 	}
 }

@@ -51,6 +51,7 @@ var traits = providers.Traits{
 	SessionLife:      10 * time.Minute,
 	NeedsCallbackURL: true,
 	NeedsReturnURL:   true,
+	MaxURL:           maxURL,
 }
 
 // Kind describes Orange to the registry.
