@@ -17,19 +17,26 @@ import (
 // +kubebuilder:validation:XValidation:rule="type(self) == int ? self != 0 : !self.matches('^0+([.]0+)?$')",message="amount must be more than 0"
 // +kubebuilder:validation:XValidation:rule="string(self).matches('^-?[^.]{0,12}([.].*)?$')",message="amount has too many digits: write at most 12 before the decimal point"
 // +kubebuilder:validation:XValidation:rule="type(self) == int || self.matches('^[^.]*([.].{1,2})?$')",message="amount has too many decimals: write at most 2"
-type Amount string
+type Amount struct {
+	// Decimal is the amount as text. A struct, because converters take a
+	// string type for a string on the wire.
+	Decimal string `json:"-"`
+}
+
+// NewAmount returns the amount that decimal writes, such as 5000 or 10.50.
+func NewAmount(decimal string) Amount { return Amount{Decimal: decimal} }
 
 // AmountFromInt returns a whole amount.
-func AmountFromInt(n int64) Amount { return Amount(strconv.FormatInt(n, 10)) }
+func AmountFromInt(n int64) Amount { return NewAmount(strconv.FormatInt(n, 10)) }
+
+func (a Amount) String() string { return a.Decimal }
 
 // UnmarshalJSON takes an integer or a string. Anything else is an error.
 func (a *Amount) UnmarshalJSON(b []byte) error {
 	if bytes.HasPrefix(b, []byte(`"`)) {
-		var s string
-		if err := json.Unmarshal(b, &s); err != nil {
+		if err := json.Unmarshal(b, &a.Decimal); err != nil {
 			return fmt.Errorf("amount: %w", err)
 		}
-		*a = Amount(s)
 		return nil
 	}
 	n, err := strconv.ParseInt(string(b), 10, 64)
@@ -42,8 +49,8 @@ func (a *Amount) UnmarshalJSON(b []byte) error {
 
 // MarshalJSON writes a whole amount as an integer and any other as a string.
 func (a Amount) MarshalJSON() ([]byte, error) {
-	if n, err := strconv.ParseInt(string(a), 10, 64); err == nil && AmountFromInt(n) == a {
-		return []byte(a), nil
+	if n, err := strconv.ParseInt(a.Decimal, 10, 64); err == nil && AmountFromInt(n) == a {
+		return []byte(a.Decimal), nil
 	}
-	return json.Marshal(string(a))
+	return json.Marshal(a.Decimal)
 }

@@ -2,11 +2,13 @@ package v1alpha1_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"testing"
 
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/runtime"
 	"pgregory.net/rapid"
 
 	"mobilemoney.dev/operator/api/v1alpha1"
@@ -43,7 +45,7 @@ func TestAmountJSON(t *testing.T) {
 			g := NewWithT(t)
 			a, err := decode(c.in)
 			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(a).To(Equal(v1alpha1.Amount(c.amount)))
+			g.Expect(a).To(Equal(v1alpha1.NewAmount(c.amount)))
 			g.Expect(json.Marshal(a)).To(BeEquivalentTo(c.out))
 		})
 	}
@@ -56,7 +58,7 @@ func TestAmountRefusesOtherJSON(t *testing.T) {
 			g := NewWithT(t)
 			a, err := decode(in)
 			g.Expect(err).To(MatchError(ContainSubstring("neither an integer nor a string")))
-			g.Expect(a).To(BeEmpty())
+			g.Expect(a).To(BeZero())
 		})
 	}
 	for _, in := range []string{`"5000`, `"\x"`, `"`} {
@@ -67,13 +69,13 @@ func TestAmountRefusesOtherJSON(t *testing.T) {
 
 func TestAmountFromInt(t *testing.T) {
 	g := NewWithT(t)
-	g.Expect(v1alpha1.AmountFromInt(5000)).To(Equal(v1alpha1.Amount("5000")))
-	g.Expect(v1alpha1.AmountFromInt(math.MaxInt64)).To(Equal(v1alpha1.Amount("9223372036854775807")))
+	g.Expect(v1alpha1.AmountFromInt(5000)).To(Equal(v1alpha1.NewAmount("5000")))
+	g.Expect(v1alpha1.AmountFromInt(math.MaxInt64)).To(Equal(v1alpha1.NewAmount("9223372036854775807")))
 }
 
 func TestAmountRoundTrip(t *testing.T) {
 	t.Run("text", rapid.MakeCheck(func(t *rapid.T) {
-		a := v1alpha1.Amount(rapid.OneOf(
+		a := v1alpha1.NewAmount(rapid.OneOf(
 			rapid.String(),
 			rapid.StringMatching(`(0|[1-9][0-9]{0,18})([.][0-9]{1,3})?`),
 			rapid.StringMatching(`[-+]?[0-9]{1,20}`),
@@ -104,4 +106,18 @@ func TestAmountRoundTrip(t *testing.T) {
 			t.Fatalf("%d: %q, %q, %s, %v", n, bare, quoted, text, err)
 		}
 	}))
+}
+
+// Controllers with dynamic clients convert what they read.
+func TestAmountConverts(t *testing.T) {
+	for _, written := range []any{int64(5000), "10.50"} {
+		g := NewWithT(t)
+		in := map[string]any{"spec": map[string]any{"provider": "mtn", "amount": written}}
+		var p v1alpha1.Payment
+		g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(in, &p)).To(Succeed())
+		g.Expect(p.Spec.Amount.String()).To(Equal(fmt.Sprint(written)))
+		out, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&p)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(out["spec"]).To(HaveKeyWithValue("amount", written))
+	}
 }

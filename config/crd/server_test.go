@@ -36,7 +36,7 @@ func TestAPIServer(t *testing.T) {
 func newPayment(name, provider string) *v1alpha1.Payment {
 	return &v1alpha1.Payment{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"},
-		Spec:       v1alpha1.PaymentSpec{Provider: provider, Amount: "5000", Phone: "+2250501020304"},
+		Spec:       v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.AmountFromInt(5000), Phone: "+2250501020304"},
 	}
 }
 

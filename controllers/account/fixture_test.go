@@ -84,7 +84,7 @@ func namespace(name string, labels map[string]string) *corev1.Namespace {
 func payment(namespace, provider string, change ...func(*v1alpha1.Payment)) *v1alpha1.Payment {
 	p := &v1alpha1.Payment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "order-1"},
-		Spec:       v1alpha1.PaymentSpec{Provider: provider, Amount: "5000"},
+		Spec:       v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.AmountFromInt(5000)},
 	}
 	for _, c := range change {
 		c(p)

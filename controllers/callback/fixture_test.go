@@ -184,7 +184,7 @@ func newSale(namespace, name, provider string, change ...func(*sale)) sale {
 	s := sale{
 		payment: &v1alpha1.Payment{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-" + namespace + "-" + name)},
-			Spec:       v1alpha1.PaymentSpec{Provider: provider, Amount: "10.50", Phone: phone},
+			Spec:       v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.AmountFromInt(5000), Phone: phone},
 			Status:     v1alpha1.PaymentStatus{Phase: v1alpha1.PhaseProcessing, ChargeName: chargeName, Reference: name},
 		},
 		charge: &v1alpha1.Charge{

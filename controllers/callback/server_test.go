@@ -24,7 +24,7 @@ func TestNoteOnARealServer(t *testing.T) {
 
 	p := &v1alpha1.Payment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "order-1"},
-		Spec:       v1alpha1.PaymentSpec{Provider: "mtn", Amount: "5000", Phone: phone},
+		Spec:       v1alpha1.PaymentSpec{Provider: "mtn", Amount: v1alpha1.AmountFromInt(5000), Phone: phone},
 	}
 	must(t, api.Create(ctx, p))
 	fresh := p.DeepCopy()

@@ -89,7 +89,7 @@ func sameMoney(p *v1alpha1.Payment, charge *v1alpha1.Charge, inst Installation) 
 		return inst.Fingerprint(p, currency) == charge.Spec.Fingerprint
 	}
 	return p.Spec.Provider == charge.Spec.Provider &&
-		canonicalAmount(p.Spec.Amount) == canonicalAmount(v1alpha1.Amount(charge.Spec.Requested.Amount))
+		canonicalAmount(p.Spec.Amount) == canonicalAmount(v1alpha1.NewAmount(charge.Spec.Requested.Amount))
 }
 
 // endedTooLongBefore: a window of 0 is off, for disaster recovery.

@@ -105,8 +105,8 @@ func TestRelate(t *testing.T) {
 			p.Labels = map[string]string{"velero.io/restore-name": value}
 		}
 	}
-	amount := func(a v1alpha1.Amount) change {
-		return func(p *v1alpha1.Payment, _ *v1alpha1.Charge) { p.Spec.Amount = a }
+	amount := func(a string) change {
+		return func(p *v1alpha1.Payment, _ *v1alpha1.Charge) { p.Spec.Amount = v1alpha1.NewAmount(a) }
 	}
 	phone := func(n string) change { return func(p *v1alpha1.Payment, _ *v1alpha1.Charge) { p.Spec.Phone = n } }
 	currency := func(n string) change {
@@ -201,14 +201,14 @@ func TestOneHolder(t *testing.T) {
 		for i := range n {
 			p := created(string(rune('a'+i)), claimTime.Add(time.Duration(rapid.IntRange(0, 200).Draw(t, "hours"))*time.Hour))
 			p.Spec.Reference = "sale"
-			p.Spec.Amount = rapid.SampledFrom([]v1alpha1.Amount{"5000", "5000", "1"}).Draw(t, "amount")
+			p.Spec.Amount = v1alpha1.NewAmount(rapid.SampledFrom([]string{"5000", "5000", "1"}).Draw(t, "amount"))
 			if rapid.Bool().Draw(t, "consent") {
 				p.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"}
 			}
 			payments = append(payments, p)
 		}
 		maker := rapid.SampledFrom(append(payments, created("gone", claimTime))).Draw(t, "maker").DeepCopy()
-		maker.Spec.Reference, maker.Spec.Amount = "sale", "5000"
+		maker.Spec.Reference, maker.Spec.Amount = "sale", v1alpha1.AmountFromInt(5000)
 		charge, err := intent(maker, testAccount("mtn"), testInstallation)
 		if err != nil {
 			t.Fatal(err)
@@ -225,7 +225,7 @@ func TestOneHolder(t *testing.T) {
 			r := relate(p, holder, charge, testInstallation, 24*time.Hour)
 			if r.holds() {
 				holds = append(holds, p.UID)
-				if p != holder || p.Spec.Amount != "5000" {
+				if p != holder || p.Spec.Amount.String() != "5000" {
 					t.Fatalf("%s %s is %s", p.Name, p.Spec.Amount, r)
 				}
 			}

@@ -12,7 +12,7 @@ import (
 // it follows from the declaration, the account and the installation. An error
 // says that this payment can never be asked for.
 func intent(p *v1alpha1.Payment, acct *account.Account, inst Installation) (*v1alpha1.Charge, error) {
-	requested := providers.Money{Amount: string(p.Spec.Amount), Currency: currencyOf(p, acct)}
+	requested := providers.Money{Amount: p.Spec.Amount.String(), Currency: currencyOf(p, acct)}
 	wire, err := acct.Kind.WireMoney(providers.Environment(acct.Pin.Environment), requested)
 	if err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func TestIntentDefaults(t *testing.T) {
 	}
 	// The Payment's own currency wins, and is what the fingerprint is made with.
 	p.Spec.Currency = "UGX"
-	p.Spec.Amount = "10"
+	p.Spec.Amount = v1alpha1.NewAmount("10")
 	c, err = intent(p, acct, testInstallation)
 	must(t, err)
 	if c.Spec.Requested.Currency != "UGX" || c.Spec.Fingerprint != testInstallation.Fingerprint(p, "UGX") {

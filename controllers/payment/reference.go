@@ -85,7 +85,7 @@ func (i Installation) CallbackID(chargeName string) string {
 // canonicalAmount drops what does not change an amount: zeros at the end of
 // the decimals. The CRD admits nothing else that could differ.
 func canonicalAmount(a v1alpha1.Amount) string {
-	s := string(a)
+	s := a.String()
 	if strings.Contains(s, ".") {
 		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
 	}

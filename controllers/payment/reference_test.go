@@ -192,7 +192,7 @@ func TestWhatNamesDoNotDependOn(t *testing.T) {
 		q.Generation, q.ResourceVersion = rapid.Int64().Draw(t, "generation"), rapid.String().Draw(t, "rv")
 		q.Labels = map[string]string{"a": rapid.String().Draw(t, "label")}
 		q.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"}
-		q.Spec.Amount = v1alpha1.Amount(fmt.Sprint(rapid.IntRange(1, 1e9).Draw(t, "amount")))
+		q.Spec.Amount = v1alpha1.NewAmount(fmt.Sprint(rapid.IntRange(1, 1e9).Draw(t, "amount")))
 		q.Spec.Phone = rapid.StringMatching(`\+[1-9][0-9]{6,14}`).Draw(t, "phone")
 		q.Spec.Description, q.Spec.TimeoutSeconds = rapid.String().Draw(t, "description"), 77
 		q.Spec.ReturnURL, q.Spec.CancelURL = "https://a.example", "https://b.example"
@@ -250,7 +250,7 @@ func TestWhatNamesDependOn(t *testing.T) {
 // Each money field is in the fingerprint, and none can be traded for another.
 func TestFingerprint(t *testing.T) {
 	fingerprintOf := func(provider, amount, currency, phone string) string {
-		return testInstallation.Fingerprint(&v1alpha1.Payment{Spec: v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.Amount(amount), Phone: phone}}, currency)
+		return testInstallation.Fingerprint(&v1alpha1.Payment{Spec: v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.NewAmount(amount), Phone: phone}}, currency)
 	}
 	first := fingerprintOf("mtn", "5000", "XOF", "+2250501020304")
 	for _, other := range []string{
@@ -299,7 +299,7 @@ func TestCanonicalAmount(t *testing.T) {
 		if _, ok := providers.ParseAmount(b); !ok {
 			t.Skip("no amount")
 		}
-		if got, want := canonicalAmount(v1alpha1.Amount(a)) == canonicalAmount(v1alpha1.Amount(b)), providers.EqualAmount(a, b); got != want {
+		if got, want := canonicalAmount(v1alpha1.NewAmount(a)) == canonicalAmount(v1alpha1.NewAmount(b)), providers.EqualAmount(a, b); got != want {
 			t.Fatalf("%s and %s: %t", a, b, got)
 		}
 	})

@@ -275,7 +275,7 @@ func newPayment(name, provider, amount string) *v1alpha1.Payment {
 			Namespace: testNamespace, Name: name, Generation: 1,
 			UID: types.UID("uid-" + name + "-" + fmt.Sprint(uidCounter.Add(1))),
 		},
-		Spec: v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.Amount(amount), Phone: "+2250501020304", TimeoutSeconds: 3600},
+		Spec: v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.NewAmount(amount), Phone: "+2250501020304", TimeoutSeconds: 3600},
 	}
 }
 

@@ -27,7 +27,7 @@ func finished(phase v1alpha1.Phase, reason string) *v1alpha1.Payment {
 		ObjectMeta: metav1.ObjectMeta{Name: "p", Annotations: map[string]string{
 			annotationEnd: string(phase), annotationReason: reason,
 		}},
-		Spec: v1alpha1.PaymentSpec{Provider: "mtn", Amount: "5000"},
+		Spec: v1alpha1.PaymentSpec{Provider: "mtn", Amount: v1alpha1.AmountFromInt(5000)},
 		Status: v1alpha1.PaymentStatus{
 			Phase: phase, Amount: "5000", Currency: "EUR", ProviderReference: "ref", TransactionID: "1",
 			Conditions: []metav1.Condition{

@@ -104,7 +104,7 @@ func rowsOf(payments []v1alpha1.Payment) []row {
 	rows := make([]row, 0, len(payments))
 	for i := range payments {
 		p := &payments[i]
-		rows = append(rows, row{p.Spec.Provider, p.Name, string(p.Spec.Amount), string(p.Status.Phase), reasonOf(p)})
+		rows = append(rows, row{p.Spec.Provider, p.Name, p.Spec.Amount.String(), string(p.Status.Phase), reasonOf(p)})
 	}
 	return rows
 }

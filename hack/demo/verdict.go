@@ -77,7 +77,7 @@ func (v *verdict) expect(what, got, want string) {
 // compare what was paid with what status says was paid.
 func (v *verdict) compare(p *v1alpha1.Payment, e simulator.LedgerEntry) {
 	if string(e.Provider) != p.Spec.Provider || e.Currency != p.Status.Currency ||
-		!providers.EqualAmount(e.Amount, p.Status.Amount) || !providers.EqualAmount(e.Amount, string(p.Spec.Amount)) {
+		!providers.EqualAmount(e.Amount, p.Status.Amount) || !providers.EqualAmount(e.Amount, p.Spec.Amount.String()) {
 		v.fault("%s %s were paid to %s, status says %s %s", e.Amount, e.Currency, e.Provider, p.Status.Amount, p.Status.Currency)
 	}
 	if p.Status.TransactionID == "" {

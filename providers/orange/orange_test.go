@@ -587,7 +587,7 @@ func TestReferenceForm(t *testing.T) {
 func TestTraits(t *testing.T) {
 	want := providers.Traits{
 		Flow: providers.FlowRedirect, Recovery: providers.RecoverByRepeat, SessionLife: 10 * time.Minute,
-		NeedsCallbackURL: true, NeedsReturnURL: true,
+		NeedsCallbackURL: true, NeedsReturnURL: true, MaxURL: 120,
 	}
 	p, _, _ := client(t)
 	if p.Traits() != want || orange.Kind().Traits != want {
