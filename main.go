@@ -80,6 +80,7 @@ type options struct {
 	probeAddress     string
 	leaderElection   bool
 	workers          int
+	accountRecheck   time.Duration
 	settings         payment.Settings
 	callbackListener net.Listener
 }
@@ -100,6 +101,7 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.BoolVar(&o.insecureMetrics, "metrics-insecure", false, "Serve metrics by http and without authentication.")
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 is off.")
 	fs.BoolVar(&o.leaderElection, "leader-elect", true, "Let one of several replicas work. It limits load; it is not what keeps payments safe.")
+	fs.DurationVar(&o.accountRecheck, "account-recheck", 10*time.Minute, "How often an account that is ready is tried again.")
 	fs.IntVar(&o.workers, "workers", 10, "Payments that are worked on at the same time.")
 
 	s := &o.settings
@@ -256,6 +258,21 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	}
 	if err := loop.SetupWithManager(mgr, opts.workers); err != nil {
 		return fmt.Errorf("setting the payment controller up: %w", err)
+	}
+	for _, kind := range []string{account.KindNamespaced, account.KindCluster} {
+		accounts := &account.Reconciler{
+			Client:      mgr.GetClient(),
+			Resolver:    resolver,
+			Kind:        kind,
+			CheckURLs:   loop.URLs.CheckAccount,
+			Now:         time.Now,
+			CallTimeout: opts.settings.CallTimeout,
+			Retry:       opts.settings.RetryMax,
+			Recheck:     opts.accountRecheck,
+		}
+		if err := accounts.SetupWithManager(mgr); err != nil {
+			return fmt.Errorf("setting the account controller up: %w", err)
+		}
 	}
 	receiver := &callback.Receiver{
 		Addr:     opts.callbackAddress,

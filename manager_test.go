@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -186,6 +187,20 @@ var _ = Describe("Waiting", func() {
 		paidOnce(ctx, reaches(ctx, ns, "order", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
 	})
 
+	It("says of an account whether it can be used", func(ctx context.Context) {
+		startManager(ctx)
+		ns := newNamespace(ctx)
+		Expect(api.Create(ctx, newAccount(ns, "mtn", time.Second))).To(Succeed())
+		expectReady(ctx, ns, "mtn", metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound)
+		secret := newSecret(ns, "mtn")
+		secret.StringData["apiSecret"] = "wrong"
+		Expect(api.Create(ctx, secret)).To(Succeed())
+		expectReady(ctx, ns, "mtn", metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured)
+		secret.StringData = credentials("mtn")
+		Expect(api.Update(ctx, secret)).To(Succeed())
+		expectReady(ctx, ns, "mtn", metav1.ConditionTrue, v1alpha1.ReasonAccountChecked)
+	})
+
 	It("waits for a provider that it does not know", func(ctx context.Context) {
 		startManager(ctx)
 		ns := newNamespace(ctx)
@@ -332,3 +347,12 @@ var _ = Describe("What is published", func() {
 		}, "10s", "200ms").Should(Succeed())
 	})
 })
+
+func expectReady(ctx context.Context, namespace, name string, status metav1.ConditionStatus, reason string) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		var m v1alpha1.MerchantAccount
+		g.Expect(api.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &m)).To(Succeed())
+		g.Expect(m.Status.Conditions).To(ContainElement(And(HaveField("Status", status), HaveField("Reason", reason))))
+	}, "20s", "100ms").Should(Succeed())
+}

@@ -49,6 +49,12 @@ type ClusterMerchantAccount struct {
 	Status MerchantAccountStatus `json:"status,omitzero"`
 }
 
+// AccountStatus is the status, for code that serves both kinds of account.
+func (m *MerchantAccount) AccountStatus() *MerchantAccountStatus { return &m.Status }
+
+// AccountStatus is the status, for code that serves both kinds of account.
+func (m *ClusterMerchantAccount) AccountStatus() *MerchantAccountStatus { return &m.Status }
+
 // ClusterMerchantAccountSpec is a MerchantAccountSpec with the namespaces that
 // may use it.
 type ClusterMerchantAccountSpec struct {

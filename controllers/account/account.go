@@ -112,6 +112,25 @@ func (r *Resolver) Resolve(ctx context.Context, p *v1alpha1.Payment) (*Account, 
 	return r.complete(acct)
 }
 
+// Named returns the account of that kind and name, complete but for its
+// credentials.
+func (r *Resolver) Named(ctx context.Context, kind, namespace, name string) (*Account, error) {
+	acct, err := r.get(ctx, kind, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	if acct == nil {
+		return nil, problem(v1alpha1.ReasonAccountNotFound, "%s %q does not exist; create it", kind, name)
+	}
+	known, ok := r.Registry[acct.Provider]
+	if !ok {
+		return nil, problem(v1alpha1.ReasonProviderNotSupported,
+			"provider %q is not known to this operator; use one of %v", acct.Provider, r.Registry.Names())
+	}
+	acct.Kind = known
+	return r.complete(acct)
+}
+
 func (r *Resolver) find(ctx context.Context, p *v1alpha1.Payment) (*Account, error) {
 	if ref := p.Spec.AccountRef; ref != nil {
 		acct, err := r.choose(ctx, ref.Kind, p.Namespace, ref.Name)

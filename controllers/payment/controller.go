@@ -270,7 +270,7 @@ func (r *Reconciler) plan(ctx context.Context, o *observed) error {
 	if err != nil {
 		return err
 	}
-	if err := r.URLs.check(acct, o.holder, r.Installation.CallbackID(o.name)); err != nil {
+	if err := r.URLs.Check(acct, o.holder, r.Installation.CallbackID(o.name)); err != nil {
 		return err
 	}
 	if _, err := r.Accounts.Client(ctx, acct); err != nil {

@@ -77,6 +77,9 @@ func (i Installation) keyID() string {
 	return hex.EncodeToString(sum[:4])
 }
 
+// callbackIDLength is that of CallbackID: 160 bits in base32.
+const callbackIDLength = 32
+
 // CallbackID is the unguessable part of the path of a Charge's callback.
 func (i Installation) CallbackID(chargeName string) string {
 	return lowerBase32(i.keyed("callback/v1", chargeName)[:20])

@@ -49,8 +49,8 @@ func (u URLs) Cancel(a *account.Account, p *v1alpha1.Payment) string {
 	return cmp.Or(string(p.Spec.CancelURL), a.CancelURL, u.Return(a, p))
 }
 
-// check says what is missing, or too long, for a payment of p through a.
-func (u URLs) check(a *account.Account, p *v1alpha1.Payment, callbackID string) error {
+// Check says what is missing, or too long, for a payment of p through a.
+func (u URLs) Check(a *account.Account, p *v1alpha1.Payment, callbackID string) error {
 	traits := a.Kind.Traits
 	for _, told := range []string{u.Callback(a, callbackID), u.Return(a, p), u.Cancel(a, p)} {
 		if traits.MaxURL > 0 && len(told) > traits.MaxURL {
@@ -76,6 +76,12 @@ func (u URLs) check(a *account.Account, p *v1alpha1.Payment, callbackID string) 
 	default:
 		return nil
 	}
+}
+
+// CheckAccount says what is missing, or too long, for payments through a that
+// name no page of their own.
+func (u URLs) CheckAccount(a *account.Account) error {
+	return u.Check(a, &v1alpha1.Payment{}, strings.Repeat("x", callbackIDLength))
 }
 
 // NewURLs takes the public base URL as the user writes it.

@@ -72,7 +72,7 @@ func TestURLCheck(t *testing.T) {
 		if c.change != nil {
 			c.change(acct)
 		}
-		err := NewURLs(c.base).check(acct, p, "id")
+		err := NewURLs(c.base).Check(acct, p, "id")
 		var problem *account.Problem
 		switch {
 		case c.missing == "":
@@ -94,13 +94,13 @@ func TestURLTooLong(t *testing.T) {
 	id := testInstallation.CallbackID("charge-x")
 	for length, ok := range map[int]bool{120: true, 121: false} {
 		pad := length - len(NewURLs(base).Callback(testAccount("orange"), id))
-		err := NewURLs(base+strings.Repeat("a", pad)).check(testAccount("orange"), p, id)
+		err := NewURLs(base+strings.Repeat("a", pad)).Check(testAccount("orange"), p, id)
 		var problem *account.Problem
 		if (err == nil) != ok || !ok && (!errors.As(err, &problem) || !strings.Contains(problem.Message, "120")) {
 			t.Errorf("%d characters: %v", length, err)
 		}
 	}
-	if err := NewURLs(base+strings.Repeat("a", 100)).check(testAccount("wave"), p, id); err != nil {
+	if err := NewURLs(base+strings.Repeat("a", 100)).Check(testAccount("wave"), p, id); err != nil {
 		t.Errorf("Wave has no limit: %v", err)
 	}
 }

@@ -1,0 +1,152 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+)
+
+// ConditionReady says whether an account can be used.
+const ConditionReady = "Ready"
+
+// Reconciler keeps the condition Ready of one kind of account true to what the
+// provider says. It never asks for money.
+type Reconciler struct {
+	Client   client.Client
+	Resolver *Resolver
+	// Kind of the accounts: KindNamespaced or KindCluster.
+	Kind string
+	// CheckURLs says what the operator itself has to provide for an account.
+	CheckURLs func(*Account) error
+	Now       func() time.Time
+	// CallTimeout bounds the question to the provider.
+	CallTimeout time.Duration
+	// Retry is the wait for an account that is not ready; Recheck for one that is.
+	Retry, Recheck time.Duration
+}
+
+// object is either kind of account.
+type object interface {
+	client.Object
+	AccountStatus() *v1alpha1.MerchantAccountStatus
+}
+
+// +kubebuilder:rbac:groups=mobilemoney.dev,resources=merchantaccounts/status;clustermerchantaccounts/status,verbs=update
+
+// SetupWithManager starts the reconciler with mgr.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	name := map[string]string{KindNamespaced: "merchantaccount", KindCluster: "clustermerchantaccount"}[r.Kind]
+	return ctrl.NewControllerManagedBy(mgr).
+		Named(name).
+		For(r.newObject(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Complete(r)
+}
+
+func (r *Reconciler) newObject() object {
+	if r.Kind == KindCluster {
+		return &v1alpha1.ClusterMerchantAccount{}
+	}
+	return &v1alpha1.MerchantAccount{}
+}
+
+// Reconcile asks whether one account can be used, and says so in its status.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	o := r.newObject()
+	if err := r.Client.Get(ctx, req.NamespacedName, o); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	ready, err := r.judge(ctx, req.NamespacedName)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := r.write(ctx, o, ready); err != nil {
+		return ctrl.Result{}, err
+	}
+	if ready.Status == metav1.ConditionTrue {
+		return ctrl.Result{RequeueAfter: r.Recheck}, nil
+	}
+	return ctrl.Result{RequeueAfter: r.Retry}, nil
+}
+
+// judge finds out whether an account can be used. An error is ours, not the
+// account's.
+func (r *Reconciler) judge(ctx context.Context, name types.NamespacedName) (metav1.Condition, error) {
+	c, err := r.usable(ctx, name)
+	var p *Problem
+	switch {
+	case errors.As(err, &p):
+		return condition(metav1.ConditionFalse, p.Reason, p.Message), nil
+	case err != nil:
+		return metav1.Condition{}, err
+	}
+	preparer, ok := c.Provider.(providers.Preparer)
+	if !ok {
+		return condition(metav1.ConditionTrue, v1alpha1.ReasonAccountUsable,
+			"Everything is there. The provider has no harmless question to try the credentials with; the first payment does."), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.CallTimeout)
+	defer cancel()
+	return verdict(preparer.Prepare(ctx)), nil
+}
+
+// usable goes as far as can be told without asking the provider.
+func (r *Reconciler) usable(ctx context.Context, name types.NamespacedName) (*Client, error) {
+	acct, err := r.Resolver.Named(ctx, r.Kind, name.Namespace, name.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.CheckURLs(acct); err != nil {
+		return nil, err
+	}
+	return r.Resolver.Client(ctx, acct)
+}
+
+// verdict on what the provider said to the credentials. Its texts hold nothing
+// that changes, or every check would be a write.
+func verdict(err error) metav1.Condition {
+	switch {
+	case err == nil:
+		return condition(metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, "The provider accepts the credentials.")
+	case providers.ClassOf(err) == providers.ClassMisconfigured:
+		return condition(metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured,
+			"The provider does not accept the credentials or settings; correct the account or its Secret.")
+	case providers.ClassOf(err) == providers.ClassThrottled:
+		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderThrottled, "The provider asks for fewer requests; it is asked again.")
+	default:
+		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, "The provider cannot be reached, or is out of order; it is asked again.")
+	}
+}
+
+func condition(status metav1.ConditionStatus, reason, message string) metav1.Condition {
+	return metav1.Condition{Type: ConditionReady, Status: status, Reason: reason, Message: message}
+}
+
+// write sets the condition, if that changes anything.
+func (r *Reconciler) write(ctx context.Context, o object, ready metav1.Condition) error {
+	next := o.DeepCopyObject().(object)
+	status := next.AccountStatus()
+	status.ObservedGeneration = o.GetGeneration()
+	ready.ObservedGeneration = o.GetGeneration()
+	ready.LastTransitionTime = metav1.NewTime(r.Now().Truncate(time.Second))
+	meta.SetStatusCondition(&status.Conditions, ready)
+	if equality.Semantic.DeepEqual(status, o.AccountStatus()) {
+		return nil
+	}
+	if err := r.Client.Status().Update(ctx, next); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("writing the readiness of %s %s: %w", r.Kind, o.GetName(), err)
+	}
+	return nil
+}

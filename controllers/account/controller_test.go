@@ -1,0 +1,203 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/providers"
+)
+
+// answering is a provider whose token endpoint answers as told.
+type answering struct {
+	answer providers.Answer
+	err    error
+	calls  int
+}
+
+func (a *answering) Do(context.Context, providers.Call) (providers.Answer, error) {
+	a.calls++
+	return a.answer, a.err
+}
+
+func token() *answering {
+	return &answering{answer: providers.Answer{Status: http.StatusOK, Body: []byte(`{"access_token":"` + canary + `","expires_in":3600}`)}}
+}
+
+// readiness is an account.Reconciler with everything around it.
+type readiness struct {
+	*account.Reconciler
+	t      *testing.T
+	api    client.Client
+	writes int
+	name   types.NamespacedName
+}
+
+func readinessOf(t *testing.T, o client.Object, wire providers.Transport, others ...client.Object) *readiness {
+	t.Helper()
+	f := setUp(t, append(others, o)...)
+	f.Clients = account.NewClients(wire, func() time.Time { return f.now })
+	r := &readiness{t: t, name: client.ObjectKeyFromObject(o)}
+	api := fake.NewClientBuilder().WithScheme(f.api.Scheme()).WithObjects(append(others, o)...).
+		WithStatusSubresource(&v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{}).Build()
+	f.Reader, f.Live = api, api
+	r.api = interceptor.NewClient(api, interceptor.Funcs{
+		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			r.writes++
+			return c.SubResource(sub).Update(ctx, o, opts...)
+		},
+	})
+	kind := account.KindNamespaced
+	if _, ok := o.(*v1alpha1.ClusterMerchantAccount); ok {
+		kind = account.KindCluster
+	}
+	r.Reconciler = &account.Reconciler{
+		Client: r.api, Resolver: f.Resolver, Kind: kind,
+		CheckURLs: func(*account.Account) error { return nil },
+		Now:       func() time.Time { return f.now }, CallTimeout: time.Second,
+		Retry: time.Minute, Recheck: time.Hour,
+	}
+	return r
+}
+
+// ready reconciles and returns the condition, and when the next look is due.
+func (r *readiness) ready() (metav1.Condition, time.Duration) {
+	r.t.Helper()
+	result, err := r.Reconcile(r.t.Context(), ctrl.Request{NamespacedName: r.name})
+	must(r.t, err)
+	var m v1alpha1.MerchantAccount
+	status := &m.Status
+	if r.Kind == account.KindCluster {
+		var c v1alpha1.ClusterMerchantAccount
+		must(r.t, r.api.Get(r.t.Context(), r.name, &c))
+		status = &c.Status
+	} else {
+		must(r.t, r.api.Get(r.t.Context(), r.name, &m))
+	}
+	c := meta.FindStatusCondition(status.Conditions, account.ConditionReady)
+	if c == nil {
+		r.t.Fatal("no condition Ready")
+	}
+	if strings.Contains(c.Message, canary) {
+		r.t.Errorf("a credential is in %q", c.Message)
+	}
+	return *c, result.RequeueAfter
+}
+
+func TestReadiness(t *testing.T) {
+	misconfigured := &answering{answer: providers.Answer{Status: http.StatusUnauthorized, Body: []byte(`{"error":"invalid_client"}`)}}
+	throttled := &answering{answer: providers.Answer{Status: http.StatusTooManyRequests}}
+	away := &answering{err: &providers.Error{Class: providers.ClassNotSent, Op: "token"}}
+	good := secret("shop", "mtn-credentials", keysOf("mtn"))
+	partial := secret("shop", "mtn-credentials", map[string]string{"userID": "u"})
+	elsewhere := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://evil.example" }
+
+	for name, c := range map[string]struct {
+		account client.Object
+		wire    *answering
+		others  []client.Object
+		status  metav1.ConditionStatus
+		reason  string
+		calls   int
+	}{
+		"accepted":             {merchant("shop", "mtn", "mtn"), token(), []client.Object{good}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 1},
+		"cluster":              {cluster("orange", "orange", names()), token(), []client.Object{secret(operatorNamespace, "orange-credentials", keysOf("orange"))}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 1},
+		"nothing to try":       {merchant("shop", "wave", "wave"), token(), []client.Object{secret("shop", "wave-credentials", keysOf("wave"))}, metav1.ConditionTrue, v1alpha1.ReasonAccountUsable, 0},
+		"no Secret":            {merchant("shop", "mtn", "mtn"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0},
+		"Secret of another":    {cluster("mtn", "mtn", names("shop")), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0},
+		"incomplete":           {merchant("shop", "mtn", "mtn"), token(), []client.Object{partial}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsIncomplete, 0},
+		"unknown provider":     {merchant("shop", "moov", "moov"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonProviderNotSupported, 0},
+		"endpoint not allowed": {merchant("shop", "mtn", "mtn", elsewhere), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 0},
+		"refused":              {merchant("shop", "mtn", "mtn"), misconfigured, []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1},
+		"throttled":            {merchant("shop", "mtn", "mtn"), throttled, []client.Object{good}, metav1.ConditionUnknown, v1alpha1.ReasonProviderThrottled, 1},
+		"out of reach":         {merchant("shop", "mtn", "mtn"), away, []client.Object{good}, metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.wire.calls = 0
+			r := readinessOf(t, c.account, c.wire, c.others...)
+			got, after := r.ready()
+			if got.Status != c.status || got.Reason != c.reason || got.Message == "" {
+				t.Fatalf("%+v", got)
+			}
+			if want := map[bool]time.Duration{true: time.Hour, false: time.Minute}[got.Status == metav1.ConditionTrue]; after != want {
+				t.Errorf("next look after %s, want %s", after, want)
+			}
+			if c.wire.calls != c.calls {
+				t.Errorf("%d calls, want %d", c.wire.calls, c.calls)
+			}
+			if again, _ := r.ready(); r.writes != 1 || again != got {
+				t.Errorf("%d writes for nothing new", r.writes)
+			}
+		})
+	}
+}
+
+func TestReadinessSaysWhatTheOperatorLacks(t *testing.T) {
+	r := readinessOf(t, merchant("shop", "orange", "orange"), token(), secret("shop", "orange-credentials", keysOf("orange")))
+	r.CheckURLs = func(*account.Account) error {
+		return &account.Problem{Reason: v1alpha1.ReasonAccountMisconfigured, Message: "set --public-url"}
+	}
+	if got, _ := r.ready(); got.Status != metav1.ConditionFalse || got.Message != "set --public-url" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestReadinessMendsItself(t *testing.T) {
+	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token())
+	if got, _ := r.ready(); got.Status != metav1.ConditionFalse {
+		t.Fatalf("%+v", got)
+	}
+	must(t, r.api.Create(t.Context(), secret("shop", "mtn-credentials", keysOf("mtn"))))
+	if got, _ := r.ready(); got.Status != metav1.ConditionTrue || r.writes != 2 {
+		t.Fatalf("%+v after %d writes", got, r.writes)
+	}
+}
+
+func TestReadinessOfWhatIsGone(t *testing.T) {
+	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token())
+	r.name.Name = "other"
+	if result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.name}); err != nil || result != (ctrl.Result{}) {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// What is the API's fault is an error to try again, not a verdict.
+func TestReadinessWithoutAPI(t *testing.T) {
+	broken := errors.New("the API is out of order")
+	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token(), secret("shop", "mtn-credentials", keysOf("mtn")))
+	working := r.Resolver.Live
+	r.Resolver.Live = interceptor.NewClient(r.api.(client.WithWatch), interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if _, ok := o.(*corev1.Secret); ok {
+				return broken
+			}
+			return c.Get(ctx, key, o, opts...)
+		},
+	})
+	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.name}); !errors.Is(err, broken) || r.writes != 0 {
+		t.Errorf("%v after %d writes", err, r.writes)
+	}
+	r.Resolver.Live = working
+	r.Client = interceptor.NewClient(r.api.(client.WithWatch), interceptor.Funcs{
+		SubResourceUpdate: func(context.Context, client.Client, string, client.Object, ...client.SubResourceUpdateOption) error {
+			return broken
+		},
+	})
+	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.name}); !errors.Is(err, broken) {
+		t.Errorf("%v", err)
+	}
+}
