@@ -100,18 +100,6 @@ func classifyToken(status int) providers.Class {
 	}
 }
 
-// errorCode reads a MoMo error body. The gateway's own has no code, and there
-// are pages and empty bodies; a message is never read.
-func errorCode(body []byte) string {
-	var e struct {
-		Code string `json:"code"`
-	}
-	if wire.Decode(body, &e) != nil {
-		return ""
-	}
-	return e.Code
-}
-
 func readStatus(a providers.Answer) (providers.Status, error) {
 	var body struct {
 		Status        string      `json:"status"`

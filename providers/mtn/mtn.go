@@ -177,7 +177,7 @@ func (p *Provider) fetchToken(ctx context.Context) (token.Token, error) {
 		return token.Token{}, err
 	}
 	if a.Status != http.StatusOK {
-		return token.Token{}, wire.Fail(opToken, a, classifyToken(a.Status), errorCode(a.Body), p.now())
+		return token.Token{}, wire.Fail(opToken, a, classifyToken(a.Status), wire.ErrorCode(a.Body), p.now())
 	}
 	value, life, err := wire.AccessToken(opToken, a)
 	return token.Token{Value: value, Life: life}, err
@@ -244,7 +244,7 @@ func encode(req providers.InitiateRequest) ([]byte, error) {
 }
 
 func (p *Provider) refusal(a providers.Answer) error {
-	code := errorCode(a.Body)
+	code := wire.ErrorCode(a.Body)
 	class, failure := classify(a.Status, code)
 	e := wire.Fail(opInitiate, a, class, code, p.now())
 	e.Failure = failure
@@ -265,7 +265,7 @@ func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.St
 	case err != nil:
 		return providers.Status{}, err
 	case a.Status != http.StatusOK:
-		code := errorCode(a.Body)
+		code := wire.ErrorCode(a.Body)
 		return providers.Status{}, wire.Fail(opStatus, a, classifyStatus(a.Status, code), code, p.now())
 	}
 	return readStatus(a)

@@ -31,18 +31,6 @@ func classify(op string, status int) providers.Class {
 	return providers.ClassUnknown
 }
 
-// errorCode reads an error body; its code is at the top level (Wave API,
-// errors).
-func errorCode(body []byte) string {
-	var e struct {
-		Code string `json:"code"`
-	}
-	if wire.Decode(body, &e) != nil {
-		return ""
-	}
-	return e.Code
-}
-
 // session is the checkout session object (Wave Checkout API).
 type session struct {
 	ID              string     `json:"id"`

@@ -222,7 +222,7 @@ func (p *Provider) call(ctx context.Context, op, method, path string, body []byt
 		Op: op, Method: method, URL: p.account.BaseURL + "/v1/checkout/sessions" + path, Header: header, Body: body,
 	})
 	if err == nil && a.Status != http.StatusOK {
-		err = wire.Fail(op, a, classify(op, a.Status), errorCode(a.Body), p.now())
+		err = wire.Fail(op, a, classify(op, a.Status), wire.ErrorCode(a.Body), p.now())
 	}
 	return a, err
 }

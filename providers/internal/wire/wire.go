@@ -192,6 +192,19 @@ func IsToken(s string, longest int) bool {
 	return s != "" && len(s) <= longest && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
+// ErrorCode reads the code at the top level of an error body (MTN, Wave). A
+// gateway's own body has none, and there are pages and empty bodies; a message
+// is never read.
+func ErrorCode(body []byte) string {
+	var e struct {
+		Code string `json:"code"`
+	}
+	if Decode(body, &e) != nil {
+		return ""
+	}
+	return e.Code
+}
+
 // IsAccessToken tells whether s can be sent as a bearer token.
 func IsAccessToken(s string) bool { return IsToken(s, maxAccessToken) }
 
