@@ -21,12 +21,13 @@ endif
 PKG ?= ./...
 TESTFLAGS ?=
 BENCH ?= .
+FUZZTIME ?= 30s
 ARGS ?=
 GO_TEST = KUBEBUILDER_ASSETS="$(ASSETS)" hack/tick.sh "compiling and testing $(PKG)" go test -timeout 20m $(TESTFLAGS)
 
 # Where a mistake moves money.
 COVERAGE_MIN := 85
-COVERAGE_PKGS := controllers/payment providers/mtn providers/orange providers/wave
+COVERAGE_PKGS := controllers/payment controllers/refund providers/mtn providers/orange providers/wave
 
 .PHONY: help
 help: ## List the targets
@@ -61,10 +62,23 @@ test: controlplane ## Run every test
 test-race: controlplane ## Run every test under the race detector (needs gcc)
 	CGO_ENABLED=1 $(GO_TEST) -race $(PKG)
 
+.PHONY: browser
+browser: controlplane bin-demo ## Play the payer with a real browser (Chromium, installed where it is missing)
+	@KUBEBUILDER_ASSETS="$(ASSETS)" exec hack/browser/run.sh $(ARGS)
+
 .PHONY: cover
 cover: controlplane ## Fail where the code that moves money is tested too little
 	$(GO_TEST) -coverprofile=coverage.out -coverpkg=./controllers/...,./providers/... ./controllers/... ./providers/...
 	hack/coverage.sh coverage.out $(COVERAGE_MIN) $(addprefix mobilemoney.dev/operator/,$(COVERAGE_PKGS))
+
+.PHONY: peers
+peers: ## Prove the wires against clients by other people (needs node, npm and openssl)
+	@hack/tick.sh "building the peers" go build -o bin/peers ./hack/peers
+	@exec bin/peers
+
+.PHONY: fuzz
+fuzz: ## Fuzz what strangers send: every target, one after the other (FUZZTIME=30s)
+	hack/fuzz.sh $(FUZZTIME) $(PKG)
 
 .PHONY: bench
 bench: controlplane ## Run the benchmarks (BENCH=regexp for some)
@@ -110,6 +124,9 @@ tidy: ## Tidy every go.mod
 	go mod tidy
 	go -C hack/controlplane mod tidy
 	go -C hack/tools mod tidy
+	go -C hack/browser mod tidy
+	go -C hack/peers/oauth2 mod tidy
+	go -C hack/peers/openapi mod tidy
 
 ##@ Build
 

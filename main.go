@@ -33,6 +33,7 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/refund"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
@@ -82,7 +83,6 @@ type options struct {
 	workers          int
 	accountRecheck   time.Duration
 	settings         payment.Settings
-	callbackListener net.Listener
 }
 
 func defaultOptions() options { return options{settings: payment.DefaultSettings()} }
@@ -95,7 +95,7 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.publicURL, "public-url", "",
 		"Public https URL of the callback receiver, such as https://pay.example.com. Orange and Wave need it.")
 	fs.StringVar(&o.allowedEndpoints, "allowed-endpoints", "",
-		"Hosts (host or host:port, comma-separated) that the baseURL or tokenURL of an account may name. Default: none.")
+		"Hosts (host or host:port, comma-separated) that the baseURL or tokenURL of an account may name, besides those of its provider. Default: none.")
 	fs.StringVar(&o.callbackAddress, "callback-bind-address", ":8090", "Address of the callback receiver.")
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "Address of the metrics, such as :8443; 0 is off.")
 	fs.BoolVar(&o.insecureMetrics, "metrics-insecure", false, "Serve metrics by http and without authentication.")
@@ -234,6 +234,9 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	if err := payment.SetupIndexes(ctx, mgr.GetFieldIndexer(), inst); err != nil {
 		return err
 	}
+	if err := refund.SetupIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
 	resolver := &account.Resolver{
 		Reader:            mgr.GetClient(),
 		Live:              mgr.GetAPIReader(),
@@ -259,6 +262,21 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	if err := loop.SetupWithManager(mgr, opts.workers); err != nil {
 		return fmt.Errorf("setting the payment controller up: %w", err)
 	}
+	refunds := &refund.Reconciler{
+		Client:       mgr.GetClient(),
+		Live:         mgr.GetAPIReader(),
+		Accounts:     resolver,
+		Installation: inst,
+		Settings:     opts.settings,
+		Recorder:     loop.Recorder,
+		Metrics:      refund.NewMetrics(metrics.Registry),
+		Called:       loop.Metrics.Called,
+		Now:          time.Now,
+		Process:      loop.Process,
+	}
+	if err := refunds.SetupWithManager(mgr, opts.workers); err != nil {
+		return fmt.Errorf("setting the refund controller up: %w", err)
+	}
 	for _, kind := range []string{account.KindNamespaced, account.KindCluster} {
 		accounts := &account.Reconciler{
 			Client:      mgr.GetClient(),
@@ -276,7 +294,6 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	}
 	receiver := &callback.Receiver{
 		Addr:     opts.callbackAddress,
-		Listener: opts.callbackListener,
 		Client:   mgr.GetClient(),
 		Accounts: resolver,
 		Registry: resolver.Registry,

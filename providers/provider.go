@@ -52,6 +52,33 @@ type Canceller interface {
 	Cancel(ctx context.Context, h Handle) error
 }
 
+// Refunder gives back what was paid. It keeps no state either: what makes a
+// refund happen once is its reference, or that repeating it is harmless.
+type Refunder interface {
+	// Refund asks the provider to give money back. It puts the request on the
+	// wire at most once. Errors mean what those of Initiate mean; for a provider
+	// whose Traits.Refund is RefundWhole, repeating it is harmless.
+	Refund(ctx context.Context, req RefundRequest) error
+
+	// RefundStatus asks how a refund stands: StatePending, StateSucceeded or
+	// StateFailed, with the money and the reference that the provider echoes.
+	// An error of class NotFound says that the provider does not know the
+	// refund (yet); any other says nothing about it.
+	RefundStatus(ctx context.Context, h RefundHandle) (Status, error)
+}
+
+// RefundPreparer gets everything that Refund needs but that gives nothing back,
+// as Preparer does for Initiate.
+type RefundPreparer interface {
+	PrepareRefund(ctx context.Context) error
+}
+
+// AccountChecker asks the provider, harmlessly, whether the account can be used.
+// An error of class Misconfigured says that it can't.
+type AccountChecker interface {
+	CheckAccount(ctx context.Context) error
+}
+
 // CallbackParser verifies and reads what the provider sends to the callback
 // receiver. It is pure: clock and secrets are passed in.
 type CallbackParser interface {
@@ -80,7 +107,24 @@ type Traits struct {
 	MaxURL int
 	// NeedsReturnURL is set where no payment can be opened without one.
 	NeedsReturnURL bool
+	// Refund says how a payment is given back.
+	Refund RefundMode
 }
+
+// RefundMode says how a payment is given back.
+type RefundMode string
+
+const (
+	// RefundManual: the API has no refunds; a person makes them in the
+	// provider's portal (Orange). The zero value means the same.
+	RefundManual RefundMode = "Manual"
+	// RefundWhole: the whole payment or nothing, and asking twice gives back
+	// once (Wave).
+	RefundWhole RefundMode = "Whole"
+	// RefundPartial: any part, several times, each under a reference of its own
+	// that the provider deduplicates (MTN).
+	RefundPartial RefundMode = "Partial"
+)
 
 // Flow says how the payer gets to approve a payment.
 type Flow string
@@ -163,6 +207,24 @@ type Handle struct {
 	Money     Money
 	SessionID string
 	Token     Secret
+}
+
+// RefundRequest is everything that a provider is told about a refund.
+type RefundRequest struct {
+	RefundHandle
+	// Description is shown to the payer where the provider has a field for it.
+	Description string
+}
+
+// RefundHandle names a refund, and the payment that it gives back.
+type RefundHandle struct {
+	// Reference of the refund: MTN X-Reference-Id of the disbursement. Providers
+	// that refund whole payments only have none.
+	Reference string
+	// Money to give back, in the form that the provider was sent.
+	Money Money
+	// Payment that was paid.
+	Payment Handle
 }
 
 // State is how far a payment is, in the words of this package.

@@ -65,6 +65,12 @@ const (
 type Kind struct {
 	// CredentialKeys that an account's Secret must have.
 	CredentialKeys []string
+	// OptionalCredentialKeys that it may have, and that a client is built with
+	// if they are there (Wave's signing secret).
+	OptionalCredentialKeys []string
+	// RefundCredentialKeys that it must have besides for refunds; a client for
+	// refunds is built with them, one for collecting never is.
+	RefundCredentialKeys []string
 	// CallbackSecretKeys that it may have, to verify callbacks (Wave). A
 	// value may hold several secrets, one a line.
 	CallbackSecretKeys []string
@@ -75,9 +81,14 @@ type Kind struct {
 	// sent: the sandbox currency in a sandbox, the amount in the provider's
 	// form. An error is of class Rejected.
 	WireMoney func(env Environment, m Money) (Money, error)
+	// Hosts of the provider itself, which an account's baseURL and tokenURL may
+	// name without leave of the operator.
+	Hosts []string
 	// Reference derives from a digest what the provider knows the payment
 	// by. Frozen by golden vectors: a changed one charges open payments again.
 	Reference func(digest [32]byte) string
+	// RefundReference does the same for a refund; nil where a refund has none.
+	RefundReference func(digest [32]byte) string
 	// New builds a client that keeps access tokens and nothing else. An error
 	// is of class Misconfigured and names what is missing.
 	New func(a Account, t Transport, now func() time.Time) (Provider, error)

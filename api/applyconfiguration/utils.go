@@ -28,6 +28,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.CallbackNoteApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Charge"):
 		return &apiv1alpha1.ChargeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ChargeCancel"):
+		return &apiv1alpha1.ChargeCancelApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChargeHold"):
 		return &apiv1alpha1.ChargeHoldApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChargeNotice"):
@@ -36,6 +38,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ChargeOutcomeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChargeRecord"):
 		return &apiv1alpha1.ChargeRecordApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ChargeRefund"):
+		return &apiv1alpha1.ChargeRefundApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ChargeRefundOutcome"):
+		return &apiv1alpha1.ChargeRefundOutcomeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChargeRefusal"):
 		return &apiv1alpha1.ChargeRefusalApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChargeSession"):
@@ -62,12 +68,24 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.PaymentFailureApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PaymentIdentity"):
 		return &apiv1alpha1.PaymentIdentityApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PaymentReference"):
+		return &apiv1alpha1.PaymentReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PaymentSpec"):
 		return &apiv1alpha1.PaymentSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PaymentStatus"):
 		return &apiv1alpha1.PaymentStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Polling"):
 		return &apiv1alpha1.PollingApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Refund"):
+		return &apiv1alpha1.RefundApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RefundConfirmation"):
+		return &apiv1alpha1.RefundConfirmationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RefundFailure"):
+		return &apiv1alpha1.RefundFailureApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RefundSpec"):
+		return &apiv1alpha1.RefundSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RefundStatus"):
+		return &apiv1alpha1.RefundStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SecretReference"):
 		return &apiv1alpha1.SecretReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Send"):

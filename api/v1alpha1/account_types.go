@@ -119,9 +119,11 @@ type MerchantAccountSpec struct {
 
 	// SecretRef names the Secret with the credentials, in the account's own
 	// namespace (a ClusterMerchantAccount: in the operator's). Its keys are,
-	// for mtn: subscriptionKey, userID, apiSecret; for orange: clientID,
-	// clientSecret, merchantKey; for wave: apiKey, and webhookSecret to verify
-	// callbacks (one secret a line).
+	// for mtn: subscriptionKey, userID, apiSecret, and for refunds
+	// disbursementSubscriptionKey, disbursementUserID, disbursementAPISecret; for
+	// orange: clientID, clientSecret, merchantKey; for wave: apiKey, and
+	// optionally webhookSecret to verify callbacks (one secret a line) and
+	// signingSecret to sign requests.
 	// +required
 	SecretRef SecretReference `json:"secretRef"`
 
@@ -132,8 +134,9 @@ type MerchantAccountSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]+$') && self != 'production'",message="targetEnvironment must be MTN's word for the country in small letters, such as mtnivorycoast; it is never production"
 	TargetEnvironment string `json:"targetEnvironment,omitempty"`
 
-	// BaseURL of the provider's API, where it is not the provider's own.
-	// Credentials are sent there, so the operator has to allow the host.
+	// BaseURL of the provider's API, where it is not the default. Credentials are
+	// sent there: the provider's own hosts may be named, any other has to be
+	// allowed by the operator.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$') && isURL(self)",message="baseURL must be an http or https URL without user, query or fragment"

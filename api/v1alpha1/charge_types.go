@@ -174,6 +174,9 @@ type Money struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.refusal) || (has(self.refusal) && self.refusal == oldSelf.refusal)",message="the refusal cannot change once it is recorded"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",message="the outcome cannot change once it is recorded"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || self.?sends.orValue(0) == oldSelf.?sends.orValue(0)",message="nothing is sent after the outcome"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || (has(self.cancel) && self.cancel == oldSelf.cancel)",message="that it was called off cannot be taken back"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.refunds) || (has(self.refunds) && self.refunds.size() >= oldSelf.refunds.size() && oldSelf.refunds.all(i, o, self.refunds[i].name == o.name))",message="a refund that is written down cannot be removed"
+// +kubebuilder:validation:XValidation:rule=`!has(self.refunds) || (has(self.outcome) && self.outcome.phase == "Succeeded")`,message="only what was paid can be given back"
 type ChargeRecord struct {
 	// Sends counts the requests for money. It is raised before each one: one
 	// acknowledged raise allows one request.
@@ -214,6 +217,11 @@ type ChargeRecord struct {
 	// +optional
 	Notice *ChargeNotice `json:"notice,omitempty"`
 
+	// Cancel says that the merchant called the payment off, and when the
+	// operator wrote that down.
+	// +optional
+	Cancel *ChargeCancel `json:"cancel,omitempty"`
+
 	// Outcome, with its evidence. It never changes.
 	// +optional
 	Outcome *ChargeOutcome `json:"outcome,omitempty"`
@@ -221,6 +229,115 @@ type ChargeRecord struct {
 	// Contradiction is what the provider said against the outcome, later.
 	// +optional
 	Contradiction *ChargeOutcome `json:"contradiction,omitempty"`
+
+	// Refunds that were claimed, by the name of their Refund. A claim is written
+	// down before the provider is asked; all that have not failed count against
+	// what was paid.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=256
+	Refunds []ChargeRefund `json:"refunds,omitempty"`
+}
+
+// MaxRefunds of one Charge.
+const MaxRefunds = 256
+
+// ChargeCancel says that a payment was called off.
+type ChargeCancel struct {
+	// At is when it was written down.
+	// +required
+	At metav1.MicroTime `json:"at"`
+}
+
+// ChargeRefund is what a Refund claims of a Charge, and what has happened to it.
+//
+// +kubebuilder:validation:XValidation:rule=`self.money.amount == oldSelf.money.amount && self.money.currency == oldSelf.money.currency && self.uid == oldSelf.uid && self.claimedAt == oldSelf.claimedAt && (has(self.reference) ? self.reference : "") == (has(oldSelf.reference) ? oldSelf.reference : "")`,message="the claim of a refund cannot change"
+// +kubebuilder:validation:XValidation:rule="self.?sends.orValue(0) >= oldSelf.?sends.orValue(0) && self.?voidSends.orValue(0) >= oldSelf.?voidSends.orValue(0) && self.?voidSends.orValue(0) <= self.?sends.orValue(0)",message="sends cannot fall, nor voidSends exceed them"
+// +kubebuilder:validation:XValidation:rule="self.?sends.orValue(0) == 0 || self.?lastSend.number.orValue(0) == self.sends",message="lastSend must describe the newest send"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.taken) || (has(self.taken) && self.taken == oldSelf.taken)",message="that the provider took the refund cannot change"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",message="the outcome cannot change once it is recorded"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || self.?sends.orValue(0) == oldSelf.?sends.orValue(0)",message="nothing is sent after the outcome"
+type ChargeRefund struct {
+	// Name of the Refund, in the namespace of the Payment.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// UID of the Refund that claimed.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	UID string `json:"uid"`
+	// Money to give back, as sent to the provider.
+	// +required
+	Money Money `json:"money"`
+	// Reference is what the provider knows the refund by, where refunds have one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	Reference string `json:"reference,omitempty"`
+	// ClaimedAt is when the claim was written down.
+	// +required
+	ClaimedAt metav1.MicroTime `json:"claimedAt"`
+
+	// Sends counts the requests to give back. It is raised before each one: one
+	// acknowledged raise allows one request.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Sends int32 `json:"sends,omitempty"`
+	// VoidSends counts those of them that certainly did nothing.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	VoidSends int32 `json:"voidSends,omitempty"`
+	// LastVoidSend is the number of the newest of those.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	LastVoidSend int32 `json:"lastVoidSend,omitempty"`
+	// LastSend describes the newest of Sends.
+	// +optional
+	LastSend *Send `json:"lastSend,omitempty"`
+
+	// Taken is when the provider was seen to have taken the request.
+	// +optional
+	Taken *metav1.MicroTime `json:"taken,omitempty"`
+	// Refusal is the answer that refused it for good.
+	// +optional
+	Refusal *ChargeRefusal `json:"refusal,omitempty"`
+	// Hold says why the outcome cannot be told, once that is so.
+	// +optional
+	Hold *ChargeHold `json:"hold,omitempty"`
+	// Notice is the newest thing that was said which is neither progress nor an
+	// outcome.
+	// +optional
+	Notice *ChargeNotice `json:"notice,omitempty"`
+	// Outcome never changes.
+	// +optional
+	Outcome *ChargeRefundOutcome `json:"outcome,omitempty"`
+}
+
+// ChargeRefundOutcome is how a refund ended, and how we know.
+type ChargeRefundOutcome struct {
+	// Phase: Succeeded or Failed.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self in ['Succeeded', 'Failed']",message="an outcome is Succeeded or Failed"
+	Phase RefundPhase `json:"phase"`
+	// Reason from the closed list of docs/refund.md.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+	// Code is the provider's own word.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Code string `json:"code,omitempty"`
+	// TransactionID is the provider's name for the movement of money.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	TransactionID string `json:"transactionID,omitempty"`
+	// Confirmation by the person who knows, where no provider told.
+	// +optional
+	Confirmation *RefundConfirmation `json:"confirmation,omitempty"`
+	// At is when the operator learnt it.
+	// +required
+	At metav1.MicroTime `json:"at"`
 }
 
 // Send is one request for money.

@@ -54,6 +54,9 @@ const (
 	// ConditionLateSettlement is there, and True, when the provider said
 	// something else after the Payment was finished. A person has to look.
 	ConditionLateSettlement = "LateSettlement"
+	// ConditionCancelRequested is there, and True, when the merchant called the
+	// payment off; its reason says what came of it.
+	ConditionCancelRequested = "CancelRequested"
 )
 
 // Reason is the closed list of reasons in conditions and in status.failure.
@@ -108,6 +111,18 @@ const (
 	ReasonDuplicateReference Reason = "DuplicateReference"
 	ReasonPayerTimeout       Reason = "PayerTimeout"
 	ReasonCancelled          Reason = "Cancelled"
+)
+
+// Reasons of CancelRequested.
+const (
+	// ReasonCancelPending: the operator is ending it.
+	ReasonCancelPending Reason = "CancelPending"
+	// ReasonCancelNotSupported: the provider cannot, and it is followed to its end.
+	ReasonCancelNotSupported Reason = "CancelNotSupported"
+	// ReasonCancelTooLate: it had ended otherwise.
+	ReasonCancelTooLate Reason = "CancelTooLate"
+	// ReasonCancelDone: it ended as Cancelled.
+	ReasonCancelDone Reason = "CancelDone"
 )
 
 // Reasons of Adopted and LateSettlement, and of account readiness.

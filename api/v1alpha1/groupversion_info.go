@@ -29,6 +29,7 @@ func addKnownTypes(s *runtime.Scheme) error {
 	s.AddKnownTypes(SchemeGroupVersion,
 		&Payment{}, &PaymentList{},
 		&Charge{}, &ChargeList{},
+		&Refund{}, &RefundList{},
 		&MerchantAccount{}, &MerchantAccountList{},
 		&ClusterMerchantAccount{}, &ClusterMerchantAccountList{},
 	)

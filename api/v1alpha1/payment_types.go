@@ -50,6 +50,7 @@ type Payment struct {
 // +kubebuilder:validation:XValidation:rule=`(has(self.returnURL) ? self.returnURL : "") == (has(oldSelf.returnURL) ? oldSelf.returnURL : "")`,message="returnURL cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule=`(has(self.cancelURL) ? self.cancelURL : "") == (has(oldSelf.cancelURL) ? oldSelf.cancelURL : "")`,message="cancelURL cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(3600) == oldSelf.?timeoutSeconds.orValue(3600)",message="timeoutSeconds cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",message="cancel cannot be taken back; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || has(self.phone)",message="phone is required for provider mtn, which asks the payer on that phone; add phone, such as +2250501020304"
 // +kubebuilder:validation:XValidation:rule=`!(self.?currency.orValue("") in ['XOF', 'XAF', 'GNF']) || !string(self.amount).contains('.')`,message="XOF, XAF and GNF have no decimals; write a whole number, such as 5000"
 type PaymentSpec struct {
@@ -121,6 +122,13 @@ type PaymentSpec struct {
 	// +kubebuilder:validation:Minimum=30
 	// +kubebuilder:validation:Maximum=604800
 	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`
+
+	// Cancel calls the payment off; true cannot become false again. One that
+	// was not asked for yet ends as Cancelled. Wave ends an open session, unless
+	// the payer was faster; mtn and orange cannot cancel, which the condition
+	// CancelRequested says, and the payment is followed to its end.
+	// +optional
+	Cancel bool `json:"cancel,omitempty"`
 }
 
 // BrowserURL is a page that a payer's browser is sent to.
@@ -218,6 +226,11 @@ type PaymentStatus struct {
 	// CompletedAt is when the operator learnt the outcome.
 	// +optional
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
+
+	// Refunded is how much of the amount was given back by Refunds.
+	// +optional
+	// +kubebuilder:validation:MaxLength=40
+	Refunded string `json:"refunded,omitempty"`
 
 	// Failure says why a payment did not succeed.
 	// +optional

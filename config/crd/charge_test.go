@@ -99,4 +99,49 @@ var chargeCases = []testCase{
 	changes(sent1, `record=null`, recordKept),
 	changes(sent1, `record={}`, sendsFall),
 	changes(sent1+"; "+session+"; "+outcome, `record={}`, sendsFall, sessionKept, outcomeKept, nothingSent),
+
+	// That it was called off.
+	changes(``, cancelled),
+	changes(cancelled, `-record.cancel`, cancelKept),
+	changes(cancelled, `record.cancel={"at": "2026-07-02T10:00:00.000000Z"}`, cancelKept),
+
+	// Refunds.
+	changes(sent1+"; "+outcome, refund1),
+	changes(sent1+"; "+outcome+"; "+refund1, refund12),
+	changes(sent1, refund1, onlyPaid),
+	changes(sent1+"; "+failed, refund1, onlyPaid),
+	changes(sent1+"; "+outcome+"; "+refund12, refund1, refundListed),
+	changes(sent1+"; "+outcome+"; "+refund1, `-record.refunds`, refundListed),
+	changes(sent1+"; "+outcome+"; "+refund1, refundOf(`"5001"`, ``), claimKept),
+	changes(sent1+"; "+outcome+"; "+refund1, refundOf(`"5000"`, refundSent)),
+	changes(sent1+"; "+outcome+"; "+refundOf(`"5000"`, refundSent), refund1, refundSends),
+	changes(sent1+"; "+outcome+"; "+refund1, refundOf(`"5000"`, `, "sends": 1`), refundLast),
+	changes(sent1+"; "+outcome+"; "+refundOf(`"5000"`, refundSent+refundDone), refundOf(`"5000"`, refundSent), refundOutcome),
+	changes(sent1+"; "+outcome+"; "+refundOf(`"5000"`, refundSent+`, "taken": "2026-07-01T10:00:00.000000Z"`), refundOf(`"5000"`, refundSent), refundTaken),
+	changes(sent1+"; "+outcome+"; "+refundOf(`"5000"`, refundDone), refundOf(`"5000"`, refundDone+refundSent), refundOver),
+}
+
+const (
+	cancelled    = `record.cancel={` + at + `}`
+	failed       = `record.outcome={"phase": "Failed", "reason": "PayerDeclined", ` + at + `}`
+	claim        = `"uid": "u1", "claimedAt": "2026-07-01T10:00:00.000000Z"`
+	refund1      = `record.refunds=[{"name": "back", "money": {"amount": "5000", "currency": "OUV"}, ` + claim + `}]`
+	refund12     = `record.refunds=[{"name": "back", "money": {"amount": "5000", "currency": "OUV"}, ` + claim + `}, {"name": "b2", "money": {"amount": "1", "currency": "OUV"}, ` + claim + `}]`
+	refundSent   = `, "sends": 1, "lastSend": {"number": 1, "sender": "a", ` + at + `}`
+	refundDone   = `, "outcome": {"phase": "Succeeded", "reason": "Refunded", ` + at + `}`
+	cancelKept   = `record: Invalid value: that it was called off cannot be taken back`
+	onlyPaid     = `record: Invalid value: only what was paid can be given back`
+	refundListed = `record: Invalid value: a refund that is written down cannot be removed`
+
+	claimKept     = `record.refunds[0]: Invalid value: the claim of a refund cannot change`
+	refundSends   = `record.refunds[0]: Invalid value: sends cannot fall, nor voidSends exceed them`
+	refundLast    = `record.refunds[0]: Invalid value: lastSend must describe the newest send`
+	refundOutcome = `record.refunds[0]: Invalid value: the outcome cannot change once it is recorded`
+	refundTaken   = `record.refunds[0]: Invalid value: that the provider took the refund cannot change`
+	refundOver    = `record.refunds[0]: Invalid value: nothing is sent after the outcome`
+)
+
+// refundOf is one refund of an amount, with more fields.
+func refundOf(amount, more string) string {
+	return `record.refunds=[{"name": "back", "money": {"amount": ` + amount + `, "currency": "OUV"}, ` + claim + more + `}]`
 }

@@ -154,6 +154,7 @@ func kinds(t *testing.T) []*kind {
 	return []*kind{
 		load(g, "payments", paymentBase, paymentCases, &v1alpha1.Payment{}),
 		load(g, "charges", chargeBase, chargeCases, &v1alpha1.Charge{}),
+		load(g, "refunds", refundBase, refundCases, &v1alpha1.Refund{}),
 		load(g, "merchantaccounts", accountBase, accountCases, &v1alpha1.MerchantAccount{}),
 		load(g, "clustermerchantaccounts", accountBase, slices.Concat(accountCases, clusterAccountCases), &v1alpha1.ClusterMerchantAccount{}),
 	}

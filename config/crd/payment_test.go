@@ -238,6 +238,13 @@ var paymentCases = []testCase{
 	changes(full, `spec.timeoutSeconds=601`, fixed("timeoutSeconds")),
 	changes(full, `-spec.timeoutSeconds`, fixed("timeoutSeconds")),
 	changes(``, `spec.timeoutSeconds=600`, fixed("timeoutSeconds")),
+	// Calling it off is a switch that goes one way.
+	creates(`spec.cancel=true`),
+	changes(``, `spec.cancel=true`),
+	changes(`spec.cancel=false`, `spec.cancel=true`),
+	changes(`spec.cancel=true`, `metadata.labels={"a": "b"}`),
+	changes(`spec.cancel=true`, `spec.cancel=false`, `spec: Invalid value: cancel cannot be taken back; create a new Payment`),
+	changes(`spec.cancel=true`, `-spec.cancel`, `spec: Invalid value: cancel cannot be taken back; create a new Payment`),
 	changes(full, `-spec.amount`, `spec.amount: Required value`),
 	changes(full, `spec=null`, `spec: Required value`),
 	// Nor in two steps: it would come back with another amount.

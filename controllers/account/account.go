@@ -91,7 +91,7 @@ type Resolver struct {
 	// OperatorNamespace holds the Secrets of ClusterMerchantAccounts.
 	OperatorNamespace string
 	// AllowedEndpoints are the host[:port]s that an account's own baseURL may
-	// name. Credentials are sent nowhere else.
+	// name besides the hosts of its provider. Credentials are sent nowhere else.
 	AllowedEndpoints []string
 	Clients          *Clients
 }
@@ -279,7 +279,7 @@ func (r *Resolver) checkAllowed(ctx context.Context, a *Account, namespace strin
 func (r *Resolver) complete(a *Account) (*Account, error) {
 	if a.Pin.Kind != KindOperator {
 		for _, u := range []string{a.Pin.BaseURL, a.Pin.TokenURL} {
-			if err := r.checkEndpoint(u); err != nil {
+			if err := r.checkEndpoint(u, a.Kind.Hosts); err != nil {
 				return nil, err
 			}
 		}

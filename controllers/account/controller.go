@@ -92,14 +92,27 @@ func (r *Reconciler) judge(ctx context.Context, name types.NamespacedName) (meta
 	case err != nil:
 		return metav1.Condition{}, err
 	}
-	preparer, ok := c.Provider.(providers.Preparer)
-	if !ok {
+	check := harmless(c.Provider)
+	if check == nil {
 		return condition(metav1.ConditionTrue, v1alpha1.ReasonAccountUsable,
 			"Everything is there. The provider has no harmless question to try the credentials with; the first payment does."), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.CallTimeout)
 	defer cancel()
-	return verdict(preparer.Prepare(ctx)), nil
+	return verdict(check(ctx)), nil
+}
+
+// harmless is the question that tries an account and asks for no money; nil
+// where there is none.
+func harmless(p providers.Provider) func(context.Context) error {
+	switch p := p.(type) {
+	case providers.AccountChecker:
+		return p.CheckAccount
+	case providers.Preparer:
+		return p.Prepare
+	default:
+		return nil
+	}
 }
 
 // usable goes as far as can be told without asking the provider.
@@ -121,13 +134,21 @@ func verdict(err error) metav1.Condition {
 	case err == nil:
 		return condition(metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, "The provider accepts the credentials.")
 	case providers.ClassOf(err) == providers.ClassMisconfigured:
-		return condition(metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured,
-			"The provider does not accept the credentials or settings; correct the account or its Secret.")
+		return condition(metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, advice(err))
 	case providers.ClassOf(err) == providers.ClassThrottled:
 		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderThrottled, "The provider asks for fewer requests; it is asked again.")
 	default:
 		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, "The provider cannot be reached, or is out of order; it is asked again.")
 	}
+}
+
+// advice on an account that the provider does not accept. The detail of such an
+// error is one of the adapter's own sentences: nothing that the provider sent.
+func advice(err error) string {
+	if detail := providers.AsError(err).Detail; detail != "" {
+		return "The provider does not accept the account: " + detail + "."
+	}
+	return "The provider does not accept the credentials or settings; correct the account or its Secret."
 }
 
 func condition(status metav1.ConditionStatus, reason, message string) metav1.Condition {

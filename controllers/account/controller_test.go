@@ -22,20 +22,41 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// answering is a provider whose token endpoint answers as told.
+// answering is a provider that answers as told: to the question for MTN's API
+// user with user, to any other with answer.
 type answering struct {
-	answer providers.Answer
-	err    error
-	calls  int
+	answer, user providers.Answer
+	err          error
+	calls        int
 }
 
-func (a *answering) Do(context.Context, providers.Call) (providers.Answer, error) {
+func (a *answering) Do(_ context.Context, call providers.Call) (providers.Answer, error) {
 	a.calls++
+	if strings.Contains(call.URL, "/apiuser/") {
+		return a.user, a.err
+	}
 	return a.answer, a.err
 }
 
-func token() *answering {
-	return &answering{answer: providers.Answer{Status: http.StatusOK, Body: []byte(`{"access_token":"` + canary + `","expires_in":3600}`)}}
+func ok(body string) providers.Answer {
+	return providers.Answer{Status: http.StatusOK, Body: []byte(body)}
+}
+
+func token() *answering { return userIs(ok(`{"targetEnvironment":"sandbox"}`)) }
+
+func userIs(user providers.Answer) *answering {
+	return &answering{answer: ok(`{"access_token":"` + canary + `","expires_in":3600}`), user: user}
+}
+
+// mute is a provider without a harmless question.
+func mute() providers.Kind {
+	return providers.Kind{
+		CredentialKeys: []string{"apiKey"},
+		Endpoint:       func(a providers.Account) (providers.Account, error) { return a, nil },
+		New: func(providers.Account, providers.Transport, func() time.Time) (providers.Provider, error) {
+			return struct{ providers.Provider }{}, nil
+		},
+	}
 }
 
 // readiness is an account.Reconciler with everything around it.
@@ -51,6 +72,7 @@ func readinessOf(t *testing.T, o client.Object, wire providers.Transport, others
 	t.Helper()
 	f := setUp(t, append(others, o)...)
 	f.Clients = account.NewClients(wire, func() time.Time { return f.now })
+	f.Registry["mute"] = mute()
 	r := &readiness{t: t, name: client.ObjectKeyFromObject(o)}
 	api := fake.NewClientBuilder().WithScheme(f.api.Scheme()).WithObjects(append(others, o)...).
 		WithStatusSubresource(&v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{}).Build()
@@ -99,12 +121,17 @@ func (r *readiness) ready() (metav1.Condition, time.Duration) {
 }
 
 func TestReadiness(t *testing.T) {
-	misconfigured := &answering{answer: providers.Answer{Status: http.StatusUnauthorized, Body: []byte(`{"error":"invalid_client"}`)}}
-	throttled := &answering{answer: providers.Answer{Status: http.StatusTooManyRequests}}
+	status := func(code int) *answering { return &answering{answer: providers.Answer{Status: code}} }
 	away := &answering{err: &providers.Error{Class: providers.ClassNotSent, Op: "token"}}
 	good := secret("shop", "mtn-credentials", keysOf("mtn"))
+	refunding := good.DeepCopy()
+	refunding.Data["disbursementUserID"] = []byte("wrong")
+	waveKey := secret("shop", "wave-credentials", keysOf("wave"))
 	partial := secret("shop", "mtn-credentials", map[string]string{"userID": "u"})
 	elsewhere := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://evil.example" }
+	production := func(s *v1alpha1.MerchantAccountSpec) {
+		s.Environment, s.TargetEnvironment = "production", "mtnivorycoast"
+	}
 
 	for name, c := range map[string]struct {
 		account client.Object
@@ -113,24 +140,32 @@ func TestReadiness(t *testing.T) {
 		status  metav1.ConditionStatus
 		reason  string
 		calls   int
+		says    string
 	}{
-		"accepted":             {merchant("shop", "mtn", "mtn"), token(), []client.Object{good}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 1},
-		"cluster":              {cluster("orange", "orange", names()), token(), []client.Object{secret(operatorNamespace, "orange-credentials", keysOf("orange"))}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 1},
-		"nothing to try":       {merchant("shop", "wave", "wave"), token(), []client.Object{secret("shop", "wave-credentials", keysOf("wave"))}, metav1.ConditionTrue, v1alpha1.ReasonAccountUsable, 0},
-		"no Secret":            {merchant("shop", "mtn", "mtn"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0},
-		"Secret of another":    {cluster("mtn", "mtn", names("shop")), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0},
-		"incomplete":           {merchant("shop", "mtn", "mtn"), token(), []client.Object{partial}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsIncomplete, 0},
-		"unknown provider":     {merchant("shop", "moov", "moov"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonProviderNotSupported, 0},
-		"endpoint not allowed": {merchant("shop", "mtn", "mtn", elsewhere), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 0},
-		"refused":              {merchant("shop", "mtn", "mtn"), misconfigured, []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1},
-		"throttled":            {merchant("shop", "mtn", "mtn"), throttled, []client.Object{good}, metav1.ConditionUnknown, v1alpha1.ReasonProviderThrottled, 1},
-		"out of reach":         {merchant("shop", "mtn", "mtn"), away, []client.Object{good}, metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, 1},
+		"accepted":             {merchant("shop", "mtn", "mtn"), token(), []client.Object{good}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 2, "accepts"},
+		"in production":        {merchant("shop", "mtn", "mtn", production), token(), []client.Object{good}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 1, "accepts"},
+		"refunds are left out": {merchant("shop", "mtn", "mtn"), token(), []client.Object{refunding}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 2, "accepts"},
+		"cluster":              {cluster("orange", "orange", names()), token(), []client.Object{secret(operatorNamespace, "orange-credentials", keysOf("orange"))}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 1, "accepts"},
+		"wave":                 {merchant("shop", "wave", "wave"), &answering{answer: ok(`{"result":[]}`)}, []client.Object{waveKey}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 1, "accepts"},
+		"wave, refused":        {merchant("shop", "wave", "wave"), status(403), []client.Object{waveKey}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1, "correct the account or its Secret"},
+		"wave, a page":         {merchant("shop", "wave", "wave"), status(200), []client.Object{waveKey}, metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, 1, "asked again"},
+		"nothing to try":       {merchant("shop", "mute", "mute"), token(), []client.Object{secret("shop", "mute-credentials", keysOf("mute"))}, metav1.ConditionTrue, v1alpha1.ReasonAccountUsable, 0, "no harmless question"},
+		"no Secret":            {merchant("shop", "mtn", "mtn"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0, "create it"},
+		"Secret of another":    {cluster("mtn", "mtn", names("shop")), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0, "create it"},
+		"incomplete":           {merchant("shop", "mtn", "mtn"), token(), []client.Object{partial}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsIncomplete, 0, "add it"},
+		"unknown provider":     {merchant("shop", "moov", "moov"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonProviderNotSupported, 0, "use one of"},
+		"endpoint not allowed": {merchant("shop", "mtn", "mtn", elsewhere), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 0, "evil.example"},
+		"refused":              {merchant("shop", "mtn", "mtn"), status(401), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1, "correct the account or its Secret"},
+		"no such user":         {merchant("shop", "mtn", "mtn"), userIs(providers.Answer{Status: 404}), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 2, "knows no API user"},
+		"user of elsewhere":    {merchant("shop", "mtn", "mtn"), userIs(ok(`{"targetEnvironment":"` + canary + `"}`)), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 2, "another target environment"},
+		"user cannot be asked": {merchant("shop", "mtn", "mtn"), userIs(providers.Answer{Status: 401}), []client.Object{good}, metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, 2, "asked again"},
+		"throttled":            {merchant("shop", "mtn", "mtn"), status(429), []client.Object{good}, metav1.ConditionUnknown, v1alpha1.ReasonProviderThrottled, 1, "fewer requests"},
+		"out of reach":         {merchant("shop", "mtn", "mtn"), away, []client.Object{good}, metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, 1, "cannot be reached"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.wire.calls = 0
 			r := readinessOf(t, c.account, c.wire, c.others...)
 			got, after := r.ready()
-			if got.Status != c.status || got.Reason != c.reason || got.Message == "" {
+			if got.Status != c.status || got.Reason != c.reason || !strings.Contains(got.Message, c.says) {
 				t.Fatalf("%+v", got)
 			}
 			if want := map[bool]time.Duration{true: time.Hour, false: time.Minute}[got.Status == metav1.ConditionTrue]; after != want {

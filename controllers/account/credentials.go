@@ -43,8 +43,37 @@ func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
 		return nil, problem(v1alpha1.ReasonCredentialsIncomplete,
 			"%s lacks %s; add it", a.credentialSource(), strings.Join(a.credentialNames(missing), ", "))
 	}
-	// What else the Secret holds, such as what verifies callbacks, makes no other client.
-	c, err := r.Clients.get(a.Identity(), a.Provider, a.Kind, a.providerAccount(only(a.Kind.CredentialKeys, credentials)))
+	return r.client(a, "", only(a.collectionKeys(), credentials))
+}
+
+// RefundClient returns the client that gives back what a collected. It is
+// another one than Client's where refunds take other credentials.
+func (r *Resolver) RefundClient(ctx context.Context, a *Account) (*Client, error) {
+	if len(a.Kind.RefundCredentialKeys) == 0 {
+		return r.Client(ctx, a)
+	}
+	credentials, err := r.credentials(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	required := slices.Concat(a.Kind.CredentialKeys, a.Kind.RefundCredentialKeys)
+	if missing := missingKeys(required, credentials); len(missing) > 0 {
+		return nil, problem(v1alpha1.ReasonRefundNotConfigured,
+			"%s lacks %s, which refunds take; add it, and the refund goes on by itself",
+			a.credentialSource(), strings.Join(a.credentialNames(missing), ", "))
+	}
+	return r.client(a, "refunds", only(slices.Concat(a.collectionKeys(), a.Kind.RefundCredentialKeys), credentials))
+}
+
+// collectionKeys are those that a client for collecting is built with.
+func (a *Account) collectionKeys() []string {
+	return slices.Concat(a.Kind.CredentialKeys, a.Kind.OptionalCredentialKeys)
+}
+
+// client of an account, for a purpose. What else the Secret holds, such as what
+// verifies callbacks, makes no other client.
+func (r *Resolver) client(a *Account, purpose string, credentials map[string]providers.Secret) (*Client, error) {
+	c, err := r.Clients.get(a.Identity()+"|"+purpose, a.Provider, a.Kind, a.providerAccount(credentials))
 	if err != nil {
 		return nil, a.misconfigured(err)
 	}
@@ -110,10 +139,14 @@ func (r *Resolver) credentials(ctx context.Context, a *Account) (map[string]prov
 	return out, nil
 }
 
+// only those of the keys that have a value: a key that an account does without
+// must not change the hash of its credentials.
 func only(keys []string, have map[string]providers.Secret) map[string]providers.Secret {
 	out := make(map[string]providers.Secret, len(keys))
 	for _, k := range keys {
-		out[k] = have[k]
+		if have[k] != "" {
+			out[k] = have[k]
+		}
 	}
 	return out
 }
@@ -145,7 +178,9 @@ func (a *Account) credentialNames(keys []string) []string {
 	return names
 }
 
-func (r *Resolver) checkEndpoint(raw string) error {
+// checkEndpoint: credentials go to the provider itself, and to the hosts that the
+// operator was told to trust.
+func (r *Resolver) checkEndpoint(raw string, own []string) error {
 	if raw == "" {
 		return nil
 	}
@@ -153,10 +188,16 @@ func (r *Resolver) checkEndpoint(raw string) error {
 	if err != nil || u.Host == "" {
 		return problem(v1alpha1.ReasonAccountMisconfigured, "the account's baseURL or tokenURL is not a URL; correct it")
 	}
-	if slices.Contains(r.AllowedEndpoints, u.Host) {
+	if slices.Contains(r.AllowedEndpoints, u.Host) || isOwnHost(u, own) {
 		return nil
 	}
 	return problem(v1alpha1.ReasonAccountMisconfigured,
 		"the operator does not send credentials to host %q; have it started with --allowed-endpoints=%s, or leave baseURL and tokenURL out",
 		u.Host, u.Host)
+}
+
+// isOwnHost tells whether u is https at the default port of one of the
+// provider's own hosts.
+func isOwnHost(u *url.URL, own []string) bool {
+	return u.Scheme == "https" && (u.Port() == "" || u.Port() == "443") && slices.Contains(own, u.Hostname())
 }

@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"slices"
 	"strings"
@@ -199,6 +200,89 @@ func TestRotationOfCallbackSecrets(t *testing.T) {
 		must(t, f.api.Update(f.ctx, rotated))
 		if f.client(a) != before {
 			t.Errorf("%s: another client", provider)
+		}
+	}
+}
+
+var disbursement = map[string]string{
+	"disbursementSubscriptionKey": "MTN_DISBURSEMENT_SUBSCRIPTION_KEY",
+	"disbursementUserID":          "MTN_DISBURSEMENT_USER_ID",
+	"disbursementAPISecret":       "MTN_DISBURSEMENT_API_SECRET",
+}
+
+// Refunds at MTN have credentials of their own: the client for collecting stays
+// the same without them, with some of them and with all.
+func TestRefundCredentials(t *testing.T) {
+	all := sortedKeys(disbursement)
+	for subset := range 1 << len(all) {
+		have, environment := keysOf("mtn"), map[string]string{}
+		for key, variable := range required["mtn"] {
+			environment[variable] = have[key]
+		}
+		plain := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", have))
+		want := plain.client(plain.resolve(payment("shop", "mtn"))).Credentials
+		var missing, missingVariables []string
+		for i, k := range all {
+			if subset&(1<<i) != 0 {
+				have[k], environment[disbursement[k]] = canary+k, canary+k
+			} else {
+				missing, missingVariables = append(missing, k), append(missingVariables, disbursement[k])
+			}
+		}
+		for _, f := range []*fixture{
+			setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", have)),
+			setUp(t).operator(environment),
+		} {
+			a := f.resolve(payment("shop", "mtn"))
+			if got := f.client(a); got.Credentials != want || f.client(a) != got {
+				t.Errorf("with %d: another client for collecting", subset)
+			}
+			lacks := missing
+			if a.Pin.Kind == account.KindOperator {
+				lacks = missingVariables
+			}
+			c, err := f.RefundClient(f.ctx, a)
+			if len(lacks) > 0 {
+				expectProblem(t, err, v1alpha1.ReasonRefundNotConfigured, append(lacks, "add it")...)
+				continue
+			}
+			must(t, err)
+			must(t, c.Provider.(providers.RefundPreparer).PrepareRefund(f.ctx))
+			user := canary + "disbursementUserID:" + canary + "disbursementAPISecret"
+			tokens := f.wire.tokens()
+			if c == f.client(a) || len(tokens) != 1 || tokens[0] != a.Pin.BaseURL+"/disbursement/token/ Basic "+base64.StdEncoding.EncodeToString([]byte(user)) {
+				t.Errorf("tokens: %d", len(tokens))
+			}
+		}
+	}
+	// Where refunds have no credentials of their own, the client is the same.
+	f := setUp(t, merchant("shop", "wave", "wave"), secret("shop", "wave-credentials", keysOf("wave")))
+	a := f.resolve(payment("shop", "wave"))
+	if c, err := f.RefundClient(f.ctx, a); err != nil || c != f.client(a) {
+		t.Errorf("%v", err)
+	}
+}
+
+// What is optional is used if it is there, and makes no difference if it is not:
+// the hash of an account's credentials must not change with the operator.
+func TestOptionalCredentials(t *testing.T) {
+	for text, signs := range map[string]bool{"": false, "\n": false, "wave_sn_AKS_1\n": true} {
+		have := keysOf("wave")
+		plain := setUp(t, merchant("shop", "wave", "wave"), secret("shop", "wave-credentials", have))
+		want := plain.client(plain.resolve(payment("shop", "wave"))).Credentials
+		if golden := sha256.Sum256([]byte("6:apiKey10:" + canary + "-key")); want != golden {
+			t.Error("the hash of an account with nothing optional has changed")
+		}
+		have["signingSecret"] = text
+		for _, f := range []*fixture{
+			setUp(t, merchant("shop", "wave", "wave"), secret("shop", "wave-credentials", have)),
+			setUp(t).operator(map[string]string{"WAVE_API_KEY": have["apiKey"], "WAVE_SIGNING_SECRET": text}),
+		} {
+			c := f.client(f.resolve(payment("shop", "wave")))
+			_ = c.Provider.(providers.AccountChecker).CheckAccount(f.ctx)
+			if signed := f.wire.calls[0].Header.Get("Wave-Signature") != ""; signed != signs || (c.Credentials == want) == signs {
+				t.Errorf("%q: signed %t", text, signed)
+			}
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"cmp"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -41,24 +43,45 @@ func credentialVariables() map[string]map[string]string {
 	}
 }
 
-func environmentName(provider, key string) string { return credentialVariables()[provider][key] }
+// additionalVariables are those of the credentials that an account may have
+// besides; they alone describe none.
+func additionalVariables() map[string]map[string]string {
+	return map[string]map[string]string{
+		"mtn": {
+			"disbursementSubscriptionKey": "MTN_DISBURSEMENT_SUBSCRIPTION_KEY",
+			"disbursementUserID":          "MTN_DISBURSEMENT_USER_ID",
+			"disbursementAPISecret":       "MTN_DISBURSEMENT_API_SECRET",
+		},
+		"wave": {"signingSecret": "WAVE_SIGNING_SECRET"},
+	}
+}
+
+func environmentName(provider, key string) string {
+	return cmp.Or(credentialVariables()[provider][key], additionalVariables()[provider][key])
+}
 
 // FromEnvironment reads the operator's own accounts with getenv. A provider
 // none of whose credentials is set has none.
 func FromEnvironment(getenv func(string) string) map[string]OperatorAccount {
 	accounts := map[string]OperatorAccount{}
 	for provider, variables := range credentialVariables() {
-		credentials := map[string]providers.Secret{}
-		for key, variable := range variables {
-			if v := strings.TrimSpace(getenv(variable)); v != "" {
-				credentials[key] = providers.Secret(v)
-			}
-		}
+		credentials := read(variables, getenv)
 		if len(credentials) > 0 {
+			maps.Copy(credentials, read(additionalVariables()[provider], getenv))
 			accounts[provider] = describe(provider, credentials, getenv)
 		}
 	}
 	return accounts
+}
+
+func read(variables map[string]string, getenv func(string) string) map[string]providers.Secret {
+	credentials := map[string]providers.Secret{}
+	for key, variable := range variables {
+		if v := strings.TrimSpace(getenv(variable)); v != "" {
+			credentials[key] = providers.Secret(v)
+		}
+	}
+	return credentials
 }
 
 func describe(provider string, credentials map[string]providers.Secret, environment func(string) string) OperatorAccount {

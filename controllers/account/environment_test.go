@@ -77,8 +77,21 @@ func TestFromEnvironment(t *testing.T) {
 	}
 }
 
-// Each variable reaches its place: the credentials by name.
+// Each variable reaches its place: the credentials by name. One that describes no
+// account alone needs another beside it.
 func TestEveryCredentialVariable(t *testing.T) {
+	beside := map[string][2]string{"mtn": {"MTN_USER_ID", "userID"}, "wave": {"WAVE_API_KEY", "apiKey"}}
+	for variable, at := range map[string][2]string{
+		"MTN_DISBURSEMENT_SUBSCRIPTION_KEY": {"mtn", "disbursementSubscriptionKey"}, "MTN_DISBURSEMENT_USER_ID": {"mtn", "disbursementUserID"},
+		"MTN_DISBURSEMENT_API_SECRET": {"mtn", "disbursementAPISecret"}, "WAVE_SIGNING_SECRET": {"wave", "signingSecret"},
+	} {
+		other := beside[at[0]]
+		environment := map[string]string{other[0]: "x", variable: " " + canary + "\n"}
+		got := account.FromEnvironment(func(k string) string { return environment[k] })[at[0]].Credentials
+		if len(got) != 2 || got[other[1]].Reveal() != "x" || got[at[1]].Reveal() != canary {
+			t.Errorf("%s: %v", variable, sortedKeys(got))
+		}
+	}
 	for variable, at := range map[string][2]string{
 		"MTN_SUBSCRIPTION_KEY": {"mtn", "subscriptionKey"}, "MTN_USER_ID": {"mtn", "userID"}, "MTN_API_SECRET": {"mtn", "apiSecret"},
 		"ORANGE_CLIENT_ID": {"orange", "clientID"}, "ORANGE_CLIENT_SECRET": {"orange", "clientSecret"}, "ORANGE_MERCHANT_KEY": {"orange", "merchantKey"},
@@ -107,6 +120,8 @@ func TestNoAccountInTheEnvironment(t *testing.T) {
 		{"MTN_ENVIRONMENT": "production", "MTN_TARGET_ENVIRONMENT": "mtnivorycoast", "MTN_API_URL": "https://x.example", "MTN_CALLBACK_URL": "https://x.example"},
 		{"ORANGE_API_URL": "https://x.example", "ORANGE_TOKEN_URL": "https://x.example", "WAVE_API_URL": "https://x.example"},
 		{"MTN_USER_ID": "", "WAVE_API_KEY": " \n", "ORANGE_CLIENT_ID": "\t"},
+		// What an account may have besides.
+		{"MTN_DISBURSEMENT_SUBSCRIPTION_KEY": "s", "MTN_DISBURSEMENT_USER_ID": "u", "MTN_DISBURSEMENT_API_SECRET": "p", "WAVE_SIGNING_SECRET": "s"},
 	} {
 		f := setUp(t).operator(environment)
 		if len(f.Operator) != 0 {

@@ -231,6 +231,43 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// A provider's own hosts need no leave of the operator, at https and its default
+// port; another provider's do.
+func TestOwnHosts(t *testing.T) {
+	for _, c := range []struct {
+		provider, base, token string
+		want                  string // base URL; empty: refused
+	}{
+		{"mtn", "https://sandbox.momodeveloper.mtn.com/", "", "https://sandbox.momodeveloper.mtn.com"},
+		{"mtn", "https://proxy.momoapi.mtn.com", "", "https://proxy.momoapi.mtn.com"},
+		{"mtn", "https://momoapi.momo.africa", "", "https://momoapi.momo.africa"},
+		{"mtn", "https://momoapi.momo.africa:443", "", "https://momoapi.momo.africa:443"},
+		{"orange", "https://api.orange.com/orange-money-webpay/sn/v1", "https://api.orange.com/oauth/v2/token", "https://api.orange.com/orange-money-webpay/sn/v1"},
+		{"orange", "", "https://api.orange.com/oauth/v2/token", "https://api.orange.com/orange-money-webpay/dev/v1"},
+		{"wave", "https://api.wave.com", "", "https://api.wave.com"},
+
+		{"mtn", "http://momoapi.momo.africa", "", ""},
+		{"mtn", "https://momoapi.momo.africa:8443", "", ""},
+		{"mtn", "https://momoapi.momo.africa.evil.example", "", ""},
+		{"mtn", "https://momoapi.momo.africa@evil.example", "", ""},
+		{"mtn", "https://user@momoapi.momo.africa", "", ""},
+		{"mtn", "https://momodeveloper.mtn.com", "", ""}, // a portal
+		{"mtn", "https://api.wave.com", "", ""},
+		{"orange", "https://api.orange.com/orange-money-webpay/sn/v1", "https://api.wave.com/token", ""},
+		{"wave", "https://api.orange.com", "", ""},
+	} {
+		f := setUp(t, merchant("shop", c.provider, c.provider, func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL, s.TokenURL = c.base, c.token }))
+		a, err := f.Resolve(f.ctx, payment("shop", c.provider))
+		if c.want == "" {
+			expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured)
+			continue
+		}
+		if err != nil || a.Pin.BaseURL != c.want || (c.token != "" && a.Pin.TokenURL != c.token) {
+			t.Errorf("%+v: %+v, %v", c, a, err)
+		}
+	}
+}
+
 // What the API does not tell is nobody's fault, and never another account.
 func TestAPIFailures(t *testing.T) {
 	objects := []client.Object{merchant("shop", "wave", "wave"), cluster("wave", "wave", selector("a", "b")), namespace("shop", nil)}

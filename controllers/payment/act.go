@@ -13,6 +13,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/charge"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -29,11 +30,29 @@ func (r *Reconciler) act(ctx context.Context, o *observed, d decision) error {
 		return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: d.reason}, r.Now()))
 	case actExpire:
 		return r.record(ctx, o, foldExpired(r.Now()))
+	case actCallOff:
+		return r.record(ctx, o, foldCallOff(r.Now()))
+	case actCancelled:
+		return r.cancelled(ctx, o)
 	case actSend, actAsk, actCheck, actCancel:
 		return r.call(ctx, o, d.action)
 	default:
 		return nil
 	}
+}
+
+// cancelled ends what was called off before anybody could pay. Without a Charge
+// the status says so: whoever sends reads the Payment after the Charge exists,
+// and finds that it was called off.
+func (r *Reconciler) cancelled(ctx context.Context, o *observed) error {
+	if o.charge != nil {
+		return r.record(ctx, o, foldCancelled(o.charge.Record.Sends, r.Now()))
+	}
+	if o.settled == "" {
+		o.settled = v1alpha1.PhaseCancelled
+		o.problem = &account.Problem{Reason: v1alpha1.ReasonCancelled, Message: message(v1alpha1.ReasonCancelled, "")}
+	}
+	return nil
 }
 
 // claim creates the Charge. The API server lets one creator win; whoever finds
@@ -125,7 +144,7 @@ func (r *Reconciler) prepare(ctx context.Context, o *observed, c *account.Client
 	defer cancel()
 	if p, ok := c.Provider.(providers.Preparer); ok {
 		err := p.Prepare(ctx)
-		r.Metrics.called(o.charge.Spec.Provider, "prepare", err)
+		r.Metrics.Called(o.charge.Spec.Provider, "prepare", err)
 		if err != nil {
 			return false, r.failed(ctx, o, c, err)
 		}
@@ -156,7 +175,7 @@ func (r *Reconciler) initiateRequest(o *observed) providers.InitiateRequest {
 // between reading an answer and writing it.
 func (r *Reconciler) recordInitiation(ctx context.Context, o *observed, c *account.Client, send int32, in providers.Initiation, err error) error {
 	now := r.Now()
-	r.Metrics.called(o.charge.Spec.Provider, "initiate", err)
+	r.Metrics.Called(o.charge.Spec.Provider, "initiate", err)
 	if err == nil {
 		session := sessionOf(in.Session, send, now)
 		session.NotificationTokenHash = providers.HashToken(in.NotificationToken)
@@ -168,12 +187,12 @@ func (r *Reconciler) recordInitiation(ctx context.Context, o *observed, c *accou
 		return r.recordKnown(ctx, o, c, send)
 	case providers.ClassRejected:
 		return r.record(ctx, o, foldRefusal(v1alpha1.ChargeRefusal{
-			Send: send, At: metav1.NewMicroTime(now), Reason: rejection(e), Code: e.Code,
+			Send: send, At: metav1.NewMicroTime(now), Reason: charge.RefusalReason(e), Code: e.Code,
 		}, c.Traits().Flow))
 	case providers.ClassMisconfigured, providers.ClassThrottled, providers.ClassNotSent:
 		r.rememberFailure(o)
 		throttle(c, e)
-		return r.record(ctx, o, foldVoid(send, reasonOf(e), e.Code, now))
+		return r.record(ctx, o, foldVoid(send, charge.ReasonOf(e), e.Code, now))
 	default:
 		r.logger(ctx, o).Info("No usable answer from the provider; finding out what became of the request", "error", e.Error())
 		r.rememberFailure(o)
@@ -202,12 +221,14 @@ func (r *Reconciler) recordSession(ctx context.Context, o *observed, c *account.
 	}
 	r.remember(o, func(seen *observation) { *seen = observation{} })
 	if recorded := o.charge.Record.Session; recorded != nil && s.ID != "" && recorded.ID != s.ID {
-		return r.endSurplus(ctx, o, c, s.ID)
+		return r.endSession(ctx, o, c, s.ID)
 	}
 	return nil
 }
 
-func (r *Reconciler) endSurplus(ctx context.Context, o *observed, c *account.Client, sessionID string) error {
+// endSession ends a session that nobody may pay any more. That it is over
+// already is no error.
+func (r *Reconciler) endSession(ctx context.Context, o *observed, c *account.Client, sessionID string) error {
 	canceller, ok := c.Provider.(providers.Canceller)
 	if !ok {
 		return nil
@@ -217,9 +238,9 @@ func (r *Reconciler) endSurplus(ctx context.Context, o *observed, c *account.Cli
 	h := handleOf(o.charge)
 	h.SessionID = sessionID
 	err := canceller.Cancel(ctx, h)
-	r.Metrics.called(o.charge.Spec.Provider, "cancel", err)
+	r.Metrics.Called(o.charge.Spec.Provider, "cancel", err)
 	if err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
-		return fmt.Errorf("ending a surplus session: %w", err)
+		return fmt.Errorf("ending a session: %w", err)
 	}
 	return nil
 }
@@ -235,7 +256,7 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 		return nil
 	}
 	st, err := c.Status(ctx, handleOf(o.charge))
-	r.Metrics.called(o.charge.Spec.Provider, "status", err)
+	r.Metrics.Called(o.charge.Spec.Provider, "status", err)
 	if providers.ClassOf(err) == providers.ClassNotFound && err != nil {
 		r.rememberNotFound(o)
 		return r.record(ctx, o, foldRefusalConfirmed(r.Now()))
@@ -255,7 +276,7 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 // before one is recorded, so that at most one can ever be paid.
 func (r *Reconciler) search(ctx context.Context, o *observed, c *account.Client) error {
 	sessions, err := c.Provider.(providers.Searcher).Search(ctx, o.charge.Spec.ProviderReference)
-	r.Metrics.called(o.charge.Spec.Provider, "search", err)
+	r.Metrics.Called(o.charge.Spec.Provider, "search", err)
 	if err != nil {
 		return r.failed(ctx, o, c, err)
 	}
@@ -265,7 +286,7 @@ func (r *Reconciler) search(ctx context.Context, o *observed, c *account.Client)
 	}
 	chosen, surplus := chooseSession(sessions)
 	for _, s := range surplus {
-		if err := r.endSurplus(ctx, o, c, s.ID); err != nil {
+		if err := r.endSession(ctx, o, c, s.ID); err != nil {
 			return r.failed(ctx, o, c, err)
 		}
 	}
@@ -322,7 +343,7 @@ func (r *Reconciler) check(ctx context.Context, o *observed, c *account.Client) 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
 	defer cancel()
 	st, err := c.Status(ctx, handleOf(o.charge))
-	r.Metrics.called(o.charge.Spec.Provider, "status", err)
+	r.Metrics.Called(o.charge.Spec.Provider, "status", err)
 	if err != nil {
 		if providers.ClassOf(err) == providers.ClassNotFound {
 			// Not visible yet, or on another platform: an answer that says nothing.
@@ -337,6 +358,7 @@ func (r *Reconciler) check(ctx context.Context, o *observed, c *account.Client) 
 			return err
 		}
 	}
+	st = endedByUs(o.charge, c.Traits(), st)
 	return r.learn(ctx, o, st, foldStatus(st, r.Now()))
 }
 
@@ -344,7 +366,7 @@ func (r *Reconciler) check(ctx context.Context, o *observed, c *account.Client) 
 // verdict: all have to be over and unpaid.
 func (r *Reconciler) others(ctx context.Context, o *observed, c *account.Client, st providers.Status) (providers.Status, bool, error) {
 	sessions, err := c.Provider.(providers.Searcher).Search(ctx, o.charge.Spec.ProviderReference)
-	r.Metrics.called(o.charge.Spec.Provider, "search", err)
+	r.Metrics.Called(o.charge.Spec.Provider, "search", err)
 	if err != nil {
 		return st, false, r.failed(ctx, o, c, err)
 	}
@@ -359,7 +381,7 @@ func (r *Reconciler) others(ctx context.Context, o *observed, c *account.Client,
 		return st, true, nil
 	}
 	for _, s := range append(surplus, best) {
-		if err := r.endSurplus(ctx, o, c, s.ID); err != nil {
+		if err := r.endSession(ctx, o, c, s.ID); err != nil {
 			return st, false, r.failed(ctx, o, c, err)
 		}
 	}
@@ -367,10 +389,10 @@ func (r *Reconciler) others(ctx context.Context, o *observed, c *account.Client,
 	return st, false, nil
 }
 
-// cancel ends a session whose time is over. Whether it was paid meanwhile is
+// cancel ends a session whose time is over, or that was called off. Whether it was paid meanwhile is
 // for the next check to find out.
 func (r *Reconciler) cancel(ctx context.Context, o *observed, c *account.Client) error {
-	if err := r.endSurplus(ctx, o, c, o.charge.Record.Session.ID); err != nil {
+	if err := r.endSession(ctx, o, c, o.charge.Record.Session.ID); err != nil {
 		return r.failed(ctx, o, c, err)
 	}
 	r.remember(o, func(seen *observation) { *seen = observation{cancelledAt: r.Now()} })
@@ -402,7 +424,7 @@ func (r *Reconciler) failed(ctx context.Context, o *observed, c *account.Client,
 	}
 	r.logger(ctx, o).Info("The provider did not answer a question", "error", e.Error())
 	throttle(c, e)
-	return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: reasonOf(e), Code: e.Code}, r.Now()))
+	return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: charge.ReasonOf(e), Code: e.Code}, r.Now()))
 }
 
 func throttle(c *account.Client, e *providers.Error) {
@@ -411,16 +433,16 @@ func throttle(c *account.Client, e *providers.Error) {
 	}
 }
 
-// record commits a fold; see recorder.commit.
+// record commits a fold; see charge.Recorder.
 func (r *Reconciler) record(ctx context.Context, o *observed, f fold) error {
-	recorder := recorder{writer: r.Client, live: r.Live, timeout: r.Settings.RecordTimeout}
+	recorder := charge.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout}
 	before := o.charge
-	charge, err := recorder.commit(ctx, before, f)
-	o.charge = charge
-	if before.Record.Outcome == nil && charge.Record.Outcome != nil && o.holder == nil {
-		r.Metrics.orphaned(charge.Spec.Provider, charge.Record.Outcome.Phase)
+	after, err := recorder.Commit(ctx, before, f)
+	o.charge = after
+	if before.Record.Outcome == nil && after.Record.Outcome != nil && o.holder == nil {
+		r.Metrics.orphaned(after.Spec.Provider, after.Record.Outcome.Phase)
 		r.logger(ctx, o).Info("A Charge without a Payment came to its end",
-			"phase", charge.Record.Outcome.Phase, "reason", charge.Record.Outcome.Reason)
+			"phase", after.Record.Outcome.Phase, "reason", after.Record.Outcome.Reason)
 	}
 	return err
 }
@@ -446,23 +468,4 @@ func sessionOf(s providers.Session, send int32, now time.Time) v1alpha1.ChargeSe
 		out.ExpiresAt = &t
 	}
 	return out
-}
-
-// reasonOf maps what an error means for the money to what the user is told.
-func reasonOf(e *providers.Error) v1alpha1.Reason {
-	switch e.Class {
-	case providers.ClassMisconfigured:
-		return v1alpha1.ReasonAccountMisconfigured
-	case providers.ClassThrottled:
-		return v1alpha1.ReasonProviderThrottled
-	default:
-		return v1alpha1.ReasonProviderUnreachable
-	}
-}
-
-func rejection(e *providers.Error) v1alpha1.Reason {
-	if e.Failure != "" {
-		return v1alpha1.Reason(e.Failure)
-	}
-	return v1alpha1.ReasonRequestRejected
 }

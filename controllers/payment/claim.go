@@ -31,7 +31,8 @@ const (
 func (r relation) holds() bool { return r == relationOwn || r == relationAdopted }
 
 // claimant is the Payment, of all those that name one sale, that the Charge
-// belongs to: the one that it was made for, else the oldest. Nil if there is none.
+// belongs to: the one that it was made for, else the oldest. Without a Charge,
+// one that ended without being asked for gives way. Nil if there is none.
 func claimant(payments []*v1alpha1.Payment, charge *v1alpha1.Charge) *v1alpha1.Payment {
 	if len(payments) == 0 {
 		return nil
@@ -39,6 +40,7 @@ func claimant(payments []*v1alpha1.Payment, charge *v1alpha1.Charge) *v1alpha1.P
 	return slices.MinFunc(payments, func(a, b *v1alpha1.Payment) int {
 		return cmp.Or(
 			-compareBool(madeFor(charge, a), madeFor(charge, b)),
+			compareBool(gaveWay(charge, a), gaveWay(charge, b)),
 			a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
 			strings.Compare(a.Name, b.Name),
 		)
@@ -47,6 +49,11 @@ func claimant(payments []*v1alpha1.Payment, charge *v1alpha1.Charge) *v1alpha1.P
 
 func madeFor(charge *v1alpha1.Charge, p *v1alpha1.Payment) bool {
 	return charge != nil && charge.Spec.Payment.Namespace == p.Namespace && charge.Spec.Payment.Name == p.Name
+}
+
+// gaveWay: p ended, and nobody was ever asked for it.
+func gaveWay(charge *v1alpha1.Charge, p *v1alpha1.Payment) bool {
+	return charge == nil && p.Status.Phase.Terminal() && p.Status.ChargeName == ""
 }
 
 func compareBool(a, b bool) int {

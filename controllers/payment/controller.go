@@ -24,6 +24,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/charge"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -51,7 +52,7 @@ type Reconciler struct {
 	Process string
 	Start   time.Time
 
-	memory memory
+	memory charge.Memory[observation]
 }
 
 // observed is what one run knows.
@@ -88,8 +89,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	d := decide(r.facts(o))
-	if d.action == actClaim || d.action == actSend {
-		// A cache may be behind. Decide again on what is there now.
+	if d.action == actClaim || d.action == actSend || d.action == actCancelled {
+		// A cache may be behind. Decide again on what is there now: first the
+		// Charge, then the Payment (see cancelled).
 		if o, err = r.observe(ctx, req.Name, live); err != nil {
 			return ctrl.Result{}, err
 		}
@@ -133,7 +135,7 @@ func (r *Reconciler) next(o *observed, done decision) ctrl.Result {
 	switch {
 	case d.action == actIdle:
 		if o.charge != nil {
-			r.memory.forget(o.name)
+			r.memory.Forget(o.name)
 		}
 		return ctrl.Result{}
 	case o.wait > 0:
@@ -190,7 +192,7 @@ func (r *Reconciler) reader(f freshness) client.Reader {
 
 // observe reads what there is about a sale.
 func (r *Reconciler) observe(ctx context.Context, name string, f freshness) (*observed, error) {
-	o := &observed{name: name, seen: r.memory.recall(name)}
+	o := &observed{name: name, seen: r.memory.Recall(name)}
 	var charge v1alpha1.Charge
 	switch err := r.reader(f).Get(ctx, types.NamespacedName{Name: name}, &charge); {
 	case err == nil:
@@ -317,7 +319,7 @@ func (r *Reconciler) projectOne(ctx context.Context, o *observed, p *v1alpha1.Pa
 	}
 	if o.charge != nil {
 		v.relation = r.relation(o, p)
-		v.flow = r.Accounts.Registry[o.charge.Spec.Provider].Traits.Flow
+		v.traits = r.Accounts.Registry[o.charge.Spec.Provider].Traits
 	}
 	status := project(v, r.Now())
 	if sameStatus(status, p.Status) {

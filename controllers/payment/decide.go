@@ -24,8 +24,12 @@ const (
 	actAsk action = "Ask"
 	// actCheck: ask how an opened payment stands.
 	actCheck action = "Check"
-	// actCancel: end a session whose time is over.
+	// actCancel: end a session whose time is over, or that was called off.
 	actCancel action = "Cancel"
+	// actCallOff: write down that the merchant called the payment off.
+	actCallOff action = "CallOff"
+	// actCancelled: it was called off, and it is certain that nobody can pay.
+	actCancelled action = "Cancelled"
 	// actExpire: it is certain by the provider's rules that nobody can pay.
 	actExpire action = "Expire"
 	// actHold: the outcome cannot be told; record decision.reason.
@@ -88,6 +92,8 @@ func decide(f facts) decision {
 	case f.charge.Spec.ReferenceVersion != ReferenceVersion:
 		// Made by another version, which knows what it sent. Leave it alone.
 		return decision{action: actIdle}
+	case f.payment != nil && f.payment.Spec.Cancel && rec.Cancel == nil:
+		return decision{action: actCallOff}
 	case rec.Hold != nil:
 		return f.held()
 	case rec.Session != nil:
@@ -106,15 +112,21 @@ func openSends(rec *v1alpha1.ChargeRecord) int32 { return rec.Sends - rec.VoidSe
 
 func (f facts) unclaimed() decision {
 	p := f.payment
-	if p == nil || p.DeletionTimestamp != nil || p.Status.Phase.Terminal() {
+	switch {
+	case p == nil || p.DeletionTimestamp != nil || p.Status.Phase.Terminal():
 		return decision{action: actIdle}
+	case p.Spec.Cancel && p.Status.ChargeName == "" && p.Status.InitiatedAt == nil && !restored(p) && !f.settings.AdoptOnly:
+		return decision{action: actCancelled}
+	default:
+		return decision{action: actClaim}
 	}
-	return decision{action: actClaim}
 }
 
 // unasked: nothing was sent, or nothing that arrived.
 func (f facts) unasked() decision {
 	switch {
+	case f.calledOff() && !f.mayHaveSent():
+		return decision{action: actCancelled}
 	case f.payment == nil || f.payment.DeletionTimestamp != nil:
 		return decision{action: actIdle}
 	case !f.maySend():
@@ -128,8 +140,17 @@ func (f facts) unasked() decision {
 // than the record of it.
 func (f facts) maySend() bool {
 	p := f.payment
-	return p != nil && p.DeletionTimestamp == nil && !f.settings.AdoptOnly && !restored(p) && !f.recordLost()
+	return p != nil && p.DeletionTimestamp == nil && !f.calledOff() && !f.mayHaveSent()
 }
+
+// mayHaveSent: there are signs that the Charge is older than what was sent for
+// it, as after a restore.
+func (f facts) mayHaveSent() bool {
+	return f.settings.AdoptOnly || (f.payment != nil && (restored(f.payment) || f.recordLost()))
+}
+
+// calledOff: the merchant called the payment off. Nothing is sent any more.
+func (f facts) calledOff() bool { return f.charge.Record.Cancel != nil }
 
 // recordLost: the Payment says that the provider was asked, the Charge that it
 // never was. So the Charge is younger than the request.
@@ -158,17 +179,10 @@ func (f facts) canAsk() bool { return f.traits.Recovery != providers.RecoverByRe
 // unanswered: a send may have arrived and nothing came back. It is never taken
 // for a failure; how it is recovered is the provider's trait.
 func (f facts) unanswered() decision {
-	late := f.lateUntil()
 	if !f.canAsk() {
-		switch {
-		case f.now.Before(late):
-			return f.waitUntil(late)
-		case f.maySend() && openSends(&f.charge.Record) < f.settings.MaxSends:
-			return f.afterRetry(actSend)
-		default:
-			return decision{action: actHold, reason: v1alpha1.ReasonLostInitiation}
-		}
+		return f.unansweredForGood()
 	}
+	late := f.lateUntil()
 	askedInTime := f.seen.ok() && !f.seen.at.Before(late)
 	switch {
 	case f.seen.at.Before(f.charge.Record.LastSend.At.Time) || f.calledBack():
@@ -177,10 +191,33 @@ func (f facts) unanswered() decision {
 		return f.waitUntil(earliest(late, f.seen.at.Add(f.settings.CloserInterval)), actAsk)
 	case !askedInTime:
 		return f.afterRetry(actAsk)
-	case f.seen.notFound && f.maySend() && openSends(&f.charge.Record) < f.settings.MaxSends:
-		return decision{action: actSend}
+	case f.seen.notFound:
+		return f.notArrived(decision{action: actSend}, v1alpha1.ReasonOutcomeUnknown)
 	default:
 		return decision{action: actHold, reason: v1alpha1.ReasonOutcomeUnknown}
+	}
+}
+
+// unansweredForGood: only sending again tells whether the first one arrived.
+// Calling off is certain here, too: what was opened, if anything, has a page
+// that nobody was told of.
+func (f facts) unansweredForGood() decision {
+	if late := f.lateUntil(); f.now.Before(late) {
+		return f.waitUntil(late)
+	}
+	return f.notArrived(f.afterRetry(actSend), v1alpha1.ReasonLostInitiation)
+}
+
+// notArrived: no send can arrive any more, and none has to our knowledge. It is
+// sent again if it may be.
+func (f facts) notArrived(again decision, unknown v1alpha1.Reason) decision {
+	switch {
+	case f.calledOff() && !f.mayHaveSent():
+		return decision{action: actCancelled}
+	case f.maySend() && openSends(&f.charge.Record) < f.settings.MaxSends:
+		return again
+	default:
+		return decision{action: actHold, reason: unknown}
 	}
 }
 
@@ -202,7 +239,10 @@ func (f facts) refused() decision { return f.afterRetry(actAsk) }
 func (f facts) opened() decision {
 	deadline, end := f.deadline(), f.sessionEnd()
 	verdict := deadline
-	if end.After(verdict) && !f.traits.CanCancel {
+	switch {
+	case f.traits.CanCancel && f.calledOff():
+		verdict = earliest(deadline, f.charge.Record.Cancel.At.Time)
+	case end.After(verdict) && !f.traits.CanCancel:
 		verdict = end
 	}
 	checkedAfter := func(t time.Time) bool { return f.seen.ok() && !f.seen.at.Before(t) }
@@ -320,7 +360,7 @@ func (f facts) afterRetry(a action) decision {
 	if f.seen.failures == 0 {
 		return decision{action: a}
 	}
-	return f.waitUntil(f.seen.at.Add(f.settings.retry(f.seen.failures)), a)
+	return f.waitUntil(f.seen.at.Add(f.settings.Retry(f.seen.failures)), a)
 }
 
 // afterGap does a, but not sooner after the last call than a flood of

@@ -49,6 +49,12 @@ func messages() map[v1alpha1.Reason]string {
 		v1alpha1.ReasonPayerTimeout:       "The payer did not pay in time.",
 		v1alpha1.ReasonCancelled:          "The payment was called off before it was paid.",
 
+		v1alpha1.ReasonCancelPending: "The payment was called off; it is being ended.",
+		v1alpha1.ReasonCancelNotSupported: "The payment was called off, but the provider cannot cancel what it was asked. The payer can still pay; " +
+			"it is followed to its end. If it is paid, give the money back with a Refund.",
+		v1alpha1.ReasonCancelTooLate: "The payment had ended before it could be called off. If it was paid, give the money back with a Refund.",
+		v1alpha1.ReasonCancelDone:    "The payment was called off before it was paid.",
+
 		v1alpha1.ReasonChargeAdopted: "Took up the charge that was made for this reference earlier; nobody is charged again.",
 		v1alpha1.ReasonContradicted:  "The provider said something else after this Payment was finished. Look the payment up in the provider's portal.",
 	}

@@ -38,8 +38,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 }
 
-// called counts a call that ended in err, or in OK.
-func (m *Metrics) called(provider, operation string, err error) {
+// Called counts a call that ended in err, or in OK.
+func (m *Metrics) Called(provider, operation string, err error) {
 	class := "OK"
 	if err != nil {
 		class = string(providers.ClassOf(err))

@@ -18,7 +18,7 @@ type view struct {
 	// charge of the sale; nil: none yet.
 	charge   *v1alpha1.Charge
 	relation relation
-	flow     providers.Flow
+	traits   providers.Traits
 	// problem keeps a Payment without a Charge waiting, or refuses it.
 	problem *account.Problem
 	// settled is the phase that a problem which cannot be mended leads to.
@@ -48,6 +48,8 @@ func project(v view, now time.Time) v1alpha1.PaymentStatus {
 		Reference:          v.payment.SaleReference(),
 		ChargeName:         old.ChargeName,
 		LastCallback:       old.LastCallback,
+		// Kept, because it tells a Charge that is older than what was sent.
+		InitiatedAt: old.InitiatedAt,
 	}
 	if v.charge != nil && v.relation.holds() {
 		showCharge(&status, v)
@@ -60,6 +62,7 @@ func project(v view, now time.Time) v1alpha1.PaymentStatus {
 		t := metav1.NewTime(now.Truncate(time.Second))
 		status.CompletedAt = &t
 	}
+	showCancel(&status, v, s.phase, now)
 	setConditions(&status, v, s, now)
 	return status
 }
@@ -67,13 +70,49 @@ func project(v view, now time.Time) v1alpha1.PaymentStatus {
 // lateNews: a finished Payment stays as it ended; only what contradicts it is
 // added.
 func lateNews(v view, status v1alpha1.PaymentStatus, now time.Time) v1alpha1.PaymentStatus {
-	if v.charge == nil || !v.relation.holds() || v.charge.Record.Contradiction == nil {
+	status = *status.DeepCopy()
+	status.ObservedGeneration = v.payment.Generation
+	showCancel(&status, v, status.Phase, now)
+	if v.charge == nil || !v.relation.holds() {
 		return status
 	}
-	status = *status.DeepCopy()
-	set(&status, v, now, v1alpha1.ConditionLateSettlement, metav1.ConditionTrue, v1alpha1.ReasonContradicted,
-		message(v1alpha1.ReasonContradicted, v.charge.Record.Contradiction.Code))
+	status.Refunded = refunded(&v.charge.Record)
+	if c := v.charge.Record.Contradiction; c != nil {
+		set(&status, v, now, v1alpha1.ConditionLateSettlement, metav1.ConditionTrue, v1alpha1.ReasonContradicted,
+			message(v1alpha1.ReasonContradicted, c.Code))
+	}
 	return status
+}
+
+// showCancel says what came of calling the payment off.
+func showCancel(status *v1alpha1.PaymentStatus, v view, phase v1alpha1.Phase, now time.Time) {
+	if !v.payment.Spec.Cancel {
+		return
+	}
+	reason := v1alpha1.ReasonCancelPending
+	switch {
+	case phase == v1alpha1.PhaseCancelled:
+		reason = v1alpha1.ReasonCancelDone
+	case phase.Terminal():
+		reason = v1alpha1.ReasonCancelTooLate
+	case phase == v1alpha1.PhaseUnknown, v.charge != nil && v.charge.Record.Session != nil && !v.traits.CanCancel:
+		reason = v1alpha1.ReasonCancelNotSupported
+	}
+	set(status, v, now, v1alpha1.ConditionCancelRequested, metav1.ConditionTrue, reason, message(reason, ""))
+}
+
+// refunded is how much was given back; empty: nothing.
+func refunded(rec *v1alpha1.ChargeRecord) string {
+	var amounts []string
+	for i := range rec.Refunds {
+		if o := rec.Refunds[i].Outcome; o != nil && o.Phase == v1alpha1.RefundSucceeded {
+			amounts = append(amounts, rec.Refunds[i].Money.Amount)
+		}
+	}
+	if len(amounts) == 0 {
+		return ""
+	}
+	return providers.SumAmounts(amounts...)
 }
 
 func standingOf(v view) standing {
@@ -145,8 +184,10 @@ func showCharge(status *v1alpha1.PaymentStatus, v view) {
 	status.Amount = spec.Money.Amount
 	status.Currency = spec.Money.Currency
 	status.ProviderReference = spec.ProviderReference
-	status.InitiatedAt = initiatedAt(rec)
-	status.NextAction = nextAction(rec, v.flow)
+	if t := initiatedAt(rec); t != nil {
+		status.InitiatedAt = t
+	}
+	status.NextAction = nextAction(rec, v.traits.Flow)
 	if o := rec.Outcome; o != nil {
 		status.TransactionID = o.TransactionID
 		status.CompletedAt = toSecond(o.At)
@@ -169,10 +210,11 @@ func toSecond(t metav1.MicroTime) *metav1.Time {
 	return &s
 }
 
-// nextAction publishes a payment URL, and does so only from a recorded session.
+// nextAction publishes a payment URL, and does so only from a recorded session
+// that nobody called off.
 func nextAction(rec *v1alpha1.ChargeRecord, flow providers.Flow) *v1alpha1.NextAction {
 	s := rec.Session
-	if s == nil || rec.Outcome != nil || rec.Hold != nil {
+	if s == nil || rec.Outcome != nil || rec.Hold != nil || rec.Cancel != nil {
 		return nil
 	}
 	if s.PaymentURL != "" {

@@ -79,6 +79,9 @@ func anyRecord(t *rapid.T) v1alpha1.ChargeRecord {
 	if maybe("hold") {
 		rec.Hold = &v1alpha1.ChargeHold{Reason: rapid.SampledFrom([]string{v1alpha1.ReasonOutcomeUnknown, v1alpha1.ReasonLostInitiation, v1alpha1.ReasonAmountMismatch}).Draw(t, "why"), At: micro(0)}
 	}
+	if maybe("called off") {
+		rec.Cancel = &v1alpha1.ChargeCancel{At: micro(0)}
+	}
 	if maybe("notice") {
 		rec.Notice = &v1alpha1.ChargeNotice{Reason: v1alpha1.ReasonProviderUnreachable, At: micro(0)}
 	}
@@ -90,7 +93,8 @@ func anyRecord(t *rapid.T) v1alpha1.ChargeRecord {
 }
 
 func anyView(t *rapid.T) view {
-	v := view{payment: newPayment("sale", "orange", "5000"), flow: rapid.SampledFrom([]providers.Flow{providers.FlowPush, providers.FlowRedirect}).Draw(t, "flow")}
+	v := view{payment: newPayment("sale", "orange", "5000"), traits: testRegistry()[rapid.SampledFrom([]string{"mtn", "orange", "wave"}).Draw(t, "traits of")].Traits}
+	v.payment.Spec.Cancel = rapid.Bool().Draw(t, "called off")
 	if rapid.Bool().Draw(t, "called back") {
 		v.payment.Status.LastCallback = &v1alpha1.CallbackNote{ReceivedAt: micro(0), Claim: "SUCCESS"}
 	}
@@ -159,7 +163,7 @@ func TestProjectKeepsTheEnd(t *testing.T) {
 func TestProjectDatesTransitions(t *testing.T) {
 	p := newPayment("sale", "mtn", "5000")
 	charge := &v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{Name: "charge-x"}}
-	v := view{payment: p, charge: charge, relation: relationOwn, flow: providers.FlowPush}
+	v := view{payment: p, charge: charge, relation: relationOwn, traits: providers.Traits{Flow: providers.FlowPush}}
 	p.Status = project(v, at(0))
 	charge.Record.Session = &v1alpha1.ChargeSession{At: micro(time.Minute)}
 	p.Status = project(v, at(time.Minute))

@@ -1,30 +1,17 @@
 package payment
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/charge"
 	"mobilemoney.dev/operator/providers"
 )
 
-// A fold adds one answer to a Charge and tells whether that changed anything.
-// Folds are pure, and repeatable: each adds only what is not recorded yet.
-type fold func(c *v1alpha1.Charge) bool
-
-// errChargeGone: the Charge that an answer belongs to was replaced.
-var errChargeGone = errors.New("the Charge is not the one that was asked for")
+// fold adds one answer to a Charge.
+type fold = charge.Fold
 
 // raise counts one more send. It is the write-ahead: its acknowledgement is
 // the leave to send once.
@@ -141,6 +128,41 @@ func foldExpired(now time.Time) fold {
 	})
 }
 
+// foldCallOff records that the merchant called the payment off.
+func foldCallOff(now time.Time) fold {
+	return func(c *v1alpha1.Charge) bool {
+		rec := &c.Record
+		if rec.Cancel != nil || rec.Outcome != nil {
+			return false
+		}
+		rec.Cancel = &v1alpha1.ChargeCancel{At: metav1.NewMicroTime(now)}
+		return true
+	}
+}
+
+// foldCancelled records that a payment was called off before anybody could pay.
+// It holds only if nothing was sent or opened since that was decided.
+func foldCancelled(sends int32, now time.Time) fold {
+	return func(c *v1alpha1.Charge) bool {
+		rec := &c.Record
+		if rec.Cancel == nil || rec.Sends != sends || rec.Session != nil || rec.Outcome != nil {
+			return false
+		}
+		return foldOutcome(v1alpha1.ChargeOutcome{
+			Phase: v1alpha1.PhaseCancelled, Reason: v1alpha1.ReasonCancelled, At: metav1.NewMicroTime(now),
+		})(c)
+	}
+}
+
+// endedByUs: a session that ended unpaid after it was called off, at a provider
+// where that ends it, was cancelled.
+func endedByUs(c *v1alpha1.Charge, traits providers.Traits, st providers.Status) providers.Status {
+	if c.Record.Cancel != nil && traits.CanCancel && st.State == providers.StateExpired {
+		st.State = providers.StateCancelled
+	}
+	return st
+}
+
 // foldStatus records the provider's answer to our own question.
 func foldStatus(st providers.Status, now time.Time) fold {
 	return func(c *v1alpha1.Charge) bool {
@@ -185,7 +207,7 @@ func foldOutcome(o v1alpha1.ChargeOutcome) fold {
 func concludeFrom(st providers.Status, spec *v1alpha1.ChargeSpec, now time.Time) (outcome *v1alpha1.ChargeOutcome, mismatch bool) {
 	o := &v1alpha1.ChargeOutcome{
 		Code:          st.Code,
-		TransactionID: clip(st.TransactionID),
+		TransactionID: charge.Clip(st.TransactionID),
 		At:            metav1.NewMicroTime(now),
 	}
 	switch st.State {
@@ -196,7 +218,7 @@ func concludeFrom(st providers.Status, spec *v1alpha1.ChargeSpec, now time.Time)
 		paid := v1alpha1.Money(st.Money)
 		o.Phase, o.Reason, o.Code, o.Paid = v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid, "", &paid
 	case providers.StateFailed:
-		o.Phase, o.Reason = v1alpha1.PhaseFailed, failureReason(st.Failure)
+		o.Phase, o.Reason = v1alpha1.PhaseFailed, charge.FailureReason(st.Failure)
 	case providers.StateExpired:
 		o.Phase, o.Reason = v1alpha1.PhaseExpired, v1alpha1.ReasonPayerTimeout
 		if st.LastError != "" {
@@ -214,94 +236,4 @@ func sentMoney(st providers.Status, spec *v1alpha1.ChargeSpec) bool {
 	return providers.EqualAmount(st.Money.Amount, spec.Money.Amount) &&
 		st.Money.Currency == spec.Money.Currency &&
 		(st.Reference == "" || st.Reference == spec.ProviderReference)
-}
-
-// failureReason: the two closed lists use the same words.
-func failureReason(f providers.FailureReason) v1alpha1.Reason {
-	if f == "" {
-		return v1alpha1.ReasonProviderRefused
-	}
-	return v1alpha1.Reason(f)
-}
-
-// clip bounds what a provider may make us store and show.
-func clip(s string) string {
-	const limit = 255
-	s = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
-	for len(s) > limit {
-		_, size := utf8.DecodeLastRuneInString(s)
-		s = s[:len(s)-size]
-	}
-	return s
-}
-
-// recorder writes answers to Charges.
-type recorder struct {
-	writer client.Writer
-	// live reads past any cache.
-	live    client.Reader
-	timeout time.Duration
-}
-
-// commit folds an answer into a Charge and writes it under its resourceVersion.
-// Who loses a race reads the Charge live and folds again; an answer once read
-// is not dropped for want of a retry, nor for a shutdown.
-func (r recorder) commit(ctx context.Context, c *v1alpha1.Charge, f fold) (*v1alpha1.Charge, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timeout)
-	defer cancel()
-	backoff := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 20, Cap: 2 * time.Second}
-	for {
-		next := c.DeepCopy()
-		if !f(next) {
-			return c, nil
-		}
-		err := r.writer.Update(ctx, next)
-		switch {
-		case err == nil:
-			return next, nil
-		case apierrors.IsNotFound(err), apierrors.IsInvalid(err), apierrors.IsForbidden(err):
-			return c, fmt.Errorf("recording on Charge %s: %w", c.Name, err)
-		}
-		if waitErr := pause(ctx, backoff.Step()); waitErr != nil {
-			return c, fmt.Errorf("recording on Charge %s: %w", c.Name, err)
-		}
-		live, liveErr := r.reread(ctx, c)
-		if errors.Is(liveErr, errChargeGone) {
-			return c, liveErr
-		}
-		if liveErr == nil {
-			c = live
-		}
-	}
-}
-
-// reread returns the Charge as it is now, if it still is the same one.
-func (r recorder) reread(ctx context.Context, c *v1alpha1.Charge) (*v1alpha1.Charge, error) {
-	var live v1alpha1.Charge
-	if err := r.live.Get(ctx, types.NamespacedName{Name: c.Name}, &live); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil, errChargeGone
-		}
-		return nil, fmt.Errorf("reading Charge %s: %w", c.Name, err)
-	}
-	if live.UID != c.UID {
-		return nil, errChargeGone
-	}
-	return &live, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/charge"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -178,16 +179,16 @@ func semantic(v any) string {
 }
 
 func TestClip(t *testing.T) {
-	if got := clip("MP150709.1341.A00073\n\x1b[31m\u202e"); got != "MP150709.1341.A00073[31m" {
+	if got := charge.Clip("MP150709.1341.A00073\n\x1b[31m\u202e"); got != "MP150709.1341.A00073[31m" {
 		t.Errorf("%q", got)
 	}
-	if got := clip(strings.Repeat("é", 200)); len(got) > 255 || !strings.HasPrefix(strings.Repeat("é", 200), got) {
+	if got := charge.Clip(strings.Repeat("é", 200)); len(got) > 255 || !strings.HasPrefix(strings.Repeat("é", 200), got) {
 		t.Errorf("%d bytes", len(got))
 	}
 }
 
 // recording is a recorder over a fake API with one Charge.
-func recording(t *testing.T, funcs interceptor.Funcs) (recorder, *v1alpha1.Charge, client.Client) {
+func recording(t *testing.T, funcs interceptor.Funcs) (charge.Recorder, *v1alpha1.Charge, client.Client) {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	must(t, corev1.AddToScheme(scheme))
@@ -196,7 +197,7 @@ func recording(t *testing.T, funcs interceptor.Funcs) (recorder, *v1alpha1.Charg
 	api := fake.NewClientBuilder().WithScheme(scheme).WithObjects(c).Build()
 	var stored v1alpha1.Charge
 	must(t, api.Get(t.Context(), client.ObjectKeyFromObject(c), &stored))
-	return recorder{writer: interceptor.NewClient(api, funcs), live: api, timeout: 2 * time.Second}, &stored, api
+	return charge.Recorder{Writer: interceptor.NewClient(api, funcs), Live: api, Timeout: 2 * time.Second}, &stored, api
 }
 
 // Who loses a race merges the answer into what the winner wrote.
@@ -205,7 +206,7 @@ func TestCommitMergesAfterConflict(t *testing.T) {
 	winner := stale.DeepCopy()
 	raise(winner, "other", "", noon)
 	must(t, api.Update(t.Context(), winner))
-	got, err := r.commit(t.Context(), stale, foldSession(v1alpha1.ChargeSession{ID: "mine", At: micro(0)}))
+	got, err := r.Commit(t.Context(), stale, foldSession(v1alpha1.ChargeSession{ID: "mine", At: micro(0)}))
 	must(t, err)
 	if got.Record.Sends != 1 || got.Record.Session == nil || got.Record.Session.ID != "mine" {
 		t.Errorf("%+v", got.Record)
@@ -217,7 +218,7 @@ func TestCommitKeepsTheFirstSession(t *testing.T) {
 	winner := stale.DeepCopy()
 	foldSession(v1alpha1.ChargeSession{ID: "theirs", At: micro(0)})(winner)
 	must(t, api.Update(t.Context(), winner))
-	got, err := r.commit(t.Context(), stale, foldSession(v1alpha1.ChargeSession{ID: "mine", At: micro(0)}))
+	got, err := r.Commit(t.Context(), stale, foldSession(v1alpha1.ChargeSession{ID: "mine", At: micro(0)}))
 	must(t, err)
 	if got.Record.Session.ID != "theirs" {
 		t.Errorf("%+v", got.Record.Session)
@@ -228,11 +229,11 @@ func TestCommitKeepsTheFirstSession(t *testing.T) {
 func TestCommitRefusesAnotherCharge(t *testing.T) {
 	r, stale, api := recording(t, interceptor.Funcs{})
 	must(t, api.Delete(t.Context(), stale.DeepCopy()))
-	if _, err := r.commit(t.Context(), stale, foldExpired(noon)); err == nil {
+	if _, err := r.Commit(t.Context(), stale, foldExpired(noon)); err == nil {
 		t.Error("recorded on a Charge that is gone")
 	}
 	must(t, api.Create(t.Context(), &v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{Name: "charge-x", UID: "u2"}, Spec: askedFor}))
-	if _, err := r.commit(t.Context(), stale, foldExpired(noon)); !errors.Is(err, errChargeGone) {
+	if _, err := r.Commit(t.Context(), stale, foldExpired(noon)); !errors.Is(err, charge.ErrGone) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -249,7 +250,7 @@ func TestCommitRetriesAndOutlivesShutdown(t *testing.T) {
 	}})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	got, err := r.commit(ctx, charge, foldExpired(noon))
+	got, err := r.Commit(ctx, charge, foldExpired(noon))
 	must(t, err)
 	if got.Record.Outcome == nil || tries != 3 {
 		t.Errorf("%d tries, %+v", tries, got.Record)
@@ -262,8 +263,8 @@ func TestCommitGivesUp(t *testing.T) {
 		"when forbidden": apierrors.NewForbidden(schema.GroupResource{}, "charge-x", nil),
 	} {
 		r, charge, _ := recording(t, interceptor.Funcs{Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error { return answer }})
-		r.timeout = 100 * time.Millisecond
-		if _, err := r.commit(t.Context(), charge, foldExpired(noon)); err == nil {
+		r.Timeout = 100 * time.Millisecond
+		if _, err := r.Commit(t.Context(), charge, foldExpired(noon)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

@@ -59,6 +59,12 @@ func (i Installation) ReferenceDigest(provider, account, namespace, saleReferenc
 	return digest("payment-ref/v1", i.ID, provider, account, namespace, saleReference)
 }
 
+// RefundDigest is what the provider's reference of a refund is made of: the
+// payment's own reference, and the Refund's name.
+func (i Installation) RefundDigest(paymentReference, refund string) [32]byte {
+	return digest("refund-ref/v1", i.ID, paymentReference, refund)
+}
+
 // Fingerprint of the money fields of a Payment, phone included. It is keyed, so
 // that no phone number can be guessed from it, and names its key, so that one
 // made with another key is not taken for a conflict.

@@ -78,8 +78,8 @@ func (s Settings) Validate() error {
 	}
 }
 
-// retry is the wait after the n-th failure in a row.
-func (s Settings) retry(n int) time.Duration {
+// Retry is the wait after the n-th failure in a row.
+func (s Settings) Retry(n int) time.Duration {
 	wait := s.RetryMin
 	for i := 1; i < n && wait < s.RetryMax; i++ {
 		wait *= 2

@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -65,7 +64,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		Named("payment").
 		Watches(&v1alpha1.Payment{}, toSale).
 		Watches(&v1alpha1.Charge{}, toCharge).
-		Watches(&v1alpha1.MerchantAccount{}, toWaiting, builder.WithPredicates()).
+		Watches(&v1alpha1.MerchantAccount{}, toWaiting).
 		Watches(&v1alpha1.ClusterMerchantAccount{}, toWaiting).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,

@@ -157,11 +157,7 @@ func TestStaleCache(t *testing.T) {
 
 // Refused by the provider for good: nothing moves, and nothing is sent again.
 func TestRefused(t *testing.T) {
-	for provider, refusal := range map[string]simulator.Behaviour{
-		"mtn":    simulator.Fail(400, false),
-		"orange": jsonAnswer(403, `{"code":1201,"message":"Forbidden","description":""}`),
-		"wave":   jsonAnswer(400, `{"code":"request-validation-error","message":"no"}`),
-	} {
+	for provider, refusal := range refusals() {
 		w := newWorld(t)
 		w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, refusal)
 		w.payment("sale", provider, "1901")
@@ -171,6 +167,15 @@ func TestRefused(t *testing.T) {
 		if c := w.charge("sale"); c.Record.Sends != 1 || w.charges("sale") != 0 {
 			t.Errorf("%s: %d sends, %d charges", provider, c.Record.Sends, w.charges("sale"))
 		}
+	}
+}
+
+// refusals are a definite no of each provider.
+func refusals() map[string]simulator.Behaviour {
+	return map[string]simulator.Behaviour{
+		"mtn":    simulator.Fail(400, false),
+		"orange": jsonAnswer(403, `{"code":1201,"message":"Forbidden","description":""}`),
+		"wave":   jsonAnswer(400, `{"code":"request-validation-error","message":"no"}`),
 	}
 }
 
@@ -541,5 +546,31 @@ func TestCallbackHurriesTheCheck(t *testing.T) {
 	expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 	if p.Status.LastCallback == nil {
 		t.Error("the note on the callback was lost")
+	}
+}
+
+// A Charge that was put back to before the send is recognised by what the
+// Payment says, also after a question that failed: nothing is sent again.
+func TestRewoundChargeIsNotSentAgain(t *testing.T) {
+	for _, provider := range []string{"mtn", "wave"} {
+		w := newWorld(t)
+		w.payment("sale", provider, "1907")
+		w.step("sale")
+		claimed := w.charge("sale")
+		w.until("sale", time.Minute, never)
+		rewound := w.charge("sale")
+		rewound.Record = claimed.Record
+		must(t, w.api.Update(w.ctx, rewound))
+		for _, op := range []simulator.Op{simulator.OpStatus, simulator.OpSearch} {
+			w.sim.Script(simulator.Match{Op: op}, simulator.Behaviour{Unprocessed: true, Status: 503, Times: 2})
+		}
+		w.start()
+		w.until("sale", 30*time.Minute, never)
+		if sends := w.charge("sale").Record.Sends; sends != 0 || w.sim.Count("", simulator.OpInitiate) != 1 {
+			t.Errorf("%s: sent again: %+v", provider, w.charge("sale").Record)
+		}
+		if p := w.get("sale"); p.Status.Phase != v1alpha1.PhaseProcessing {
+			t.Errorf("%s: %s", provider, p.Status.Phase)
+		}
 	}
 }

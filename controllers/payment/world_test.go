@@ -62,6 +62,8 @@ type world struct {
 	stale client.Reader
 	// payerPays at once who finds a page, whatever the amount says.
 	payerPays bool
+	// callsOff: the merchant calls a payment off once its page is published.
+	callsOff bool
 	// errs are what Reconcile returned.
 	errs  []error
 	tweak func(*Settings)
@@ -352,6 +354,10 @@ func (w *world) open(sale string) {
 	must(w.t, w.api.List(w.ctx, &list))
 	for _, p := range list.Items {
 		if p.SaleReference() == sale && p.Status.NextAction != nil && p.Status.NextAction.URL != "" {
+			if w.callsOff && !p.Spec.Cancel {
+				w.callOff(p.Name)
+				continue
+			}
 			act := w.sim.Open
 			if w.payerPays {
 				act = w.sim.Pay

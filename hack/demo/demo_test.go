@@ -121,6 +121,18 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestJudgeRefund(t *testing.T) {
+	g := NewWithT(t)
+	r := &v1alpha1.Refund{
+		ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotationEnd: "Succeeded", annotationBack: "1000"}},
+		Status:     v1alpha1.RefundStatus{Phase: v1alpha1.RefundSucceeded},
+	}
+	g.Expect(judgeRefund(r, "1000.0").faults).To(BeEmpty())
+	g.Expect(judgeRefund(r, "2000").faults).To(ConsistOf(ContainSubstring("2000 were given back")))
+	r.Status.Phase = v1alpha1.RefundFailed
+	g.Expect(judgeRefund(r, "0").faults).To(HaveLen(2))
+}
+
 func TestStrangers(t *testing.T) {
 	g := NewWithT(t)
 	stray := paidEntry("5000", "EUR")
@@ -157,11 +169,17 @@ func TestSamples(t *testing.T) {
 			var meta metav1.TypeMeta
 			g.Expect(yaml.Unmarshal(document, &meta)).To(Succeed(), file)
 			var payment v1alpha1.Payment
+			var refund v1alpha1.Refund
 			object := map[string]any{
-				"Payment": &payment, "MerchantAccount": &v1alpha1.MerchantAccount{}, "Secret": &corev1.Secret{},
+				"Payment": &payment, "Refund": &refund, "MerchantAccount": &v1alpha1.MerchantAccount{}, "Secret": &corev1.Secret{},
 			}[meta.Kind]
 			g.Expect(object).NotTo(BeNil(), "%s: kind %q", file, meta.Kind)
 			g.Expect(yaml.UnmarshalStrict(document, object)).To(Succeed(), file)
+			if meta.Kind == "Refund" {
+				end := refund.Annotations[annotationEnd]
+				g.Expect(end).To(BeElementOf("Succeeded", "ManualActionRequired"))
+				ends["refund "+end]++
+			}
 			if meta.Kind == "Payment" {
 				end := v1alpha1.Phase(payment.Annotations[annotationEnd])
 				g.Expect(end.Terminal()).To(BeTrue(), "%s: %s ends as %q", file, payment.Name, end)
@@ -173,6 +191,7 @@ func TestSamples(t *testing.T) {
 		"mtn Succeeded": 2, "mtn Failed": 1, "mtn Expired": 1,
 		"orange Succeeded": 2, "orange Failed": 1, "orange Expired": 1,
 		"wave Succeeded": 2, "wave Expired": 2,
+		"refund Succeeded": 2, "refund ManualActionRequired": 1,
 	}))
 }
 
@@ -184,8 +203,15 @@ func TestParse(t *testing.T) {
 	o, err = parse([]string{"-run"}, os.Stderr)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(o.speed).To(Equal(1.0))
-	_, err = parse([]string{"run"}, os.Stderr)
-	g.Expect(err).To(MatchError(ContainSubstring("unexpected")))
+	o, err = parse([]string{"-run", "-payer", "manual", "-ready-file", "f"}, os.Stderr)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(o).To(Equal(options{stay: true, speed: 1, timeout: 90 * time.Second, byHand: true, readyFile: "f"}))
+	for flag, complaint := range map[string]string{
+		"run": "unexpected", "-payer=manual": "need -run", "-ready-file=f": "need -run", "-payer=nobody": "auto or manual",
+	} {
+		_, err = parse([]string{flag}, os.Stderr)
+		g.Expect(err).To(MatchError(ContainSubstring(complaint)), flag)
+	}
 }
 
 // The guard ends our programs only, and only if we could not.

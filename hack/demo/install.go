@@ -19,14 +19,16 @@ const (
 	pollEvery         = 2 * time.Second
 	// Wave wants https, and nobody follows it here.
 	thanks = "https://shop.example/thanks"
-	// clerk is a user who may create Payments in the shop and nothing else.
-	clerk = "clerk"
+	// clerk is a user who may create Payments in the shop and nothing else, and
+	// refunder one who may create Refunds.
+	clerk    = "clerk"
+	refunder = "refunder"
 )
 
 // install puts into the cluster what a platform team would: the operator's namespace
 // and rights as they are shipped (the CRDs came with the control plane), and a shop.
 func (s *stage) install(ctx context.Context) error {
-	objects, err := s.env.ReadManifests("config/manager", "config/rbac")
+	objects, err := s.env.ReadManifests("config/manager", "config/rbac", "config/policy")
 	if err != nil {
 		return err
 	}
@@ -52,11 +54,8 @@ func (s *stage) install(ctx context.Context) error {
 func (s *stage) shop() []client.Object {
 	objects := []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shop}},
-		&rbacv1.RoleBinding{
-			ObjectMeta: named(clerk),
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "mobilemoney-payment-creator"},
-			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: clerk}},
-		},
+		bound(clerk, "mobilemoney-payment-creator"),
+		bound(refunder, "mobilemoney-refunder"),
 	}
 	for _, a := range s.accounts() {
 		a.spec.Country, a.spec.Currency = "ci", "XOF"
@@ -68,6 +67,15 @@ func (s *stage) shop() []client.Object {
 		)
 	}
 	return objects
+}
+
+// bound is a user of the shop with one role.
+func bound(user, role string) *rbacv1.RoleBinding {
+	return &rbacv1.RoleBinding{
+		ObjectMeta: named(user),
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	}
 }
 
 type account struct {
@@ -83,6 +91,10 @@ func (s *stage) accounts() []account {
 				"subscriptionKey": simulator.DefaultMTNSubscriptionKey,
 				"userID":          simulator.DefaultMTNUser,
 				"apiSecret":       simulator.DefaultMTNKey,
+				// For refunds.
+				"disbursementSubscriptionKey": simulator.DefaultMTNDisbursementSubscriptionKey,
+				"disbursementUserID":          simulator.DefaultMTNDisbursementUser,
+				"disbursementAPISecret":       simulator.DefaultMTNDisbursementKey,
 			},
 		},
 		{

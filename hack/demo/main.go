@@ -41,9 +41,11 @@ func main() {
 }
 
 type options struct {
-	stay    bool
-	speed   float64
-	timeout time.Duration
+	stay      bool
+	speed     float64
+	timeout   time.Duration
+	byHand    bool   // payers do nothing by themselves, but for magic numbers
+	readyFile string // says where everything is, once it is
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -53,11 +55,19 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.BoolVar(&o.stay, "run", false, "set everything up and leave it to your kubectl until Ctrl-C")
 	f.Float64Var(&o.speed, "speed", 0, "how many times faster payers act and sessions end (default 25; with -run 1)")
 	f.DurationVar(&o.timeout, "timeout", 90*time.Second, "longest that the payments may take to end")
+	payer := f.String("payer", "auto", "with -run: auto, or manual for payers who wait for a person on the simulator's page")
+	f.StringVar(&o.readyFile, "ready-file", "", "with -run: write here, as JSON, where everything is, once all of it runs")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	if f.NArg() > 0 {
+	o.byHand = *payer == "manual"
+	switch {
+	case f.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	case *payer != "auto" && *payer != "manual":
+		return o, fmt.Errorf("-payer is auto or manual, not %q", *payer)
+	case !o.stay && (o.byHand || o.readyFile != ""):
+		return o, errors.New("-payer manual and -ready-file need -run")
 	}
 	if o.speed <= 0 {
 		o.speed = 25
@@ -105,9 +115,9 @@ func run(args []string, stdout *os.File, stderr io.Writer) int {
 
 // play sets the stage, plays, and clears it away whatever happens, a panic included.
 func play(ctx context.Context, o options, out *screen) (err error) {
-	s := &stage{options: o, out: out, steps: 6, began: time.Now()}
+	s := &stage{options: o, out: out, steps: 7, began: time.Now()}
 	if o.stay {
-		s.steps--
+		s.steps -= 2
 	}
 	defer func() {
 		if ctx.Err() == nil {

@@ -25,31 +25,35 @@ func (s *stage) perform(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.clerkClient()
+	c, err := s.clientFor(clerk)
 	if err != nil {
 		return err
 	}
-	for _, o := range objects {
+	sales := onlyKind(objects, "Payment")
+	for _, o := range sales {
 		if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("demo")); err != nil {
 			return fmt.Errorf("applying %s %s: %w", o.GetKind(), o.GetName(), err)
 		}
 	}
 	s.out.printf("\n")
-	payments, err := s.follow(ctx, c, onlyKind(objects, "Payment"))
+	payments, err := s.follow(ctx, c, sales)
 	if err != nil {
 		return err
 	}
-	return s.conclude(payments)
+	if err := s.conclude(payments); err != nil {
+		return err
+	}
+	return s.giveBack(ctx, onlyKind(objects, "Refund"))
 }
 
-func (s *stage) clerkClient() (client.Client, error) {
-	cfg, err := s.env.ConfigFor(clerk)
+func (s *stage) clientFor(user string) (client.Client, error) {
+	cfg, err := s.env.ConfigFor(user)
 	if err != nil {
 		return nil, err
 	}
 	c, err := client.New(cfg, client.Options{Scheme: s.env.Scheme})
 	if err != nil {
-		return nil, fmt.Errorf("making a client for %s: %w", clerk, err)
+		return nil, fmt.Errorf("making a client for %s: %w", user, err)
 	}
 	return c, nil
 }

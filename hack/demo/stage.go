@@ -178,6 +178,11 @@ func (s *stage) startSimulator(ctx context.Context) error {
 		return err
 	}
 	s.later(s.sim.Close)
+	if s.byHand {
+		for _, p := range []simulator.Provider{simulator.MTN, simulator.Orange, simulator.Wave} {
+			s.sim.SetDefault(p, simulator.Scenario{})
+		}
+	}
 	_, err = s.sim.Start()
 	return err
 }

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"text/template"
@@ -26,8 +29,14 @@ Everything runs. In another terminal:
     kubectl get pay -A -w
     kubectl wait -n {{.Shop}} pay/order-1042 --for=condition=Finished --timeout=5m
 
-An MTN payer approves after 5 seconds. With provider orange or wave you are the payer:
-open the payment page in a browser, and pay or refuse.
+You are the payer. What waits for one is on this page, to approve, refuse or ignore:
+
+    {{.Simulator}}/
+
+{{if .ByHand}}Nobody pays but you.
+{{- else}}An MTN payer approves after 5 seconds; make run ARGS='-payer manual' waits for you.
+{{- end}} With provider orange or wave, a shop sends its
+customer to the payment page:
 
     kubectl get pay -n {{.Shop}} order-1042 -o jsonpath='{.status.nextAction.url}{"\n"}'
 
@@ -46,6 +55,31 @@ The manager's log is {{.Log}}
 {{- else}}Payers and sessions are {{.Speed}} times as fast as real ones.{{end}}
 Ctrl-C stops all of it and leaves nothing behind.
 `
+
+// whereabouts is what a program needs who has it all running.
+type whereabouts struct {
+	Kubeconfig   string `json:"kubeconfig"`
+	Kubectl      string `json:"kubectl"`
+	Namespace    string `json:"namespace"`
+	SimulatorURL string `json:"simulatorURL"`
+	Log          string `json:"log"`
+}
+
+// tellReady writes the ready file, which is never there half.
+func (s *stage) tellReady(kubeconfig string) error {
+	if s.readyFile == "" {
+		return nil
+	}
+	content, err := json.Marshal(whereabouts{kubeconfig, s.env.Kubectl(), shop, s.sim.URL(), s.manager.log})
+	if err != nil {
+		return fmt.Errorf("writing the ready file: %w", err)
+	}
+	draft := s.readyFile + ".new"
+	if err := os.WriteFile(draft, content, 0o600); err != nil {
+		return fmt.Errorf("writing the ready file: %w", err)
+	}
+	return os.Rename(draft, s.readyFile)
+}
 
 // wait leaves everything to a person until ctx is over.
 func (s *stage) wait(ctx context.Context) error {
@@ -66,11 +100,15 @@ func (s *stage) wait(ctx context.Context) error {
 		"Samples":    filepath.Join(s.env.Root, samples),
 		"Log":        s.manager.log,
 		"Speed":      s.speed,
+		"ByHand":     s.byHand,
 	})
 	if err != nil {
 		return err
 	}
 	s.out.printf("%s", text.String())
+	if err := s.tellReady(kubeconfig); err != nil {
+		return err
+	}
 	select {
 	case <-ctx.Done():
 		return nil

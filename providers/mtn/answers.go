@@ -9,15 +9,15 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-// verdict on a request for money that was refused with a code.
+// verdict on a request about money that was refused with a code.
 type verdict struct {
 	class   providers.Class
 	failure providers.FailureReason
 }
 
-// refusals are the documented codes of a refused request for money (MTN MoMo
-// API, response codes). MTN sends them with HTTP 500, too. What is not listed
-// is decided by the HTTP status.
+// refusals are the documented codes of a refused request about money, of
+// requesttopay and of refund alike (MTN MoMo API, response codes). MTN sends
+// them with HTTP 500, too. What is not listed is decided by the HTTP status.
 var refusals = map[string]verdict{
 	"INVALID_CALLBACK_URL_HOST":      {class: providers.ClassMisconfigured},
 	"INVALID_CURRENCY":               {class: providers.ClassMisconfigured},
@@ -59,7 +59,7 @@ var failures = map[string]providers.FailureReason{
 	"SENDER_ACCOUNT_NOT_ACTIVE":      providers.FailureNotAllowed,
 }
 
-// classify an answer to a request for money that is not 202.
+// classify an answer to a request about money that is not 202.
 func classify(status int, code string) (providers.Class, providers.FailureReason) {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
@@ -100,7 +100,12 @@ func classifyToken(status int) providers.Class {
 	}
 }
 
-func readStatus(a providers.Answer) (providers.Status, error) {
+// readStatus reads how a payment or a refund stands.
+func (p *Provider) readStatus(op string, a providers.Answer) (providers.Status, error) {
+	if a.Status != http.StatusOK {
+		code := wire.ErrorCode(a.Body)
+		return providers.Status{}, wire.Fail(op, a, classifyStatus(a.Status, code), code, p.now())
+	}
 	var body struct {
 		Status        string      `json:"status"`
 		Reason        reason      `json:"reason"`
@@ -110,7 +115,7 @@ func readStatus(a providers.Answer) (providers.Status, error) {
 		TransactionID wire.Scalar `json:"financialTransactionId"`
 	}
 	if err := wire.Decode(a.Body, &body); err != nil {
-		return providers.Status{}, wire.Odd(opStatus, a, err.Error())
+		return providers.Status{}, wire.Odd(op, a, err.Error())
 	}
 	s := outcome(body.Status, string(body.Reason))
 	s.Money = wire.Money(body.Amount, body.Currency)

@@ -1,11 +1,10 @@
 // Package mtn collects through the MTN MoMo Collection API: it pushes a prompt
-// to the payer's phone, and asks by reference how it went.
+// to the payer's phone, and asks by reference how it went. It gives back through
+// the Disbursement API.
 package mtn
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
@@ -16,19 +15,26 @@ import (
 
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/internal/wire"
-	"mobilemoney.dev/operator/providers/token"
 )
 
-// Keys of the account's Secret.
+// Keys of the account's Secret. Refunds are another product of MTN's, with keys
+// of its own.
 const (
 	KeySubscription = "subscriptionKey"
 	KeyUserID       = "userID"
 	KeyAPISecret    = "apiSecret"
+
+	KeyDisbursementSubscription = "disbursementSubscriptionKey"
+	KeyDisbursementUserID       = "disbursementUserID"
+	KeyDisbursementAPISecret    = "disbursementAPISecret"
 )
 
 const (
-	sandboxURL    = "https://sandbox.momodeveloper.mtn.com"
-	productionURL = "https://proxy.momoapi.mtn.com"
+	sandboxHost = "sandbox.momodeveloper.mtn.com"
+	// In production an account chooses its platform by its baseURL (MTN MoMo
+	// API, migration of 2026); the legacy one is the default.
+	legacyHost      = "proxy.momoapi.mtn.com"
+	newPlatformHost = "momoapi.momo.africa"
 	// The sandbox knows one currency and one target environment (MTN MoMo API,
 	// sandbox use cases).
 	sandboxCurrency = "EUR"
@@ -53,19 +59,31 @@ var traits = providers.Traits{
 	// MTN MoMo API, best practices: at most 10 status calls a second.
 	StatusPerSecond: 8,
 	NeedsPayer:      true,
+	// MTN MoMo Disbursement API, Refund-V2: an amount of its own, and an
+	// X-Reference-Id that is taken once.
+	Refund: providers.RefundPartial,
 }
 
 // Kind describes MTN to the registry.
 func Kind() providers.Kind {
 	return providers.Kind{
-		CredentialKeys: []string{KeySubscription, KeyUserID, KeyAPISecret},
-		Endpoint:       endpoint,
-		WireMoney:      wireMoney,
-		Reference:      reference,
-		New:            newProvider,
-		Traits:         traits,
-		Callbacks:      Callbacks{},
+		CredentialKeys:       collectionKeys(),
+		RefundCredentialKeys: disbursementKeys(),
+		Endpoint:             endpoint,
+		Hosts:                []string{sandboxHost, legacyHost, newPlatformHost},
+		WireMoney:            wireMoney,
+		Reference:            reference,
+		RefundReference:      reference,
+		New:                  newProvider,
+		Traits:               traits,
+		Callbacks:            Callbacks{},
 	}
+}
+
+func collectionKeys() []string { return []string{KeySubscription, KeyUserID, KeyAPISecret} }
+
+func disbursementKeys() []string {
+	return []string{KeyDisbursementSubscription, KeyDisbursementUserID, KeyDisbursementAPISecret}
 }
 
 // endpoint chooses the host. In production the target environment is the
@@ -75,15 +93,15 @@ func endpoint(a providers.Account) (providers.Account, error) {
 	if err := wire.CheckEnvironment(a.Environment); err != nil {
 		return a, err
 	}
-	host := productionURL
+	host := legacyHost
 	if a.Environment == providers.Sandbox {
-		host = sandboxURL
+		host = sandboxHost
 		if a.TargetEnvironment == "" {
 			a.TargetEnvironment = sandboxTarget
 		}
 	}
 	if a.BaseURL == "" {
-		a.BaseURL = host
+		a.BaseURL = "https://" + host
 	}
 	if err := checkTarget(a); err != nil {
 		return a, err
@@ -130,15 +148,20 @@ func reference(digest [32]byte) string {
 
 // Provider is a client of one account.
 type Provider struct {
-	account   providers.Account
-	transport providers.Transport
-	now       func() time.Time
-	tokens    *token.Source
+	account    providers.Account
+	transport  providers.Transport
+	now        func() time.Time
+	collection *product
+	// disbursement is nil for an account that was given no credentials for it.
+	disbursement *product
 }
 
 var (
-	_ providers.Provider = (*Provider)(nil)
-	_ providers.Preparer = (*Provider)(nil)
+	_ providers.Provider       = (*Provider)(nil)
+	_ providers.Preparer       = (*Provider)(nil)
+	_ providers.AccountChecker = (*Provider)(nil)
+	_ providers.Refunder       = (*Provider)(nil)
+	_ providers.RefundPreparer = (*Provider)(nil)
 )
 
 func newProvider(a providers.Account, t providers.Transport, now func() time.Time) (providers.Provider, error) {
@@ -146,11 +169,15 @@ func newProvider(a providers.Account, t providers.Transport, now func() time.Tim
 	if err != nil {
 		return nil, err
 	}
-	if err := wire.CheckCredentials(a.Credentials, KeySubscription, KeyUserID, KeyAPISecret); err != nil {
+	p := &Provider{account: a, transport: t, now: now}
+	if p.collection, err = p.product("collection", collectionKeys()); err != nil {
 		return nil, err
 	}
-	p := &Provider{account: a, transport: t, now: now}
-	p.tokens = token.NewSource(p.fetchToken, now)
+	if wire.HasAny(a.Credentials, disbursementKeys()...) {
+		if p.disbursement, err = p.product("disbursement", disbursementKeys()); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
 }
 
@@ -159,28 +186,8 @@ func (p *Provider) Traits() providers.Traits { return traits }
 
 // Prepare gets an access token.
 func (p *Provider) Prepare(ctx context.Context) error {
-	_, err := p.tokens.Get(ctx)
+	_, err := p.collection.tokens.Get(ctx)
 	return err
-}
-
-// fetchToken asks for an access token (MTN MoMo Collection API,
-// CreateAccessToken). The slash at the path's end belongs there, and there is
-// no body: a form is answered with a page.
-func (p *Provider) fetchToken(ctx context.Context) (token.Token, error) {
-	// The raw bytes, not URL-encoded: user ids may end in "=".
-	pair := p.account.Credentials[KeyUserID].Reveal() + ":" + p.account.Credentials[KeyAPISecret].Reveal()
-	header := p.header("Basic " + base64.StdEncoding.EncodeToString([]byte(pair)))
-	a, err := p.transport.Do(ctx, providers.Call{
-		Op: opToken, Method: http.MethodPost, URL: p.account.BaseURL + "/collection/token/", Header: header,
-	})
-	if err != nil {
-		return token.Token{}, err
-	}
-	if a.Status != http.StatusOK {
-		return token.Token{}, wire.Fail(opToken, a, classifyToken(a.Status), wire.ErrorCode(a.Body), p.now())
-	}
-	value, life, err := wire.AccessToken(opToken, a)
-	return token.Token{Value: value, Life: life}, err
 }
 
 type request struct {
@@ -204,20 +211,20 @@ func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) 
 	if err != nil {
 		return providers.Initiation{}, err
 	}
-	a, err := p.authorized(ctx, func(header http.Header) providers.Call {
+	a, err := p.collection.authorized(ctx, func(header http.Header) providers.Call {
 		header.Set("Content-Type", "application/json")
 		header.Set("X-Reference-Id", req.Reference)
 		if req.CallbackURL != "" { // an empty header is refused
 			header.Set("X-Callback-Url", req.CallbackURL)
 		}
-		return providers.Call{Op: opInitiate, Method: http.MethodPost, URL: p.url(""), Header: header, Body: body}
+		return providers.Call{Op: opInitiate, Method: http.MethodPost, URL: p.collection.url("/v1_0/requesttopay"), Header: header, Body: body}
 	})
 	switch {
 	case err != nil:
 		return providers.Initiation{}, err
 	case a.Status != http.StatusAccepted:
-		return providers.Initiation{}, p.refusal(a)
-	case !emptyOrJSON(a.Body):
+		return providers.Initiation{}, p.refusal(opInitiate, a)
+	case !wire.EmptyOrObject(a.Body):
 		return providers.Initiation{}, wire.Odd(opInitiate, a, "the answer is a page")
 	}
 	return providers.Initiation{}, nil
@@ -243,10 +250,11 @@ func encode(req providers.InitiateRequest) ([]byte, error) {
 	})
 }
 
-func (p *Provider) refusal(a providers.Answer) error {
+// refusal is the error for a request about money that was not taken.
+func (p *Provider) refusal(op string, a providers.Answer) *providers.Error {
 	code := wire.ErrorCode(a.Body)
 	class, failure := classify(a.Status, code)
-	e := wire.Fail(opInitiate, a, class, code, p.now())
+	e := wire.Fail(op, a, class, code, p.now())
 	e.Failure = failure
 	return e
 }
@@ -258,40 +266,11 @@ func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.St
 	if h.Reference == "" {
 		return providers.Status{}, wire.Refuse(opStatus, providers.ClassUnknown, "no reference to ask for")
 	}
-	a, err := p.authorized(ctx, func(header http.Header) providers.Call {
-		return providers.Call{Op: opStatus, Method: http.MethodGet, URL: p.url("/" + url.PathEscape(h.Reference)), Header: header}
+	a, err := p.collection.authorized(ctx, func(header http.Header) providers.Call {
+		return providers.Call{Op: opStatus, Method: http.MethodGet, URL: p.collection.url("/v1_0/requesttopay/" + url.PathEscape(h.Reference)), Header: header}
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return providers.Status{}, err
-	case a.Status != http.StatusOK:
-		code := wire.ErrorCode(a.Body)
-		return providers.Status{}, wire.Fail(opStatus, a, classifyStatus(a.Status, code), code, p.now())
 	}
-	return readStatus(a)
-}
-
-func (p *Provider) authorized(ctx context.Context, call func(http.Header) providers.Call) (providers.Answer, error) {
-	return p.tokens.Authorized(ctx,
-		func(t providers.Secret) (providers.Answer, error) {
-			return p.transport.Do(ctx, call(p.header("Bearer "+t.Reveal())))
-		},
-		func(a providers.Answer) bool { return a.Status == http.StatusUnauthorized },
-	)
-}
-
-func (p *Provider) header(authorization string) http.Header {
-	h := http.Header{}
-	h.Set("Authorization", authorization)
-	h.Set("Ocp-Apim-Subscription-Key", p.account.Credentials[KeySubscription].Reveal())
-	h.Set("X-Target-Environment", p.account.TargetEnvironment)
-	return h
-}
-
-func (p *Provider) url(path string) string {
-	return p.account.BaseURL + "/collection/v1_0/requesttopay" + path
-}
-
-func emptyOrJSON(body []byte) bool {
-	return len(bytes.TrimSpace(body)) == 0 || wire.Decode(body, &struct{}{}) == nil
+	return p.readStatus(opStatus, a)
 }

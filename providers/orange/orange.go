@@ -26,7 +26,7 @@ const (
 )
 
 const (
-	hostURL     = "https://api.orange.com"
+	host        = "api.orange.com"
 	servicePath = "/orange-money-webpay/"
 	tokenPath   = "/oauth/v3/token"
 	// OUV is the currency of the dev environment, and of no other (Orange
@@ -52,6 +52,8 @@ var traits = providers.Traits{
 	NeedsCallbackURL: true,
 	NeedsReturnURL:   true,
 	MaxURL:           maxURL,
+	// Orange Money Web Payment has no refund.
+	Refund: providers.RefundManual,
 }
 
 // Kind describes Orange to the registry.
@@ -59,6 +61,7 @@ func Kind() providers.Kind {
 	return providers.Kind{
 		CredentialKeys: []string{KeyClientID, KeyClientSecret, KeyMerchant},
 		Endpoint:       endpoint,
+		Hosts:          []string{host},
 		WireMoney:      wireMoney,
 		Reference:      reference,
 		New:            newProvider,
@@ -82,7 +85,7 @@ func endpoint(a providers.Account) (providers.Account, error) {
 				return a, wire.BadAccount("country is needed in production: two small letters, such as ci")
 			}
 		}
-		a.BaseURL = hostURL + servicePath + segment + "/v1"
+		a.BaseURL = "https://" + host + servicePath + segment + "/v1"
 	}
 	var err error
 	if a.BaseURL, err = wire.BaseURL("baseURL", a.BaseURL); err != nil {
@@ -130,8 +133,9 @@ type Provider struct {
 }
 
 var (
-	_ providers.Provider = (*Provider)(nil)
-	_ providers.Preparer = (*Provider)(nil)
+	_ providers.Provider       = (*Provider)(nil)
+	_ providers.Preparer       = (*Provider)(nil)
+	_ providers.AccountChecker = (*Provider)(nil)
 )
 
 func newProvider(a providers.Account, t providers.Transport, now func() time.Time) (providers.Provider, error) {
@@ -155,6 +159,9 @@ func (p *Provider) Prepare(ctx context.Context) error {
 	_, err := p.tokens.Get(ctx)
 	return err
 }
+
+// CheckAccount gets an access token, the only call that opens no page.
+func (p *Provider) CheckAccount(ctx context.Context) error { return p.Prepare(ctx) }
 
 // fetchToken asks for an access token (Orange Developer, OAuth 2.0 client
 // credentials, v3).

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -19,6 +20,7 @@ func (s *Simulator) adminRoutes(mux *http.ServeMux) {
 		"callbacks": func() any { return s.Callbacks() },
 		"behaviour": func() any { return s.firings() },
 		"magic":     func() any { return magicNames() },
+		"faults":    func() any { return Faults() },
 	}
 	for name, read := range reads {
 		mux.HandleFunc("GET /admin/"+name, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, read()) })
@@ -33,6 +35,7 @@ func (s *Simulator) adminRoutes(mux *http.ServeMux) {
 	}
 	mux.HandleFunc("POST /admin/approve", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Approve()) })
 	mux.HandleFunc("POST /admin/expire-tokens", func(http.ResponseWriter, *http.Request) { s.ExpireTokens() })
+	mux.HandleFunc("POST /admin/revoke-tokens", func(http.ResponseWriter, *http.Request) { s.RevokeTokens() })
 	mux.HandleFunc("POST /admin/tick", func(http.ResponseWriter, *http.Request) { s.Tick() })
 }
 
@@ -44,6 +47,7 @@ func writeJSON(w http.ResponseWriter, v any) {
 // adminBehaviour is a Match and a Behaviour as JSON.
 type adminBehaviour struct {
 	Match
+	Fault       string         `json:"fault"`
 	Name        string         `json:"name"`
 	Skip        int            `json:"skip"`
 	Times       int            `json:"times"`
@@ -62,7 +66,7 @@ type adminBehaviour struct {
 
 func (a adminBehaviour) behaviour() Behaviour {
 	return Behaviour{
-		Name: a.Name, Skip: a.Skip, Times: a.Times, Unprocessed: a.Unprocessed,
+		Fault: a.Fault, Name: a.Name, Skip: a.Skip, Times: a.Times, Unprocessed: a.Unprocessed,
 		Late: time.Duration(a.Late), Twice: a.Twice, Delay: time.Duration(a.Delay),
 		Dribble: time.Duration(a.Dribble), Cut: a.Cut, Truncate: a.Truncate,
 		Status: a.Status, Header: a.Header, Body: a.Body, Set: a.Set,
@@ -83,6 +87,9 @@ func (s *Simulator) adminScript(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
 	if err == nil {
 		err = decode(body, &a, true)
+	}
+	if _, known := faultByName()[a.Fault]; err == nil && a.Fault != "" && !known {
+		err = fmt.Errorf("there is no fault %q: see GET /admin/faults", a.Fault)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)

@@ -56,7 +56,12 @@ func callbackClient(timeout time.Duration) *http.Client {
 
 // report calls back about the state of a payment, as its scenario has it.
 func (s *Simulator) report(p *payment) {
-	for _, d := range s.callbacksOf(p) {
+	all := s.callbacksOf(p)
+	if p.scenario.Callback == CallbackReordered {
+		s.reorder(p, all)
+		return
+	}
+	for _, d := range all {
 		switch p.scenario.Callback {
 		case CallbackLost:
 		case CallbackLate:
@@ -68,6 +73,21 @@ func (s *Simulator) report(p *payment) {
 			s.post(d)
 		}
 	}
+}
+
+// reorder holds callbacks back until the next ones are on their way.
+func (s *Simulator) reorder(p *payment, all []delivery) {
+	if p.held == nil {
+		p.held = all
+		return
+	}
+	for _, d := range all {
+		s.post(d)
+	}
+	for _, d := range p.held {
+		s.later(time.Second, func() { s.post(d) })
+	}
+	p.held = nil
 }
 
 func (s *Simulator) callbacksOf(p *payment) []delivery {

@@ -24,6 +24,7 @@ type bench struct {
 	clock *Clock
 	http  *http.Client
 	hook  *receiver
+	extra []string // headers of the next requests to providers
 	n     int
 }
 
@@ -125,6 +126,9 @@ func (b *bench) do(method, url, body string, header ...string) reply {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	if !strings.Contains(url, "/admin/") {
+		header = append(header[:len(header):len(header)], b.extra...)
+	}
 	for i := 0; i < len(header); i += 2 {
 		req.Header[http.CanonicalHeaderKey(header[i])] = []string{header[i+1]}
 	}
@@ -159,7 +163,7 @@ type client interface {
 func (b *bench) client(p Provider) client {
 	switch p {
 	case MTN:
-		return &mtnClient{b: b, token: b.mtnToken("collection"), payer: "46733000000"}
+		return &mtnClient{b: b, token: b.mtnToken(collection), payer: "46733000000"}
 	case Orange:
 		return &orangeClient{b: b, token: b.orangeToken(), tokens: map[string]reply{}, amounts: map[string]string{}}
 	default:
@@ -183,16 +187,24 @@ func (b *bench) ref(p Provider) string {
 
 func (b *bench) mtnToken(product string) string {
 	b.t.Helper()
-	r := b.do("POST", b.sim.MTNURL()+"/"+product+"/token/", "", mtnBasic()...)
+	r := b.do("POST", b.sim.MTNURL()+"/"+product+"/token/", "", mtnBasic(product)...)
 	b.want(r, 200)
 	return r.json(b.t)["access_token"].(string)
 }
 
-func mtnBasic() []string {
+func mtnBasic(product string) []string {
+	if product == disbursement {
+		return append(basic(DefaultMTNDisbursementUser, DefaultMTNDisbursementKey),
+			"Ocp-Apim-Subscription-Key", DefaultMTNDisbursementSubscriptionKey, "X-Target-Environment", "sandbox")
+	}
+	return append(basic(DefaultMTNUser, DefaultMTNKey),
+		"Ocp-Apim-Subscription-Key", DefaultMTNSubscriptionKey, "X-Target-Environment", "sandbox")
+}
+
+func basic(user, secret string) []string {
 	req, _ := http.NewRequest("GET", "http://x", nil)
-	req.SetBasicAuth(DefaultMTNUser, DefaultMTNKey)
-	return []string{"Authorization", req.Header.Get("Authorization"),
-		"Ocp-Apim-Subscription-Key", DefaultMTNSubscriptionKey, "X-Target-Environment", "sandbox"}
+	req.SetBasicAuth(user, secret)
+	return []string{"Authorization", req.Header.Get("Authorization")}
 }
 
 type mtnClient struct {
@@ -245,10 +257,8 @@ func (b *bench) orangeToken() string {
 }
 
 func orangeBasic() []string {
-	req, _ := http.NewRequest("GET", "http://x", nil)
-	req.SetBasicAuth(DefaultOrangeClientID, DefaultOrangeClientSecret)
-	return []string{"Authorization", req.Header.Get("Authorization"), "Accept", "application/json",
-		"Content-Type", "application/x-www-form-urlencoded"}
+	return append(basic(DefaultOrangeClientID, DefaultOrangeClientSecret), "Accept", "application/json",
+		"Content-Type", "application/x-www-form-urlencoded")
 }
 
 type orangeClient struct {

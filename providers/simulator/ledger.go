@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math/big"
 	"os"
 	"time"
 )
@@ -18,6 +19,9 @@ const (
 	Refused  Event = "refused"
 	Expired  Event = "expired"
 	Refunded Event = "refunded"
+	// Transferred to somebody without a payment before it (MTN transfer and
+	// deposit).
+	Transferred Event = "transferred"
 )
 
 // LedgerEntry is one fact about money, in the order in which they happened.
@@ -29,6 +33,9 @@ type LedgerEntry struct {
 	Currency  string    `json:"currency"`
 	Event     Event     `json:"event"`
 	At        time.Time `json:"at"`
+	// Refund is the reference of the refund itself (MTN); Reference is that of
+	// the payment, and Amount what was given back of it.
+	Refund string `json:"refund,omitempty"`
 }
 
 // ledger only grows; a file behind it is synced entry by entry, so that it
@@ -120,6 +127,49 @@ func (s *Simulator) Opened(reference string) int {
 	return CountEvents(s.Ledger(), reference, Opened)
 }
 
+// Refunds returns what was given back of the payments with a reference.
+func (s *Simulator) Refunds(reference string) []LedgerEntry {
+	return refundsOf(s.Ledger(), reference)
+}
+
+func refundsOf(entries []LedgerEntry, reference string) (refunds []LedgerEntry) {
+	for _, e := range entries {
+		if e.Reference == reference && e.Event == Refunded {
+			refunds = append(refunds, e)
+		}
+	}
+	return refunds
+}
+
+// RefundedAmount is the sum of what was given back of the payments with a
+// reference: a plain decimal, "0" if nothing was.
+func (s *Simulator) RefundedAmount(reference string) string {
+	return written(sum(s.Refunds(reference), Refunded))
+}
+
+// sum adds the amounts of the entries of an event up, exactly.
+func sum(entries []LedgerEntry, event Event) *big.Rat {
+	total := new(big.Rat)
+	for _, e := range entries {
+		if e.Event == event {
+			total.Add(total, number(e.Amount))
+		}
+	}
+	return total
+}
+
+// number reads an amount that was validated before.
+func number(amount string) *big.Rat {
+	n, ok := new(big.Rat).SetString(amount)
+	if !ok {
+		panic("simulator: no amount")
+	}
+	return n
+}
+
+// written is an amount as MTN would write it.
+func written(n *big.Rat) string { return normal(n.FloatString(2)) }
+
 // Prompts counts how often the payer's phone rang for a reference (MTN).
 func (s *Simulator) Prompts(reference string) int {
 	n := 0
@@ -132,6 +182,10 @@ func (s *Simulator) Prompts(reference string) int {
 }
 
 func (s *Simulator) enter(p *payment, event Event) {
+	if p.payout != nil {
+		s.enterPayout(p, event)
+		return
+	}
 	s.ledger.append(LedgerEntry{
 		Provider: p.provider, Reference: p.reference, Session: p.session(),
 		Amount: p.amount, Currency: p.currency, Event: event, At: s.now().UTC(),

@@ -10,8 +10,12 @@ import (
 
 // MTNOptions configure the MTN side.
 type MTNOptions struct {
-	// APIUser, APIKey and SubscriptionKey are the merchant's credentials.
+	// APIUser, APIKey and SubscriptionKey are the merchant's credentials for
+	// the Collection product.
 	APIUser, APIKey, SubscriptionKey string
+	// DisbursementUser, DisbursementKey and DisbursementSubscriptionKey are
+	// those for the Disbursement product.
+	DisbursementUser, DisbursementKey, DisbursementSubscriptionKey string
 	// TargetEnvironment is "sandbox" (EUR only) or a country's, such as
 	// "mtnivorycoast".
 	TargetEnvironment string
@@ -23,15 +27,23 @@ type MTNOptions struct {
 	ReasonObject bool
 	// StatusPerSecond answers 429 to more status calls; 0 is no cap.
 	StatusPerSecond int
-	// RefuseAtPost lets the sandbox numbers 455 to 464 be refused at once
-	// with 500, rather than be taken and fail later: nobody recorded which.
+	// RefuseAtPost lets the sandbox numbers 455 to 464, and the published
+	// references of refunds from 7 on, be refused at once with 500, rather than
+	// be taken and fail later: nobody recorded which.
 	RefuseAtPost bool
+	// UncappedRefunds gives back whatever is asked for. Otherwise a refund that
+	// makes their sum larger than the payment fails: what MTN does is not
+	// documented.
+	UncappedRefunds bool
 }
 
 func (o MTNOptions) withDefaults() MTNOptions {
 	orElse(&o.APIUser, DefaultMTNUser)
 	orElse(&o.APIKey, DefaultMTNKey)
 	orElse(&o.SubscriptionKey, DefaultMTNSubscriptionKey)
+	orElse(&o.DisbursementUser, DefaultMTNDisbursementUser)
+	orElse(&o.DisbursementKey, DefaultMTNDisbursementKey)
+	orElse(&o.DisbursementSubscriptionKey, DefaultMTNDisbursementSubscriptionKey)
 	orElse(&o.TargetEnvironment, "sandbox")
 	orElse(&o.CallbackMethod, http.MethodPost)
 	return o
@@ -48,6 +60,16 @@ const (
 	DefaultMTNUser            = "b1a7c3d2-5e6f-4a8b-9c0d-1e2f3a4b5c6d"
 	DefaultMTNKey             = "simulator-mtn-api-key"
 	DefaultMTNSubscriptionKey = "simulator-mtn-subscription-key"
+
+	DefaultMTNDisbursementUser            = "c2b8d4e3-6f70-4b9c-8d1e-2f3a4b5c6d7e"
+	DefaultMTNDisbursementKey             = "simulator-mtn-disbursement-api-key"
+	DefaultMTNDisbursementSubscriptionKey = "simulator-mtn-disbursement-subscription-key"
+)
+
+// The products that have a token endpoint of their own.
+const (
+	collection   = "collection"
+	disbursement = "disbursement"
 )
 
 const (
@@ -55,25 +77,28 @@ const (
 	notEnoughFunds   = "NOT_ENOUGH_FUNDS"
 	couldNotPerform  = "COULD_NOT_PERFORM_TRANSACTION"
 	payerNotFound    = "PAYER_NOT_FOUND"
+	notAllowed       = "NOT_ALLOWED"
+	internalError    = "INTERNAL_PROCESSING_ERROR"
 
 	promptLife   = 5 * time.Minute
 	mtnTokenLife = time.Hour
 )
 
 func (s *Simulator) mtnRoutes(handle func(string, wire)) {
-	for _, product := range []string{"collection", "disbursement"} {
+	for _, product := range []string{collection, disbursement} {
 		handle("POST /mtn/"+product+"/token/{$}", wire{provider: MTN, op: OpToken,
 			handle: func(c *call) answer { return s.mtnToken(c, product) }})
 		// Without the slash it is another, unknown path; the mux would redirect.
 		handle("POST /mtn/"+product+"/token", wire{provider: MTN, op: OpToken,
 			handle: func(*call) answer { return mtnFailure(404) }})
+		s.accountRoutes(handle, product)
 	}
 	handle("POST /mtn/collection/v1_0/requesttopay",
 		wire{provider: MTN, op: OpInitiate, peek: peekMTN, handle: s.requestToPay})
 	handle("GET /mtn/collection/v1_0/requesttopay/{id}",
 		wire{provider: MTN, op: OpStatus, peek: s.peekMTNStatus, handle: s.requestToPayStatus})
 	s.provisionRoutes(handle)
-	s.disbursementRoutes(handle)
+	s.payoutRoutes(handle)
 }
 
 type mtnError struct {
@@ -112,13 +137,14 @@ func mtnFailure(status int) answer {
 }
 
 // mtnToken wants a Content-Length, Basic authentication, the product's
-// subscription key and the target environment; and no form.
+// subscription key and, in production, the target environment; and no form.
 func (s *Simulator) mtnToken(c *call, product string) answer {
-	if refused, ok := s.mtnTokenRefusal(c); !ok {
+	if refused, ok := s.mtnTokenRefusal(c, product); !ok {
 		return refused
 	}
 	name := s.text(alphanumeric, 64)
-	s.tokens[name] = token{"mtn/" + product, s.now().Add(mtnTokenLife)}
+	user, _, _ := c.r.BasicAuth()
+	s.tokens[name] = token{audience: "mtn/" + product, user: user, expires: s.now().Add(mtnTokenLife)}
 	return asJSON(200, struct {
 		AccessToken string `json:"access_token"`
 		TokenType   string `json:"token_type"`
@@ -126,19 +152,19 @@ func (s *Simulator) mtnToken(c *call, product string) answer {
 	}{name, "access_token", int(mtnTokenLife.Seconds())})
 }
 
-func (s *Simulator) mtnTokenRefusal(c *call) (answer, bool) {
+func (s *Simulator) mtnTokenRefusal(c *call, product string) (answer, bool) {
 	user, key, basic := c.r.BasicAuth()
 	env := c.r.Header.Get("X-Target-Environment")
 	switch {
-	case c.r.ContentLength < 0 || c.r.Header.Get("Content-Length") == "":
-		return asHTML(411, "<html><head><title>411 Length Required</title></head></html>"), false
-	case strings.Contains(c.r.UserAgent(), "python-requests"):
+	case lengthless(c):
+		return lengthRequired(), false
+	case !s.inSandbox() && strings.Contains(c.r.UserAgent(), "python-requests"):
 		return asHTML(403, "<html><head><title>403 Forbidden</title></head></html>"), false
-	case !s.subscribed(c):
+	case !s.subscribed(c, product):
 		return wrongSubscription(), false
-	case env == "":
+	case env == "" && !s.inSandbox():
 		return asJSON(400, map[string]string{"error": "Invalid or missing X-Target-Environment header"}), false
-	case !basic || env != s.opts.MTN.TargetEnvironment || !s.knownUser(user, key):
+	case !basic || env != "" && env != s.opts.MTN.TargetEnvironment || !s.knownUser(user, key):
 		return asJSON(401, map[string]string{"error": "invalid_client"}), false
 	case strings.HasPrefix(c.r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
 		return asHTML(200, html), false
@@ -146,26 +172,48 @@ func (s *Simulator) mtnTokenRefusal(c *call) (answer, bool) {
 	return answer{}, true
 }
 
-func (s *Simulator) subscribed(c *call) bool {
-	return c.r.Header.Get("Ocp-Apim-Subscription-Key") == s.opts.MTN.SubscriptionKey
+func lengthless(c *call) bool {
+	return c.r.ContentLength < 0 || c.r.Header.Get("Content-Length") == ""
+}
+
+func lengthRequired() answer {
+	return asHTML(411, "<html><head><title>411 Length Required</title></head></html>")
+}
+
+// subscribed tells whether a request has the product's subscription key.
+func (s *Simulator) subscribed(c *call, product string) bool {
+	return s.subscription(c) == product
+}
+
+// subscription is the product whose key a request has; empty: none's.
+func (s *Simulator) subscription(c *call) string {
+	switch c.r.Header.Get("Ocp-Apim-Subscription-Key") {
+	case s.opts.MTN.SubscriptionKey:
+		return collection
+	case s.opts.MTN.DisbursementSubscriptionKey:
+		return disbursement
+	default:
+		return ""
+	}
 }
 
 func wrongSubscription() answer {
 	return gateway(401, "Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription.")
 }
 
-// mtnAccess checks what every call but token needs.
+// mtnAccess checks what every call but token needs. A user of the other product
+// gets a token, and no further.
 func (s *Simulator) mtnAccess(c *call, product string) (answer, bool) {
 	name, ok := bearer(c.r)
 	t, known := s.tokens[name]
 	switch env := c.r.Header.Get("X-Target-Environment"); {
-	case !s.subscribed(c):
+	case !s.subscribed(c, product):
 		return wrongSubscription(), false
 	case !ok || !known || !s.now().Before(t.expires):
 		return gateway(401, "Unauthorized. Access token is invalid or expired."), false
 	case env == "":
 		return empty(400), false
-	case t.audience != "mtn/"+product || env != s.opts.MTN.TargetEnvironment:
+	case t.audience != "mtn/"+product || s.productOf(t.user) != product || env != s.opts.MTN.TargetEnvironment:
 		return moMo(500, "NOT_ALLOWED_TARGET_ENVIRONMENT", "Access to target environment is forbidden."), false
 	}
 	return answer{}, true
@@ -199,7 +247,7 @@ var (
 func peekMTN(c *call) {
 	var req mtnRequest
 	_ = decode(c.body, &req, false)
-	c.reference = c.r.Header.Get("X-Reference-Id")
+	c.reference, c.opens = c.r.Header.Get("X-Reference-Id"), true
 	c.amount, c.phone = req.Amount, req.Payer.PartyID
 }
 
@@ -210,17 +258,19 @@ func (s *Simulator) peekMTNStatus(c *call) {
 
 // requestToPay takes a request and rings the payer's phone.
 func (s *Simulator) requestToPay(c *call) answer {
-	if refused, ok := s.mtnAccess(c, "collection"); !ok {
+	if refused, ok := s.mtnAccess(c, collection); !ok {
 		return refused
 	}
 	var req mtnRequest
 	if decode(c.body, &req, false) != nil || !req.wellFormed() || !s.validReference(c.reference) {
 		return empty(400)
 	}
-	if refused, ok := s.mtnCallbackURL(c, &req); !ok {
+	callbackURL, refused, ok := s.mtnCallbackURL(c)
+	if !ok {
 		return refused
 	}
-	if !mtnCurrencyFits(s.opts.MTN.TargetEnvironment, req) {
+	req.callbackURL = callbackURL
+	if !mtnCurrencyFits(s.opts.MTN.TargetEnvironment, req.Amount, req.Currency) {
 		return moMo(500, "INVALID_CURRENCY", "Currency not supported.")
 	}
 	if s.find(MTN, c.reference) != nil {
@@ -247,32 +297,36 @@ func (s *Simulator) ring(c *call, req mtnRequest, sc Scenario) {
 }
 
 func (s *Simulator) validReference(id string) bool {
-	return uuidV4.MatchString(id) && !strings.EqualFold(id, s.opts.MTN.APIUser)
+	return uuidV4.MatchString(id) && !strings.EqualFold(id, s.opts.MTN.APIUser) &&
+		!strings.EqualFold(id, s.opts.MTN.DisbursementUser)
 }
 
 func (r mtnRequest) wellFormed() bool {
-	party := r.Payer.PartyIDType
-	return decimal.MatchString(r.Amount) && !zero.MatchString(r.Amount) && r.Currency != "" &&
-		(party == "MSISDN" || party == "EMAIL" || party == "PARTY_CODE") && r.Payer.PartyID != "" &&
+	return money(r.Amount) && r.Currency != "" && r.Payer.wellFormed() &&
 		plainText.MatchString(r.PayerMessage) && plainText.MatchString(r.PayeeNote) &&
 		externalID.MatchString(r.ExternalID)
 }
 
+func money(amount string) bool { return decimal.MatchString(amount) && !zero.MatchString(amount) }
+
+func (p mtnParty) wellFormed() bool {
+	return (p.PartyIDType == "MSISDN" || p.PartyIDType == "EMAIL" || p.PartyIDType == "PARTY_CODE") && p.PartyID != ""
+}
+
 // mtnCallbackURL reads X-Callback-Url, which may be absent but not empty.
-func (s *Simulator) mtnCallbackURL(c *call, req *mtnRequest) (answer, bool) {
+func (s *Simulator) mtnCallbackURL(c *call) (string, answer, bool) {
 	values, given := c.r.Header["X-Callback-Url"]
 	if !given {
-		return answer{}, true
+		return "", answer{}, true
 	}
 	u, err := url.Parse(values[0])
 	if err != nil || u.Host == "" {
-		return empty(400), false
+		return "", empty(400), false
 	}
-	if host := s.opts.MTN.CallbackHost; host != "" && u.Hostname() != host && u.Host != host {
-		return moMo(500, "INVALID_CALLBACK_URL_HOST", "Callback URL does not match the configured value."), false
+	if host := s.callbackHost(c); host != "" && u.Hostname() != host && u.Host != host {
+		return "", moMo(500, "INVALID_CALLBACK_URL_HOST", "Callback URL does not match the configured value."), false
 	}
-	req.callbackURL = values[0]
-	return answer{}, true
+	return values[0], answer{}, true
 }
 
 // mtnCurrencies of the target environments.
@@ -283,14 +337,14 @@ var mtnCurrencies = map[string]string{
 	"mtnswaziland": "SZL", "mtnsouthsudan": "SSP", "mtnnigeria": "NGN",
 }
 
-func mtnCurrencyFits(env string, req mtnRequest) bool {
+func mtnCurrencyFits(env, amount, currency string) bool {
 	want, known := mtnCurrencies[env]
-	if known && req.Currency != want {
+	if known && currency != want {
 		return false
 	}
-	switch req.Currency {
+	switch currency {
 	case "XOF", "XAF", "GNF", "UGX", "RWF":
-		return !strings.Contains(req.Amount, ".")
+		return !strings.Contains(amount, ".")
 	}
 	return true
 }
@@ -298,25 +352,31 @@ func mtnCurrencyFits(env string, req mtnRequest) bool {
 // mtnStatus is the answer to a status query; a callback is the same but for
 // payerMessage.
 type mtnStatus struct {
-	FinancialTransactionID string   `json:"financialTransactionId,omitempty"`
-	ExternalID             string   `json:"externalId,omitempty"`
-	Amount                 string   `json:"amount"`
-	Currency               string   `json:"currency"`
-	Payer                  mtnParty `json:"payer"`
-	PayerMessage           string   `json:"payerMessage,omitempty"`
-	PayeeNote              string   `json:"payeeNote,omitempty"`
-	Status                 string   `json:"status"`
-	Reason                 any      `json:"reason,omitempty"`
+	FinancialTransactionID string `json:"financialTransactionId,omitempty"`
+	ExternalID             string `json:"externalId,omitempty"`
+	Amount                 string `json:"amount"`
+	Currency               string `json:"currency"`
+	// Payer of a request to pay, Payee of everything else.
+	Payer        *mtnParty `json:"payer,omitempty"`
+	Payee        *mtnParty `json:"payee,omitempty"`
+	PayerMessage string    `json:"payerMessage,omitempty"`
+	PayeeNote    string    `json:"payeeNote,omitempty"`
+	Status       string    `json:"status"`
+	Reason       any       `json:"reason,omitempty"`
 }
 
 func (s *Simulator) requestToPayStatus(c *call) answer {
-	if refused, ok := s.mtnAccess(c, "collection"); !ok {
+	return s.mtnStatusAnswer(c, collection, s.find(MTN, c.reference))
+}
+
+// mtnStatusAnswer tells how a payment stands, or a payout.
+func (s *Simulator) mtnStatusAnswer(c *call, product string, p *payment) answer {
+	if refused, ok := s.mtnAccess(c, product); !ok {
 		return refused
 	}
 	if s.limited("mtn status", s.opts.MTN.StatusPerSecond, time.Second) {
 		return gateway(429, "Rate limit is exceeded. Try again in 1 seconds.")
 	}
-	p := s.find(MTN, c.reference)
 	if p == nil || p.hidden(s.now(), s.opts.Speed) {
 		return moMo(404, "RESOURCE_NOT_FOUND", "Requested resource was not found.")
 	}
@@ -326,8 +386,11 @@ func (s *Simulator) requestToPayStatus(c *call) answer {
 func (s *Simulator) mtnStatusOf(p *payment, v view) mtnStatus {
 	st := mtnStatus{
 		FinancialTransactionID: v.txn, ExternalID: p.mtn.ExternalID, Amount: normal(p.amount),
-		Currency: p.currency, Payer: p.mtn.Payer, PayerMessage: p.mtn.PayerMessage,
+		Currency: p.currency, Payer: &p.mtn.Payer, PayerMessage: p.mtn.PayerMessage,
 		PayeeNote: p.mtn.PayeeNote, Status: p.mtnWord(v),
+	}
+	if p.payout != nil {
+		st.Payer, st.Payee = nil, &p.mtn.Payer
 	}
 	if st.Status == "FAILED" && v.reason != "" {
 		st.Reason = s.mtnReason(p, v.reason)

@@ -1,11 +1,31 @@
 package simulator
 
-import "time"
-
 // mtnUser is an API user that was provisioned in the sandbox.
 type mtnUser struct {
-	host string
-	key  string
+	product string
+	host    string
+	key     string
+}
+
+// productOf a user: the one whose subscription key created it.
+func (s *Simulator) productOf(user string) string {
+	switch user {
+	case s.opts.MTN.APIUser:
+		return collection
+	case s.opts.MTN.DisbursementUser:
+		return disbursement
+	default:
+		return s.users[user].product
+	}
+}
+
+// callbackHost is the one that was registered for the user who asks.
+func (s *Simulator) callbackHost(c *call) string {
+	name, _ := bearer(c.r)
+	if u, provisioned := s.users[s.tokens[name].user]; provisioned {
+		return u.host
+	}
+	return s.opts.MTN.CallbackHost
 }
 
 func (s *Simulator) provisionRoutes(handle func(string, wire)) {
@@ -17,7 +37,8 @@ func (s *Simulator) provisionRoutes(handle func(string, wire)) {
 func (s *Simulator) knownUser(user, key string) bool {
 	o := s.opts.MTN
 	u, ok := s.users[user]
-	return user == o.APIUser && key == o.APIKey || ok && key != "" && key == u.key
+	return user == o.APIUser && key == o.APIKey || user == o.DisbursementUser && key == o.DisbursementKey ||
+		ok && key != "" && key == u.key
 }
 
 func (s *Simulator) provision(c *call) answer {
@@ -27,14 +48,14 @@ func (s *Simulator) provision(c *call) answer {
 	}
 	_, exists := s.users[id]
 	switch {
-	case !s.subscribed(c):
+	case s.subscription(c) == "":
 		return wrongSubscription()
 	case !uuidV4.MatchString(id) || decode(c.body, &req, false) != nil:
 		return empty(400)
 	case exists:
 		return mtnFailure(409)
 	}
-	s.users[id] = mtnUser{host: req.Host}
+	s.users[id] = mtnUser{product: s.subscription(c), host: req.Host}
 	return empty(201)
 }
 
@@ -42,7 +63,9 @@ func (s *Simulator) provisionKey(c *call) answer {
 	id := c.r.PathValue("id")
 	u, ok := s.users[id]
 	switch {
-	case !s.subscribed(c):
+	case lengthless(c):
+		return lengthRequired()
+	case s.subscription(c) == "":
 		return wrongSubscription()
 	case !ok:
 		return moMo(404, "RESOURCE_NOT_FOUND", "Requested resource was not found.")
@@ -56,9 +79,9 @@ func (s *Simulator) provisioned(c *call) answer {
 	id := c.r.PathValue("id")
 	u, ok := s.users[id]
 	switch {
-	case !s.subscribed(c):
+	case s.subscription(c) == "":
 		return wrongSubscription()
-	case !ok && id == s.opts.MTN.APIUser:
+	case !ok && s.productOf(id) != "":
 		u.host = s.opts.MTN.CallbackHost
 	case !ok:
 		return moMo(404, "RESOURCE_NOT_FOUND", "Requested resource was not found.")
@@ -66,35 +89,4 @@ func (s *Simulator) provisioned(c *call) answer {
 	return asJSON(200, map[string]string{
 		"providerCallbackHost": u.host, "targetEnvironment": s.opts.MTN.TargetEnvironment,
 	})
-}
-
-// sandboxNumbers are the payers that MTN publishes for its sandbox.
-var sandboxNumbers = map[string]Scenario{
-	"46733123450": {Payer: Fails, Reason: "INTERNAL_PROCESSING_ERROR"},
-	"46733123451": {Payer: Fails, Reason: approvalRejected},
-	"46733123452": {Payer: Fails, Reason: "EXPIRED"},
-	"46733123453": {Payer: Fails, After: lateTime, Reason: "EXPIRED", ShownAfter: someTime},
-	"46733123454": {Payer: Pays, After: 25 * time.Second, Delayed: true},
-	"46733123455": {Payer: Fails, Reason: payerNotFound},
-	"46733123456": {Payer: Fails, Reason: "PAYEE_NOT_ALLOWED_TO_RECEIVE"},
-	"46733123457": {Payer: Fails, Reason: "NOT_ALLOWED"},
-	"46733123458": {Payer: Fails, Reason: "NOT_ALLOWED_TARGET_ENVIRONMENT"},
-	"46733123459": {Payer: Fails, Reason: "INVALID_CALLBACK_URL_HOST"},
-	"46733123460": {Payer: Fails, Reason: "INVALID_CURRENCY"},
-	"46733123461": {Payer: Fails, Reason: "INTERNAL_PROCESSING_ERROR"},
-	"46733123462": {Payer: Fails, Reason: "SERVICE_UNAVAILABLE"},
-	"46733123463": {Payer: Fails, Reason: couldNotPerform},
-	"46733123464": {Payer: Fails, Reason: "TRANSFER_TYPE_UNKNOWN"},
-}
-
-func (s *Simulator) sandboxScenario(phone string) (Scenario, bool) {
-	sc, ok := sandboxNumbers[phone]
-	if !ok || s.opts.MTN.TargetEnvironment != "sandbox" {
-		return Scenario{}, false
-	}
-	sc.Name = "sandbox number " + phone
-	if s.opts.MTN.RefuseAtPost && phone >= "46733123455" {
-		sc.RefusedWith = sc.Reason
-	}
-	return sc, true
 }

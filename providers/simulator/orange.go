@@ -49,7 +49,7 @@ func (s *Simulator) orangeRoutes(handle func(string, wire)) {
 		handle("POST /orange/oauth/"+version+"/token", wire{provider: Orange, op: OpToken, handle: s.orangeToken})
 	}
 	const api = "POST /orange/orange-money-webpay/{env}/v1/"
-	handle(api+"webpayment", wire{provider: Orange, op: OpInitiate, peek: peekOrange, handle: s.webPayment})
+	handle(api+"webpayment", wire{provider: Orange, op: OpInitiate, peek: peekWebPayment, handle: s.webPayment})
 	handle(api+"transactionstatus", wire{provider: Orange, op: OpStatus, peek: s.peekOrangeStatus, handle: s.transactionStatus})
 }
 
@@ -86,7 +86,7 @@ func (s *Simulator) orangeToken(c *call) answer {
 	}
 	name := s.text(alphanumeric, 28)
 	life := s.opts.Orange.TokenLife
-	s.tokens[name] = token{"orange", s.now().Add(life)}
+	s.tokens[name] = token{audience: "orange", expires: s.now().Add(life)}
 	var expiresIn any = int(life.Seconds())
 	if s.opts.Orange.ExpiresInString {
 		expiresIn = strconv.Itoa(int(life.Seconds()))
@@ -163,6 +163,11 @@ func peekOrange(c *call) {
 	_ = decode(c.body, &f, false)
 	c.reference, _ = f.text("order_id")
 	c.amount = string(f["amount"])
+}
+
+func peekWebPayment(c *call) {
+	peekOrange(c)
+	c.opens = true
 }
 
 func (s *Simulator) peekOrangeStatus(c *call) {

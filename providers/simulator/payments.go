@@ -38,12 +38,17 @@ type payment struct {
 	delivered bool // an answer with its URL reached the client
 	opened    bool // the payer has the page, or the prompt
 	playing   bool
+	ignored   bool // by a person: its scenario's payer does nothing any more
 	txn       string
 
 	// seen is what the status query shows until showAt.
 	seen   view
 	showAt time.Time
 
+	// held are callbacks that wait for the next ones to go first.
+	held []delivery
+
+	payout *payout // nil: the payer pays
 	mtn    mtnRequest
 	orange orangeRequest
 	wave   waveRequest
@@ -192,7 +197,7 @@ func (s *Simulator) play(p *payment) {
 		s.payer(p, sc.After, fail)
 		s.payer(p, sc.After*2, pay)
 	case PaysLate:
-		s.at(p.expires, func() { _ = pay() })
+		s.at(p.expires, func() { s.payer(p, 0, pay) })
 	case Confirms:
 		s.payer(p, sc.After, confirm)
 	default: // waits for a person, or for ever
@@ -204,7 +209,7 @@ func (s *Simulator) play(p *payment) {
 // no error.
 func (s *Simulator) payer(p *payment, after time.Duration, act func() error) {
 	do := func() {
-		if p.opened {
+		if p.opened && !p.ignored {
 			_ = act()
 		}
 	}
@@ -239,6 +244,9 @@ func (s *Simulator) pay(p *payment) error {
 		s.end(p, expired, "") // Orange says EXPIRED only to who confirms too late
 		return ErrOver
 	}
+	if reason := s.obstacle(p); reason != "" {
+		return s.fail(p, reason)
+	}
 	if err := s.confirm(p); err != nil {
 		return err
 	}
@@ -270,7 +278,11 @@ func (s *Simulator) fail(p *payment, reason string) error {
 	s.enter(p, Refused)
 	s.report(p)
 	if d := p.scenario.SettlesAfter; d > 0 && p.provider != Wave {
-		s.later(d, func() { s.move(p) })
+		s.later(d, func() {
+			if s.obstacle(p) == "" {
+				s.move(p)
+			}
+		})
 	}
 	return nil
 }
@@ -284,6 +296,9 @@ func (s *Simulator) lapse(p *payment) {
 	case MTN:
 		if p.scenario.Payer == Ignores || p.scenario.Payer == Confirms {
 			return // the stuck ones
+		}
+		if p.payout != nil && p.scenario.Payer != PaysLate {
+			return // nobody is asked to approve it
 		}
 		reason := p.scenario.Reason
 		if reason == "" {
@@ -370,6 +385,9 @@ func (s *Simulator) act(ref string, do func(*payment) error) error {
 
 // payable finds the one session that a payer may mean.
 func (s *Simulator) payable(ref string) (*payment, error) {
+	if p := s.payouts[ref]; p != nil {
+		return p, nil
+	}
 	var known, delivered []*payment
 	for _, p := range s.payments {
 		if ref == p.session() || ref == p.id || p.provider != MTN && strings.HasSuffix(ref, s.page(p, "")) {
@@ -403,8 +421,16 @@ func (s *Simulator) ExpireTokens() {
 	}
 }
 
+// RevokeTokens makes all access tokens unknown.
+func (s *Simulator) RevokeTokens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.tokens)
+}
+
 // token is an access token and what it opens.
 type token struct {
 	audience string
+	user     string
 	expires  time.Time
 }

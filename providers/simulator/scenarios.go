@@ -35,6 +35,8 @@ const (
 	CallbackLost    CallbackPlan = "lost"
 	CallbackDoubled CallbackPlan = "doubled"
 	CallbackLate    CallbackPlan = "late"
+	// CallbackReordered: each callback that another follows comes after that.
+	CallbackReordered CallbackPlan = "reordered"
 	// CallbackForged: somebody else claims, without the right signature or
 	// token, that the payment succeeded.
 	CallbackForged CallbackPlan = "forged"
@@ -73,6 +75,7 @@ const (
 	promptDelay = 5 * time.Second  // a payer finds the phone
 	pageDelay   = 25 * time.Second // a payer types number and OTP
 	someTime    = 30 * time.Second
+	slowTime    = 40 * time.Second
 	lateTime    = 60 * time.Second
 )
 
@@ -95,22 +98,6 @@ func usual(p Provider) Scenario {
 	return Scenario{}
 }
 
-func creating(b Behaviour) func(Provider) Scenario {
-	return func(p Provider) Scenario {
-		sc := usual(p)
-		sc.Create = b
-		return sc
-	}
-}
-
-func querying(b func(Provider) Behaviour) func(Provider) Scenario {
-	return func(p Provider) Scenario {
-		sc := paid(p)
-		sc.Query = b(p)
-		return sc
-	}
-}
-
 func same(b Behaviour) func(Provider) Behaviour {
 	return func(Provider) Behaviour { return b }
 }
@@ -130,112 +117,6 @@ func failing(mtn, wave string) func(Provider) Scenario {
 		sc.Reason = map[Provider]string{MTN: mtn, Wave: wave}[p]
 		return sc
 	}
-}
-
-// Magic is one line of the table of magic numbers.
-type Magic struct {
-	// Code is what amount or phone end in.
-	Code string
-	Name string
-	// Scenario tells the story for one provider.
-	Scenario func(Provider) Scenario
-}
-
-const html = "<html><body>Request Rejected</body></html>"
-
-// MagicTable lists the magic numbers: the last three digits of the amount's
-// whole part, or, if those are not magic, of the payer's phone.
-func MagicTable() []Magic {
-	return []Magic{
-		{"901", "paid at once", with(func(sc *Scenario) { sc.After = 0 })},
-		{"902", "paid after 25 s", with(func(sc *Scenario) { sc.After = 25 * time.Second })},
-		{"903", "refused by the payer", failing(approvalRejected, paymentFailure)},
-		{"904", "not enough funds", failing(notEnoughFunds, insufficientFunds)},
-		{"906", "payer too late", with(func(sc *Scenario) { sc.Payer, sc.Reason = PaysLate, "EXPIRED" })},
-		{"907", "stuck: the payer never acts", with(func(sc *Scenario) { sc.Payer = Ignores })},
-		{"908", "stuck after the payer confirmed", with(func(sc *Scenario) { sc.Payer = Confirms })},
-		{"909", "waits for a person", func(Provider) Scenario { return Scenario{} }},
-		{"911", "not enough funds, paid at the second try (Wave)", func(p Provider) Scenario {
-			sc := failing(notEnoughFunds, insufficientFunds)(p)
-			sc.Payer = FailsThenPays
-			return sc
-		}},
-		{"912", "reported failed, paid 60 s later (not Wave)", func(p Provider) Scenario {
-			sc := failing("INTERNAL_PROCESSING_ERROR", paymentFailure)(p)
-			sc.SettlesAfter = lateTime
-			return sc
-		}},
-
-		{"921", "creation: processed, answer lost, once", creating(LoseAnswer().once())},
-		{"922", "creation: dropped unprocessed, once", creating(Drop().once())},
-		{"923", "creation: 500, processed, once", creating(Fail(500, true).once())},
-		{"924", "creation: 500, not processed, once", creating(Fail(500, false).once())},
-		{"926", "creation: 503, not processed, once", creating(Fail(503, false).once())},
-		{"927", "creation: 429 with Retry-After 7, once", creating(Throttle("7").once())},
-		{"928", "creation: answer takes 40 s, once", creating(Behaviour{Name: "slow", Delay: 40 * time.Second}.once())},
-		{"929", "creation: 409 (MTN), 403/1204 (Orange) though first, processed", func(p Provider) Scenario {
-			return creating(alreadyExists(p).once())(p)
-		}},
-		{"931", "creation: HTML instead of the 2xx body, processed, once", creating(Answer(200, html).once())},
-		{"932", "creation: body truncated, processed, once", creating(Behaviour{Name: "truncated", Truncate: true}.once())},
-		{"933", "creation: 2xx with an empty body, processed, once", creating(Answer(200, "").named("empty").once())},
-		{"934", "creation: connection cut, processed 60 s later, once", creating(Behaviour{Name: "late", Late: lateTime}.once())},
-		{"936", "creation: arrives twice, once", creating(Behaviour{Name: "twice", Twice: true}.once())},
-
-		{"941", "status: not found for 30 s", with(func(sc *Scenario) { sc.HiddenFor = someTime })},
-		{"942", "status: unknown word", querying(unknownWord)},
-		{"943", "status: other amount (Orange: other order id) in the answer", querying(otherAmount)},
-		{"944", "status: other currency in the answer (not Orange)", querying(otherCurrency)},
-		{"946", "status: HTML with 200, three times", querying(same(Answer(200, html).times(3)))},
-		{"947", "status: body truncated, three times", querying(same(Behaviour{Name: "truncated", Truncate: true}.times(3)))},
-		{"948", "status: 500, three times", querying(same(Fail(500, true).times(3)))},
-		{"949", "status: 429 with Retry-After 7, three times", querying(same(Throttle("7").times(3)))},
-		{"951", "refused, reason as an object (MTN)", func(p Provider) Scenario {
-			sc := failing(approvalRejected, paymentFailure)(p)
-			sc.ReasonObject = true
-			return sc
-		}},
-
-		{"961", "paid, callback lost", with(func(sc *Scenario) { sc.Callback = CallbackLost })},
-		{"962", "paid, callback doubled", with(func(sc *Scenario) { sc.Callback = CallbackDoubled })},
-		{"963", "paid, callback 30 s ahead of the status query", with(func(sc *Scenario) { sc.ShownAfter = someTime })},
-		{"964", "never paid, callback forged", with(func(sc *Scenario) { sc.Payer, sc.Callback = Ignores, CallbackForged })},
-		{"966", "paid, callback 60 s late", with(func(sc *Scenario) { sc.Callback = CallbackLate })},
-	}
-}
-
-func alreadyExists(p Provider) Behaviour {
-	switch p {
-	case MTN:
-		return Fail(409, true).named("already exists")
-	case Orange:
-		body := string(orangeError(403, 1204).body)
-		return Behaviour{Name: "already exists", Status: 403, Body: &body}
-	default:
-		return Behaviour{} // Wave does not know repeated references
-	}
-}
-
-func unknownWord(p Provider) Behaviour {
-	field := "status"
-	if p == Wave {
-		field = "checkout_status"
-	}
-	return Behaviour{Name: "unknown word"}.set(field, "ON_HOLD")
-}
-
-func otherAmount(p Provider) Behaviour {
-	if p == Orange {
-		return Behaviour{Name: "other order"}.set("order_id", "another-order")
-	}
-	return Behaviour{Name: "other amount"}.set("amount", "1")
-}
-
-func otherCurrency(p Provider) Behaviour {
-	if p == Orange {
-		return Behaviour{}
-	}
-	return Behaviour{Name: "other currency"}.set("currency", "USD")
 }
 
 func defaultScenarios() map[Provider]Scenario {
@@ -260,6 +141,9 @@ func (s *Simulator) SetScenario(reference string, sc Scenario) {
 
 // scenario finds the story of the payment that a request asks for.
 func (s *Simulator) scenario(c *call) Scenario {
+	if c.story != nil {
+		return *c.story
+	}
 	if sc, ok := s.chosen[c.reference]; ok {
 		return sc
 	}
@@ -270,9 +154,12 @@ func (s *Simulator) scenario(c *call) Scenario {
 				return sc
 			}
 		}
-		if sc, ok := s.sandboxScenario(c.phone); ok && c.provider == MTN {
+		if sc, ok := s.published(c); ok {
 			return sc
 		}
+	}
+	if c.op != OpInitiate {
+		return paid(MTN) // a payout that nothing stands in the way of
 	}
 	return s.defaults[c.provider]
 }

@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -434,19 +433,5 @@ func TestSpeed(t *testing.T) {
 	b.pass(time.Second)
 	if b.sim.Charges(ref) != 1 {
 		t.Error("25 s took longer than 25/60 s")
-	}
-}
-
-func TestTableAndREADMEAgree(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]bool{}
-	for _, m := range MagicTable() {
-		if seen[m.Code] || !strings.Contains(string(readme), "| `"+m.Code+"` | "+m.Name+" |") {
-			t.Errorf("README lacks %s %s, or it is there twice", m.Code, m.Name)
-		}
-		seen[m.Code] = true
 	}
 }

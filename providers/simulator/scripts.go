@@ -37,11 +37,28 @@ type Behaviour struct {
 	Body   *string
 	// Set replaces fields of the JSON object that is answered.
 	Set map[string]any
+	// Token is what becomes of the access token that the request shows, before
+	// it is processed.
+	Token TokenFate
+	// Story is that of the payment, or payout, that the request asks for.
+	Story *Scenario
+	// Fault names a line of the table of faults, to be used instead of all this
+	// but Skip and Times. What it does not fit, it passes by.
+	Fault string
 }
+
+// TokenFate is what becomes of an access token.
+type TokenFate string
+
+const (
+	TokenExpired TokenFate = "expired"
+	TokenRevoked TokenFate = "revoked"
+)
 
 func (b Behaviour) idle() bool {
 	return !b.Unprocessed && b.Late == 0 && !b.Twice && b.Delay == 0 && b.Dribble == 0 && !b.Cut &&
-		!b.Truncate && b.Status == 0 && b.Header == nil && b.Body == nil && b.Set == nil
+		!b.Truncate && b.Status == 0 && b.Header == nil && b.Body == nil && b.Set == nil &&
+		b.Token == "" && b.Story == nil && b.Fault == ""
 }
 
 // LoseAnswer: processed, and the connection cut instead of an answer.
@@ -77,12 +94,14 @@ func (b Behaviour) set(k, v string) Behaviour { b.Set = map[string]any{k: v}; re
 type Match struct {
 	Provider  Provider `json:"provider,omitempty"`
 	Op        Op       `json:"op,omitempty"`
+	Method    string   `json:"method,omitempty"`
 	Reference string   `json:"reference,omitempty"`
 }
 
 func (m Match) matches(c *call) bool {
 	return (m.Provider == "" || m.Provider == c.provider) &&
 		(m.Op == "" || m.Op == c.op) &&
+		(m.Method == "" || m.Method == c.r.Method) &&
 		(m.Reference == "" || m.Reference == c.reference)
 }
 
@@ -104,8 +123,12 @@ func (r *Rule) Fired() int {
 }
 
 // Script programs what befalls matching requests. The oldest rule that still
-// applies wins, and all rules win over the magic numbers.
+// applies wins. All rules win over the magic numbers, and the header X-Simulate
+// wins over the rules. It panics if b names a fault that there is not.
 func (s *Simulator) Script(m Match, b Behaviour) *Rule {
+	if _, known := faultByName()[b.Fault]; b.Fault != "" && !known {
+		panic("simulator: there is no fault " + b.Fault)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &Rule{sim: s, match: m, behaviour: b}
@@ -155,31 +178,45 @@ func (s *Simulator) AfterProcess(h Hook) {
 type strike struct {
 	provider  Provider
 	op        Op
+	method    string
 	reference string
 }
 
 // behaviour finds what befalls a request; the caller holds the lock.
 func (s *Simulator) behaviour(c *call) Behaviour {
+	if fault := c.r.Header.Get(SimulateHeader); fault != "" {
+		return demanded(c, fault)
+	}
 	for _, r := range s.rules {
-		if !r.match.matches(c) {
+		b, fits := r.behaviour.on(c)
+		if !fits || !r.match.matches(c) {
 			continue
 		}
 		r.seen++
 		if applies(r.behaviour, r.seen) {
 			r.fired++
-			return r.behaviour
+			return b
 		}
 	}
 	b := s.scripted(c)
 	if b.idle() {
 		return Behaviour{}
 	}
-	k := strike{c.provider, c.op, c.reference}
+	k := strike{c.provider, c.op, c.r.Method, c.reference}
 	s.struck[k]++
 	if !applies(b, s.struck[k]) {
 		return Behaviour{}
 	}
 	return b
+}
+
+// on is the behaviour with its Fault looked up; false if that does not fit.
+func (b Behaviour) on(c *call) (Behaviour, bool) {
+	if b.Fault == "" {
+		return b, true
+	}
+	named, fits := faultByName()[b.Fault].on(c)
+	return named, fits
 }
 
 func applies(b Behaviour, seen int) bool {
@@ -189,9 +226,9 @@ func applies(b Behaviour, seen int) bool {
 // scripted is what the payment's own scenario does to its requests.
 func (s *Simulator) scripted(c *call) Behaviour {
 	switch {
-	case c.op == OpInitiate:
+	case c.opens:
 		return s.scenario(c).Create
-	case c.op == OpStatus && c.payment != nil:
+	case (c.op == OpStatus || c.provider == MTN) && c.payment != nil:
 		return c.payment.scenario.Query
 	default:
 		return Behaviour{}

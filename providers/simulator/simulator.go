@@ -28,15 +28,21 @@ const (
 type Op string
 
 const (
-	OpToken     Op = "token"
-	OpInitiate  Op = "initiate"
-	OpStatus    Op = "status"
-	OpSearch    Op = "search"
-	OpExpire    Op = "expire"
-	OpRefund    Op = "refund"
-	OpProvision Op = "provision"
-	OpPage      Op = "page"
-	OpOther     Op = "other"
+	OpToken    Op = "token"
+	OpInitiate Op = "initiate"
+	OpStatus   Op = "status"
+	OpSearch   Op = "search"
+	OpExpire   Op = "expire"
+	// OpRefund asks to give money back, and (MTN) how that went, as the
+	// other two do that pay out.
+	OpRefund        Op = "refund"
+	OpTransfer      Op = "transfer"
+	OpDeposit       Op = "deposit"
+	OpBalance       Op = "balance"
+	OpAccountHolder Op = "accountholder"
+	OpProvision     Op = "provision"
+	OpPage          Op = "page"
+	OpOther         Op = "other"
 )
 
 // Options configure a Simulator; the zero value is a working sandbox.
@@ -113,7 +119,7 @@ type Simulator struct {
 	after    Hook
 	limits   map[string]window
 	users    map[string]mtnUser
-	refunds  map[string]mtnRefund
+	payouts  map[string]*payment
 }
 
 // New makes a simulator; Close it.
@@ -131,7 +137,7 @@ func New(opts Options) (*Simulator, error) {
 		defaults: defaultScenarios(),
 		limits:   map[string]window{},
 		users:    map[string]mtnUser{},
-		refunds:  map[string]mtnRefund{},
+		payouts:  map[string]*payment{},
 	}
 	s.random = s.opts.Rand
 	s.client = callbackClient(s.opts.CallbackTimeout)

@@ -163,7 +163,7 @@ func TestLedgerFile(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, b.sim.Ledger()) || len(got) != 4 {
 		t.Fatalf("%v %+v", err, got)
 	}
-	want := LedgerEntry{MTN, paid, paid, "100", "EUR", Paid, start.Add(promptDelay)}
+	want := LedgerEntry{Provider: MTN, Reference: paid, Session: paid, Amount: "100", Currency: "EUR", Event: Paid, At: start.Add(promptDelay)}
 	if got[2] != want || CountEvents(got, refused, Refused) != 1 {
 		t.Errorf("entry %+v, want %+v", got[2], want)
 	}

@@ -1,11 +1,13 @@
 package simulator
 
 import (
+	"crypto/hmac"
 	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -22,6 +24,11 @@ type WaveOptions struct {
 	// AllowHTTPReturnURLs takes success_url and error_url that are not https,
 	// as is always allowed for loopback hosts.
 	AllowHTTPReturnURLs bool
+	// SigningSecret makes request signatures obligatory: Wave-Signature as on
+	// callbacks, at most five minutes old.
+	SigningSecret string
+	// RefundFailed is the status of checkout-refund-failed: 400 if 0, or 409.
+	RefundFailed int
 	// Callbacks are registered per merchant, as in the business portal.
 	Callbacks []WaveCallback
 }
@@ -40,6 +47,9 @@ func (o WaveOptions) withDefaults() WaveOptions {
 	orElse(&o.APIKey, DefaultWaveKey)
 	orElse(&o.Currency, "XOF")
 	orElse(&o.BusinessName, "Simulated Merchant")
+	if o.RefundFailed == 0 {
+		o.RefundFailed = http.StatusBadRequest
+	}
 	if o.SessionLife == 0 {
 		o.SessionLife = 30 * time.Minute
 	}
@@ -117,8 +127,24 @@ func (s *Simulator) waveAccess(c *call) (answer, bool) {
 		return waveError(401, "api-key-not-provided", "The API key is missing"), false
 	case key != s.opts.Wave.APIKey:
 		return waveError(401, "no-matching-api-key", "The API key is unknown"), false
+	case !s.signed(c):
+		return waveError(401, "authorization-error", "The request signature is missing or wrong"), false
 	}
 	return answer{}, true
+}
+
+// signed tells whether a request is signed as it has to be, if it has to be.
+func (s *Simulator) signed(c *call) bool {
+	secret := s.opts.Wave.SigningSecret
+	if secret == "" {
+		return true
+	}
+	header := c.r.Header.Get("Wave-Signature")
+	stamp, _, _ := strings.Cut(strings.TrimPrefix(header, "t="), ",")
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	at := time.Unix(seconds, 0)
+	return err == nil && s.now().Sub(at).Abs() <= 5*time.Minute &&
+		hmac.Equal([]byte(header), []byte(WaveSignature(at, c.body, secret)))
 }
 
 // waveRequest is what a session is created with.
@@ -142,6 +168,7 @@ func or(s *string) string {
 func peekWave(c *call) {
 	var req waveRequest
 	_ = decode(c.body, &req, false)
+	c.opens = true
 	c.reference, c.amount, c.phone = or(req.ClientReference), or(req.Amount), or(req.RestrictPayerMobile)
 }
 
@@ -351,7 +378,7 @@ func (s *Simulator) refundSession(c *call) answer {
 	case p == nil:
 		return waveNotFound()
 	case p.state != settled:
-		return waveError(400, "checkout-refund-failed", "The checkout session is not paid")
+		return waveError(s.opts.Wave.RefundFailed, "checkout-refund-failed", "The checkout session is not paid")
 	case p.refunded.IsZero():
 		p.refunded = s.now()
 		s.enter(p, Refunded)

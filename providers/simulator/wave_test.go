@@ -248,3 +248,25 @@ func TestRegisterWaveCallback(t *testing.T) {
 		t.Errorf("events %v", got)
 	}
 }
+
+// A merchant may have the API refuse what is not signed.
+func TestWaveRequestSignatures(t *testing.T) {
+	b := setUp(t, func(o *Options) { o.Wave.SigningSecret, o.Wave.RefundFailed = "wave_ci_AKS_1", 409 })
+	c := b.client(Wave).(*waveClient)
+	body := c.body("r", "1000")
+	for name, signature := range map[string]string{
+		"missing": "", "no time": "t=,v1=00", "other secret": WaveSignature(start, []byte(body), "other"),
+		"other body": WaveSignature(start, []byte(body+" "), "wave_ci_AKS_1"),
+		"old":        WaveSignature(start.Add(-6*time.Minute), []byte(body), "wave_ci_AKS_1"),
+	} {
+		b.extra = []string{"Wave-Signature", signature}
+		if r := c.call("POST", "", body); r.status != 401 || !strings.Contains(r.body, "authorization-error") {
+			t.Errorf("%s: %d %s", name, r.status, r.body)
+		}
+	}
+	b.extra = []string{"Wave-Signature", WaveSignature(start, []byte(body), "wave_ci_AKS_1")}
+	r := c.call("POST", "", body)
+	b.want(r, 200)
+	b.extra = []string{"Wave-Signature", WaveSignature(start, nil, "wave_ci_AKS_1")}
+	b.want(c.call("POST", "/"+r.json(t)["id"].(string)+"/refund", ""), 409, "checkout-refund-failed")
+}

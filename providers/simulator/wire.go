@@ -26,6 +26,9 @@ type call struct {
 	reference string
 	amount    string
 	phone     string
+	of        string // what a refund refunds
+	opens     bool   // asks for a payment, or a payout, to begin
+	story     *Scenario
 	payment   *payment
 }
 
@@ -92,7 +95,7 @@ func (s *Simulator) routes() *http.ServeMux {
 	s.mtnRoutes(handle)
 	s.orangeRoutes(handle)
 	s.waveRoutes(handle)
-	s.pageRoutes(handle)
+	s.pageRoutes(mux, handle)
 	s.adminRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p := ofPath(r.URL.Path)
@@ -139,6 +142,7 @@ func (s *Simulator) arrive(c *call, e wire) (*call, Behaviour) {
 	s.received(c)
 	b := s.behaviour(c)
 	s.journal[c.seq].Fault = b.Name
+	c.story = b.Story
 	return c, b
 }
 
@@ -163,6 +167,7 @@ func (s *Simulator) process(c *call, e wire, b Behaviour) answer {
 	defer s.mu.Unlock()
 	s.settle()
 	a := answer{status: http.StatusOK}
+	s.spoil(c, b.Token)
 	switch {
 	case b.Late > 0:
 		s.later(b.Late, func() {
@@ -179,6 +184,20 @@ func (s *Simulator) process(c *call, e wire, b Behaviour) answer {
 	return s.altered(c, a, b)
 }
 
+// spoil ends the life of the access token that a request shows.
+func (s *Simulator) spoil(c *call, fate TokenFate) {
+	name, _ := bearer(c.r)
+	t, known := s.tokens[name]
+	switch {
+	case !known:
+	case fate == TokenExpired:
+		t.expires = s.now()
+		s.tokens[name] = t
+	case fate == TokenRevoked:
+		delete(s.tokens, name)
+	}
+}
+
 // altered puts the behaviour's words in place of the provider's.
 func (s *Simulator) altered(c *call, a answer, b Behaviour) answer {
 	if b.Status != 0 && b.Body == nil {
@@ -193,7 +212,9 @@ func (s *Simulator) altered(c *call, a answer, b Behaviour) answer {
 	if b.Set != nil && a.status/100 == 2 {
 		a.body = override(a.body, b.Set)
 	}
-	a.header = b.Header
+	if b.Header != nil {
+		a.header = b.Header
+	}
 	return a
 }
 

@@ -8,9 +8,13 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-// classify an answer that is not 200 (Wave API, errors). The codes only say
-// more about the HTTP status, which decides.
-func classify(op string, status int) providers.Class {
+// codeRefundFailed comes with 400 or with 409 (Wave Checkout API, refund a
+// checkout session).
+const codeRefundFailed = "checkout-refund-failed"
+
+// classify an answer that is not 200 (Wave API, errors). But for a refund the
+// codes only say more about the HTTP status, which decides.
+func classify(op string, status int, code string) providers.Class {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return providers.ClassMisconfigured
@@ -20,12 +24,15 @@ func classify(op string, status int) providers.Class {
 	case http.StatusTooManyRequests:
 		return providers.ClassThrottled
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		if op == opInitiate {
+		if op == opInitiate || op == opRefund {
 			return providers.ClassRejected
 		}
 	case http.StatusConflict:
-		if op == opCancel { // complete or expired already
+		switch {
+		case op == opCancel: // complete or expired already
 			return providers.ClassAlreadyExists
+		case op == opRefund && code == codeRefundFailed:
+			return providers.ClassRejected
 		}
 	}
 	return providers.ClassUnknown
@@ -42,6 +49,7 @@ type session struct {
 	WaveLaunchURL   string     `json:"wave_launch_url"`
 	TransactionID   string     `json:"transaction_id"`
 	WhenExpires     string     `json:"when_expires"`
+	WhenRefunded    string     `json:"when_refunded"`
 	LastError       *lastError `json:"last_payment_error"`
 }
 
@@ -49,12 +57,12 @@ type lastError struct {
 	Code string `json:"code"`
 }
 
-func (p *Provider) readSession(op string, a providers.Answer) (providers.Session, error) {
+func (p *Provider) readSession(op string, a providers.Answer) (session, error) {
 	var s session
 	if err := wire.Decode(a.Body, &s); err != nil {
-		return providers.Session{}, wire.Odd(op, a, err.Error())
+		return session{}, wire.Odd(op, a, err.Error())
 	}
-	return p.toSession(op, a, s)
+	return s, p.check(op, a, s)
 }
 
 func (p *Provider) readSessions(a providers.Answer, reference string) ([]providers.Session, error) {
@@ -73,22 +81,27 @@ func (p *Provider) readSessions(a providers.Answer, reference string) ([]provide
 		if found.ClientReference != reference {
 			return nil, wire.Odd(opSearch, a, "a session of another reference")
 		}
-		s, err := p.toSession(opSearch, a, found)
-		if err != nil {
+		if err := p.check(opSearch, a, found); err != nil {
 			return nil, err
 		}
-		sessions = append(sessions, s)
+		sessions = append(sessions, found.opened())
 	}
 	return sessions, nil
 }
 
-func (p *Provider) toSession(op string, a providers.Answer, s session) (providers.Session, error) {
+// check that the parts of a session that are used further can be.
+func (p *Provider) check(op string, a providers.Answer, s session) error {
 	switch {
 	case !isID(s.ID):
-		return providers.Session{}, wire.Odd(op, a, "no usable session id")
+		return wire.Odd(op, a, "no usable session id")
 	case s.WaveLaunchURL != "" && !wire.IsPayerURL(s.WaveLaunchURL, p.account.BaseURL):
-		return providers.Session{}, wire.Odd(op, a, "no usable wave_launch_url")
+		return wire.Odd(op, a, "no usable wave_launch_url")
 	}
+	return nil
+}
+
+// opened is the session as it is kept.
+func (s session) opened() providers.Session {
 	status := s.status()
 	expires, _ := time.Parse(time.RFC3339, s.WhenExpires) // zero: not told
 	return providers.Session{
@@ -96,7 +109,7 @@ func (p *Provider) toSession(op string, a providers.Answer, s session) (provider
 		PaymentURL: providers.Secret(s.WaveLaunchURL),
 		ExpiresAt:  expires,
 		Status:     &status,
-	}, nil
+	}
 }
 
 // isID tells whether s can be a session id, and part of a path.

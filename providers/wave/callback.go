@@ -2,7 +2,6 @@ package wave
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -55,7 +54,7 @@ func (Callbacks) ParseCallback(cb providers.CallbackRequest) (providers.Callback
 
 func verify(cb providers.CallbackRequest) error {
 	secrets := split(cb.Secrets)
-	signatures := cb.Header.Values("Wave-Signature")
+	signatures := cb.Header.Values(signatureHeader)
 	switch {
 	case len(secrets) == 0:
 		return refused("no secret is configured")
@@ -68,8 +67,7 @@ func verify(cb providers.CallbackRequest) error {
 	}
 }
 
-// verifySignature: hex(HMAC-SHA256(whole secret, t as sent + raw body)), with
-// nothing between the two (Wave webhooks, signing secret).
+// verifySignature of a callback (Wave webhooks, signing secret).
 func verifySignature(header string, cb providers.CallbackRequest, secrets []providers.Secret) error {
 	timestamp, signatures, err := parseSignature(header)
 	if err != nil {
@@ -85,10 +83,7 @@ func verifySignature(header string, cb providers.CallbackRequest, secrets []prov
 	}
 	valid := false
 	for _, secret := range secrets {
-		mac := hmac.New(sha256.New, []byte(secret.Reveal()))
-		mac.Write([]byte(timestamp))
-		mac.Write(cb.Body)
-		sum := mac.Sum(nil)
+		sum := digest(secret, timestamp, cb.Body)
 		for _, signature := range signatures { // all of them: no early exit
 			valid = hmac.Equal(sum, signature) || valid
 		}

@@ -20,15 +20,20 @@ import (
 const (
 	KeyAPI            = "apiKey"
 	KeyCallbackSecret = "webhookSecret"
+	// KeySigning signs requests, for API keys that Wave enabled that for.
+	KeySigning = "signingSecret"
 )
 
 const (
-	hostURL = "https://api.wave.com"
+	host = "api.wave.com"
 
 	opInitiate = "checkout session create"
 	opSearch   = "checkout session search"
 	opStatus   = "checkout session status"
 	opCancel   = "checkout session expire"
+
+	// No reference of ours has a hyphen.
+	checkReference = "account-check"
 )
 
 // Wave Checkout API, countries: the wallets' currencies.
@@ -39,19 +44,23 @@ var traits = providers.Traits{
 	Recovery:       providers.RecoverBySearch,
 	CanCancel:      true,
 	NeedsReturnURL: true,
+	// Wave Checkout API, refund a checkout session: the whole, and once.
+	Refund: providers.RefundWhole,
 }
 
 // Kind describes Wave to the registry.
 func Kind() providers.Kind {
 	return providers.Kind{
-		CredentialKeys:     []string{KeyAPI},
-		CallbackSecretKeys: []string{KeyCallbackSecret},
-		Endpoint:           endpoint,
-		WireMoney:          wireMoney,
-		Reference:          reference,
-		New:                newProvider,
-		Traits:             traits,
-		Callbacks:          Callbacks{},
+		CredentialKeys:         []string{KeyAPI},
+		OptionalCredentialKeys: []string{KeySigning},
+		CallbackSecretKeys:     []string{KeyCallbackSecret},
+		Endpoint:               endpoint,
+		Hosts:                  []string{host},
+		WireMoney:              wireMoney,
+		Reference:              reference,
+		New:                    newProvider,
+		Traits:                 traits,
+		Callbacks:              Callbacks{},
 	}
 }
 
@@ -61,7 +70,7 @@ func endpoint(a providers.Account) (providers.Account, error) {
 		return a, err
 	}
 	if a.BaseURL == "" {
-		a.BaseURL = hostURL
+		a.BaseURL = "https://" + host
 	}
 	var err error
 	a.BaseURL, err = wire.BaseURL("baseURL", a.BaseURL)
@@ -91,9 +100,11 @@ type Provider struct {
 }
 
 var (
-	_ providers.Provider  = (*Provider)(nil)
-	_ providers.Searcher  = (*Provider)(nil)
-	_ providers.Canceller = (*Provider)(nil)
+	_ providers.Provider       = (*Provider)(nil)
+	_ providers.Searcher       = (*Provider)(nil)
+	_ providers.Canceller      = (*Provider)(nil)
+	_ providers.AccountChecker = (*Provider)(nil)
+	_ providers.Refunder       = (*Provider)(nil)
 )
 
 func newProvider(a providers.Account, t providers.Transport, now func() time.Time) (providers.Provider, error) {
@@ -101,7 +112,11 @@ func newProvider(a providers.Account, t providers.Transport, now func() time.Tim
 	if err != nil {
 		return nil, err
 	}
-	if err := wire.CheckCredentials(a.Credentials, KeyAPI); err != nil {
+	keys := []string{KeyAPI}
+	if wire.HasAny(a.Credentials, KeySigning) {
+		keys = append(keys, KeySigning)
+	}
+	if err := wire.CheckCredentials(a.Credentials, keys...); err != nil {
 		return nil, err
 	}
 	return &Provider{account: a, transport: t, now: now}, nil
@@ -131,13 +146,13 @@ func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) 
 		return providers.Initiation{}, err
 	}
 	s, err := p.readSession(opInitiate, a)
-	if err == nil && s.PaymentURL == "" {
+	if err == nil && s.WaveLaunchURL == "" {
 		err = wire.Odd(opInitiate, a, "no wave_launch_url")
 	}
 	if err != nil {
 		return providers.Initiation{}, err
 	}
-	return providers.Initiation{Session: s}, nil
+	return providers.Initiation{Session: s.opened()}, nil
 }
 
 func (p *Provider) encode(req providers.InitiateRequest) ([]byte, error) {
@@ -171,25 +186,20 @@ func (p *Provider) Search(ctx context.Context, reference string) ([]providers.Se
 	return p.readSessions(a, reference)
 }
 
+// CheckAccount searches for a reference that no payment has.
+func (p *Provider) CheckAccount(ctx context.Context) error {
+	_, err := p.Search(ctx, checkReference)
+	return err
+}
+
 // Status asks for a session by its id (Wave Checkout API, retrieve a checkout
 // session).
 func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
-	path, err := sessionPath(opStatus, h)
+	s, err := p.retrieve(ctx, opStatus, h)
 	if err != nil {
 		return providers.Status{}, err
 	}
-	a, err := p.call(ctx, opStatus, http.MethodGet, path, nil)
-	if err != nil {
-		return providers.Status{}, err
-	}
-	s, err := p.readSession(opStatus, a)
-	switch {
-	case err != nil:
-		return providers.Status{}, err
-	case s.ID != h.SessionID:
-		return providers.Status{}, wire.Odd(opStatus, a, "the answer is about another session")
-	}
-	return *s.Status, nil
+	return s.status(), nil
 }
 
 // Cancel expires a session that is still open (Wave Checkout API, expire a
@@ -199,8 +209,33 @@ func (p *Provider) Cancel(ctx context.Context, h providers.Handle) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.call(ctx, opCancel, http.MethodPost, path+"/expire", nil)
+	return p.act(ctx, opCancel, path+"/expire")
+}
+
+// act posts what is answered with 200 and an empty body.
+func (p *Provider) act(ctx context.Context, op, path string) error {
+	a, err := p.call(ctx, op, http.MethodPost, path, nil)
+	if err == nil && !wire.EmptyOrObject(a.Body) {
+		return wire.Odd(op, a, "the answer is a page")
+	}
 	return err
+}
+
+// retrieve a session by its id.
+func (p *Provider) retrieve(ctx context.Context, op string, h providers.Handle) (session, error) {
+	path, err := sessionPath(op, h)
+	if err != nil {
+		return session{}, err
+	}
+	a, err := p.call(ctx, op, http.MethodGet, path, nil)
+	if err != nil {
+		return session{}, err
+	}
+	s, err := p.readSession(op, a)
+	if err == nil && s.ID != h.SessionID {
+		err = wire.Odd(op, a, "the answer is about another session")
+	}
+	return s, err
 }
 
 func sessionPath(op string, h providers.Handle) (string, error) {
@@ -218,11 +253,15 @@ func (p *Provider) call(ctx context.Context, op, method, path string, body []byt
 	if body != nil {
 		header.Set("Content-Type", "application/json")
 	}
+	if secret := p.account.Credentials[KeySigning]; secret != "" {
+		header.Set(signatureHeader, signature(secret, p.now(), body))
+	}
 	a, err := p.transport.Do(ctx, providers.Call{
 		Op: op, Method: method, URL: p.account.BaseURL + "/v1/checkout/sessions" + path, Header: header, Body: body,
 	})
 	if err == nil && a.Status != http.StatusOK {
-		err = wire.Fail(op, a, classify(op, a.Status), wire.ErrorCode(a.Body), p.now())
+		code := wire.ErrorCode(a.Body)
+		err = wire.Fail(op, a, classify(op, a.Status, code), code, p.now())
 	}
 	return a, err
 }

@@ -110,6 +110,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: spec
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeSpec
+- name: dev.mobilemoney.operator.api.v1alpha1.ChargeCancel
+  map:
+    fields:
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
 - name: dev.mobilemoney.operator.api.v1alpha1.ChargeHold
   map:
     fields:
@@ -161,6 +167,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: dev.mobilemoney.operator.api.v1alpha1.ChargeRecord
   map:
     fields:
+    - name: cancel
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeCancel
     - name: contradiction
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeOutcome
@@ -179,6 +188,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: outcome
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeOutcome
+    - name: refunds
+      type:
+        list:
+          elementType:
+            namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeRefund
+          elementRelationship: associative
+          keys:
+          - name
     - name: refusal
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeRefusal
@@ -191,6 +208,72 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: voidSends
       type:
         scalar: numeric
+- name: dev.mobilemoney.operator.api.v1alpha1.ChargeRefund
+  map:
+    fields:
+    - name: claimedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: hold
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeHold
+    - name: lastSend
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Send
+    - name: lastVoidSend
+      type:
+        scalar: numeric
+    - name: money
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Money
+    - name: name
+      type:
+        scalar: string
+    - name: notice
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeNotice
+    - name: outcome
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeRefundOutcome
+    - name: reference
+      type:
+        scalar: string
+    - name: refusal
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeRefusal
+    - name: sends
+      type:
+        scalar: numeric
+    - name: taken
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: uid
+      type:
+        scalar: string
+    - name: voidSends
+      type:
+        scalar: numeric
+- name: dev.mobilemoney.operator.api.v1alpha1.ChargeRefundOutcome
+  map:
+    fields:
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: code
+      type:
+        scalar: string
+    - name: confirmation
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.RefundConfirmation
+    - name: phase
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.RefundPhase
+    - name: reason
+      type:
+        scalar: string
+    - name: transactionID
+      type:
+        scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.ChargeRefusal
   map:
     fields:
@@ -337,6 +420,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: tokenURL
       type:
         scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.ConfirmedOutcome
+  scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.MerchantAccount
   map:
     fields:
@@ -478,6 +563,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: uid
       type:
         scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.PaymentReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.PaymentSpec
   map:
     fields:
@@ -487,6 +578,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: amount
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.Amount
+    - name: cancel
+      type:
+        scalar: boolean
     - name: cancelURL
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.BrowserURL
@@ -565,6 +659,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reference
       type:
         scalar: string
+    - name: refunded
+      type:
+        scalar: string
     - name: transactionID
       type:
         scalar: string
@@ -576,6 +673,121 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: interval
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+- name: dev.mobilemoney.operator.api.v1alpha1.Refund
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.RefundSpec
+    - name: status
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.RefundStatus
+- name: dev.mobilemoney.operator.api.v1alpha1.RefundConfirmation
+  map:
+    fields:
+    - name: confirmedBy
+      type:
+        scalar: string
+    - name: note
+      type:
+        scalar: string
+    - name: outcome
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.ConfirmedOutcome
+    - name: transactionID
+      type:
+        scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.RefundFailure
+  map:
+    fields:
+    - name: message
+      type:
+        scalar: string
+    - name: providerCode
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.RefundPhase
+  scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.RefundSpec
+  map:
+    fields:
+    - name: amount
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Amount
+    - name: confirmation
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.RefundConfirmation
+    - name: paymentRef
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.PaymentReference
+    - name: reason
+      type:
+        scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.RefundStatus
+  map:
+    fields:
+    - name: account
+      type:
+        scalar: string
+    - name: amount
+      type:
+        scalar: string
+    - name: chargeName
+      type:
+        scalar: string
+    - name: completedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: confirmedBy
+      type:
+        scalar: string
+    - name: currency
+      type:
+        scalar: string
+    - name: environment
+      type:
+        scalar: string
+    - name: failure
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.RefundFailure
+    - name: initiatedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: instructions
+      type:
+        scalar: string
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: phase
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.RefundPhase
+    - name: providerReference
+      type:
+        scalar: string
+    - name: transactionID
+      type:
+        scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.SecretReference
   map:
     fields:

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"mobilemoney.dev/operator/providers"
@@ -46,4 +47,9 @@ func CheckCredentials(have map[string]providers.Secret, keys ...string) error {
 		}
 	}
 	return nil
+}
+
+// HasAny tells whether any of the keys has a value.
+func HasAny(have map[string]providers.Secret, keys ...string) bool {
+	return slices.ContainsFunc(keys, func(k string) bool { return have[k] != "" })
 }

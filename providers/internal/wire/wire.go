@@ -49,6 +49,12 @@ func Decode(body []byte, v any) error {
 	return nil
 }
 
+// EmptyOrObject tells whether a body that says nothing is not a page: it is empty
+// or a JSON object.
+func EmptyOrObject(body []byte) bool {
+	return len(bytes.TrimSpace(body)) == 0 || Decode(body, &struct{}{}) == nil
+}
+
 // object checks the rest of an object whose brace is read.
 func object(d *json.Decoder, depth int) error {
 	seen := map[string]bool{}

@@ -66,18 +66,6 @@ func TestDecodeErrorsHoldNothingOfTheBody(t *testing.T) {
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"status":"A","n":1}`))
-	f.Add([]byte(`{"status":`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var got struct {
-			Status string      `json:"status"`
-			N      wire.Scalar `json:"n"`
-		}
-		_ = wire.Decode(body, &got)
-	})
-}
-
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	tests := map[string]time.Duration{
@@ -310,6 +298,15 @@ func TestAccountChecks(t *testing.T) {
 		var e *providers.Error
 		if !errors.As(err, &e) || e.Class != providers.ClassMisconfigured || !strings.Contains(e.Detail, " "+key+" ") || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+func TestHasAny(t *testing.T) {
+	have := map[string]providers.Secret{"a": "x", "b": ""}
+	for keys, want := range map[string]bool{"a": true, "b": false, "c": false, "b c": false, "c a": true, "": false} {
+		if got := wire.HasAny(have, strings.Fields(keys)...); got != want {
+			t.Errorf("%q: %t", keys, got)
 		}
 	}
 }

@@ -29,10 +29,17 @@ type ChargeRecordApplyConfiguration struct {
 	// Notice is the newest thing that the provider said which is neither
 	// progress nor an outcome, such as a status word without a mapping.
 	Notice *ChargeNoticeApplyConfiguration `json:"notice,omitempty"`
+	// Cancel says that the merchant called the payment off, and when the
+	// operator wrote that down.
+	Cancel *ChargeCancelApplyConfiguration `json:"cancel,omitempty"`
 	// Outcome, with its evidence. It never changes.
 	Outcome *ChargeOutcomeApplyConfiguration `json:"outcome,omitempty"`
 	// Contradiction is what the provider said against the outcome, later.
 	Contradiction *ChargeOutcomeApplyConfiguration `json:"contradiction,omitempty"`
+	// Refunds that were claimed, by the name of their Refund. A claim is written
+	// down before the provider is asked; all that have not failed count against
+	// what was paid.
+	Refunds []ChargeRefundApplyConfiguration `json:"refunds,omitempty"`
 }
 
 // ChargeRecordApplyConfiguration constructs a declarative configuration of the ChargeRecord type for use with
@@ -105,6 +112,14 @@ func (b *ChargeRecordApplyConfiguration) WithNotice(value *ChargeNoticeApplyConf
 	return b
 }
 
+// WithCancel sets the Cancel field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Cancel field is set to the value of the last call.
+func (b *ChargeRecordApplyConfiguration) WithCancel(value *ChargeCancelApplyConfiguration) *ChargeRecordApplyConfiguration {
+	b.Cancel = value
+	return b
+}
+
 // WithOutcome sets the Outcome field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Outcome field is set to the value of the last call.
@@ -118,5 +133,18 @@ func (b *ChargeRecordApplyConfiguration) WithOutcome(value *ChargeOutcomeApplyCo
 // If called multiple times, the Contradiction field is set to the value of the last call.
 func (b *ChargeRecordApplyConfiguration) WithContradiction(value *ChargeOutcomeApplyConfiguration) *ChargeRecordApplyConfiguration {
 	b.Contradiction = value
+	return b
+}
+
+// WithRefunds adds the given value to the Refunds field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Refunds field.
+func (b *ChargeRecordApplyConfiguration) WithRefunds(values ...*ChargeRefundApplyConfiguration) *ChargeRecordApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithRefunds")
+		}
+		b.Refunds = append(b.Refunds, *values[i])
+	}
 	return b
 }

@@ -26,15 +26,18 @@ type MerchantAccountSpecApplyConfiguration struct {
 	MerchantName *string `json:"merchantName,omitempty"`
 	// SecretRef names the Secret with the credentials, in the account's own
 	// namespace (a ClusterMerchantAccount: in the operator's). Its keys are,
-	// for mtn: subscriptionKey, userID, apiSecret; for orange: clientID,
-	// clientSecret, merchantKey; for wave: apiKey, and webhookSecret to verify
-	// callbacks (one secret a line).
+	// for mtn: subscriptionKey, userID, apiSecret, and for refunds
+	// disbursementSubscriptionKey, disbursementUserID, disbursementAPISecret; for
+	// orange: clientID, clientSecret, merchantKey; for wave: apiKey, and
+	// optionally webhookSecret to verify callbacks (one secret a line) and
+	// signingSecret to sign requests.
 	SecretRef *SecretReferenceApplyConfiguration `json:"secretRef,omitempty"`
 	// TargetEnvironment is MTN's word for the country, such as mtnivorycoast.
 	// Never "production".
 	TargetEnvironment *string `json:"targetEnvironment,omitempty"`
-	// BaseURL of the provider's API, where it is not the provider's own.
-	// Credentials are sent there, so the operator has to allow the host.
+	// BaseURL of the provider's API, where it is not the default. Credentials are
+	// sent there: the provider's own hosts may be named, any other has to be
+	// allowed by the operator.
 	BaseURL *string `json:"baseURL,omitempty"`
 	// TokenURL of the provider (orange), where it is not the provider's own.
 	TokenURL *string `json:"tokenURL,omitempty"`

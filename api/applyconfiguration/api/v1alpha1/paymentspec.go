@@ -47,6 +47,11 @@ type PaymentSpecApplyConfiguration struct {
 	// TimeoutSeconds after which an undecided payment is no longer followed
 	// closely. Default 3600: thirty checks, two minutes apart.
 	TimeoutSeconds *int32 `json:"timeoutSeconds,omitempty"`
+	// Cancel calls the payment off; true cannot become false again. One that
+	// was not asked for yet ends as Cancelled. Wave ends an open session, unless
+	// the payer was faster; mtn and orange cannot cancel, which the condition
+	// CancelRequested says, and the payment is followed to its end.
+	Cancel *bool `json:"cancel,omitempty"`
 }
 
 // PaymentSpecApplyConfiguration constructs a declarative configuration of the PaymentSpec type for use with
@@ -132,5 +137,13 @@ func (b *PaymentSpecApplyConfiguration) WithCancelURL(value apiv1alpha1.BrowserU
 // If called multiple times, the TimeoutSeconds field is set to the value of the last call.
 func (b *PaymentSpecApplyConfiguration) WithTimeoutSeconds(value int32) *PaymentSpecApplyConfiguration {
 	b.TimeoutSeconds = &value
+	return b
+}
+
+// WithCancel sets the Cancel field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Cancel field is set to the value of the last call.
+func (b *PaymentSpecApplyConfiguration) WithCancel(value bool) *PaymentSpecApplyConfiguration {
+	b.Cancel = &value
 	return b
 }

@@ -49,6 +49,8 @@ type PaymentStatusApplyConfiguration struct {
 	InitiatedAt *metav1.Time `json:"initiatedAt,omitempty"`
 	// CompletedAt is when the operator learnt the outcome.
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
+	// Refunded is how much of the amount was given back by Refunds.
+	Refunded *string `json:"refunded,omitempty"`
 	// Failure says why a payment did not succeed.
 	Failure *PaymentFailureApplyConfiguration `json:"failure,omitempty"`
 	// LastCallback notes the last verified callback. It decides nothing: it
@@ -176,6 +178,14 @@ func (b *PaymentStatusApplyConfiguration) WithInitiatedAt(value metav1.Time) *Pa
 // If called multiple times, the CompletedAt field is set to the value of the last call.
 func (b *PaymentStatusApplyConfiguration) WithCompletedAt(value metav1.Time) *PaymentStatusApplyConfiguration {
 	b.CompletedAt = &value
+	return b
+}
+
+// WithRefunded sets the Refunded field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Refunded field is set to the value of the last call.
+func (b *PaymentStatusApplyConfiguration) WithRefunded(value string) *PaymentStatusApplyConfiguration {
+	b.Refunded = &value
 	return b
 }
 

@@ -8,10 +8,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+	"text/template"
 	"time"
 
 	"mobilemoney.dev/operator/providers/simulator"
@@ -27,63 +29,149 @@ func main() {
 	}
 }
 
+// program is what the flags ask for.
+type program struct {
+	simulator.Options
+	payer   string
+	autoPay time.Duration
+}
+
+// Conducts of the payers that the flag -payer knows.
+const (
+	payerAuto   = "auto"
+	payerManual = "manual"
+)
+
 // run serves until ctx ends.
 func run(ctx context.Context, args []string, out io.Writer) error {
-	opts, autoPay, err := options(args)
+	p, err := parse(args)
 	if err != nil {
 		return err
 	}
-	sim, err := simulator.New(opts)
+	sim, err := simulator.New(p.Options)
 	if err != nil {
 		return err
 	}
-	if autoPay > 0 {
-		for _, p := range []simulator.Provider{simulator.Orange, simulator.Wave} {
-			sim.SetDefault(p, simulator.Scenario{Payer: simulator.Pays, After: autoPay})
-		}
+	for provider, scenario := range p.defaults() {
+		sim.SetDefault(provider, scenario)
 	}
 	if _, err = sim.Start(); err == nil {
-		announce(out, sim)
+		err = p.announce(out, sim)
+	}
+	if err == nil {
 		<-ctx.Done()
 	}
 	return errors.Join(err, sim.Close())
 }
 
-func options(args []string) (simulator.Options, time.Duration, error) {
-	var o simulator.Options
+func parse(args []string) (program, error) {
+	var p program
 	var callbacks, secrets string
-	var autoPay time.Duration
 	f := flag.NewFlagSet("simulator", flag.ContinueOnError)
-	f.StringVar(&o.Listen, "listen", "127.0.0.1:8480", "address to listen on; /admin is open to who can reach it")
-	f.StringVar(&o.PublicURL, "public-url", "", "base URL of the payment pages, if not the listen address")
-	f.Float64Var(&o.Speed, "speed", 1, "how many times faster simulated durations pass")
-	f.StringVar(&o.LedgerFile, "ledger", "", "append the ledger to this file, as JSON lines synced to disk")
-	f.BoolVar(&o.NoMagic, "no-magic", false, "treat magic phones and amounts as any others")
-	f.BoolVar(&o.PayerOpens, "payer-opens", false, "scenarios of Orange and Wave begin when the payment page is opened")
-	f.DurationVar(&autoPay, "auto-pay", 0, "payers of Orange and Wave pay after this long; 0: they wait for a person")
+	f.StringVar(&p.Listen, "listen", "127.0.0.1:8480", "address to listen on; who reaches it plays payer and provider")
+	f.StringVar(&p.PublicURL, "public-url", "", "base URL that payers and clients reach it by, if not the listen address")
+	f.Float64Var(&p.Speed, "speed", 1, "how many times faster simulated durations pass")
+	f.StringVar(&p.LedgerFile, "ledger", "", "append the ledger to this file, as JSON lines synced to disk")
+	f.StringVar(&p.payer, "payer", payerAuto, "auto: an MTN payer approves after 5 s; manual: nobody pays but you; magic numbers act by themselves either way")
+	f.DurationVar(&p.autoPay, "auto-pay", 0, "payers of Orange and Wave pay after this long; 0: they wait for a person")
+	f.BoolVar(&p.NoMagic, "no-magic", false, "treat magic phones and amounts as any others")
+	f.BoolVar(&p.PayerOpens, "payer-opens", false, "scenarios of Orange and Wave begin when the payment page is opened")
 	f.StringVar(&callbacks, "wave-callback", "", "URLs that Wave's events go to, comma separated")
 	f.StringVar(&secrets, "wave-secret", "wave_ci_WHS_simulator", "secrets that sign Wave's events, comma separated")
-	f.BoolVar(&o.Wave.AllowHTTPReturnURLs, "wave-http", false, "allow return URLs at Wave that are not https")
-	f.StringVar(&o.Wave.APIKey, "wave-key", "", "API key for Wave")
-	f.StringVar(&o.MTN.TargetEnvironment, "mtn-environment", "sandbox", "X-Target-Environment of MTN")
-	f.StringVar(&o.MTN.CallbackHost, "mtn-callback-host", "", "registered callback host of MTN; empty allows all")
+	f.BoolVar(&p.Wave.AllowHTTPReturnURLs, "wave-http", false, "allow return URLs at Wave that are not https")
+	f.StringVar(&p.Wave.APIKey, "wave-key", simulator.DefaultWaveKey, "API key for Wave")
+	f.StringVar(&p.MTN.TargetEnvironment, "mtn-environment", "sandbox", "X-Target-Environment of MTN")
+	f.StringVar(&p.MTN.CallbackHost, "mtn-callback-host", "", "registered callback host of MTN; empty allows all")
 	if err := f.Parse(args); err != nil {
-		return o, 0, err
+		return p, err
+	}
+	switch {
+	case f.NArg() > 0:
+		return p, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	case p.payer != payerAuto && p.payer != payerManual:
+		return p, fmt.Errorf("-payer is %s or %s, not %q", payerAuto, payerManual, p.payer)
+	case p.payer == payerManual && p.autoPay > 0:
+		return p, errors.New("-auto-pay needs -payer auto")
 	}
 	for _, url := range split(callbacks) {
-		o.Wave.Callbacks = append(o.Wave.Callbacks, simulator.WaveCallback{URL: url, SigningSecrets: split(secrets)})
+		p.Wave.Callbacks = append(p.Wave.Callbacks, simulator.WaveCallback{URL: url, SigningSecrets: split(secrets)})
 	}
-	return o, autoPay, nil
+	return p, nil
 }
 
 func split(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
 }
 
-func announce(out io.Writer, sim *simulator.Simulator) {
-	fmt.Fprintf(out, "MTN           %s\n", sim.MTNURL())
-	fmt.Fprintf(out, "Orange        %s (or ci, sn, … for dev)\n", sim.OrangeURL("dev"))
-	fmt.Fprintf(out, "Orange token  %s\n", sim.OrangeTokenURL())
-	fmt.Fprintf(out, "Wave          %s\n", sim.WaveURL())
-	fmt.Fprintf(out, "admin         %s/admin/{ledger,journal,sessions,callbacks,magic}\n", sim.URL())
+// defaults are how payers act without a magic number, where the simulator's
+// own defaults are not wanted.
+func (p program) defaults() map[simulator.Provider]simulator.Scenario {
+	switch {
+	case p.payer == payerManual:
+		return map[simulator.Provider]simulator.Scenario{simulator.MTN: {}, simulator.Orange: {}, simulator.Wave: {}}
+	case p.autoPay > 0:
+		pays := simulator.Scenario{Payer: simulator.Pays, After: p.autoPay}
+		return map[simulator.Provider]simulator.Scenario{simulator.Orange: pays, simulator.Wave: pays}
+	default:
+		return nil
+	}
+}
+
+const guide = `Simulator of MTN MoMo, Orange Money and Wave. No real money moves.
+
+Play the payer   {{.Sim.URL}}/
+{{if eq .Payer "manual"}}                 nobody pays but you, unless an amount or a phone is magic
+{{else}}                 without you an MTN payer approves after 5 s{{with .AutoPay}}, the others after {{.}}{{end}}; -payer manual waits for you
+{{end}}
+MTN              {{.Sim.MTNURL}}
+                 subscription key {{.MTNSubscriptionKey}}
+                 API user         {{.MTNUser}}
+                 API key          {{.MTNKey}}
+                 environment      {{.MTNEnvironment}}
+   for refunds   subscription key {{.MTNRefundSubscriptionKey}}
+                 API user         {{.MTNRefundUser}}
+                 API key          {{.MTNRefundKey}}
+Orange           {{.Sim.OrangeURL "dev"}} (or ci, sn, … for dev)
+                 tokens at        {{.Sim.OrangeTokenURL}}
+                 client id        {{.OrangeClientID}}
+                 client secret    {{.OrangeClientSecret}}
+                 merchant key     {{.OrangeMerchantKey}}
+Wave             {{.Sim.WaveURL}}
+                 API key          {{.WaveKey}}
+
+Magic amounts    {{.Sim.URL}}/admin/magic
+Who paid what    {{.Sim.URL}}/admin/ledger
+{{if .Exposed}}
+WARNING: it listens on more than loopback. Whoever reaches it plays payer and provider.
+{{end}}
+Ctrl-C stops it.
+`
+
+// announce tells a person how to use it. The credentials open nothing but
+// this simulator.
+func (p program) announce(out io.Writer, sim *simulator.Simulator) error {
+	t, err := template.New("guide").Parse(guide)
+	if err != nil {
+		return fmt.Errorf("the guide: %w", err)
+	}
+	return t.Execute(out, map[string]any{
+		"Sim": sim, "Payer": p.payer, "AutoPay": p.autoPay, "Exposed": exposed(p.Listen),
+		"MTNSubscriptionKey": simulator.DefaultMTNSubscriptionKey, "MTNUser": simulator.DefaultMTNUser,
+		"MTNKey": simulator.DefaultMTNKey, "MTNEnvironment": p.MTN.TargetEnvironment,
+		"MTNRefundSubscriptionKey": simulator.DefaultMTNDisbursementSubscriptionKey,
+		"MTNRefundUser":            simulator.DefaultMTNDisbursementUser,
+		"MTNRefundKey":             simulator.DefaultMTNDisbursementKey,
+		"OrangeClientID":           simulator.DefaultOrangeClientID, "OrangeClientSecret": simulator.DefaultOrangeClientSecret,
+		"OrangeMerchantKey": simulator.DefaultOrangeMerchantKey, "WaveKey": p.Wave.APIKey,
+	})
+}
+
+// exposed tells whether others than this machine may reach an address.
+func exposed(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return host != "localhost" && (ip == nil || !ip.IsLoopback())
 }

@@ -1,0 +1,146 @@
+// Package policy tests what is shipped in this folder, and the roles of
+// config/rbac, against a real API server.
+package policy
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/testenv"
+)
+
+const shop = "shop"
+
+// cluster is an API server with the shipped roles and policies, and people who
+// have one role each.
+func cluster(t *testing.T) (*testenv.Env, func(user string) client.Client) {
+	t.Helper()
+	g := NewWithT(t)
+	env := testenv.ForTest(t)
+	ctx := t.Context()
+	g.Expect(env.Client().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shop}})).To(Succeed())
+	g.Expect(env.ApplyManifests(ctx, "config/rbac/user_roles.yaml", "config/policy")).To(Succeed())
+	for user, role := range map[string]string{
+		"cashier": "mobilemoney-payment-creator", "refunder": "mobilemoney-refunder", "confirmer": "mobilemoney-refund-confirmer",
+		"viewer": "mobilemoney-payment-viewer", "auditor": "mobilemoney-auditor",
+	} {
+		g.Expect(env.Client().Create(ctx, &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: user},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+		})).To(Succeed())
+	}
+	// Somebody who may edit Refunds by a role of their own, and not confirm.
+	g.Expect(env.Client().Create(ctx, &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "editor"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"mobilemoney.dev"}, Resources: []string{"refunds"}, Verbs: []string{"get", "create", "update"}}},
+	})).To(Succeed())
+	g.Expect(env.Client().Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "editor"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "editor"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "editor"}},
+	})).To(Succeed())
+	return env, func(user string) client.Client {
+		cfg, err := env.ConfigFor(user)
+		g.Expect(err).NotTo(HaveOccurred())
+		scheme := runtime.NewScheme()
+		g.Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
+		g.Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
+		c, err := client.New(cfg, client.Options{Scheme: scheme})
+		g.Expect(err).NotTo(HaveOccurred())
+		return c
+	}
+}
+
+func newRefund(name string) *v1alpha1.Refund {
+	return &v1alpha1.Refund{
+		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: name},
+		Spec:       v1alpha1.RefundSpec{PaymentRef: v1alpha1.PaymentReference{Name: "sale"}, Reason: "goods came back"},
+	}
+}
+
+func confirmedBy(user string) *v1alpha1.RefundConfirmation {
+	return &v1alpha1.RefundConfirmation{Outcome: v1alpha1.ConfirmedRefunded, ConfirmedBy: user}
+}
+
+func TestAgainstAnAPIServer(t *testing.T) {
+	env, as := cluster(t)
+	ctx := t.Context()
+
+	t.Run("the right to collect is not the right to give back", func(t *testing.T) {
+		g := NewWithT(t)
+		verbs := map[string]map[string]string{
+			"cashier":   {"payments": "get list watch create update patch delete", "refunds": "get list watch"},
+			"refunder":  {"payments": "get list watch", "refunds": "get list watch create update patch delete"},
+			"confirmer": {"payments": "get list watch", "refunds": "get list watch update patch confirm"},
+			"viewer":    {"payments": "get list watch", "refunds": "get list watch"},
+			"auditor":   {"payments": "get list watch", "refunds": "get list watch"},
+		}
+		for user, may := range verbs {
+			for resource, allowed := range may {
+				for _, verb := range strings.Fields("get list watch create update patch delete deletecollection confirm") {
+					review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+						User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{
+							Namespace: shop, Verb: verb, Group: "mobilemoney.dev", Resource: resource,
+						},
+					}}
+					g.Expect(env.Client().Create(ctx, review)).To(Succeed())
+					want := strings.Contains(" "+allowed+" ", " "+verb+" ")
+					g.Expect(review.Status.Allowed).To(Equal(want), "%s: %s %s", user, verb, resource)
+				}
+			}
+		}
+	})
+
+	t.Run("a confirmation needs the verb and the own name", func(t *testing.T) {
+		g := NewWithT(t)
+		r := newRefund("back")
+		g.Expect(as("refunder").Create(ctx, r)).To(Succeed())
+		// The policy takes a moment to be enforced.
+		g.Eventually(func() error { return confirm(ctx, as("editor"), "back", "editor", client.DryRunAll) }, "30s").
+			Should(MatchError(ContainSubstring(`the verb "confirm"`)))
+		g.Expect(confirm(ctx, as("confirmer"), "back", "somebody else")).To(MatchError(ContainSubstring("your own user name, confirmer")))
+		g.Expect(confirm(ctx, as("confirmer"), "back", "confirmer")).To(Succeed())
+		g.Expect(confirm(ctx, as("confirmer"), "back", "another")).To(MatchError(ContainSubstring("cannot change or be taken back")))
+
+		var stored v1alpha1.Refund
+		g.Expect(as("confirmer").Get(ctx, client.ObjectKeyFromObject(r), &stored)).To(Succeed())
+		stored.Labels = map[string]string{"note": "edited-later"}
+		g.Expect(as("editor").Update(ctx, &stored)).To(Succeed())
+
+		early := newRefund("early")
+		early.Spec.Confirmation = confirmedBy("editor")
+		g.Expect(apierrors.IsForbidden(as("editor").Create(ctx, early))).To(BeTrue())
+	})
+
+	t.Run("a restore is let in and is no way around", func(t *testing.T) {
+		g := NewWithT(t)
+		r := newRefund("restored")
+		r.Labels = map[string]string{v1alpha1.LabelRestore: "backup-1"}
+		r.Spec.Confirmation = confirmedBy("awa")
+		g.Expect(as("editor").Create(ctx, r)).To(Succeed())
+		r.Labels = nil
+		g.Expect(as("editor").Update(ctx, r)).To(MatchError(ContainSubstring(`the verb "confirm"`)))
+	})
+}
+
+func confirm(ctx context.Context, c client.Client, name, by string, opts ...client.UpdateOption) error {
+	var r v1alpha1.Refund
+	if err := c.Get(ctx, client.ObjectKey{Namespace: shop, Name: name}, &r); err != nil {
+		return err
+	}
+	r.Spec.Confirmation = confirmedBy(by)
+	return c.Update(ctx, &r, opts...)
+}

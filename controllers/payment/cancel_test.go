@@ -1,0 +1,213 @@
+package payment
+
+import (
+	"testing"
+	"time"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers/simulator"
+)
+
+// callOff sets the switch, as a user would.
+func (w *world) callOff(name string) {
+	w.t.Helper()
+	p := w.get(name)
+	p.Spec.Cancel = true
+	p.Generation++
+	must(w.t, w.api.Update(w.ctx, p))
+}
+
+func calledOff(p *v1alpha1.Payment) { p.Spec.Cancel = true }
+
+func expectCancel(t *testing.T, p *v1alpha1.Payment, reason string) {
+	t.Helper()
+	if c := condition(p, v1alpha1.ConditionCancelRequested); c == nil || c.Reason != reason {
+		t.Fatalf("conditions %+v; want CancelRequested %s", p.Status.Conditions, reason)
+	}
+	if p.Status.ObservedGeneration != p.Generation {
+		t.Fatalf("observed generation %d of %d", p.Status.ObservedGeneration, p.Generation)
+	}
+	assertProjection(t, p)
+}
+
+// What was not asked for yet is over without a call.
+func TestCancelBeforeAsking(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		w := newWorld(t)
+		w.payment("sale", provider, "1901", calledOff)
+		p := w.settle("sale", time.Hour)
+		expectPhase(t, p, v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
+		expectCancel(t, p, v1alpha1.ReasonCancelDone)
+		if n := len(w.sim.Journal()); n != 0 || w.charge("sale") != nil {
+			t.Errorf("%s: %d calls", provider, n)
+		}
+	}
+}
+
+// A Payment that waits for an account can be called off, too.
+func TestCancelWithoutAnAccount(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "mtn", "1901", func(p *v1alpha1.Payment) {
+		p.Spec.AccountRef = &v1alpha1.AccountReference{Kind: "MerchantAccount", Name: "none"}
+	})
+	w.step("sale")
+	expectPhase(t, w.get("sale"), v1alpha1.PhasePending, v1alpha1.ReasonAccountNotFound)
+	w.callOff("sale")
+	p := w.settle("sale", time.Hour)
+	expectPhase(t, p, v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
+}
+
+// A claim of which nothing was sent is ended on the Charge, under its version.
+func TestCancelAfterTheClaim(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		w := newWorld(t)
+		w.payment("sale", provider, "1901")
+		w.step("sale")
+		w.callOff("sale")
+		p := w.settle("sale", time.Hour)
+		expectPhase(t, p, v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
+		if n := w.sim.Count("", simulator.OpInitiate); n != 0 {
+			t.Errorf("%s: asked for money %d times", provider, n)
+		}
+		if o := w.charge("sale").Record.Outcome; o == nil || o.Phase != v1alpha1.PhaseCancelled {
+			t.Errorf("%s: outcome %+v", provider, o)
+		}
+	}
+}
+
+// Whoever decided before the switch was thrown finds out before it sends.
+func TestCancelIsSeenBeforeTheSend(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "mtn", "1901")
+	w.step("sale")
+	w.freeze() // the cache does not show the switch
+	w.callOff("sale")
+	w.step("sale")
+	if n := w.sim.Count("", simulator.OpInitiate); n != 0 {
+		t.Fatalf("asked for money %d times", n)
+	}
+	w.stale = nil
+	expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
+}
+
+func TestCancelOpenSession(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "wave", "1907")
+	w.until("sale", time.Minute, never)
+	url := w.get("sale").Status.NextAction.URL
+	w.callOff("sale")
+	w.step("sale")
+	w.step("sale")
+	if w.get("sale").Status.NextAction != nil {
+		t.Error("the page is still published")
+	}
+	p := w.settle("sale", time.Hour)
+	expectPhase(t, p, v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
+	expectCancel(t, p, v1alpha1.ReasonCancelDone)
+	if w.sim.Pay(url) == nil || w.charges("sale") != 0 {
+		t.Error("it can still be paid")
+	}
+}
+
+// The payer was faster: what was paid is paid.
+func TestCancelRacesThePayer(t *testing.T) {
+	for name, pays := range map[string]simulator.Op{"before the check": simulator.OpStatus, "before the end": simulator.OpExpire} {
+		w := newWorld(t)
+		w.payment("sale", "wave", "1907")
+		w.until("sale", time.Minute, never)
+		url := w.get("sale").Status.NextAction.URL
+		paid := false
+		w.sim.BeforeProcess(func(r simulator.Request) {
+			if r.Op == pays && !paid {
+				paid = true
+				must(t, w.sim.Pay(url))
+			}
+		})
+		w.callOff("sale")
+		p := w.settle("sale", time.Hour)
+		if p.Status.Phase != v1alpha1.PhaseSucceeded || w.charges("sale") != 1 {
+			t.Fatalf("%s: %s with %d charges", name, p.Status.Phase, w.charges("sale"))
+		}
+		expectCancel(t, p, v1alpha1.ReasonCancelTooLate)
+	}
+}
+
+// Where the provider cannot cancel, the condition says so and the payment is
+// followed to its end, whichever that is.
+func TestCancelNotSupported(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange"} {
+		w := newWorld(t)
+		w.payment("sale", provider, "1907")
+		w.until("sale", time.Minute, never)
+		reference := w.get("sale").Status.ProviderReference
+		w.callOff("sale")
+		w.until("sale", time.Minute, never)
+		p := w.get("sale")
+		expectPhase(t, p, v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer)
+		expectCancel(t, p, v1alpha1.ReasonCancelNotSupported)
+		must(t, w.sim.Pay(reference))
+		p = w.settle("sale", time.Hour)
+		expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+		expectCancel(t, p, v1alpha1.ReasonCancelTooLate)
+	}
+}
+
+// A finished Payment says that it was too late, and nothing else changes.
+func TestCancelAfterTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "mtn", "1901")
+	w.settle("sale", time.Hour)
+	w.callOff("sale")
+	p := w.settle("sale", time.Hour)
+	expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	expectCancel(t, p, v1alpha1.ReasonCancelTooLate)
+}
+
+// A request whose answer was lost may have arrived: it is found out first, and
+// none is sent again.
+func TestCancelWhileUnanswered(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		for name, processed := range map[string]bool{"arrived": true, "lost": false} {
+			w := newWorld(t)
+			w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Cut: true, Unprocessed: !processed, Times: 1})
+			w.payment("sale", provider, "1907")
+			w.until("sale", time.Second, never)
+			w.callOff("sale")
+			w.until("sale", 10*time.Minute, never)
+			p := w.get("sale")
+			want := v1alpha1.PhaseCancelled
+			if provider == "mtn" && processed {
+				want = v1alpha1.PhaseProcessing // the phone rang
+			}
+			if p.Status.Phase != want || w.sim.Count("", simulator.OpInitiate) != 1 {
+				t.Errorf("%s, %s: %s (%+v) after %d requests", provider, name, p.Status.Phase, p.Status.Conditions, w.sim.Count("", simulator.OpInitiate))
+			}
+		}
+	}
+}
+
+// After a restore nothing tells that the payer was not asked: it is not said to
+// be cancelled.
+func TestCancelOfARestoredPayment(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "orange", "1901", calledOff, func(p *v1alpha1.Payment) {
+		p.Labels = map[string]string{v1alpha1.LabelRestore: "backup"}
+	})
+	if p := w.settle("sale", time.Hour); p.Status.Phase == v1alpha1.PhaseCancelled {
+		t.Errorf("%+v", p.Status)
+	}
+}
+
+// A payment that was called off before it was asked for leaves its reference to
+// another one.
+func TestCancelLeavesTheReference(t *testing.T) {
+	w := newWorld(t)
+	w.payment("first", "mtn", "1901", calledOff, func(p *v1alpha1.Payment) { p.Spec.Reference = "order" })
+	w.until("order", time.Minute, never)
+	w.clock.Add(time.Minute)
+	w.payment("second", "wave", "1922", func(p *v1alpha1.Payment) { p.Spec.Reference = "order" })
+	w.payerPays = true
+	w.until("order", time.Hour, never)
+	expectPhase(t, w.get("first"), v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
+	expectPhase(t, w.get("second"), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+}

@@ -1,0 +1,51 @@
+package refund
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+)
+
+// Metrics of the loop. Labels come from closed lists.
+type Metrics struct {
+	ended *prometheus.CounterVec
+}
+
+// NewMetrics returns metrics that are registered with reg.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	ended := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "mobilemoney", Name: "refunds_ended_total",
+		Help: "Refunds that came to an end or to the phases Unknown and ManualActionRequired.",
+	}, []string{"provider", "phase", "reason"})
+	reg.MustRegister(ended)
+	return &Metrics{ended: ended}
+}
+
+// announce tells, once, that a Refund came into another phase, and counts the
+// ends. Its texts are those of the conditions: closed, and without secrets.
+func (r *Reconciler) announce(o *observed, next *v1alpha1.Refund) {
+	c := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionSucceeded)
+	if c == nil || o.refund.Status.Phase == next.Status.Phase {
+		return
+	}
+	kind, counts := corev1.EventTypeNormal, next.Status.Phase.Terminal()
+	switch next.Status.Phase {
+	case v1alpha1.RefundFailed:
+		kind = corev1.EventTypeWarning
+	case v1alpha1.RefundUnknown, v1alpha1.RefundManualActionRequired:
+		kind, counts = corev1.EventTypeWarning, true
+	default:
+	}
+	if r.Recorder != nil {
+		r.Recorder.Eventf(next, nil, kind, c.Reason, string(next.Status.Phase), "%s", c.Message)
+	}
+	if counts {
+		provider := "unknown"
+		if o.charge != nil {
+			provider = o.charge.Spec.Provider
+		}
+		r.Metrics.ended.WithLabelValues(provider, string(next.Status.Phase), c.Reason).Inc()
+	}
+}

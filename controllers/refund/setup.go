@@ -1,0 +1,114 @@
+package refund
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+)
+
+// Indexes of the cache.
+const (
+	// IndexPayment finds Refunds by the name of their Payment.
+	IndexPayment = "refundedPayment"
+	// IndexClaim finds Charges by the namespace/name of the Refunds that
+	// claimed of them.
+	IndexClaim = "claim"
+)
+
+// SetupIndexes adds the indexes that the loop uses.
+func SetupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	err := indexer.IndexField(ctx, &v1alpha1.Refund{}, IndexPayment, func(o client.Object) []string {
+		return []string{o.(*v1alpha1.Refund).Spec.PaymentRef.Name}
+	})
+	if err != nil {
+		return fmt.Errorf("indexing Refunds: %w", err)
+	}
+	err = indexer.IndexField(ctx, &v1alpha1.Charge{}, IndexClaim, func(o client.Object) []string {
+		var keys []string
+		for _, r := range requests(o.(*v1alpha1.Charge), nil) {
+			keys = append(keys, r.String())
+		}
+		return keys
+	})
+	if err != nil {
+		return fmt.Errorf("indexing Charges: %w", err)
+	}
+	return nil
+}
+
+// SetupWithManager starts the loop with mgr.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("refund").
+		For(&v1alpha1.Refund{}).
+		Watches(&v1alpha1.Charge{}, chargeHandler()).
+		Watches(&v1alpha1.Payment{}, handler.EnqueueRequestsFromMapFunc(r.ofPayment)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: workers,
+			// A call and its record have to fit.
+			ReconciliationTimeout: 3*r.Settings.CallTimeout + 2*r.Settings.RecordTimeout,
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				time.Second, 5*time.Minute),
+		}).
+		Complete(r)
+}
+
+// chargeHandler wakes the Refunds whose claim changed: one Charge may hold
+// hundreds.
+func chargeHandler() handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	add := func(q queue, reqs []reconcile.Request) {
+		for _, r := range reqs {
+			q.Add(r)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
+			add(q, requests(e.Object.(*v1alpha1.Charge), nil))
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			add(q, requests(e.ObjectNew.(*v1alpha1.Charge), e.ObjectOld.(*v1alpha1.Charge)))
+		},
+	}
+}
+
+// requests for the claims of c that are not as they were.
+func requests(c, old *v1alpha1.Charge) []reconcile.Request {
+	var out []reconcile.Request
+	for i := range c.Record.Refunds {
+		claim := &c.Record.Refunds[i]
+		if was := claimOf(old, claim.Name); was == nil || !equality.Semantic.DeepEqual(was, claim) {
+			out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{
+				Namespace: c.Spec.Payment.Namespace, Name: claim.Name,
+			}})
+		}
+	}
+	return out
+}
+
+// ofPayment wakes the Refunds that wait for a Payment.
+func (r *Reconciler) ofPayment(ctx context.Context, o client.Object) []reconcile.Request {
+	var list v1alpha1.RefundList
+	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.MatchingFields{IndexPayment: o.GetName()}); err != nil {
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range list.Items {
+		if refund := &list.Items[i]; !refund.Status.Phase.Terminal() {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(refund)})
+		}
+	}
+	return out
+}

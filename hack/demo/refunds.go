@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+)
+
+// annotationBack is how much has to be given back, by the simulator's ledger.
+const annotationBack = "demo.mobilemoney.dev/gives-back"
+
+// giveBack applies the sample Refunds as who may create them, waits until nothing
+// more happens by itself, and judges how they stand.
+func (s *stage) giveBack(ctx context.Context, objects []*unstructured.Unstructured) error {
+	s.announce("giving three of them back, as a user who may create Refunds")
+	c, err := s.clientFor(refunder)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("demo")); err != nil {
+			return fmt.Errorf("applying %s %s: %w", o.GetKind(), o.GetName(), err)
+		}
+	}
+	s.out.printf("\n")
+	began, tick := time.Now(), time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		refunds, err := lookAtRefunds(ctx, c, objects)
+		if err != nil {
+			return err
+		}
+		if allSettled(refunds) || time.Since(began) > s.timeout {
+			return s.concludeRefunds(refunds)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.manager.done:
+			return s.manager.ended()
+		case <-tick.C:
+		}
+	}
+}
+
+func lookAtRefunds(ctx context.Context, c client.Client, objects []*unstructured.Unstructured) ([]v1alpha1.Refund, error) {
+	refunds := make([]v1alpha1.Refund, len(objects))
+	for i, o := range objects {
+		if err := c.Get(ctx, client.ObjectKeyFromObject(o), &refunds[i]); err != nil {
+			return nil, fmt.Errorf("reading Refund %s: %w", o.GetName(), err)
+		}
+	}
+	return refunds, nil
+}
+
+// allSettled: each is over, or waits for a person.
+func allSettled(refunds []v1alpha1.Refund) bool {
+	for i := range refunds {
+		if p := refunds[i].Status.Phase; !p.Terminal() && p != v1alpha1.RefundManualActionRequired {
+			return false
+		}
+	}
+	return true
+}
+
+// judgeRefund compares how r stands with what its sample says, and with what the
+// ledger says was given back of its payment.
+func judgeRefund(r *v1alpha1.Refund, back string) verdict {
+	var v verdict
+	v.expect("phase", string(r.Status.Phase), r.Annotations[annotationEnd])
+	if want := r.Annotations[annotationBack]; providers.CompareAmounts(back, want) != 0 {
+		v.fault("%s were given back, its sample says %s", back, want)
+	}
+	return v
+}
+
+func (s *stage) concludeRefunds(refunds []v1alpha1.Refund) error {
+	wrong := 0
+	for i := range refunds {
+		r := &refunds[i]
+		var p v1alpha1.Payment
+		key := client.ObjectKey{Namespace: shop, Name: r.Spec.PaymentRef.Name}
+		if err := s.env.Client().Get(context.Background(), key, &p); err != nil {
+			return fmt.Errorf("reading Payment %s: %w", key.Name, err)
+		}
+		back := s.sim.RefundedAmount(p.Status.ProviderReference)
+		v, mark := judgeRefund(r, back), s.out.paint(green, "ok  ")
+		if len(v.faults) > 0 {
+			mark = s.out.paint(red, "BAD ")
+			wrong++
+		}
+		s.out.printf("%s  %-20s  %-42s  %s of %s given back\n", mark, r.Name, r.Status.Phase, back, p.Status.Amount)
+		for _, fault := range v.faults {
+			s.out.printf("      %s\n", fault)
+		}
+	}
+	s.out.printf("\nAll of it took %.0f s.\n", time.Since(s.began).Seconds())
+	if wrong > 0 {
+		return fmt.Errorf("%d refunds are not as they should be", wrong)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package mtn
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/internal/wire"
+)
+
+const (
+	opRefund       = "refund"
+	opRefundStatus = "refund status"
+)
+
+// PrepareRefund gets an access token of the Disbursement product.
+func (p *Provider) PrepareRefund(ctx context.Context) error {
+	if p.disbursement == nil {
+		return noDisbursement(opToken)
+	}
+	_, err := p.disbursement.tokens.Get(ctx)
+	return err
+}
+
+func noDisbursement(op string) error {
+	return wire.Refuse(op, providers.ClassMisconfigured, "the account has no credentials of the Disbursement product")
+}
+
+type refund struct {
+	Amount              string `json:"amount"`
+	Currency            string `json:"currency"`
+	ExternalID          string `json:"externalId"`
+	PayerMessage        string `json:"payerMessage,omitempty"`
+	PayeeNote           string `json:"payeeNote,omitempty"`
+	ReferenceIDToRefund string `json:"referenceIdToRefund"`
+}
+
+// Refund gives a payment back, or a part of it (MTN MoMo Disbursement API,
+// Refund-V2). The answer 202 says only that the request was taken.
+func (p *Provider) Refund(ctx context.Context, req providers.RefundRequest) error {
+	if p.disbursement == nil {
+		return noDisbursement(opRefund)
+	}
+	body, err := encodeRefund(req)
+	if err != nil {
+		return err
+	}
+	a, err := p.disbursement.authorized(ctx, func(header http.Header) providers.Call {
+		header.Set("Content-Type", "application/json")
+		header.Set("X-Reference-Id", req.Reference)
+		return providers.Call{Op: opRefund, Method: http.MethodPost, URL: p.disbursement.url("/v2_0/refund"), Header: header, Body: body}
+	})
+	switch {
+	case err != nil:
+		return err
+	case a.Status == http.StatusForbidden:
+		// Reads and tokens work there all the same.
+		e := p.refusal(opRefund, a)
+		e.Detail = "ask MTN to enable the Disbursement product for the account, and to list the operator's address"
+		return e
+	case a.Status != http.StatusAccepted:
+		return p.refusal(opRefund, a)
+	case !wire.EmptyOrObject(a.Body):
+		return wire.Odd(opRefund, a, "the answer is a page")
+	}
+	return nil
+}
+
+func encodeRefund(req providers.RefundRequest) ([]byte, error) {
+	if req.Reference == "" || req.Payment.Reference == "" {
+		return nil, wire.Refuse(opRefund, providers.ClassRejected, "no reference of the refund or of its payment")
+	}
+	money, err := req.Money.Canonical(2)
+	if err != nil {
+		return nil, err
+	}
+	text := wire.PlainText(req.Description, maxMessage)
+	return json.Marshal(refund{
+		Amount: money.Amount, Currency: money.Currency, ExternalID: req.Reference,
+		PayerMessage: text, PayeeNote: text, ReferenceIDToRefund: req.Payment.Reference,
+	})
+}
+
+// RefundStatus asks by reference (MTN MoMo Disbursement API, GetRefundStatus).
+// A reference is not found for a while after it was accepted. Nobody is asked to
+// approve a refund, so one that expired is one that failed.
+func (p *Provider) RefundStatus(ctx context.Context, h providers.RefundHandle) (providers.Status, error) {
+	switch {
+	case p.disbursement == nil:
+		return providers.Status{}, noDisbursement(opRefundStatus)
+	case h.Reference == "":
+		return providers.Status{}, wire.Refuse(opRefundStatus, providers.ClassUnknown, "no reference to ask for")
+	}
+	a, err := p.disbursement.authorized(ctx, func(header http.Header) providers.Call {
+		return providers.Call{Op: opRefundStatus, Method: http.MethodGet, URL: p.disbursement.url("/v1_0/refund/" + url.PathEscape(h.Reference)), Header: header}
+	})
+	if err != nil {
+		return providers.Status{}, err
+	}
+	s, err := p.readStatus(opRefundStatus, a)
+	if s.State == providers.StateExpired {
+		s.State, s.Failure = providers.StateFailed, providers.FailureProviderRefused
+	}
+	return s, err
+}

@@ -1,0 +1,296 @@
+package providertest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"mobilemoney.dev/operator/providers"
+)
+
+const (
+	// settling is how long a refund may take that nothing befalls.
+	settling = time.Minute
+	// stuck is when calls that wait for one another are given up on. It is
+	// never waited for where they do not.
+	stuck = 10 * time.Second
+)
+
+func accountRules() []Rule {
+	return []Rule{
+		{Name: "traits", Says: "A client has the traits of its Kind, and the optional interfaces that these promise.", check: checkTraits},
+		{Name: "account", Says: "There is no client of an account that lacks a credential or names no environment.", check: checkAccount},
+		{
+			Name: "wrong-credentials", Says: "A wrong credential is Misconfigured: from Prepare, where there is one, and before any session.",
+			check: checkWrongCredentials,
+		},
+		{
+			Name: "check-account", Says: "CheckAccount is content with a good account; it is Misconfigured only for what the provider says.",
+			applies: func(p profile) bool { return p.checker }, check: checkCheckAccount,
+		},
+		{
+			Name: "tokens", Says: "A token that has ended or was revoked is renewed once; one that stays refused is Misconfigured.",
+			applies: func(p profile) bool { return p.preparer }, check: checkTokens,
+		},
+		{Name: "requests", Says: "Requests go to the account's hosts, without idempotency headers and without tokens in their URLs.", check: checkRequests},
+		{Name: "context", Says: "A call whose context is over is NotSent, and nothing is on the wire.", check: checkContext},
+		{Name: "concurrency", Says: "Calls at the same time do not wait for one another, nor mix.", check: checkConcurrency},
+	}
+}
+
+func checkTraits(t T, w *world) {
+	p := w.profile()
+	if got := w.client.Traits(); got != p.traits {
+		t.Errorf("the client has %+v, its Kind %+v", got, p.traits)
+	}
+	refunds := p.traits.Refund == providers.RefundWhole || p.traits.Refund == providers.RefundPartial
+	for promise, kept := range map[string]bool{
+		"Recovery BySearch has Search":                 p.traits.Recovery != providers.RecoverBySearch || p.searcher,
+		"CanCancel has Cancel, and the other way":      p.traits.CanCancel == p.canceller,
+		"Refund Whole or Partial has Refund, no other": refunds == p.refunder,
+		"Refund Partial has references":                p.traits.Refund != providers.RefundPartial || w.facts.Kind.RefundReference != nil,
+		"refund credentials have PrepareRefund":        len(w.facts.Kind.RefundCredentialKeys) == 0 || p.refundPreparer,
+		"callbacks are parsed if there are any":        !p.callbacks() || w.facts.Kind.Callbacks != nil,
+		"Flow is known":                                p.traits.Flow == providers.FlowPush || p.traits.Flow == providers.FlowRedirect,
+		"Recovery is known":                            slices.Contains([]providers.Recovery{providers.RecoverByReference, providers.RecoverBySearch, providers.RecoverByRepeat}, p.traits.Recovery),
+	} {
+		if !kept {
+			t.Errorf("not so: %s", promise)
+		}
+	}
+}
+
+// with is the account with another value for one credential, or without it.
+func with(a providers.Account, key string, value providers.Secret) providers.Account {
+	credentials := map[string]providers.Secret{}
+	for k, v := range a.Credentials {
+		credentials[k] = v
+	}
+	if credentials[key] = value; value == "" {
+		delete(credentials, key)
+	}
+	a.Credentials = credentials
+	return a
+}
+
+func checkAccount(t T, w *world) {
+	bad := map[string]providers.Account{}
+	for _, key := range w.facts.Kind.CredentialKeys {
+		bad[key] = with(w.facts.Account, key, "")
+	}
+	nowhere := w.facts.Account
+	nowhere.Environment = "elsewhere"
+	bad["environment"] = nowhere
+	for missing, account := range bad {
+		_, err := w.facts.Kind.New(account, w.wire, w.Now)
+		w.showError(err)
+		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured || !strings.Contains(err.Error(), missing) {
+			t.Errorf("without %s: %v", missing, err)
+		}
+	}
+	if n := w.wire.mark(); n != 0 {
+		t.Errorf("%d requests to build a client", n)
+	}
+}
+
+func checkWrongCredentials(t T, w *world) {
+	for _, key := range w.facts.Kind.CredentialKeys {
+		w := w.fresh()
+		w.client = w.clientOf(t, with(w.facts.Account, key, "wrong-"+providers.Secret(strings.ToLower(key))))
+		req, mark := w.request(t), w.wire.mark()
+		preparer, prepares := w.client.(providers.Preparer)
+		late := slices.Contains(w.facts.LateCredentials, key)
+		var err error
+		if prepares {
+			err = w.call(OpPrepare, preparer.Prepare)
+		}
+		if err == nil && (!prepares || late) {
+			_, err = w.initiate(t, req)
+		} else if w.wire.count(mark, RoleMoney) > 0 {
+			t.Errorf("%s: Prepare asks for money", key)
+		}
+		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
+			t.Errorf("%s is wrong: %v", key, err)
+		}
+		if opened := w.Ledger(req.Reference).Opened; len(opened) > 0 {
+			t.Errorf("%s is wrong, and a session is open", key)
+		}
+		w.noLeaks(t)
+	}
+}
+
+func checkCheckAccount(t T, w *world) {
+	check := func(w *world) error { return w.call("CheckAccount", w.client.(providers.AccountChecker).CheckAccount) }
+	if err := check(w); err != nil {
+		t.Errorf("a good account: %v", err)
+	}
+	if w.wire.count(0, RoleMoney)+w.wire.count(0, RoleRefund) > 0 {
+		t.Error("it moves money")
+	}
+	everything := func(Role) bool { return true }
+	for name, f := range map[string]fault{"unsent": unsent(), "dropped": dropped(), "lost": lost(), "500": says(JSON(500, "{}")), "page": says(Page(200))} {
+		w := w.fresh()
+		var err error
+		if w.wire.during(f.at(everything), func() { err = check(w) }) == 0 {
+			t.Errorf("%s: it asks nobody", name)
+		}
+		if class := providers.ClassOf(err); err == nil || class != providers.ClassUnknown && class != providers.ClassNotSent {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, key := range w.facts.Kind.CredentialKeys {
+		w := w.fresh()
+		w.client = w.clientOf(t, with(w.facts.Account, key, "wrong-value"))
+		err := check(w)
+		if late := slices.Contains(w.facts.LateCredentials, key); late && err == nil {
+			continue
+		}
+		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
+			t.Errorf("%s is wrong: %v", key, err)
+		}
+	}
+}
+
+func checkTokens(t T, w *world) {
+	tokens := func(do func()) int {
+		mark := w.wire.mark()
+		do()
+		return w.wire.count(mark, RoleToken)
+	}
+	p := w.open(t)
+	if n := tokens(func() { w.mustStatus(t, p.Handle()) }); n != 0 {
+		t.Errorf("%d tokens where there is a good one", n)
+	}
+	w.RevokeTokens()
+	if n := tokens(func() { w.mustStatus(t, p.Handle()) }); n != 1 {
+		t.Errorf("%d new tokens for one that was revoked", n)
+	}
+	w.RevokeTokens()
+	req := w.request(t)
+	if _, err := w.initiate(t, req); err != nil {
+		t.Errorf("Initiate with a token that was revoked: %v", err)
+	}
+	if n := len(w.Ledger(req.Reference).Opened); n != 1 {
+		t.Errorf("Initiate with a token that was revoked opens %d sessions", n)
+	}
+	w.Advance(91 * 24 * time.Hour) // no token lives longer
+	if n := tokens(func() { _, _ = w.status(t, p.Handle()) }); n != 1 {
+		t.Errorf("%d new tokens for one that has ended", n)
+	}
+	for _, o := range []operation{initiating(), asking()} {
+		mark := 0
+		s := o.ready(t, w)
+		mark = w.wire.mark()
+		err := o.again(t, w, s, says(JSON(http.StatusUnauthorized, "{}")))
+		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
+			t.Errorf("%s is refused again and again: %v", o.op, err)
+		}
+		if n := len(w.wire.since(mark)) - w.wire.count(mark, RoleToken); n > 2 {
+			t.Errorf("%s is sent %d times", o.op, n)
+		}
+	}
+}
+
+func checkRequests(t T, w *world) {
+	account, err := w.facts.Kind.Endpoint(w.facts.Account)
+	if err != nil {
+		t.Fatalf("Endpoint: %v", err)
+	}
+	hosts := map[string]bool{}
+	for _, raw := range []string{account.BaseURL, account.TokenURL} {
+		if u, err := url.Parse(raw); err == nil && raw != "" {
+			hosts[u.Scheme+"://"+u.Host] = true
+		}
+	}
+	for _, o := range w.operations() {
+		s := o.ready(t, w)
+		if err := w.call(o.op, func(ctx context.Context) error { return o.do(ctx, w, s) }); err != nil {
+			t.Errorf("%s: %v", o.op, err)
+		}
+	}
+	proofs := w.wire.authorizations()
+	for _, s := range w.wire.since(0) {
+		u, err := url.Parse(s.call.URL)
+		if err != nil || !hosts[u.Scheme+"://"+u.Host] || u.User != nil {
+			t.Errorf("%s goes to another host", s.call.Op)
+		}
+		for name := range s.call.Header {
+			if strings.HasSuffix(strings.ToLower(name), "idempotency-key") {
+				t.Errorf("%s has %s, which lets HTTP clients send twice", s.call.Op, name)
+			}
+		}
+		for _, proof := range proofs {
+			if strings.Contains(s.call.URL, proof) {
+				t.Errorf("%s has a token in its URL", s.call.Op)
+			}
+		}
+	}
+}
+
+func checkContext(t T, w *world) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, o := range w.operations() {
+		s := o.ready(t, w)
+		mark := w.wire.mark()
+		err := w.callIn(over, o.op, func(ctx context.Context) error { return o.do(ctx, w, s) })
+		if err == nil || providers.ClassOf(err) != providers.ClassNotSent {
+			t.Errorf("%s: %v", o.op, err)
+		}
+		if n := len(w.wire.since(mark)); n != 0 {
+			t.Errorf("%s sends %d requests", o.op, n)
+		}
+	}
+}
+
+// checkConcurrency holds requests for money up until all of them are there.
+func checkConcurrency(t T, w *world) {
+	w.warm(t)
+	const n = 4
+	payments, errs := make([]Payment, n), make([]error, n)
+	for i := range payments {
+		payments[i].Request = w.request(t)
+		payments[i].Request.Money = w.money(t, fmt.Sprint(1000+i))
+	}
+	var there, done sync.WaitGroup
+	there.Add(n)
+	all := make(chan struct{})
+	go func() { there.Wait(); close(all) }()
+	meet := func(_ providers.Call, deliver func() (providers.Answer, error)) (providers.Answer, error) {
+		there.Done()
+		select {
+		case <-all:
+		case <-time.After(stuck):
+			t.Errorf("calls wait for one another")
+		}
+		return deliver()
+	}
+	w.wire.during(fault{on: isMoney, times: n, do: meet}, func() {
+		for i := range payments {
+			done.Go(func() { payments[i].Initiation, errs[i] = w.client.Initiate(t.Context(), payments[i].Request) })
+		}
+		done.Wait()
+	})
+	for i, p := range payments {
+		w.showError(errs[i])
+		w.remember(p.Initiation.Session, p.Initiation.NotificationToken)
+		if errs[i] != nil {
+			t.Fatalf("Initiate: %v", errs[i])
+		}
+		if opened := w.Ledger(p.Request.Reference).Opened; len(opened) != 1 || !opened[0].Equal(p.Request.Money) {
+			t.Errorf("opened %v, asked for %v", opened, p.Request.Money)
+		}
+	}
+	w.pay(t, payments[0])
+	for i, p := range payments {
+		s := w.mustStatus(t, p.Handle())
+		if (s.State == providers.StateSucceeded) != (i == 0) || !s.Money.Equal(p.Request.Money) {
+			t.Errorf("payment %d: %+v", i, s)
+		}
+	}
+}

@@ -1,0 +1,306 @@
+package providertest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"mobilemoney.dev/operator/providers"
+)
+
+func answerRules() []Rule {
+	return []Rule{
+		{Name: "status-words", Says: "Every documented status answer has its State and Failure.", check: func(t T, w *world) {
+			checkWords(t, w, asking(), w.facts.Statuses)
+		}},
+		{Name: "unknown-words", Says: "A status word that is not documented is Pending and Unrecognized.", check: func(t T, w *world) {
+			checkUnknownWord(t, w, asking(), w.facts.UnknownWord, w.facts.Statuses)
+		}},
+		{Name: "refusals", Says: "Every documented answer that says no has its Class and Failure.", check: checkRefusals},
+		{Name: "server-errors", Says: "A 5xx or 3xx without a documented code is Unknown, and no question is ever answered by Rejected or AlreadyExists.", check: checkServerErrors},
+		{Name: "garbage", Says: "An answer that is a page, cut, empty, doubled or of other types is an Unknown error and no verdict.", check: checkGarbage},
+		{Name: "random-answers", Says: "No answer makes the client panic, and none that is made up is a verdict.", check: checkRandomAnswers},
+		{Name: "throttled", Says: "429 is Throttled, with RetryAfter from seconds or from a date.", check: checkThrottled},
+		{Name: "redaction", Says: "No error and no printed answer holds a credential, token, payer, or payment URL, in whatever form.", check: checkRedaction},
+	}
+}
+
+func checkWords(t T, w *world, o operation, words []Word) {
+	if len(words) == 0 {
+		t.Fatalf("there are no documented words for %s", o.op)
+	}
+	names := map[string]bool{}
+	for _, word := range words {
+		if names[word.Name] {
+			t.Errorf("%s comes twice", word.Name)
+		}
+		names[word.Name] = true
+		s, err := o.run(t, w, edited(word.Answer))
+		if err != nil || s.status.State != word.State || s.status.Failure != word.Failure || s.status.Unrecognized {
+			t.Errorf("%s: %+v, %v; want %s %s", word.Name, s.status, err, word.State, word.Failure)
+		}
+	}
+}
+
+func checkUnknownWord(t T, w *world, o operation, edit func(string) Edit, known []Word) {
+	s := o.ready(t, w)
+	property(t, func(r *rapid.T) {
+		word := rapid.OneOf(
+			rapid.StringMatching(`[A-Za-z_]{1,20}`), rapid.String(),
+			rapid.SampledFrom([]string{"REVERSED", "ON_HOLD", "Success", "PAID", "ok", "null", "true"}),
+		).Draw(r, "word")
+		if slices.ContainsFunc(known, func(w Word) bool { return strings.EqualFold(w.Name, word) }) || word == "" {
+			return
+		}
+		// Not JSON's own words for it: any error is fine, and no verdict.
+		err := o.again(r, w, s, edited(edit(word)))
+		if err != nil || s.status.State != providers.StatePending || !s.status.Unrecognized {
+			r.Fatalf("%q: %+v, %v", word, s.status, err)
+		}
+		if s.status.Code != providers.SafeCode(s.status.Code) {
+			r.Fatalf("%q: the code is not clipped", word)
+		}
+	})
+}
+
+func checkRefusals(t T, w *world) {
+	if len(w.facts.Refusals) == 0 {
+		t.Fatalf("there are no documented refusals")
+	}
+	names := map[string]bool{}
+	for _, refusal := range w.facts.Refusals {
+		if names[refusal.Name] {
+			t.Errorf("%s comes twice", refusal.Name)
+		}
+		names[refusal.Name] = true
+		err := w.refusedWith(t, refusal)
+		e := providers.AsError(err)
+		if err == nil || e.Class != refusal.Class || e.Failure != refusal.Failure || e.HTTPStatus != refusal.Answer.Status {
+			t.Errorf("%s, %s: %v (%s), want %s %s", refusal.Op, refusal.Name, err, e.Failure, refusal.Class, refusal.Failure)
+		}
+	}
+}
+
+// refusedWith asks, and is told no.
+func (w *world) refusedWith(t T, refusal Refusal) error {
+	if o, ok := w.operation(refusal.Op); ok {
+		_, err := o.run(t, w, says(refusal.Answer))
+		return err
+	}
+	fresh := w.fresh() // without a token
+	prepare, err := fresh.preparing(refusal.Op)
+	if err != nil {
+		t.Fatalf("%s: %v", refusal.Name, err)
+	}
+	if fresh.wire.during(says(refusal.Answer).at(isToken), func() { err = fresh.call(refusal.Op, prepare) }) == 0 {
+		t.Errorf("%s asks for no token", refusal.Op)
+	}
+	return err
+}
+
+func (w *world) preparing(op Op) (func(context.Context) error, error) {
+	if p, ok := w.client.(providers.Preparer); ok && op == OpPrepare {
+		return p.Prepare, nil
+	}
+	if p, ok := w.client.(providers.RefundPreparer); ok && op == OpPrepareRefund {
+		return p.PrepareRefund, nil
+	}
+	return nil, fmt.Errorf("the provider has no %s", op)
+}
+
+func checkServerErrors(t T, w *world) {
+	verdict := func(c providers.Class) bool {
+		return c == providers.ClassRejected || c == providers.ClassAlreadyExists
+	}
+	for _, o := range w.operations() {
+		s := o.ready(t, w)
+		for name, a := range answers() {
+			class := providers.ClassOf(o.again(t, w, s, says(a)))
+			if (a.Status >= 500 || a.Status/100 == 3) && class != providers.ClassUnknown || o.question() && verdict(class) {
+				t.Errorf("%s, %s: %s", o.op, name, class)
+			}
+		}
+		property(t, func(r *rapid.T) {
+			status := rapid.OneOf(rapid.IntRange(500, 599), rapid.IntRange(300, 399)).Draw(r, "status")
+			code := rapid.StringMatching(`[a-z]{3,12}`).Draw(r, "code")
+			body := rapid.SampledFrom([]string{`{"code":%q}`, `{"error":{"code":%q}}`, `{"error":%q}`, `%q`}).Draw(r, "body")
+			err := o.again(r, w, s, says(JSON(status, fmt.Sprintf(body, "x-"+code))))
+			if err == nil || providers.ClassOf(err) != providers.ClassUnknown {
+				r.Fatalf("%s: %v", o.op, err)
+			}
+		})
+	}
+}
+
+// garbage that is never a good answer. Where the documented answer is empty,
+// what matters is that a page is not taken for it.
+func garbage() map[string]Edit {
+	return map[string]Edit{
+		"page":    func(a providers.Answer) providers.Answer { return Page(a.Status) },
+		"list":    withBody(`[]`),
+		"text":    withBody(`"OK"`),
+		"cut":     withBody(`{"status":"SUCC`),
+		"binary":  withBody("\x1f\x8b\x08\x00\xff\xfe"),
+		"two":     withBody(`{}{}`),
+		"deep":    withBody(strings.Repeat(`{"a":`, 10_000)),
+		"doubled": withBody(`{"status":"FAILED","status":"SUCCESSFUL"}`),
+	}
+}
+
+// damage of an answer that says something.
+func damage() map[string]Edit {
+	return map[string]Edit{
+		"empty": withBody(""), "blank": withBody(" \n"), "object": withBody("{}"), "null": withBody("null"),
+		"half": halved, "fields doubled": doubled, "other types": retyped,
+		"trailing": func(a providers.Answer) providers.Answer {
+			a.Body = append(slices.Clone(a.Body), " <!-- proxy -->"...)
+			return a
+		},
+	}
+}
+
+func checkGarbage(t T, w *world) {
+	for _, o := range w.operations() {
+		s := o.ready(t, w)
+		good, err := w.answer(t, o, s)
+		if err != nil {
+			t.Fatalf("%s: %v", o.op, err)
+		}
+		kinds := garbage()
+		if len(good.Body) > 0 {
+			for name, edit := range damage() {
+				kinds[name] = edit
+			}
+		}
+		for name, edit := range kinds {
+			s := o.ready(t, w)
+			err := o.again(t, w, s, edited(edit))
+			tolerated := false
+			if name == "object" && o.readsStatus() {
+				tolerated = s.status.Unrecognized && !s.status.State.Final()
+			}
+			if !tolerated && (err == nil || providers.ClassOf(err) != providers.ClassUnknown) {
+				t.Errorf("%s, %s: %v", o.op, name, err)
+			}
+			if s.status.State.Final() {
+				t.Errorf("%s, %s: a verdict: %+v", o.op, name, s.status)
+			}
+		}
+		checkOddities(t, w, o, good)
+	}
+}
+
+// answer that the provider really gives.
+func (w *world) answer(t T, o operation, s *subject) (good providers.Answer, err error) {
+	err = o.again(t, w, s, edited(func(a providers.Answer) providers.Answer { good = a; return a }))
+	return good, err
+}
+
+// oddities leave an answer readable for some: whoever reads it must find the
+// same in it, or nothing.
+func oddities(good providers.Answer) map[string]Edit {
+	huge := strings.Repeat("9", 2<<20)
+	out := map[string]Edit{
+		"huge":        Set(map[string]any{"huge": huge, "amount": json.Number(huge)}),
+		"more fields": Set(map[string]any{"unheard_of": map[string]any{"status": "FAILED"}}),
+		"other content type": func(a providers.Answer) providers.Answer {
+			return withHeader(a, "Content-Type", "text/html")
+		},
+	}
+	fields := map[string]json.RawMessage{}
+	_ = json.Unmarshal(good.Body, &fields)
+	for name := range fields {
+		out[name+" of another type"] = Set(map[string]any{name: []any{true}})
+		out["no "+name] = Set(map[string]any{name: nil})
+	}
+	return out
+}
+
+func checkOddities(t T, w *world, o operation, good providers.Answer) {
+	for name, edit := range oddities(good) {
+		s := o.ready(t, w)
+		err := o.again(t, w, s, edited(edit))
+		if err != nil && providers.ClassOf(err) != providers.ClassUnknown {
+			t.Errorf("%s, %s: %v", o.op, name, err)
+		}
+		if st := s.status.State; err != nil && st != "" || st.Final() && st != providers.StateSucceeded {
+			t.Errorf("%s, %s: another verdict: %+v, %v", o.op, name, s.status, err)
+		}
+	}
+}
+
+// anything is a JSON value, or not even that.
+func anything() *rapid.Generator[[]byte] {
+	word := rapid.SampledFrom([]string{"a", "id", "state", "data", "error", "code", "result", "x"})
+	return rapid.OneOf(
+		rapid.SliceOfN(rapid.Byte(), 0, 64),
+		rapid.Map(rapid.String(), func(s string) []byte { return []byte(s) }),
+		rapid.Map(rapid.MapOfN(word, rapid.OneOf(
+			rapid.Map(rapid.String(), func(s string) any { return s }),
+			rapid.Map(rapid.Float64Range(-1e18, 1e18), func(f float64) any { return f }),
+			rapid.Map(rapid.Bool(), func(b bool) any { return b }),
+			rapid.Just[any](nil), rapid.Just[any](map[string]any{"a": 1}), rapid.Just[any]([]any{1, "a"}),
+		), 0, 5), func(m map[string]any) []byte {
+			b, _ := json.Marshal(m)
+			return b
+		}),
+	)
+}
+
+func checkRandomAnswers(t T, w *world) {
+	for _, o := range w.operations() {
+		s := o.ready(t, w)
+		good, err := w.answer(t, o, s)
+		if err != nil {
+			t.Fatalf("%s: %v", o.op, err)
+		}
+		property(t, func(r *rapid.T) {
+			a := providers.Answer{
+				Status: rapid.SampledFrom([]int{good.Status, good.Status, 200, 201, 202, 400, 409, 500, 599, 0, -1, 1 << 20}).Draw(r, "status"),
+				Body:   anything().Draw(r, "body"),
+			}
+			if rapid.Bool().Draw(r, "with header") {
+				a = withHeader(a, rapid.SampledFrom([]string{"Retry-After", "Content-Type", "Location"}).Draw(r, "name"), rapid.String().Draw(r, "value"))
+			}
+			s.status = providers.Status{}
+			_ = o.again(r, w, s, says(a))
+			if s.status.State.Final() {
+				r.Fatalf("%s: a verdict: %+v", o.op, s.status)
+			}
+		})
+	}
+}
+
+func checkThrottled(t T, w *world) {
+	inSeconds := withHeader(JSON(http.StatusTooManyRequests, "{}"), "Retry-After", "7")
+	atDate := withHeader(Page(http.StatusTooManyRequests), "Retry-After", w.Now().Add(90*time.Second).UTC().Format(http.TimeFormat))
+	check := func(what Op, err error, low, high time.Duration) {
+		e := providers.AsError(err)
+		if err == nil || e.Class != providers.ClassThrottled || e.RetryAfter < low || e.RetryAfter > high {
+			t.Errorf("%s: %v, retry after %s", what, err, e.RetryAfter)
+		}
+	}
+	ops := map[Op]bool{}
+	for _, o := range w.operations() {
+		ops[o.op] = true
+	}
+	for _, op := range []Op{OpPrepare, OpPrepareRefund} {
+		if _, err := w.preparing(op); err == nil {
+			ops[op] = true
+		}
+	}
+	for op := range ops {
+		check(op, w.refusedWith(t, Refusal{Name: "429", Op: op, Answer: inSeconds}), 7*time.Second, 7*time.Second)
+	}
+	_, err := initiating().run(t, w, says(JSON(http.StatusTooManyRequests, "")))
+	check(OpInitiate, err, 0, 0)
+	fresh := w.fresh() // where the clock did not move
+	_, err = initiating().run(t, fresh, says(atDate))
+	check(OpInitiate, err, 89*time.Second, 91*time.Second)
+}

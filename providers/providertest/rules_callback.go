@@ -1,0 +1,157 @@
+package providertest
+
+import (
+	"errors"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"mobilemoney.dev/operator/providers"
+)
+
+func callbackRules() []Rule {
+	sent := func(p profile) bool { return p.callbacks() }
+	return []Rule{
+		{Name: "callback-good", Says: "A good callback is accepted, and names nothing but the payment that it is about.", applies: sent, check: checkGoodCallback},
+		{Name: "callback-hint", Says: "A callback changes nothing: what it claims is not true until Status says so.", applies: sent, check: checkCallbackHint},
+		{
+			Name: "callback-forged", Says: "A callback without the right proof is ErrBadCallback.",
+			applies: func(p profile) bool { return p.callbacks() && len(p.facts.Callbacks.Forgeries) > 0 }, check: checkForgedCallback,
+		},
+		{
+			Name: "callback-replayed", Says: "A proof that is too old or from the future is ErrBadCallback; a repetition in time has the same EventID.",
+			applies: func(p profile) bool { return p.callbacks() && p.facts.Callbacks.Window > 0 }, check: checkReplayedCallback,
+		},
+		{Name: "callback-malformed", Says: "A callback that cannot be read is ErrMalformedCallback or ErrBadCallback, and never a panic.", applies: sent, check: checkMalformedCallback},
+	}
+}
+
+// parse a callback, and keep what went wrong.
+func (w *world) parse(t failer, cb providers.CallbackRequest) (out providers.Callback, err error) {
+	t.Helper()
+	defer func() {
+		if r := recover(); r != nil {
+			t.Errorf("ParseCallback panics: %v", r)
+			err = errors.New("panic")
+		}
+	}()
+	out, err = w.facts.Kind.Callbacks.ParseCallback(cb)
+	w.showError(err)
+	return out, err
+}
+
+// callback of a payment, as it is received now.
+func (w *world) callback(p Payment) providers.CallbackRequest {
+	now := w.Now()
+	c := w.facts.Callbacks
+	cb := c.Prove(c.Body(p), p, now)
+	cb.Now = now
+	return cb
+}
+
+func isBad(err error) bool { return errors.Is(err, providers.ErrBadCallback) }
+
+func isUnreadable(err error) bool {
+	return isBad(err) || errors.Is(err, providers.ErrMalformedCallback)
+}
+
+func checkGoodCallback(t T, w *world) {
+	p := w.paid(t)
+	got, err := w.parse(t, w.callback(p))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	h := p.Handle()
+	if got.SessionID != "" && got.SessionID != h.SessionID || got.Reference != "" && got.Reference != h.Reference {
+		t.Errorf("it is about another payment: %+v", got)
+	}
+	if got.Claim == "" || got.Claim != providers.SafeCode(got.Claim) || got.EventID != providers.SafeCode(got.EventID) {
+		t.Errorf("a claim that cannot be shown: %+v", got)
+	}
+	if w.facts.Callbacks.EventIDs != (got.EventID != "") {
+		t.Errorf("event id %q", got.EventID)
+	}
+	w.show(got)
+}
+
+func checkCallbackHint(t T, w *world) {
+	p := w.open(t) // and not paid
+	mark := w.wire.mark()
+	if _, err := w.parse(t, w.callback(p)); err != nil {
+		t.Errorf("%v", err)
+	}
+	if n := len(w.wire.since(mark)); n != 0 {
+		t.Errorf("parsing sends %d requests", n)
+	}
+	if s := w.mustStatus(t, p.Handle()); s.State.Final() {
+		t.Errorf("the callback is believed: %+v", s)
+	}
+}
+
+func checkForgedCallback(t T, w *world) {
+	p, other := w.paid(t), w.paid(t)
+	for name, forge := range w.facts.Callbacks.Forgeries {
+		if got, err := w.parse(t, forge(w.callback(p))); !isBad(err) || got != (providers.Callback{}) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	// A proof is good for the body that it was made for, and for no other.
+	swapped := w.callback(p)
+	swapped.Body = w.facts.Callbacks.Body(other)
+	if got, err := w.parse(t, swapped); !isBad(err) {
+		t.Errorf("another body: %+v, %v", got, err)
+	}
+	if got, err := w.parse(t, providers.CallbackRequest{Body: w.facts.Callbacks.Body(p), Now: w.Now()}); !isBad(err) {
+		t.Errorf("no proof: %+v, %v", got, err)
+	}
+}
+
+func checkReplayedCallback(t T, w *world) {
+	cb := w.callback(w.paid(t))
+	first, err := w.parse(t, cb)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	window := w.facts.Callbacks.Window
+	at := func(d time.Duration) (providers.Callback, error) {
+		later := cb
+		later.Now = cb.Now.Add(d)
+		return w.parse(t, later)
+	}
+	if again, err := at(window - time.Second); err != nil || again != first {
+		t.Errorf("repeated in time: %+v, %v; at first %+v", again, err, first)
+	}
+	for _, d := range []time.Duration{window + 2*time.Second, 24 * time.Hour, -24 * time.Hour} {
+		if got, err := at(d); !isBad(err) || got != (providers.Callback{}) {
+			t.Errorf("%s later: %+v, %v", d, got, err)
+		}
+	}
+}
+
+func checkMalformedCallback(t T, w *world) {
+	p := w.paid(t)
+	prove := func(body []byte) providers.CallbackRequest {
+		cb := w.facts.Callbacks.Prove(body, p, w.Now())
+		cb.Now = w.Now()
+		return cb
+	}
+	good := w.facts.Callbacks.Body(p)
+	for name, body := range map[string]string{
+		"empty": "", "page": string(Page(0).Body), "half": string(good[:len(good)/2]), "list": "[]", "text": `"OK"`, "binary": "\xff\x00",
+	} {
+		if got, err := w.parse(t, prove([]byte(body))); !isUnreadable(err) || got != (providers.Callback{}) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	property(t, func(r *rapid.T) {
+		cb := prove(anything().Draw(r, "body"))
+		if rapid.Bool().Draw(r, "other header") {
+			for name := range cb.Header {
+				cb.Header.Set(name, rapid.String().Draw(r, "value"))
+			}
+		}
+		if got, err := w.parse(r, cb); err != nil && (!isUnreadable(err) || got != (providers.Callback{})) {
+			r.Fatalf("%+v, %v", got, err)
+		}
+	})
+}

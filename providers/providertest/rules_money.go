@@ -1,0 +1,130 @@
+package providertest
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"mobilemoney.dev/operator/providers"
+)
+
+func moneyRules() []Rule {
+	return []Rule{
+		{Name: "amounts", Says: "WireMoney takes the documented currencies and decimals, changes no value, and refuses what is no amount.", check: checkAmounts},
+		{Name: "amount-exact", Says: "The amount arrives at the provider exactly, and comes back exactly.", check: checkAmountExact},
+		{Name: "echo", Says: "A status answer about other money or another reference cannot be taken for the payment's.", check: checkEcho},
+		{Name: "references", Says: "References have the documented form, depend on the digest only, and differ where it does.", check: func(t T, w *world) {
+			checkReferences(t, w.facts.Kind.Reference, w.facts.Reference)
+		}},
+		{
+			Name: "refund-references", Says: "The same holds for the references of refunds.",
+			applies: func(p profile) bool { return p.facts.Kind.RefundReference != nil },
+			check:   func(t T, w *world) { checkReferences(t, w.facts.Kind.RefundReference, w.facts.RefundReference) },
+		},
+	}
+}
+
+func checkAmounts(t T, w *world) {
+	wireMoney := func(env providers.Environment, amount, currency string) (providers.Money, bool) {
+		m, err := w.facts.Kind.WireMoney(env, providers.Money{Amount: amount, Currency: currency})
+		if err != nil && providers.ClassOf(err) != providers.ClassRejected {
+			t.Errorf("%s %s: %v", amount, currency, err)
+		}
+		w.showError(err)
+		return m, err == nil
+	}
+	for currency, minor := range map[string]int{"XOF": 0, "XAF": 0, "GNF": 0, "EUR": 2, "GMD": 2} {
+		decimals, accepted := w.facts.Accepts[currency]
+		decimals = min(decimals, minor)
+		for amount, canonical := range map[string]struct {
+			text     string
+			decimals int
+		}{
+			"1": {"1", 0}, "5000": {"5000", 0}, "999999999999": {"999999999999", 0}, "5000.00": {"5000", 0},
+			"12.5": {"12.5", 1}, "12.50": {"12.5", 1}, "0.01": {"0.01", 2}, "12.345": {"12.345", 3},
+		} {
+			want := accepted && canonical.decimals <= decimals
+			m, ok := wireMoney(providers.Production, amount, currency)
+			if ok != want || ok && (m != providers.Money{Amount: canonical.text, Currency: currency}) {
+				t.Errorf("%s %s: %v, taken %v, want %v", amount, currency, m, ok, want)
+			}
+			// The sandbox may have a currency of its own, but never other amounts.
+			if m, ok := wireMoney(providers.Sandbox, amount, currency); ok && m.Amount != canonical.text {
+				t.Errorf("%s %s in the sandbox: %v", amount, currency, m)
+			}
+		}
+		for _, env := range []providers.Environment{providers.Production, providers.Sandbox} {
+			for _, amount := range []string{"", "0", "0.00", "-1", "+1", "1e3", "1E3", "01", "1,000", "1 000", ".5", "5.", "٣", "NaN", "0x10", "1_000"} {
+				if m, ok := wireMoney(env, amount, currency); ok {
+					t.Errorf("%q %s is taken as %v", amount, currency, m)
+				}
+			}
+		}
+	}
+}
+
+func checkAmountExact(t T, w *world) {
+	w.warm(t)
+	decimals := w.facts.Accepts[w.facts.Request.Money.Currency]
+	property(t, func(r *rapid.T) {
+		amount := strconv.FormatInt(rapid.Int64Range(1, 999_999_999_999).Draw(r, "amount"), 10)
+		if decimals == 2 && rapid.Bool().Draw(r, "with cents") {
+			amount += fmt.Sprintf(".%02d", rapid.IntRange(0, 99).Draw(r, "cents"))
+		}
+		req := w.request(r)
+		req.Money = w.money(r, amount)
+		p := w.openFor(r, req)
+		opened := w.Ledger(req.Reference).Opened
+		if len(opened) != 1 || !opened[0].Equal(req.Money) || !providers.EqualAmount(opened[0].Amount, amount) {
+			r.Fatalf("asked for %s, opened %v", amount, opened)
+		}
+		if s := w.mustStatus(r, p.Handle()); !isAbout(s, p.Handle()) {
+			r.Fatalf("asked for %s, told %+v", amount, s)
+		}
+	})
+}
+
+func checkEcho(t T, w *world) {
+	if len(w.facts.Echoes) == 0 {
+		t.Fatalf("Facts.Echoes is empty")
+	}
+	for name, edit := range w.facts.Echoes {
+		s, err := asking().run(t, w, edited(edit))
+		if err == nil && isAbout(s.status, s.payment.Handle()) {
+			t.Errorf("%s: %+v", name, s.status)
+		}
+		if err != nil && providers.ClassOf(err) != providers.ClassUnknown {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func checkReferences(t T, derive func([32]byte) string, form *regexp.Regexp) {
+	seen := map[string][32]byte{}
+	digests := rapid.Custom(func(r *rapid.T) (d [32]byte) {
+		copy(d[:], rapid.SliceOfN(rapid.Byte(), len(d), len(d)).Draw(r, "digest"))
+		return d
+	})
+	property(t, func(r *rapid.T) {
+		d := digests.Draw(r, "digest")
+		one, again := derive(d), derive(d)
+		if one != again {
+			r.Fatalf("%s and %s from one digest", one, again)
+		}
+		if !form.MatchString(one) || strings.TrimSpace(one) != one {
+			r.Fatalf("%s is not of the documented form", one)
+		}
+		if other, ok := seen[one]; ok && other != d {
+			r.Fatalf("two digests have the reference %s", one)
+		}
+		seen[one] = d
+		// Digests that differ early, where the short references come from.
+		d[rapid.IntRange(0, 5).Draw(r, "byte")] ^= 1 << rapid.IntRange(0, 7).Draw(r, "bit")
+		if derive(d) == one {
+			r.Fatalf("two digests have the reference %s", one)
+		}
+	})
+}

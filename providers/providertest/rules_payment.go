@@ -1,0 +1,365 @@
+package providertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"mobilemoney.dev/operator/providers"
+)
+
+func paymentRules() []Rule {
+	recovers := func(r providers.Recovery) func(profile) bool {
+		return func(p profile) bool { return p.traits.Recovery == r }
+	}
+	return []Rule{
+		{Name: "payment", Says: "Initiate opens one session, with what the payer needs; once it is paid, Status says so.", check: checkPayment},
+		{Name: "payer", Says: "A payer who refuses or stays away is told as documented, and never as a success.", check: checkPayer},
+		{Name: "initiate-once", Says: "One Initiate is one request, whatever the answer: no retry, no redirect; only a 401 may be followed by another.", check: func(t T, w *world) {
+			checkOnce(t, w, initiating())
+		}},
+		{Name: "questions", Says: "Nothing but Initiate asks for money, and nothing but Refund gives it back.", check: checkQuestions},
+		{Name: "lost-answers", Says: "A call without an answer is Unknown, or NotSent if it never left; it is never a verdict.", check: checkLostAnswers},
+		{
+			Name: "recover-by-reference", Says: "After a lost answer Status finds the payment by its reference, and repeating Initiate opens nothing else.",
+			applies: recovers(providers.RecoverByReference), check: checkRecoverByReference,
+		},
+		{
+			Name: "recover-by-search", Says: "After a lost answer Search finds exactly the sessions that the reference opened.",
+			applies: recovers(providers.RecoverBySearch), check: checkRecoverBySearch,
+		},
+		{
+			Name: "recover-by-repeat", Says: "After a lost answer a repeated Initiate opens the session, or says AlreadyExists.",
+			applies: recovers(providers.RecoverByRepeat), check: checkRecoverByRepeat,
+		},
+		{
+			Name: "search", Says: "Search says that there is nothing only where the provider says so.",
+			applies: func(p profile) bool { return p.searcher }, check: checkSearch,
+		},
+		{
+			Name: "search-reference", Says: "Search takes no session of another reference for one of its own.",
+			applies: func(p profile) bool { return p.searcher }, check: checkSearchReference,
+		},
+		{
+			Name: "cancel", Says: "Cancel ends an open session for good; a paid one AlreadyExists, and Status says that it is paid.",
+			applies: func(p profile) bool { return p.canceller }, check: checkCancel,
+		},
+	}
+}
+
+func checkPayment(t T, w *world) {
+	p := w.open(t)
+	opened := w.Ledger(p.Request.Reference).Opened
+	if len(opened) != 1 || !opened[0].Equal(p.Request.Money) {
+		t.Fatalf("opened %v, asked for %v", opened, p.Request.Money)
+	}
+	if w.facts.Kind.Traits.Flow == providers.FlowRedirect && p.Initiation.PaymentURL == "" {
+		t.Errorf("no payment URL")
+	}
+	if s := w.mustStatus(t, p.Handle()); s.State.Final() || s.Unrecognized {
+		t.Errorf("nobody has paid: %+v", s)
+	}
+	w.pay(t, p)
+	s := w.mustStatus(t, p.Handle())
+	if s.State != providers.StateSucceeded || s.Unrecognized || s.Failure != "" || !isAbout(s, p.Handle()) {
+		t.Errorf("paid: %+v", s)
+	}
+	if paid := w.Ledger(p.Request.Reference).Paid; paid != 1 {
+		t.Errorf("paid %d times", paid)
+	}
+}
+
+// isAbout tells whether a status is that of a payment.
+func isAbout(s providers.Status, h providers.Handle) bool {
+	return s.Money.Equal(h.Money) && (s.Reference == "" || s.Reference == h.Reference)
+}
+
+func checkPayer(t T, w *world) {
+	for name, end := range map[string]struct {
+		happen func(providers.Handle) error
+		want   []providers.State
+	}{"refuses": {w.Refuse, w.facts.Refused}, "stays away": {w.Expire, w.facts.Expired}} {
+		p := w.open(t)
+		if err := end.happen(p.Handle()); err != nil {
+			t.Fatalf("the payer %s: %v", name, err)
+		}
+		w.warm(t)
+		s := w.mustStatus(t, p.Handle())
+		if !slices.Contains(end.want, s.State) || s.State == providers.StateSucceeded || s.Unrecognized {
+			t.Errorf("the payer %s: %+v", name, s)
+		}
+		if (s.State == providers.StateFailed) != (s.Failure != "") {
+			t.Errorf("the payer %s: a failure has a reason, and nothing else has: %+v", name, s)
+		}
+	}
+}
+
+// answers that a gateway or a server may give to anything.
+func answers() map[string]providers.Answer {
+	out := map[string]providers.Answer{}
+	for _, status := range []int{200, 201, 202, 204, 300, 400, 403, 404, 405, 408, 409, 410, 422, 425, 429, 500, 502, 503, 504} {
+		out[fmt.Sprint(status)] = JSON(status, "{}")
+		out[fmt.Sprint(status, " empty")] = JSON(status, "")
+		out[fmt.Sprint(status, " page")] = Page(status)
+	}
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		out[fmt.Sprint(status)] = withHeader(JSON(status, ""), "Location", "/elsewhere")
+	}
+	out["429 retry"] = withHeader(JSON(http.StatusTooManyRequests, "{}"), "Retry-After", "1")
+	out["503 retry"] = withHeader(JSON(http.StatusServiceUnavailable, "{}"), "Retry-After", "1")
+	return out
+}
+
+// checkOnce counts every request but those for tokens, so that a redirect that
+// is followed by a GET counts, too.
+func checkOnce(t T, w *world, o operation) {
+	sent := func(f fault) int {
+		s := o.ready(t, w)
+		mark := w.wire.mark()
+		_ = o.again(t, w, s, f)
+		return len(w.wire.since(mark)) - w.wire.count(mark, RoleToken)
+	}
+	faults := map[string]fault{"unsent": unsent(), "dropped": dropped(), "lost": lost(), "none": edited(asItIs)}
+	for name, a := range answers() {
+		faults[name] = says(a)
+	}
+	for name, f := range faults {
+		if n := sent(f.once()); n != 1 {
+			t.Errorf("%s: sent %d times", name, n)
+		}
+	}
+	if n := sent(says(JSON(http.StatusUnauthorized, "{}"))); n > 2 {
+		t.Errorf("401: sent %d times", n)
+	}
+}
+
+func checkQuestions(t T, w *world) {
+	w.warm(t)
+	if w.wire.count(0, RoleMoney)+w.wire.count(0, RoleRefund) != 0 {
+		t.Errorf("preparing moves money")
+	}
+	for _, o := range w.operations() {
+		s := o.ready(t, w)
+		for _, f := range []fault{edited(asItIs), dropped(), says(JSON(http.StatusNotFound, "{}"))} {
+			mark := w.wire.mark()
+			_ = o.again(t, w, s, f)
+			if o.op != OpInitiate && w.wire.count(mark, RoleMoney) > 0 {
+				t.Errorf("%s asks for money", o.op)
+			}
+			if o.op != OpRefund && w.wire.count(mark, RoleRefund) > 0 {
+				t.Errorf("%s gives money back", o.op)
+			}
+		}
+	}
+}
+
+// noAnswers are the ways to get none, and what they are.
+func noAnswers() map[string]struct {
+	fault fault
+	want  providers.Class
+} {
+	return map[string]struct {
+		fault fault
+		want  providers.Class
+	}{
+		"unsent":  {unsent(), providers.ClassNotSent},
+		"dropped": {dropped(), providers.ClassUnknown},
+		"lost":    {lost(), providers.ClassUnknown},
+	}
+}
+
+func checkLostAnswers(t T, w *world) {
+	for name, way := range noAnswers() {
+		for _, o := range w.operations() {
+			s, err := o.run(t, w, way.fault)
+			if err == nil || providers.ClassOf(err) != way.want || providers.AsError(err).Failure != "" {
+				t.Errorf("%s, %s: %v, want %s", o.op, name, err, way.want)
+			}
+			if s.status.State.Final() {
+				t.Errorf("%s, %s: a verdict without an answer", o.op, name)
+			}
+		}
+		checkLostToken(t, w.fresh(), name, way.fault)
+	}
+}
+
+// checkLostToken: without a token nothing is asked, and nothing is known.
+func checkLostToken(t T, w *world, name string, f fault) {
+	if !w.profile().preparer {
+		return
+	}
+	var err error
+	req := w.request(t)
+	fired := w.wire.during(f.at(isToken), func() { _, err = w.initiate(t, req) })
+	class := providers.ClassOf(err)
+	if fired == 0 || err == nil || class != providers.ClassUnknown && class != providers.ClassNotSent {
+		t.Errorf("no token, %s: %v", name, err)
+	}
+	if w.wire.count(0, RoleMoney) != 0 {
+		t.Errorf("no token, %s: asked for money all the same", name)
+	}
+}
+
+// recovering opens payments whose answers get lost in each of the three ways.
+// Processed is whether the provider got the request.
+func recovering(t T, w *world, found func(name string, p Payment, processed bool)) {
+	for name, way := range noAnswers() {
+		s, err := initiating().run(t, w, way.fault)
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		processed := len(w.Ledger(s.payment.Request.Reference).Opened) > 0
+		if processed != (name == "lost") {
+			t.Fatalf("%s: processed %v", name, processed)
+		}
+		s.payment.Initiation = providers.Initiation{} // nobody has got it
+		found(name, s.payment, processed)
+	}
+}
+
+func checkRecoverByReference(t T, w *world) {
+	recovering(t, w, func(name string, p Payment, processed bool) {
+		_, err := w.status(t, p.Handle())
+		if processed && err != nil || !processed && providers.ClassOf(err) != providers.ClassNotFound {
+			t.Errorf("%s: Status: %v", name, err)
+		}
+		_, err = w.initiate(t, p.Request)
+		if err != nil && (providers.ClassOf(err) != providers.ClassAlreadyExists || !processed) {
+			t.Errorf("%s: repeated: %v", name, err)
+		}
+		if n := len(w.Ledger(p.Request.Reference).Opened); n != 1 {
+			t.Errorf("%s: %d prompts", name, n)
+		}
+		w.pay(t, p)
+		if s := w.mustStatus(t, p.Handle()); s.State != providers.StateSucceeded {
+			t.Errorf("%s: paid: %+v", name, s)
+		}
+	})
+	p := w.open(t)
+	if _, err := w.initiate(t, p.Request); err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
+		t.Errorf("repeated: %v", err)
+	}
+	if n := len(w.Ledger(p.Request.Reference).Opened); n != 1 {
+		t.Errorf("repeated: %d prompts", n)
+	}
+}
+
+func checkRecoverBySearch(t T, w *world) {
+	recovering(t, w, func(name string, p Payment, processed bool) {
+		w.findAll(t, p.Request.Reference)
+		in, err := w.initiate(t, p.Request)
+		if err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
+			t.Errorf("%s: repeated: %v", name, err)
+		}
+		found := w.findAll(t, p.Request.Reference)
+		if err == nil && !slices.ContainsFunc(found, func(s providers.Session) bool { return s.ID == in.ID }) {
+			t.Errorf("%s: the repeated session is not found", name)
+		}
+		p.Initiation.Session = found[len(found)-1]
+		w.pay(t, p)
+		if s := w.mustStatus(t, p.Handle()); s.State != providers.StateSucceeded {
+			t.Errorf("%s: paid: %+v", name, s)
+		}
+	})
+}
+
+// findAll fails the test unless exactly the sessions that were opened are found.
+func (w *world) findAll(t T, reference string) []providers.Session {
+	found, err := w.search(t, reference)
+	opened := w.Ledger(reference).Opened
+	if err != nil || len(found) != len(opened) {
+		t.Fatalf("%d sessions found of %d: %v", len(found), len(opened), err)
+	}
+	ids := map[string]bool{}
+	for _, s := range found {
+		ids[s.ID] = true
+		if s.ID == "" || s.PaymentURL == "" || s.Status == nil {
+			t.Errorf("a session that cannot be used: %+v", s)
+		}
+	}
+	if len(ids) != len(found) {
+		t.Errorf("one session found twice")
+	}
+	return found
+}
+
+func checkRecoverByRepeat(t T, w *world) {
+	recovering(t, w, func(name string, p Payment, processed bool) {
+		in, err := w.initiate(t, p.Request)
+		switch {
+		case !processed && (err != nil || in.Token == "" && in.ID == ""):
+			t.Errorf("%s: repeated: %v", name, err)
+		case processed && err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists:
+			t.Errorf("%s: repeated: %v", name, err)
+		}
+		if n := len(w.Ledger(p.Request.Reference).Opened); n != 1 && (err != nil || !processed) {
+			t.Errorf("%s: %d sessions", name, n)
+		}
+	})
+}
+
+func checkSearch(t T, w *world) {
+	w.warm(t)
+	found, err := w.search(t, w.facts.Kind.Reference(w.digest()))
+	if err != nil || len(found) != 0 {
+		t.Errorf("a reference that nobody used: %d sessions, %v", len(found), err)
+	}
+	for name, edit := range map[string]Edit{
+		"empty": withBody(""), "no object": withBody("[]"), "nothing said": withBody("{}"), "null": withBody("null"),
+		"page": withBody(string(Page(0).Body)), "cut": halved,
+	} {
+		if s, err := searching().run(t, w, edited(edit)); err == nil || providers.ClassOf(err) != providers.ClassUnknown {
+			t.Errorf("%s: %d sessions, %v", name, len(s.sessions), err)
+		}
+	}
+}
+
+// checkSearchReference answers a search with what another one found: whoever
+// adopts that gives one customer the page of another.
+func checkSearchReference(t T, w *world) {
+	o := searching()
+	foreign, err := w.answer(t, o, o.ready(t, w))
+	if err != nil {
+		t.Fatalf("Search: %v", err)
+	}
+	s, err := o.run(t, w, says(foreign))
+	if len(s.sessions) != 0 || err != nil && providers.ClassOf(err) != providers.ClassUnknown {
+		t.Errorf("%d sessions of another reference, %v", len(s.sessions), err)
+	}
+}
+
+func checkCancel(t T, w *world) {
+	p := w.open(t)
+	if err := w.cancel(p.Handle()); err != nil {
+		t.Errorf("open: %v", err)
+	}
+	if s := w.mustStatus(t, p.Handle()); !s.State.Final() || s.State == providers.StateSucceeded {
+		t.Errorf("cancelled: %+v", s)
+	}
+	if w.Pay(p.Handle()) == nil || w.Ledger(p.Request.Reference).Paid != 0 {
+		t.Errorf("a cancelled session was paid")
+	}
+	if err := w.cancel(p.Handle()); err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
+		t.Errorf("cancelled twice: %v", err)
+	}
+	p = w.paid(t)
+	if err := w.cancel(p.Handle()); err == nil || providers.ClassOf(err) != providers.ClassAlreadyExists {
+		t.Errorf("paid: %v", err)
+	}
+	if s := w.mustStatus(t, p.Handle()); s.State != providers.StateSucceeded {
+		t.Errorf("paid: %+v", s)
+	}
+	for name, way := range noAnswers() {
+		o := cancelling()
+		s, err := o.run(t, w, way.fault)
+		if err == nil || errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
+		over := w.mustStatus(t, s.payment.Handle()).State.Final()
+		if over != (name == "lost") {
+			t.Errorf("%s: over is %v", name, over)
+		}
+	}
+}

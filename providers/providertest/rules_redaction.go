@@ -1,0 +1,157 @@
+package providertest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"mobilemoney.dev/operator/providers"
+)
+
+// shortest text that is looked for; shorter ones are found by chance.
+const shortest = 6
+
+// canaries are all forms of everything that must never be shown.
+func (w *world) canaries() []string {
+	plain := append([]string(nil), w.told...)
+	for _, secret := range w.facts.Account.Credentials {
+		plain = append(plain, secret.Reveal())
+	}
+	payer := w.facts.Request.Payer.Reveal()
+	plain = append(plain, payer, strings.TrimPrefix(payer, "+"), w.facts.Request.CallbackURL)
+	plain = append(plain, w.wire.authorizations()...)
+	var out []string
+	slices.Sort(plain)
+	for _, p := range slices.Compact(plain) {
+		if len(p) < shortest {
+			continue
+		}
+		out = append(out,
+			p, base64.StdEncoding.EncodeToString([]byte(p)), base64.RawStdEncoding.EncodeToString([]byte(p)),
+			base64.RawURLEncoding.EncodeToString([]byte(p)), url.QueryEscape(p), url.PathEscape(p),
+		)
+	}
+	return out
+}
+
+// printed is a value in every form in which it may get into a log.
+func printed(v any) []string {
+	out := []string{fmt.Sprintf("%v", v), fmt.Sprintf("%+v", v), fmt.Sprintf("%#v", v), fmt.Sprintf("%s", v), fmt.Sprintf("%q", v)}
+	if _, isError := v.(error); !isError {
+		marshalled, _ := json.Marshal(v)
+		out = append(out, string(marshalled))
+	}
+	return out
+}
+
+// show keeps a value in the forms in which it may be printed.
+func (w *world) show(values ...any) {
+	for _, v := range values {
+		for _, text := range printed(v) {
+			w.shown[text] = fmt.Sprintf("%T", v)
+		}
+	}
+}
+
+// showError shows an error with everything inside it.
+func (w *world) showError(err error) {
+	for ; err != nil; err = errors.Unwrap(err) {
+		w.show(err)
+		if e := new(providers.Error); errors.As(err, &e) {
+			w.show(*e)
+		}
+	}
+}
+
+// noLeaks looks at everything that was shown so far.
+func (w *world) noLeaks(t failer) {
+	t.Helper()
+	canaries := w.canaries()
+	for text, kind := range w.shown {
+		if i := slices.IndexFunc(canaries, func(c string) bool { return strings.Contains(text, c) }); i >= 0 {
+			t.Errorf("a %s shows something secret of %d characters", kind, len(canaries[i]))
+		}
+	}
+	clear(w.shown)
+}
+
+// talkative answers repeat what they were told, as error pages do.
+func talkative(secrets []string) map[string]providers.Answer {
+	all := strings.Join(secrets, " ")
+	message, _ := json.Marshal(all)
+	out := map[string]providers.Answer{}
+	for _, status := range []int{200, 201, 202, 302, 400, 401, 403, 404, 409, 422, 429, 500, 503} {
+		for shape, body := range map[string]string{
+			"message": `{"message":%[1]s,"description":%[1]s,"error_description":%[1]s,"details":[{"msg":%[1]s}]}`,
+			"cut":     `{"message":%[1]s`, "page": "<html>%[1]s</html>", "type": `{"code":{"x":%[1]s},"status":[%[1]s],"id":{"a":%[1]s}}`,
+		} {
+			a := JSON(status, fmt.Sprintf(body, message))
+			out[fmt.Sprint(status, " ", shape)] = withHeader(withHeader(a, "Location", "https://elsewhere.example/?"+url.QueryEscape(all)), "Retry-After", all)
+		}
+	}
+	return out
+}
+
+func checkRedaction(t T, w *world) {
+	w.paid(t) // so that there are tokens and a URL to keep quiet about
+	everything := talkative(w.canaries())
+	for _, op := range []Op{OpPrepare, OpPrepareRefund} {
+		if _, err := w.preparing(op); err != nil {
+			continue
+		}
+		for _, a := range everything {
+			w.noTokenLeaks(t, op, a)
+		}
+	}
+	for _, o := range w.operations() {
+		s := o.ready(t, w)
+		for _, a := range everything {
+			_ = o.again(t, w, s, says(a))
+			w.showSubject(s)
+		}
+		if _, err := w.answer(t, o, s); err != nil {
+			t.Errorf("%s: %v", o.op, err)
+		}
+		w.showSubject(s)
+		for _, way := range noAnswers() {
+			_ = o.again(t, w, s, way.fault)
+		}
+	}
+	_, _ = w.initiate(t, w.badRequest(t))
+	w.noLeaks(t)
+}
+
+// badRequest has a payer and URLs that cannot be sent, but must be kept quiet.
+func (w *world) badRequest(t failer) providers.InitiateRequest {
+	req := w.request(t)
+	req.Payer += "9999999999999"
+	req.ReturnURL, req.CallbackURL = "%zz"+req.ReturnURL, strings.Repeat(req.CallbackURL, 20)
+	return req
+}
+
+// noTokenLeaks looks at the errors of a client that gets no token.
+func (w *world) noTokenLeaks(t T, op Op, a providers.Answer) {
+	t.Helper()
+	fresh := w.fresh()
+	prepare, err := fresh.preparing(op)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	fresh.told = w.told
+	fresh.wire.during(says(a).at(isToken), func() { _ = fresh.call(op, prepare) })
+	fresh.noLeaks(t)
+}
+
+// showSubject shows everything that the provider's answers became.
+func (w *world) showSubject(s *subject) {
+	in := s.payment.Initiation
+	w.remember(in.Session, in.NotificationToken)
+	for _, found := range s.sessions {
+		w.remember(found, "")
+	}
+	w.show(in, in.Session, &in, s.status, s.sessions, s.payment.Handle())
+}

@@ -1,0 +1,196 @@
+package providertest
+
+import (
+	"context"
+	"strings"
+
+	"mobilemoney.dev/operator/providers"
+)
+
+func refundRules() []Rule {
+	refunds := func(p profile) bool { return p.refunder }
+	mode := func(m providers.RefundMode) func(profile) bool {
+		return func(p profile) bool { return p.refunder && p.traits.Refund == m }
+	}
+	return []Rule{
+		{Name: "refund-once", Says: "One Refund is one request, whatever the answer: no retry, no redirect; only a 401 may be followed by another.", applies: refunds, check: func(t T, w *world) {
+			checkOnce(t, w, refunding())
+		}},
+		{Name: "refund-whole", Says: "The whole payment is given back, and asking again gives nothing back.", applies: mode(providers.RefundWhole), check: checkWholeRefund},
+		{Name: "refund-partial", Says: "Each reference gives back once and AlreadyExists then; other references give back more. The sum is the caller's business.", applies: mode(providers.RefundPartial), check: checkPartialRefund},
+		{Name: "refund-lost", Says: "After a lost answer RefundStatus finds the refund, or says that there is none, and repeating gives back once.", applies: refunds, check: checkLostRefund},
+		{Name: "refund-words", Says: "Every documented answer about a refund is Pending, Succeeded or Failed; other words are Pending and Unrecognized.", applies: refunds, check: checkRefundWords},
+		{
+			Name: "refund-credentials", Says: "Wrong or missing refund credentials are Misconfigured, from PrepareRefund too, and nothing is given back.",
+			applies: func(p profile) bool { return p.refundPreparer }, check: checkRefundCredentials,
+		},
+	}
+}
+
+// given fails the test unless exactly these amounts were given back, once
+// everything has had its time.
+func (w *world) given(t failer, p Payment, amounts ...string) {
+	t.Helper()
+	w.Advance(settling)
+	w.warm(t)
+	got := w.Ledger(p.Request.Reference).Refunded
+	ok := len(got) == len(amounts)
+	for i := 0; ok && i < len(got); i++ {
+		ok = got[i].Equal(w.money(t, amounts[i]))
+	}
+	if !ok {
+		t.Errorf("given back %v, want %v", got, amounts)
+	}
+}
+
+// mustRefundStatus asks when a refund has had its time.
+func (w *world) mustRefundStatus(t failer, req providers.RefundRequest) providers.Status {
+	t.Helper()
+	w.Advance(settling)
+	w.warm(t)
+	s, err := w.refundStatus(req.RefundHandle)
+	if err != nil {
+		t.Fatalf("RefundStatus: %v", err)
+	}
+	return s
+}
+
+// refunded fails the test unless a refund is done, and told as the one asked for.
+func (w *world) refunded(t failer, req providers.RefundRequest) {
+	t.Helper()
+	s := w.mustRefundStatus(t, req)
+	known := s.Reference == "" || s.Reference == req.Reference || s.Reference == req.Payment.Reference
+	if s.State != providers.StateSucceeded || !s.Money.Equal(req.Money) || !known {
+		t.Errorf("given back: %+v", s)
+	}
+}
+
+func checkWholeRefund(t T, w *world) {
+	whole := w.facts.Request.Money.Amount
+	p := w.paid(t)
+	req := w.refundOf(t, p, whole)
+	for range 3 {
+		if err := w.refund(req); err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
+			t.Errorf("Refund: %v", err)
+		}
+	}
+	w.given(t, p, whole)
+	w.refunded(t, req)
+	if s := w.mustStatus(t, p.Handle()); s.State != providers.StateSucceeded {
+		t.Errorf("the payment was paid all the same: %+v", s)
+	}
+	open := w.open(t)
+	if err := w.refund(w.refundOf(t, open, whole)); err == nil || providers.ClassOf(err) != providers.ClassRejected {
+		t.Errorf("nobody has paid: %v", err)
+	}
+	w.given(t, open)
+}
+
+func checkPartialRefund(t T, w *world) {
+	p := w.openFor(t, func() providers.InitiateRequest {
+		req := w.request(t)
+		req.Money = w.money(t, "5000")
+		return req
+	}())
+	w.pay(t, p)
+	first, second := w.refundOf(t, p, "1200"), w.refundOf(t, p, "3800")
+	for _, step := range []struct {
+		req   providers.RefundRequest
+		want  providers.Class
+		given []string
+	}{
+		{first, "", []string{"1200"}},
+		{first, providers.ClassAlreadyExists, []string{"1200"}},
+		{second, "", []string{"1200", "3800"}},
+		{second, providers.ClassAlreadyExists, []string{"1200", "3800"}},
+		{first, providers.ClassAlreadyExists, []string{"1200", "3800"}},
+	} {
+		err := w.refund(step.req)
+		if (step.want == "") != (err == nil) || err != nil && providers.ClassOf(err) != step.want {
+			t.Errorf("Refund: %v, want %q", err, step.want)
+		}
+		w.given(t, p, step.given...)
+	}
+	w.refunded(t, first)
+	w.refunded(t, second)
+	mark := w.wire.mark()
+	_ = w.refund(w.refundOf(t, p, "100000"))
+	if w.wire.count(mark, RoleRefund) != 1 {
+		t.Errorf("the client judges the sum")
+	}
+}
+
+func checkLostRefund(t T, w *world) {
+	whole := w.facts.Request.Money.Amount
+	for name, way := range noAnswers() {
+		s, err := refunding().run(t, w, way.fault)
+		if err == nil || providers.ClassOf(err) != way.want {
+			t.Errorf("%s: %v", name, err)
+		}
+		if name == "lost" {
+			w.given(t, s.payment, whole)
+			w.refunded(t, s.refund)
+		} else {
+			w.given(t, s.payment)
+			w.Advance(settling)
+			w.warm(t)
+			st, err := w.refundStatus(s.refund.RefundHandle)
+			if err == nil && st.State != providers.StatePending || err != nil && providers.ClassOf(err) != providers.ClassNotFound {
+				t.Errorf("%s: %+v, %v", name, st, err)
+			}
+		}
+		if err := w.refund(s.refund); err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
+			t.Errorf("%s: repeated: %v", name, err)
+		}
+		w.given(t, s.payment, whole)
+		w.refunded(t, s.refund)
+	}
+}
+
+func checkRefundWords(t T, w *world) {
+	for _, word := range w.facts.RefundStatuses {
+		if s := word.State; s != providers.StatePending && s != providers.StateSucceeded && s != providers.StateFailed {
+			t.Errorf("%s: a refund is never %s", word.Name, s)
+		}
+	}
+	checkWords(t, w, askingForRefund(), w.facts.RefundStatuses)
+	if edit := w.facts.UnknownRefundWord; edit != nil {
+		checkUnknownWord(t, w, askingForRefund(), edit, w.facts.RefundStatuses)
+	}
+}
+
+func checkRefundCredentials(t T, w *world) {
+	p := w.paid(t)
+	req := w.refundOf(t, p, w.facts.Request.Money.Amount)
+	without := w.facts.Account
+	for _, key := range w.facts.Kind.RefundCredentialKeys {
+		without = with(without, key, "")
+		w := w.fresh()
+		w.client = w.clientOf(t, with(w.facts.Account, key, "wrong-"+providers.Secret(strings.ToLower(key))))
+		err := w.call(OpPrepareRefund, w.client.(providers.RefundPreparer).PrepareRefund)
+		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
+			t.Errorf("%s is wrong: %v", key, err)
+		}
+		if w.wire.count(0, RoleRefund) > 0 {
+			t.Errorf("%s: PrepareRefund gives money back", key)
+		}
+		w.noLeaks(t)
+	}
+	w.client = w.clientOf(t, without)
+	mark := w.wire.mark()
+	for op, do := range map[Op]func(context.Context) error{
+		OpPrepareRefund: w.client.(providers.RefundPreparer).PrepareRefund,
+		OpRefund:        func(ctx context.Context) error { return w.client.(providers.Refunder).Refund(ctx, req) },
+		OpRefundStatus: func(ctx context.Context) error {
+			_, err := w.client.(providers.Refunder).RefundStatus(ctx, req.RefundHandle)
+			return err
+		},
+	} {
+		if err := w.call(op, do); err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
+			t.Errorf("%s without credentials: %v", op, err)
+		}
+	}
+	if n := len(w.wire.since(mark)); n != 0 {
+		t.Errorf("%d requests without credentials", n)
+	}
+}

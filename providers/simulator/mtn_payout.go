@@ -1,0 +1,197 @@
+package simulator
+
+import (
+	"math/big"
+	"strings"
+)
+
+// payout makes of a payment one that the merchant makes: a refund, a transfer
+// or a deposit (Disbursement product).
+type payout struct {
+	op Op
+	of string // referenceIdToRefund
+}
+
+type payoutRequest struct {
+	Amount       string   `json:"amount"`
+	Currency     string   `json:"currency"`
+	ExternalID   string   `json:"externalId"`
+	Payee        mtnParty `json:"payee"`
+	PayerMessage string   `json:"payerMessage"`
+	PayeeNote    string   `json:"payeeNote"`
+	Of           string   `json:"referenceIdToRefund"`
+}
+
+// payoutVersions: there is no v2_0/transfer, and all are asked about at v1_0.
+var payoutVersions = map[Op][]string{
+	OpRefund:   {"v1_0", "v2_0"},
+	OpTransfer: {"v1_0"},
+	OpDeposit:  {"v1_0", "v2_0"},
+}
+
+func (s *Simulator) payoutRoutes(handle func(string, wire)) {
+	const base = "/mtn/" + disbursement + "/"
+	for op, versions := range payoutVersions {
+		for _, version := range versions {
+			handle("POST "+base+version+"/"+string(op),
+				wire{provider: MTN, op: op, peek: peekPayout, handle: s.payOut})
+		}
+		handle("GET "+base+"v1_0/"+string(op)+"/{id}",
+			wire{provider: MTN, op: op, peek: s.peekPayoutStatus, handle: func(c *call) answer {
+				return s.mtnStatusAnswer(c, disbursement, c.payment)
+			}})
+	}
+}
+
+func peekPayout(c *call) {
+	var req payoutRequest
+	_ = decode(c.body, &req, false)
+	c.reference, c.opens = c.r.Header.Get("X-Reference-Id"), true
+	c.amount, c.phone, c.of = req.Amount, req.Payee.PartyID, req.Of
+}
+
+func (s *Simulator) peekPayoutStatus(c *call) {
+	c.reference = c.r.PathValue("id")
+	if p := s.payouts[c.reference]; p != nil && p.payout.op == c.op {
+		c.payment = p
+	}
+}
+
+func (r payoutRequest) wellFormed(op Op) bool {
+	whom := r.Payee.wellFormed()
+	if op == OpRefund {
+		whom = r.Of != ""
+	}
+	return whom && money(r.Amount) && r.Currency != "" && plainText.MatchString(r.PayerMessage) &&
+		plainText.MatchString(r.PayeeNote) && externalID.MatchString(r.ExternalID)
+}
+
+// payOut takes a request; whether the money can move is found out later.
+func (s *Simulator) payOut(c *call) answer {
+	if refused, ok := s.mtnAccess(c, disbursement); !ok {
+		return refused
+	}
+	var req payoutRequest
+	if decode(c.body, &req, false) != nil || !req.wellFormed(c.op) || !s.validReference(c.reference) {
+		return empty(400)
+	}
+	callbackURL, refused, ok := s.mtnCallbackURL(c)
+	if !ok {
+		return refused
+	}
+	if !mtnCurrencyFits(s.opts.MTN.TargetEnvironment, req.Amount, req.Currency) {
+		return moMo(500, "INVALID_CURRENCY", "Currency not supported.")
+	}
+	if s.payouts[c.reference] != nil {
+		return mtnFailure(409)
+	}
+	sc := s.scenario(c)
+	if sc.RefusedWith != "" {
+		return moMo(500, sc.RefusedWith, "The request was refused.")
+	}
+	s.startPayout(c, req, callbackURL, sc)
+	return empty(202)
+}
+
+func (s *Simulator) startPayout(c *call, req payoutRequest, callbackURL string, sc Scenario) {
+	whom := req.Payee
+	switch {
+	case c.op == OpRefund:
+		whom = mtnParty{"PARTY_CODE", "1"} // never the phone
+	case whom.PartyIDType == "MSISDN" && !msisdn.MatchString(whom.PartyID):
+		sc = Scenario{Name: "no such number", Payer: Fails, After: promptDelay, Reason: "PAYEE_NOT_FOUND"}
+	}
+	p := &payment{
+		provider: MTN, reference: c.reference, id: c.reference, state: open,
+		amount: req.Amount, currency: req.Currency, phone: req.Payee.PartyID, scenario: sc,
+		mtn: mtnRequest{ExternalID: req.ExternalID, Payer: whom, PayerMessage: req.PayerMessage,
+			PayeeNote: req.PayeeNote, callbackURL: callbackURL},
+		payout: &payout{op: c.op, of: req.Of}, delivered: true,
+	}
+	p.created = s.now()
+	p.expires = p.created.Add(s.scaled(promptLife))
+	s.payouts[c.reference] = p
+	s.at(p.expires, func() { s.lapse(p) })
+	s.opens(p)
+}
+
+// obstacle is why a refund cannot be made now; empty: it can.
+func (s *Simulator) obstacle(p *payment) string {
+	if p.payout == nil || p.payout.op != OpRefund {
+		return ""
+	}
+	if _, published := sandboxRefunds[p.payout.of]; published && s.inSandbox() {
+		return ""
+	}
+	of := s.find(MTN, p.payout.of)
+	switch {
+	case of == nil:
+		return "TRANSACTION_NOT_FOUND"
+	case of.state != settled || of.currency != p.currency:
+		return notAllowed
+	case !s.opts.MTN.UncappedRefunds && s.refundedWith(p).Cmp(number(of.amount)) > 0:
+		return notAllowed
+	}
+	return ""
+}
+
+// refundedWith is how much of a payment is given back together with p.
+func (s *Simulator) refundedWith(p *payment) *big.Rat {
+	before := sum(refundsOf(s.ledger.entries, p.payout.of), Refunded)
+	return before.Add(before, number(p.amount))
+}
+
+// enterPayout: only money that moved is in the ledger.
+func (s *Simulator) enterPayout(p *payment, event Event) {
+	if event != Paid {
+		return
+	}
+	e := LedgerEntry{
+		Provider: MTN, Reference: p.reference, Session: p.id,
+		Amount: p.amount, Currency: p.currency, Event: Transferred, At: s.now().UTC(),
+	}
+	if p.payout.op == OpRefund {
+		e.Event, e.Reference, e.Session, e.Refund = Refunded, p.payout.of, p.payout.of, p.reference
+	}
+	s.ledger.append(e)
+}
+
+func (s *Simulator) accountRoutes(handle func(string, wire), product string) {
+	base := "GET /mtn/" + product + "/v1_0/"
+	handle(base+"account/balance", wire{provider: MTN, op: OpBalance,
+		handle: func(c *call) answer { return s.balance(c, product) }})
+	handle(base+"accountholder/{type}/{id}/active", wire{provider: MTN, op: OpAccountHolder,
+		handle: func(c *call) answer { return s.accountHolder(c, product) }})
+}
+
+// balance of a merchant who began with a million, whatever the product.
+func (s *Simulator) balance(c *call, product string) answer {
+	if refused, ok := s.mtnAccess(c, product); !ok {
+		return refused
+	}
+	total := big.NewRat(1_000_000, 1)
+	for _, e := range s.ledger.entries {
+		switch {
+		case e.Provider != MTN:
+		case e.Event == Paid:
+			total.Add(total, number(e.Amount))
+		case e.Event == Refunded, e.Event == Transferred:
+			total.Sub(total, number(e.Amount))
+		}
+	}
+	return asJSON(200, map[string]string{
+		"availableBalance": written(total), "currency": mtnCurrencies[s.opts.MTN.TargetEnvironment],
+	})
+}
+
+// accountHolder is active in the sandbox, whoever it is.
+func (s *Simulator) accountHolder(c *call, product string) answer {
+	if refused, ok := s.mtnAccess(c, product); !ok {
+		return refused
+	}
+	if !(mtnParty{strings.ToUpper(c.r.PathValue("type")), c.r.PathValue("id")}).wellFormed() {
+		return empty(400)
+	}
+	active := s.inSandbox() || msisdn.MatchString(c.r.PathValue("id"))
+	return asJSON(200, map[string]bool{"result": active})
+}

@@ -1,0 +1,223 @@
+package simulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// disburser is a client of the Disbursement product.
+type disburser struct {
+	b     *bench
+	token string
+}
+
+func (b *bench) disburser() *disburser { return &disburser{b, b.mtnToken(disbursement)} }
+
+func (d *disburser) call(method, path, body string, header ...string) reply {
+	h := []string{"Authorization", "Bearer " + d.token, "X-Target-Environment", "sandbox",
+		"Ocp-Apim-Subscription-Key", DefaultMTNDisbursementSubscriptionKey, "Content-Type", "application/json"}
+	return d.b.do(method, d.b.sim.MTNURL()+"/disbursement/"+path, body, append(h, header...)...)
+}
+
+func (d *disburser) refund(id, of, amount string, header ...string) reply {
+	body := fmt.Sprintf(`{"amount":%q,"currency":"EUR","externalId":%q,"payerMessage":"","payeeNote":"","referenceIdToRefund":%q}`, amount, id, of)
+	return d.call("POST", "v2_0/refund", body, append([]string{"X-Reference-Id", id}, header...)...)
+}
+
+func (d *disburser) send(path, id, payee string) reply {
+	body := fmt.Sprintf(`{"amount":"40","currency":"EUR","externalId":%q,"payee":{"partyIdType":"MSISDN","partyId":%q}}`, id, payee)
+	return d.call("POST", path, body, "X-Reference-Id", id)
+}
+
+func (d *disburser) status(op Op, id string) reply {
+	return d.call("GET", "v1_0/"+string(op)+"/"+id, "")
+}
+
+// paid makes a payment of an amount and lets the payer approve it.
+func (b *bench) paid(amount string) string {
+	ref := b.ref(MTN)
+	b.want(b.client(MTN).create(ref, amount), 202)
+	b.pass(promptDelay)
+	return ref
+}
+
+func TestMTNRefund(t *testing.T) {
+	b := setUp(t)
+	d, of := b.disburser(), b.paid("100")
+	first, rest, excess, unknown, unpaid := b.ref(MTN), b.ref(MTN), b.ref(MTN), b.ref(MTN), b.ref(MTN)
+	b.want(d.refund("refund_1", of, "30"), 400)
+	b.want(d.refund(first, of, "0"), 400)
+	b.want(d.refund(first, "", "30"), 400)
+	b.want(d.status(OpRefund, first), 404, "RESOURCE_NOT_FOUND")
+	b.want(d.refund(first, of, "30.00"), 202)
+	b.want(d.refund(first, of, "30.00"), 409, "RESOURCE_ALREADY_EXIST")
+	b.want(d.status(OpRefund, first), 200, `"status":"PENDING"`, `"amount":"30"`, `"externalId":"`+first, `"payee":{"partyIdType":"PARTY_CODE"`)
+	if got := b.sim.RefundedAmount(of); got != "0" {
+		t.Errorf("%s was given back before the refund succeeded", got)
+	}
+	b.pass(promptDelay)
+	b.want(d.status(OpRefund, first), 200, `"SUCCESSFUL"`, `"financialTransactionId"`)
+	b.want(d.status(OpTransfer, first), 404)
+
+	b.want(d.refund(excess, of, "70.01"), 202)
+	b.want(d.refund(unknown, b.ref(MTN), "1"), 202)
+	pending := b.ref(MTN)
+	b.want(b.client(MTN).create(pending, "907"), 202)
+	b.want(d.refund(unpaid, pending, "1"), 202)
+	b.pass(promptDelay)
+	b.want(d.status(OpRefund, excess), 200, `"FAILED"`, notAllowed)
+	b.want(d.status(OpRefund, unknown), 200, `"FAILED"`, "TRANSACTION_NOT_FOUND")
+	b.want(d.status(OpRefund, unpaid), 200, `"FAILED"`, notAllowed)
+	b.want(d.refund(rest, of, "70"), 202)
+	b.pass(promptDelay)
+
+	got := b.sim.Refunds(of)
+	if len(got) != 2 || got[0].Refund != first || got[0].Amount != "30.00" || got[1].Refund != rest || b.sim.RefundedAmount(of) != "100" {
+		t.Errorf("refunds %+v", got)
+	}
+	b.want(d.call("GET", "v1_0/refund/"+first, "", "Authorization", "Bearer no"), 401)
+	b.want(d.call("POST", "v1_0/refund", "{}", "Authorization", "Bearer no"), 401)
+	b.want(d.refund(b.ref(MTN), of, "1", "X-Callback-Url", ""), 400)
+}
+
+// However refunds are cut and interleaved, no more is given back than was paid,
+// unless the cap is off.
+func TestMTNRefundsAreCapped(t *testing.T) {
+	for _, uncapped := range []bool{false, true} {
+		b := setUp(t, func(o *Options) { o.MTN.UncappedRefunds = uncapped })
+		rapid.Check(t, func(t *rapid.T) {
+			d, of, asked := b.disburser(), b.paid("1000"), 0
+			for _, amount := range rapid.SliceOfN(rapid.IntRange(1, 600), 1, 6).Draw(t, "amounts") {
+				b.want(d.refund(b.ref(MTN), of, fmt.Sprint(amount)), 202)
+				if rapid.Bool().Draw(t, "wait") {
+					b.pass(promptDelay)
+				}
+				asked += amount
+			}
+			b.pass(lateTime)
+			back := sum(b.sim.Refunds(of), Refunded)
+			switch {
+			case uncapped && back.Cmp(number(fmt.Sprint(asked))) != 0:
+				t.Fatalf("%s given back of %d", written(back), asked)
+			case !uncapped && back.Cmp(number("1000")) > 0, asked <= 1000 && back.Cmp(number(fmt.Sprint(asked))) != 0:
+				t.Fatalf("%s given back of %d", written(back), asked)
+			}
+		})
+	}
+}
+
+func TestMTNPublishedRefunds(t *testing.T) {
+	for of, want := range map[string]struct{ first, after25s, afterAll, reason string }{
+		"1": {"FAILED", "FAILED", "FAILED", "TRANSACTION_NOT_FOUND"}, "2": {"FAILED", "FAILED", "FAILED", internalError},
+		"3": {"FAILED", "FAILED", "FAILED", approvalRejected}, "4": {"FAILED", "FAILED", "FAILED", "EXPIRED"},
+		"5": {"PENDING", "PENDING", "FAILED", "EXPIRED"}, "6": {"CREATED", "SUCCESSFUL", "SUCCESSFUL", ""},
+		"7": {"FAILED", "FAILED", "FAILED", notAllowed}, "8": {"FAILED", "FAILED", "FAILED", "NOT_ALLOWED_TARGET_ENVIRONMENT"},
+		"9": {"FAILED", "FAILED", "FAILED", "INVALID_CALLBACK_URL_HOST"}, "10": {"FAILED", "FAILED", "FAILED", "INVALID_CURRENCY"},
+		"11": {"FAILED", "FAILED", "FAILED", internalError}, "12": {"FAILED", "FAILED", "FAILED", "SERVICE_UNAVAILABLE"},
+		"13": {"FAILED", "FAILED", "FAILED", couldNotPerform},
+	} {
+		b := setUp(t)
+		d, id := b.disburser(), b.ref(MTN)
+		b.want(d.refund(id, of, "100"), 202)
+		b.want(d.status(OpRefund, id), 200, want.first)
+		b.pass(25 * time.Second)
+		b.want(d.status(OpRefund, id), 200, want.after25s)
+		b.pass(2 * time.Minute)
+		b.want(d.status(OpRefund, id), 200, want.afterAll, want.reason)
+	}
+	b := setUp(t, func(o *Options) { o.MTN.RefuseAtPost = true })
+	d := b.disburser()
+	b.want(d.refund(b.ref(MTN), "2", "100"), 202)
+	b.want(d.refund(b.ref(MTN), "10", "100"), 500, "INVALID_CURRENCY")
+}
+
+func TestMTNTransfersAndDeposits(t *testing.T) {
+	b := setUp(t)
+	d := b.disburser()
+	for path, op := range map[string]Op{"v1_0/transfer": OpTransfer, "v1_0/deposit": OpDeposit, "v2_0/deposit": OpDeposit} {
+		// The sections are those of docs/providers.md.
+		for payee, want := range map[string]string{
+			"46733000000": "SUCCESSFUL", "0700": "PAYEE_NOT_FOUND",
+			"46733123450": "INTERNAL_PROCESSING_ERROR", "46733123451": approvalRejected, "46733123452": "EXPIRED",
+			"46733123455": notEnoughFunds, "46733123456": "PAYER_LIMIT_REACHED", "46733123457": "PAYEE_NOT_FOUND",
+			"46733123458": "NOT_ALLOWED_TARGET_ENVIRONMENT", "46733123459": "INVALID_CALLBACK_URL_HOST", "46733123460": "INVALID_CURRENCY",
+			"46733123461": "INTERNAL_PROCESSING_ERROR", "46733123462": "SERVICE_UNAVAILABLE",
+			"46733123463": "COULD_NOT_PERFORM_TRANSACTION", "46733123464": "TRANSFER_TYPE_UNKNOWN",
+		} {
+			t.Run("§2.9 "+path+" to "+payee, func(t *testing.T) {
+				outer := b.t
+				b.t = t
+				defer func() { b.t = outer }()
+				id := b.ref(MTN)
+				b.want(d.send(path, id, payee), 202)
+				b.want(d.send(path, id, payee), 409)
+				b.pass(promptDelay)
+				b.want(d.status(op, id), 200, want, `"payee":{"partyIdType":"MSISDN","partyId":"`+payee)
+				moved := CountEvents(b.sim.Ledger(), id, Transferred)
+				if (moved == 1) != (want == "SUCCESSFUL") {
+					t.Errorf("%d entries", moved)
+				}
+			})
+		}
+	}
+	b.want(d.send("v2_0/transfer", b.ref(MTN), "46733000000"), 404, `"statusCode":404`)
+	b.want(d.call("GET", "v1_0/account/balance", ""), 200, `"availableBalance":"999880"`, `"currency":"EUR"`)
+}
+
+// A user of one product gets a token of the other, and no further.
+func TestMTNProductsAreApart(t *testing.T) {
+	b := setUp(t)
+	crossed := append(basic(DefaultMTNUser, DefaultMTNKey),
+		"Ocp-Apim-Subscription-Key", DefaultMTNDisbursementSubscriptionKey, "X-Target-Environment", "sandbox")
+	r := b.do("POST", b.sim.MTNURL()+"/disbursement/token/", "", crossed...)
+	b.want(r, 200)
+	d := &disburser{b, r.json(t)["access_token"].(string)}
+	b.want(d.refund(b.ref(MTN), "6", "1"), 500, "NOT_ALLOWED_TARGET_ENVIRONMENT")
+	b.want(d.call("GET", "v1_0/account/balance", ""), 500, "NOT_ALLOWED_TARGET_ENVIRONMENT")
+	b.want(b.do("POST", b.sim.MTNURL()+"/disbursement/token/", "", mtnBasic(collection)...), 401, "subscription key")
+}
+
+func TestMTNAccounts(t *testing.T) {
+	for env, want := range map[string]string{"sandbox": `{"result":true}`, "mtnghana": `{"result":false}`} {
+		b := setUp(t, func(o *Options) { o.MTN.TargetEnvironment = env })
+		for _, product := range []string{collection, disbursement} {
+			h := mtnBasic(product)
+			h[len(h)-1] = env
+			r := b.do("POST", b.sim.MTNURL()+"/"+product+"/token/", "", h...)
+			b.want(r, 200)
+			h[1] = "Bearer " + r.json(t)["access_token"].(string)
+			url := b.sim.MTNURL() + "/" + product + "/v1_0/"
+			b.want(b.do("GET", url+"accountholder/msisdn/007/active", "", h...), 200, want)
+			b.want(b.do("GET", url+"accountholder/msisdn/233200000000/active", "", h...), 200, `{"result":true}`)
+			b.want(b.do("GET", url+"accountholder/phone/007/active", "", h...), 400)
+			b.want(b.do("GET", url+"accountholder/msisdn/007/active", ""), 401)
+			b.want(b.do("GET", url+"account/balance", ""), 401)
+			b.want(b.do("GET", url+"account/balance", "", h...), 200, mtnCurrencies[env])
+		}
+	}
+}
+
+// A refund is told of where it asked for that, and a person may decide it.
+func TestMTNRefundCallbackAndPerson(t *testing.T) {
+	b := setUp(t)
+	d, of, id := b.disburser(), b.paid("100"), b.ref(MTN)
+	b.want(d.refund(id, of, "909", "X-Callback-Url", b.hook.url+"/refund"), 202)
+	b.pass(10 * promptLife)
+	b.want(d.status(OpRefund, id), 200, "PENDING")
+	if err := b.sim.Refuse(id); err != nil {
+		t.Fatal(err)
+	}
+	b.sim.Tick()
+	all := b.hook.all()
+	var body mtnStatus
+	if err := json.Unmarshal(all[len(all)-1].body, &body); err != nil {
+		t.Fatal(err)
+	}
+	if all[len(all)-1].path != "/refund" || body.Status != "FAILED" || body.Payee == nil || body.Payer != nil {
+		t.Errorf("callback %s", all[len(all)-1].body)
+	}
+}
