@@ -24,10 +24,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -126,8 +128,13 @@ func (e *Env) Stop() error {
 // brings it back at the same address, with the same certificates.
 func (e *Env) StopAPIServer() error { return e.plane.ControlPlane.APIServer.Stop() }
 
-// StartAPIServer starts the API server again after StopAPIServer.
-func (e *Env) StartAPIServer() error { return e.plane.ControlPlane.APIServer.Start() }
+// StartAPIServer starts the API server again after StopAPIServer. It tries for a
+// while: its port is an ephemeral one, and on a busy machine some outgoing
+// connection may have it for the moment.
+func (e *Env) StartAPIServer() error {
+	backoff := wait.Backoff{Duration: time.Second, Steps: int(startTimeout / time.Second)}
+	return retry.OnError(backoff, func(error) bool { return true }, e.plane.ControlPlane.APIServer.Start)
+}
 
 // RestartAPIServer stops the API server and starts it again: every watch and
 // connection breaks, clients stay valid.
