@@ -90,6 +90,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.SecretReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Send"):
 		return &apiv1alpha1.SendApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Settlement"):
+		return &apiv1alpha1.SettlementApplyConfiguration{}
 
 	}
 	return nil

@@ -465,9 +465,12 @@ type ChargeOutcome struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	TransactionID string `json:"transactionID,omitempty"`
-	// Paid is the amount that the provider confirmed.
+	// Paid is the amount that the provider, or a person, confirmed.
 	// +optional
 	Paid *Money `json:"paid,omitempty"`
+	// Settlement by the person who found out, where the provider did not tell.
+	// +optional
+	Settlement *Settlement `json:"settlement,omitempty"`
 	// At is when the operator learnt it.
 	// +required
 	At metav1.MicroTime `json:"at"`

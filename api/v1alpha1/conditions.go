@@ -111,6 +111,9 @@ const (
 	ReasonDuplicateReference Reason = "DuplicateReference"
 	ReasonPayerTimeout       Reason = "PayerTimeout"
 	ReasonCancelled          Reason = "Cancelled"
+	// ReasonSettledPaid and ReasonSettledNotPaid: a person found out and said so.
+	ReasonSettledPaid    Reason = "SettledPaid"
+	ReasonSettledNotPaid Reason = "SettledNotPaid"
 )
 
 // Reasons of CancelRequested.

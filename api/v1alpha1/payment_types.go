@@ -24,6 +24,7 @@ import (
 // +kubebuilder:printcolumn:name="Environment",type=string,priority=1,JSONPath=`.status.environment`
 // +kubebuilder:printcolumn:name="Reference",type=string,priority=1,JSONPath=`.status.reference`
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || has(self.status)",message="status cannot be removed: it says whether the payer was charged"
+// +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || has(oldSelf.spec.settlement) || oldSelf.?status.phase.orValue("") == "Unknown"`,message="only a Payment in phase Unknown can be settled by a person; the operator finds the outcome of any other"
 type Payment struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -51,6 +52,7 @@ type Payment struct {
 // +kubebuilder:validation:XValidation:rule=`(has(self.cancelURL) ? self.cancelURL : "") == (has(oldSelf.cancelURL) ? oldSelf.cancelURL : "")`,message="cancelURL cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(3600) == oldSelf.?timeoutSeconds.orValue(3600)",message="timeoutSeconds cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",message="cancel cannot be taken back; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.settlement) || (has(self.settlement) && self.settlement == oldSelf.settlement)",message="a settlement cannot change or be taken back"
 // +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || has(self.phone)",message="phone is required for provider mtn, which asks the payer on that phone; add phone, such as +2250501020304"
 // +kubebuilder:validation:XValidation:rule=`!(self.?currency.orValue("") in ['XOF', 'XAF', 'GNF']) || !string(self.amount).contains('.')`,message="XOF, XAF and GNF have no decimals; write a whole number, such as 5000"
 type PaymentSpec struct {
@@ -129,7 +131,54 @@ type PaymentSpec struct {
 	// CancelRequested says, and the payment is followed to its end.
 	// +optional
 	Cancel bool `json:"cancel,omitempty"`
+
+	// Settlement is what a person says who has found out at the provider how a
+	// Payment in phase Unknown ended. It is recorded for good. Writing it takes
+	// the verb "settle" on payments.
+	// +optional
+	Settlement *Settlement `json:"settlement,omitempty"`
 }
+
+// Settlement is what a person says about a payment whose outcome the provider
+// did not tell the operator.
+type Settlement struct {
+	// Outcome: Paid (the merchant has the money) or NotPaid (the payer was not
+	// charged, and will not be).
+	// +required
+	// +kubebuilder:validation:Enum=Paid;NotPaid
+	Outcome SettledOutcome `json:"outcome"`
+
+	// SettledBy is the user name of who says so, as the API server knows it
+	// (kubectl auth whoami).
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="settledBy must be plain text on one line"
+	SettledBy string `json:"settledBy"`
+
+	// Reason says how the person knows, such as "listed as paid in the provider's portal".
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=500
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="reason must be plain text on one line"
+	Reason string `json:"reason"`
+
+	// TransactionID of the payment at the provider.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._:/-]+$')",message="transactionID must be letters, digits and . _ : / - only"
+	TransactionID string `json:"transactionID,omitempty"`
+}
+
+// SettledOutcome is what a person says became of a payment.
+type SettledOutcome string
+
+const (
+	// SettledPaid: the merchant has the money.
+	SettledPaid SettledOutcome = "Paid"
+	// SettledNotPaid: the payer was not charged, and will not be.
+	SettledNotPaid SettledOutcome = "NotPaid"
+)
 
 // BrowserURL is a page that a payer's browser is sent to.
 //
@@ -231,6 +280,11 @@ type PaymentStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=40
 	Refunded string `json:"refunded,omitempty"`
+
+	// SettledBy is who settled a payment whose outcome the provider did not tell.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	SettledBy string `json:"settledBy,omitempty"`
 
 	// Failure says why a payment did not succeed.
 	// +optional

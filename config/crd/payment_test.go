@@ -24,6 +24,10 @@ const (
 	oneLine        = `must be plain text on one line, without control characters`
 	urlShape       = `must be an https URL with a host name, without user, password or fragment, such as https://shop.example/thanks`
 
+	settlement     = `spec.settlement={"outcome": "Paid", "settledBy": "awa@example.com", "reason": "seen in the portal", "transactionID": "T.1"}`
+	settlementKept = `spec: Invalid value: a settlement cannot change or be taken back`
+	unknownOnly    = `<nil>: Invalid value: only a Payment in phase Unknown can be settled by a person; the operator finds the outcome of any other`
+
 	statusKept   = `<nil>: Invalid value: status cannot be removed: it says whether the payer was charged`
 	finishedKept = `status: Invalid value: a finished Payment stays as it ended`
 	paidKept     = `status: Invalid value: what was paid cannot change`
@@ -245,6 +249,27 @@ var paymentCases = []testCase{
 	changes(`spec.cancel=true`, `metadata.labels={"a": "b"}`),
 	changes(`spec.cancel=true`, `spec.cancel=false`, `spec: Invalid value: cancel cannot be taken back; create a new Payment`),
 	changes(`spec.cancel=true`, `-spec.cancel`, `spec: Invalid value: cancel cannot be taken back; create a new Payment`),
+	// A person settles what is Unknown, once.
+	changes(`status.phase="Unknown"`, settlement),
+	changes(`status.phase="Unknown"; `+settlement, `status.phase="Succeeded"`),
+	changes(`status.phase="Succeeded"; `+settlement, `metadata.labels={"a": "b"}`),
+	changes(``, settlement, unknownOnly),
+	changes(`status.phase="Processing"`, settlement, unknownOnly),
+	changes(`status.phase="Failed"`, settlement, unknownOnly),
+	changes(`status.phase="Unknown"; `+settlement, `-spec.settlement`, settlementKept),
+	changes(`status.phase="Unknown"; `+settlement, `spec.settlement.outcome="NotPaid"`, settlementKept),
+	changes(`status.phase="Unknown"; `+settlement, `spec.settlement.settledBy="moussa"`, settlementKept),
+	changes(`status.phase="Unknown"; `+settlement, `-spec.settlement.transactionID`, settlementKept),
+	changes(`status.phase="Unknown"`, `spec.settlement={"outcome": "Done", "settledBy": "awa", "reason": "x"}`,
+		`spec.settlement.outcome: Unsupported value: "Done": supported values: "Paid", "NotPaid"`),
+	changes(`status.phase="Unknown"`, `spec.settlement={"outcome": "Paid"}`,
+		`spec.settlement.reason: Required value`, `spec.settlement.settledBy: Required value`),
+	changes(`status.phase="Unknown"`, `spec.settlement={"outcome": "Paid", "settledBy": "a\nb", "reason": "x"}`,
+		`spec.settlement.settledBy: Invalid value: "a\nb": settledBy must be plain text on one line`),
+	changes(`status.phase="Unknown"`, `spec.settlement={"outcome": "Paid", "settledBy": "awa", "reason": "x\ny"}`,
+		`spec.settlement.reason: Invalid value: "x\ny": reason must be plain text on one line`),
+	changes(`status.phase="Unknown"`, `spec.settlement={"outcome": "Paid", "settledBy": "awa", "reason": "x", "transactionID": "a b"}`,
+		`spec.settlement.transactionID: Invalid value: "a b": transactionID must be letters, digits and . _ : / - only`),
 	changes(full, `-spec.amount`, `spec.amount: Required value`),
 	changes(full, `spec=null`, `spec: Required value`),
 	// Nor in two steps: it would come back with another amount.

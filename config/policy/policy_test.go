@@ -34,7 +34,7 @@ func cluster(t *testing.T) (*testenv.Env, func(user string) client.Client) {
 	g.Expect(env.ApplyManifests(ctx, "config/rbac/user_roles.yaml", "config/policy")).To(Succeed())
 	for user, role := range map[string]string{
 		"cashier": "mobilemoney-payment-creator", "refunder": "mobilemoney-refunder", "confirmer": "mobilemoney-refund-confirmer",
-		"viewer": "mobilemoney-payment-viewer", "auditor": "mobilemoney-auditor",
+		"settler": "mobilemoney-payment-settler", "viewer": "mobilemoney-payment-viewer", "auditor": "mobilemoney-auditor",
 	} {
 		g.Expect(env.Client().Create(ctx, &rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: user},
@@ -84,13 +84,14 @@ func TestAgainstAnAPIServer(t *testing.T) {
 		verbs := map[string]map[string]string{
 			"cashier":   {"payments": "get list watch create update patch delete", "refunds": "get list watch"},
 			"refunder":  {"payments": "get list watch", "refunds": "get list watch create update patch delete"},
+			"settler":   {"payments": "get list watch update patch settle", "refunds": "get list watch"},
 			"confirmer": {"payments": "get list watch", "refunds": "get list watch update patch confirm"},
 			"viewer":    {"payments": "get list watch", "refunds": "get list watch"},
 			"auditor":   {"payments": "get list watch", "refunds": "get list watch"},
 		}
 		for user, may := range verbs {
 			for resource, allowed := range may {
-				for _, verb := range strings.Fields("get list watch create update patch delete deletecollection confirm") {
+				for _, verb := range strings.Fields("get list watch create update patch delete deletecollection confirm settle") {
 					review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 						User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{
 							Namespace: shop, Verb: verb, Group: "mobilemoney.dev", Resource: resource,
@@ -125,6 +126,40 @@ func TestAgainstAnAPIServer(t *testing.T) {
 		g.Expect(apierrors.IsForbidden(as("editor").Create(ctx, early))).To(BeTrue())
 	})
 
+	t.Run("a settlement needs the verb, the own name and phase Unknown", func(t *testing.T) {
+		g := NewWithT(t)
+		inPhase(ctx, g, env, "doubtful", v1alpha1.PhaseUnknown)
+		g.Eventually(func() error { return settle(ctx, as("cashier"), "doubtful", "cashier", client.DryRunAll) }, "30s").
+			Should(MatchError(ContainSubstring(`the verb "settle"`)))
+		g.Expect(settle(ctx, as("settler"), "doubtful", "somebody else")).To(MatchError(ContainSubstring("your own user name, settler")))
+		g.Expect(settle(ctx, as("settler"), "doubtful", "settler")).To(Succeed())
+		g.Expect(settle(ctx, as("settler"), "doubtful", "another")).To(MatchError(ContainSubstring("cannot change or be taken back")))
+		for _, phase := range []v1alpha1.Phase{v1alpha1.PhasePending, v1alpha1.PhaseProcessing, v1alpha1.PhaseFailed} {
+			name := "is-" + strings.ToLower(string(phase))
+			inPhase(ctx, g, env, name, phase)
+			g.Expect(settle(ctx, as("settler"), name, "settler")).To(MatchError(ContainSubstring("only a Payment in phase Unknown")))
+		}
+
+		var stored v1alpha1.Payment
+		g.Expect(as("cashier").Get(ctx, client.ObjectKey{Namespace: shop, Name: "doubtful"}, &stored)).To(Succeed())
+		stored.Labels = map[string]string{"note": "edited-later"}
+		g.Expect(as("cashier").Update(ctx, &stored)).To(Succeed())
+
+		early := newPayment("early")
+		early.Spec.Settlement = settledBy("admin")
+		g.Expect(env.Client().Create(ctx, early)).To(MatchError(ContainSubstring("create it without spec.settlement")))
+	})
+
+	t.Run("a restored settlement is let in and is no way around", func(t *testing.T) {
+		g := NewWithT(t)
+		p := newPayment("restored")
+		p.Labels = map[string]string{v1alpha1.LabelRestore: "backup-1"}
+		p.Spec.Settlement = settledBy("awa")
+		g.Expect(as("cashier").Create(ctx, p)).To(Succeed())
+		p.Labels = nil
+		g.Expect(as("cashier").Update(ctx, p)).To(MatchError(ContainSubstring(`the verb "settle"`)))
+	})
+
 	t.Run("a restore is let in and is no way around", func(t *testing.T) {
 		g := NewWithT(t)
 		r := newRefund("restored")
@@ -134,6 +169,34 @@ func TestAgainstAnAPIServer(t *testing.T) {
 		r.Labels = nil
 		g.Expect(as("editor").Update(ctx, r)).To(MatchError(ContainSubstring(`the verb "confirm"`)))
 	})
+}
+
+func newPayment(name string) *v1alpha1.Payment {
+	return &v1alpha1.Payment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: name},
+		Spec:       v1alpha1.PaymentSpec{Provider: "wave", Amount: v1alpha1.NewAmount("5000")},
+	}
+}
+
+func settledBy(user string) *v1alpha1.Settlement {
+	return &v1alpha1.Settlement{Outcome: v1alpha1.SettledPaid, SettledBy: user, Reason: "seen in the portal"}
+}
+
+// inPhase creates a Payment and puts it into a phase, as the operator does.
+func inPhase(ctx context.Context, g *WithT, env *testenv.Env, name string, phase v1alpha1.Phase) {
+	p := newPayment(name)
+	g.Expect(env.Client().Create(ctx, p)).To(Succeed())
+	p.Status.Phase = phase
+	g.Expect(env.Client().Status().Update(ctx, p)).To(Succeed())
+}
+
+func settle(ctx context.Context, c client.Client, name, by string, opts ...client.UpdateOption) error {
+	var p v1alpha1.Payment
+	if err := c.Get(ctx, client.ObjectKey{Namespace: shop, Name: name}, &p); err != nil {
+		return err
+	}
+	p.Spec.Settlement = settledBy(by)
+	return c.Update(ctx, &p, opts...)
 }
 
 func confirm(ctx context.Context, c client.Client, name, by string, opts ...client.UpdateOption) error {

@@ -23,7 +23,7 @@ func TestNothingButTheNote(t *testing.T) {
 	m := newMarket(t)
 	mtnSale, orangeSale := newSale("shop", "at-mtn", "mtn"), newSale("shop", "at-orange", "orange")
 	early := newSale("shop", "early", "orange", unansweredSale)
-	over := newSale("shop", "over", "mtn", ended(v1alpha1.PhaseFailed))
+	over := newSale("shop", "over", "mtn", ended(v1alpha1.PhaseSucceeded))
 	m.add(mtnSale, orangeSale, early, over)
 	sales := append(m.sales(), mtnSale, orangeSale, early, over)
 	handler := m.Handler()

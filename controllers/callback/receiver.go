@@ -296,7 +296,8 @@ func (r *Receiver) findCharge(ctx context.Context, index, value string) (*v1alph
 	return &list.Items[0], nil
 }
 
-// note writes status.lastCallback of the Payments of the charge, under a field
+// note writes status.lastCallback of the Payments of the charge that are not paid
+// yet: one that failed may be paid late. It does so under a field
 // manager of its own, so that it is in nobody's way.
 func (r *Receiver) note(ctx context.Context, charge *v1alpha1.Charge, cb providers.Callback) error {
 	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
@@ -307,7 +308,7 @@ func (r *Receiver) note(ctx context.Context, charge *v1alpha1.Charge, cb provide
 	}
 	for i := range list.Items {
 		p := &list.Items[i]
-		if p.Status.Phase.Terminal() || r.notedJustNow(p) {
+		if p.Status.Phase == v1alpha1.PhaseSucceeded || r.notedJustNow(p) {
 			continue
 		}
 		if err := r.apply(ctx, p, cb); client.IgnoreNotFound(err) != nil {

@@ -194,19 +194,21 @@ func TestNoDecompression(t *testing.T) {
 	f.expect(http.StatusBadRequest, http.MethodPost, s.path(), "\x1f\x8b\x08\x00", "Content-Encoding", "gzip")
 }
 
-// A finished Payment is not written any more.
+// A Payment that is paid is not written any more. One that ended otherwise is: it
+// may be paid late.
 func TestFinished(t *testing.T) {
-	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseFailed, v1alpha1.PhaseExpired, v1alpha1.PhaseCancelled} {
-		s := newSale("shop", "order-1", "mtn", ended(phase))
-		o := newSale("shop", "order-2", "orange", ended(phase))
-		f := withSales(t, s, o)
-		f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
-		f.expect(http.StatusOK, http.MethodPost, o.path(), orangeBody("SUCCESS", notifToken))
-		f.expectNoNote(s)
-		f.expectNoNote(o)
-		f.expectWrites(0)
-	}
-	for _, phase := range []v1alpha1.Phase{"", v1alpha1.PhasePending, v1alpha1.PhaseProcessing, v1alpha1.PhaseUnknown} {
+	s := newSale("shop", "order-1", "mtn", ended(v1alpha1.PhaseSucceeded))
+	o := newSale("shop", "order-2", "orange", ended(v1alpha1.PhaseSucceeded))
+	f := withSales(t, s, o)
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	f.expect(http.StatusOK, http.MethodPost, o.path(), orangeBody("SUCCESS", notifToken))
+	f.expectNoNote(s)
+	f.expectNoNote(o)
+	f.expectWrites(0)
+	for _, phase := range []v1alpha1.Phase{
+		"", v1alpha1.PhasePending, v1alpha1.PhaseProcessing, v1alpha1.PhaseUnknown,
+		v1alpha1.PhaseFailed, v1alpha1.PhaseExpired, v1alpha1.PhaseCancelled,
+	} {
 		s := newSale("shop", "order-1", "mtn", in(phase))
 		f := withSales(t, s)
 		f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
@@ -319,11 +321,11 @@ func TestClaimIsClippedHere(t *testing.T) {
 	}
 }
 
-// Several Payments that name one sale: those that are not over are told.
+// Several Payments that name one sale: those that are not paid are told.
 func TestEveryPaymentOfTheSale(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
-	for name, phase := range map[string]v1alpha1.Phase{"twin": v1alpha1.PhaseUnknown, "over": v1alpha1.PhaseFailed} {
+	for name, phase := range map[string]v1alpha1.Phase{"twin": v1alpha1.PhaseUnknown, "over": v1alpha1.PhaseSucceeded} {
 		twin := s.payment.DeepCopy()
 		twin.Name, twin.UID, twin.Spec.Reference, twin.Status.Phase = name, "uid-of-"+twin.UID, "order-1", phase
 		must(t, f.api.Create(f.ctx, twin))

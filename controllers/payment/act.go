@@ -34,6 +34,8 @@ func (r *Reconciler) act(ctx context.Context, o *observed, d decision) error {
 		return r.record(ctx, o, foldCallOff(r.Now()))
 	case actCancelled:
 		return r.cancelled(ctx, o)
+	case actSettle:
+		return r.record(ctx, o, foldSettled(*settlement(o.holder), r.Now()))
 	case actSend, actAsk, actCheck, actCancel:
 		return r.call(ctx, o, d.action)
 	default:
@@ -201,16 +203,21 @@ func (r *Reconciler) recordInitiation(ctx context.Context, o *observed, c *accou
 }
 
 // recordKnown: the provider had the reference already. Where it can be asked by
-// reference, that is as good as an acceptance; where it can't, the handle that
-// it gave at the time is lost.
+// reference, that is as good as an acceptance, unless it was known before we
+// asked; where it can't, the handle that it gave at the time is lost.
 func (r *Reconciler) recordKnown(ctx context.Context, o *observed, c *account.Client, send int32) error {
 	now := r.Now()
-	if c.Traits().Recovery == providers.RecoverByReference {
-		first := openSends(&o.charge.Record) == 1
+	first := openSends(&o.charge.Record) == 1
+	switch {
+	case c.Traits().Recovery != providers.RecoverByReference:
+		return r.record(ctx, o, foldHold(v1alpha1.ReasonLostInitiation, "", now))
+	case first && !r.facts(o).consented():
+		r.remember(o, func(seen *observation) { *seen = observation{} })
+		return r.record(ctx, o, foldHold(v1alpha1.ReasonReusedReference, "", now))
+	default:
 		session := v1alpha1.ChargeSession{Send: send, At: metav1.NewMicroTime(now), Known: first}
 		return r.recordSession(ctx, o, c, session)
 	}
-	return r.record(ctx, o, foldHold(v1alpha1.ReasonLostInitiation, "", now))
 }
 
 // recordSession writes down what was opened. If another session got there
@@ -264,12 +271,23 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 	if err != nil {
 		return r.failed(ctx, o, c, err)
 	}
-	now := r.Now()
-	session := v1alpha1.ChargeSession{Send: o.charge.Record.Sends, At: metav1.NewMicroTime(now), Known: o.charge.Record.Sends == 0}
+	if r.reused(o, st) {
+		return r.learn(ctx, o, st, func(*v1alpha1.Charge) bool { return false })
+	}
+	now, rec := r.Now(), &o.charge.Record
+	known := rec.Sends == 0 || rec.Hold != nil && rec.Hold.Reason == v1alpha1.ReasonReusedReference
+	session := v1alpha1.ChargeSession{Send: rec.Sends, At: metav1.NewMicroTime(now), Known: known}
 	return r.learn(ctx, o, st, func(c *v1alpha1.Charge) bool {
 		opened := foldSession(session)(c)
 		return foldStatus(st, now)(c) || opened
 	})
+}
+
+// reused: what is told is the end of an earlier sale under this reference, which
+// nobody consented to take up.
+func (r *Reconciler) reused(o *observed, st providers.Status) bool {
+	h := o.charge.Record.Hold
+	return h != nil && h.Reason == v1alpha1.ReasonReusedReference && st.State.Final() && !r.facts(o).consented()
 }
 
 // search adopts what is open under our reference. Surplus sessions are ended
@@ -295,8 +313,19 @@ func (r *Reconciler) search(ctx context.Context, o *observed, c *account.Client)
 		r.rememberFailure(o)
 		return nil
 	}
-	session := sessionOf(chosen, 0, r.Now())
-	session.Known = o.charge.Record.Sends == 0
+	rec, now := &o.charge.Record, r.Now()
+	switch earlier := rec.Sends == 0 && !r.facts(o).consented(); {
+	case rec.Outcome != nil && chosen.Status != nil:
+		return r.learn(ctx, o, *chosen.Status, foldStatus(*chosen.Status, now))
+	case earlier && rank(chosen) == paid:
+		return r.learn(ctx, o, *chosen.Status, foldHold(v1alpha1.ReasonReusedReference, "", now))
+	case earlier && rank(chosen) == over:
+		// It ended unpaid before this Charge was: in nobody's way.
+		r.rememberNotFound(o)
+		return nil
+	}
+	session := sessionOf(chosen, 0, now)
+	session.Known = rec.Sends == 0
 	return r.recordSession(ctx, o, c, session)
 }
 

@@ -111,6 +111,15 @@ func consents(p *v1alpha1.Payment) bool {
 	return p.Annotations[v1alpha1.AnnotationAdopt] == "true" || restored(p)
 }
 
+// settlement is what a person found out about p. What a restore from a backup
+// brought back was said about another record.
+func settlement(p *v1alpha1.Payment) *v1alpha1.Settlement {
+	if restored(p) {
+		return nil
+	}
+	return p.Spec.Settlement
+}
+
 func restored(p *v1alpha1.Payment) bool {
 	_, ok := p.Labels[v1alpha1.LabelRestore]
 	return ok

@@ -242,7 +242,7 @@ func (r *Reconciler) payments(ctx context.Context, chargeName string, f freshnes
 func (r *Reconciler) findAccount(ctx context.Context, o *observed) error {
 	var err error
 	switch {
-	case o.charge != nil && o.charge.Record.Outcome == nil:
+	case o.charge != nil && (o.charge.Record.Outcome == nil || !saidPaid(o.charge.Record.Outcome)):
 		o.account, err = r.Accounts.Pinned(ctx, o.charge)
 	case o.charge == nil && o.holder != nil && !o.holder.Status.Phase.Terminal():
 		err = r.plan(ctx, o)

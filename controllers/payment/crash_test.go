@@ -44,6 +44,8 @@ func crashStories() []crashStory {
 		{name: "called off at once", providers: all, amount: "1901", phase: v1alpha1.PhaseCancelled, payment: calledOff},
 		{name: "called off", providers: []string{"wave"}, amount: "1907", phase: v1alpha1.PhaseCancelled,
 			reaches: "call checkout session expire", arrange: func(w *world) { w.callsOff = true }},
+		{name: "settled", providers: []string{"mtn"}, amount: "1907", phase: v1alpha1.PhaseFailed, payment: short,
+			arrange: func(w *world) { w.settles = true }},
 		{name: "refused", providers: all, amount: "1901", phase: v1alpha1.PhaseFailed, arrange: func(w *world) {
 			for provider, refusal := range refusals() {
 				w.sim.Script(simulator.Match{Provider: simulator.Provider(provider), Op: simulator.OpInitiate}, refusal)

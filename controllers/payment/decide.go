@@ -32,6 +32,8 @@ const (
 	actCancelled action = "Cancelled"
 	// actExpire: it is certain by the provider's rules that nobody can pay.
 	actExpire action = "Expire"
+	// actSettle: write down what a person found out.
+	actSettle action = "Settle"
 	// actHold: the outcome cannot be told; record decision.reason.
 	actHold action = "Hold"
 	// actNote: nothing can be done now; record decision.reason.
@@ -87,11 +89,13 @@ func decide(f facts) decision {
 	}
 	rec := &f.charge.Record
 	switch {
-	case rec.Outcome != nil:
-		return decision{action: actIdle}
 	case f.charge.Spec.ReferenceVersion != ReferenceVersion:
 		// Made by another version, which knows what it sent. Leave it alone.
 		return decision{action: actIdle}
+	case rec.Outcome != nil:
+		return f.over()
+	case rec.Hold != nil && f.payment != nil && settlement(f.payment) != nil:
+		return decision{action: actSettle}
 	case f.payment != nil && f.payment.Spec.Cancel && rec.Cancel == nil:
 		return decision{action: actCallOff}
 	case rec.Hold != nil:
@@ -338,21 +342,80 @@ func (f facts) lastCallback() *v1alpha1.CallbackNote {
 // as there is something to ask by.
 func (f facts) held() decision {
 	hold := f.charge.Record.Hold
-	ask := actCheck
-	if f.charge.Record.Session == nil {
-		if !f.canAsk() {
-			return decision{action: actIdle}
-		}
-		ask = actAsk
-	}
-	if f.calledBack() {
+	ask, ok := f.question()
+	switch {
+	case !ok:
+		return decision{action: actIdle}
+	case f.calledBack():
 		return f.afterGap(ask)
+	case hold.Reason == v1alpha1.ReasonReusedReference && f.charge.Record.Session == nil && !f.seen.ok():
+		return f.afterRetry(ask)
+	case hold.Reason == v1alpha1.ReasonReusedReference && f.consented() && f.seen.state.Final():
+		return f.afterGap(ask)
+	default:
+		return f.slowly(hold.At.Time, ask)
 	}
-	if f.now.Sub(hold.At.Time) > f.settings.SlowFor {
+}
+
+// over: there is an outcome. It stays; what the provider says against it is
+// found where it may be: after a person settled, and when a callback comes about
+// a payment that is not known as paid.
+func (f facts) over() decision {
+	rec := &f.charge.Record
+	ask, ok := f.question()
+	note := f.lastCallback()
+	switch {
+	case !ok, rec.Contradiction != nil, saidPaid(rec.Outcome):
+		return decision{action: actIdle}
+	case note != nil && note.ReceivedAt.After(rec.Outcome.At.Time) && f.recentlyCalledBack():
+		return f.lateNews(note, ask)
+	case rec.Outcome.Settlement != nil:
+		return f.slowly(rec.Outcome.At.Time, ask)
+	default:
 		return decision{action: actIdle}
 	}
-	last := latest(hold.At.Time, f.seen.at)
+}
+
+// lateNews: a callback came after the end. It is worth one answer, and the
+// memory of that is kept while the callback is recent.
+func (f facts) lateNews(note *v1alpha1.CallbackNote, ask action) decision {
+	switch {
+	case f.calledBack():
+		return f.afterGap(ask)
+	case f.seen.failures > 0:
+		return f.afterRetry(ask)
+	default:
+		return f.waitUntil(note.ReceivedAt.Add(f.settings.CloserFor))
+	}
+}
+
+// saidPaid: the provider itself said that it was paid.
+func saidPaid(o *v1alpha1.ChargeOutcome) bool {
+	return o.Phase == v1alpha1.PhaseSucceeded && o.Settlement == nil
+}
+
+// question is how the provider can be asked about the charge, if it can.
+func (f facts) question() (action, bool) {
+	rec := &f.charge.Record
+	if rec.Session != nil {
+		return actCheck, true
+	}
+	return actAsk, f.canAsk() && (openSends(rec) > 0 || rec.Hold != nil)
+}
+
+// slowly asks now and then, for a while since the time given.
+func (f facts) slowly(since time.Time, ask action) decision {
+	if f.now.Sub(since) > f.settings.SlowFor {
+		return decision{action: actIdle}
+	}
+	last := latest(since, f.seen.at)
 	return f.waitUntil(last.Add(f.jittered(f.settings.SlowInterval)), ask)
+}
+
+// consented: an outcome that the provider knew before this Charge asked for it
+// may be taken up.
+func (f facts) consented() bool {
+	return f.mayHaveSent() || f.settings.AdoptionWindow == 0 || (f.payment != nil && consents(f.payment))
 }
 
 // afterRetry does a once the wait for the failures so far is over.

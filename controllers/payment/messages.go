@@ -25,12 +25,12 @@ func messages() map[v1alpha1.Reason]string {
 			"please report the word to the maintainers.",
 
 		v1alpha1.ReasonOutcomeUnknown: "The provider did not decide in time. Nobody is asked for money again; the provider is still asked now and then. " +
-			"Look the payment up in the provider's portal before you charge again.",
+			"Look the payment up in the provider's portal before you charge again, and settle it in spec.settlement.",
 		v1alpha1.ReasonLostInitiation: "The provider has the request, and the answer that is needed to ask about it was lost. " +
-			"Look the payment up in the provider's portal; to charge again, use a new reference.",
+			"Look the payment up in the provider's portal and settle it in spec.settlement; to charge again, use a new reference.",
 		v1alpha1.ReasonAmountMismatch: "The provider says that it was paid, but not this amount, currency or reference. " +
-			"Look the payment up in the provider's portal.",
-		v1alpha1.ReasonReusedReference: "This reference was charged long before this Payment was created, so this is taken for a new sale under an old name. " +
+			"Look the payment up in the provider's portal and settle it in spec.settlement.",
+		v1alpha1.ReasonReusedReference: "This reference was charged before this Payment asked for anything, so this is taken for a new sale under an old name. " +
 			"Nothing was charged. Use a new name or reference; if you mean the old sale, annotate the Payment with " + v1alpha1.AnnotationAdopt + "=true.",
 		v1alpha1.ReasonInstallationChanged: "This Payment was charged, or about to be, under another installation id, and its record is not found under this one. " +
 			"Nothing is sent. Start the operator with the --installation-id that it had.",
@@ -48,6 +48,9 @@ func messages() map[v1alpha1.Reason]string {
 		v1alpha1.ReasonDuplicateReference: "Another Payment has this reference. Nothing was sent for this one. Use a new reference.",
 		v1alpha1.ReasonPayerTimeout:       "The payer did not pay in time.",
 		v1alpha1.ReasonCancelled:          "The payment was called off before it was paid.",
+
+		v1alpha1.ReasonSettledPaid:    "A person found out that it was paid, and said so.",
+		v1alpha1.ReasonSettledNotPaid: "A person found out that it was not paid, and said so.",
 
 		v1alpha1.ReasonCancelPending: "The payment was called off; it is being ended.",
 		v1alpha1.ReasonCancelNotSupported: "The payment was called off, but the provider cannot cancel what it was asked. The payer can still pay; " +

@@ -41,6 +41,11 @@ func project(v view, now time.Time) v1alpha1.PaymentStatus {
 		return lateNews(v, old, now)
 	}
 	s := standingOf(v)
+	if said := settlement(v.payment); said != nil && s.phase == v1alpha1.PhaseUnknown && (v.charge == nil || !v.relation.holds()) {
+		// There is no record of this Payment to settle, so it is settled here.
+		phase, reason := settledAs(*said)
+		s = stand(phase, reason, "")
+	}
 	status := v1alpha1.PaymentStatus{
 		Phase:              s.phase,
 		Conditions:         old.DeepCopy().Conditions,
@@ -54,6 +59,7 @@ func project(v view, now time.Time) v1alpha1.PaymentStatus {
 	if v.charge != nil && v.relation.holds() {
 		showCharge(&status, v)
 	}
+	showSettlement(&status, v, s.reason)
 	if s.phase.Terminal() && s.phase != v1alpha1.PhaseSucceeded {
 		status.Failure = &v1alpha1.PaymentFailure{Reason: s.reason, ProviderCode: s.code, Message: s.message}
 	}
@@ -65,6 +71,18 @@ func project(v view, now time.Time) v1alpha1.PaymentStatus {
 	showCancel(&status, v, s.phase, now)
 	setConditions(&status, v, s, now)
 	return status
+}
+
+// showSettlement says who settled what the provider did not tell.
+func showSettlement(status *v1alpha1.PaymentStatus, v view, reason v1alpha1.Reason) {
+	if reason != v1alpha1.ReasonSettledPaid && reason != v1alpha1.ReasonSettledNotPaid {
+		return
+	}
+	said := settlement(v.payment)
+	if v.charge != nil && v.relation.holds() {
+		said = v.charge.Record.Outcome.Settlement
+	}
+	status.SettledBy, status.TransactionID = said.SettledBy, said.TransactionID
 }
 
 // lateNews: a finished Payment stays as it ended; only what contradicts it is

@@ -45,12 +45,17 @@ func foldSession(s v1alpha1.ChargeSession) fold {
 		}
 		rec.Session = &s
 		rec.Notice = nil
-		if rec.Hold != nil && rec.Hold.Reason == v1alpha1.ReasonLostInitiation {
-			// The answer that was given up came after all.
+		if rec.Hold != nil && liftedBySession(rec.Hold.Reason) {
 			rec.Hold = nil
 		}
 		return true
 	}
+}
+
+// liftedBySession: the answer that was given up came after all, or what was
+// there before is taken up.
+func liftedBySession(hold v1alpha1.Reason) bool {
+	return hold == v1alpha1.ReasonLostInitiation || hold == v1alpha1.ReasonReusedReference
 }
 
 // foldRefusal records a definite no. Where nobody can pay before a URL is
@@ -90,7 +95,7 @@ func refusalOutcome(r *v1alpha1.ChargeRefusal, at metav1.MicroTime) *v1alpha1.Ch
 func foldHold(reason v1alpha1.Reason, code string, now time.Time) fold {
 	return func(c *v1alpha1.Charge) bool {
 		rec := &c.Record
-		found := reason == v1alpha1.ReasonLostInitiation && rec.Session != nil
+		found := liftedBySession(reason) && rec.Session != nil
 		if rec.Outcome != nil || found || (rec.Hold != nil && rec.Hold.Reason == reason) {
 			return false
 		}
@@ -154,6 +159,33 @@ func foldCancelled(sends int32, now time.Time) fold {
 	}
 }
 
+// foldSettled records what a person found out, where the outcome could not be
+// told.
+func foldSettled(said v1alpha1.Settlement, now time.Time) fold {
+	return func(c *v1alpha1.Charge) bool {
+		rec := &c.Record
+		if rec.Hold == nil || rec.Outcome != nil {
+			return false
+		}
+		phase, reason := settledAs(said)
+		o := v1alpha1.ChargeOutcome{
+			Phase: phase, Reason: reason, TransactionID: said.TransactionID, At: metav1.NewMicroTime(now), Settlement: &said,
+		}
+		if phase == v1alpha1.PhaseSucceeded {
+			paid := c.Spec.Money
+			o.Paid = &paid
+		}
+		return foldOutcome(o)(c)
+	}
+}
+
+func settledAs(said v1alpha1.Settlement) (v1alpha1.Phase, v1alpha1.Reason) {
+	if said.Outcome == v1alpha1.SettledPaid {
+		return v1alpha1.PhaseSucceeded, v1alpha1.ReasonSettledPaid
+	}
+	return v1alpha1.PhaseFailed, v1alpha1.ReasonSettledNotPaid
+}
+
 // endedByUs: a session that ended unpaid after it was called off, at a provider
 // where that ends it, was cancelled.
 func endedByUs(c *v1alpha1.Charge, traits providers.Traits, st providers.Status) providers.Status {
@@ -168,6 +200,9 @@ func foldStatus(st providers.Status, now time.Time) fold {
 	return func(c *v1alpha1.Charge) bool {
 		outcome, mismatch := concludeFrom(st, &c.Spec, now)
 		switch {
+		case mismatch && c.Record.Outcome != nil:
+			known := c.Record.Hold != nil && c.Record.Hold.Reason == v1alpha1.ReasonAmountMismatch
+			return !known && foldContradiction(otherMoney(st, now))(c)
 		case mismatch:
 			return foldHold(v1alpha1.ReasonAmountMismatch, st.Code, now)(c)
 		case outcome != nil:
@@ -188,16 +223,32 @@ func foldStatus(st providers.Status, now time.Time) fold {
 func foldOutcome(o v1alpha1.ChargeOutcome) fold {
 	return func(c *v1alpha1.Charge) bool {
 		rec := &c.Record
-		switch {
-		case rec.Outcome == nil:
+		if rec.Outcome == nil {
 			rec.Outcome = &o
 			return true
-		case rec.Outcome.Phase != o.Phase && rec.Contradiction == nil:
-			rec.Contradiction = &o
-			return true
-		default:
+		}
+		return foldContradiction(o)(c)
+	}
+}
+
+// foldContradiction keeps the first news against the outcome.
+func foldContradiction(o v1alpha1.ChargeOutcome) fold {
+	return func(c *v1alpha1.Charge) bool {
+		rec := &c.Record
+		if rec.Contradiction != nil || (rec.Outcome.Phase == o.Phase && o.Reason != v1alpha1.ReasonAmountMismatch) {
 			return false
 		}
+		rec.Contradiction = &o
+		return true
+	}
+}
+
+// otherMoney is what contradicts an outcome if something was paid, but not what
+// was asked for.
+func otherMoney(st providers.Status, now time.Time) v1alpha1.ChargeOutcome {
+	return v1alpha1.ChargeOutcome{
+		Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonAmountMismatch, Code: st.Code,
+		TransactionID: charge.Clip(st.TransactionID), At: metav1.NewMicroTime(now),
 	}
 }
 

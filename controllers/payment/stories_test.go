@@ -348,30 +348,67 @@ func TestAnotherInstallation(t *testing.T) {
 	}
 }
 
-// The cluster is rebuilt without its Charges: the provider remembers.
+// The cluster is rebuilt without its Charges: the provider remembers. What it
+// remembers is taken for this sale only where somebody consents.
 func TestChargesLost(t *testing.T) {
-	for provider, want := range map[string]struct {
+	type want struct {
 		phase  v1alpha1.Phase
 		reason string
-	}{
-		"mtn":    {v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid},
-		"wave":   {v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid},
-		"orange": {v1alpha1.PhaseUnknown, v1alpha1.ReasonLostInitiation},
-	} {
-		w := newWorld(t)
-		p := w.payment("sale", provider, "1902")
-		w.settle("sale", time.Hour)
-		must(t, w.api.Delete(w.ctx, p))
-		must(t, w.api.Delete(w.ctx, w.charge("sale")))
-		w.start()
-		w.payment("sale", provider, "1902")
-		got := w.settle("sale", time.Hour)
-		expectPhase(t, got, want.phase, want.reason)
-		if n := w.charges("sale"); n != 1 {
-			t.Errorf("%s: charged %d times", provider, n)
+	}
+	paid, reused := want{v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid}, want{v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedReference}
+	lost := want{v1alpha1.PhaseUnknown, v1alpha1.ReasonLostInitiation}
+	consent := func(p *v1alpha1.Payment) { p.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"} }
+	for provider, want := range map[string][2]want{"mtn": {paid, reused}, "wave": {paid, reused}, "orange": {lost, lost}} {
+		for i, change := range []func(*v1alpha1.Payment){consent, func(*v1alpha1.Payment) {}} {
+			w := newWorld(t)
+			p := w.payment("sale", provider, "1902")
+			w.settle("sale", time.Hour)
+			must(t, w.api.Delete(w.ctx, p))
+			must(t, w.api.Delete(w.ctx, w.charge("sale")))
+			w.start()
+			w.payment("sale", provider, "1902", change)
+			got := w.settle("sale", time.Hour)
+			expectPhase(t, got, want[i].phase, want[i].reason)
+			assertProjection(t, got)
+			if n := w.charges("sale"); n != 1 {
+				t.Errorf("%s: charged %d times", provider, n)
+			}
+			if c := condition(got, v1alpha1.ConditionAdopted); want[i] == paid && c == nil {
+				t.Errorf("%s: not shown as adopted", provider)
+			}
+			if want[i] != reused {
+				continue
+			}
+			consent(got)
+			must(t, w.api.Update(w.ctx, got))
+			expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 		}
-		if c := condition(got, v1alpha1.ConditionAdopted); provider != "orange" && c == nil {
-			t.Errorf("%s: not shown as adopted", provider)
+	}
+}
+
+// What the provider knows under the reference, and is not over, is this sale: it
+// goes on with it. What ended there unpaid is in nobody's way.
+func TestChargesLostInMidFlight(t *testing.T) {
+	for provider, amounts := range map[string]map[string]int{"mtn": {"1902": 1}, "wave": {"1902": 1, "1906": 2}} {
+		for amount, initiations := range amounts {
+			w := newWorld(t)
+			p := w.payment("sale", provider, amount)
+			if initiations == 1 {
+				w.until("sale", 3*time.Second, never)
+			} else {
+				w.settle("sale", 3*time.Hour)
+			}
+			must(t, w.api.Delete(w.ctx, p))
+			must(t, w.api.Delete(w.ctx, w.charge("sale")))
+			w.start()
+			w.payment("sale", provider, amount)
+			got := w.settle("sale", 3*time.Hour)
+			if n := w.charges("sale"); n > 1 || (got.Status.Phase == v1alpha1.PhaseSucceeded) != (n == 1) || got.Status.Phase == v1alpha1.PhaseUnknown {
+				t.Errorf("%s %s: %s with %d charges", provider, amount, got.Status.Phase, n)
+			}
+			if n := len(w.sim.Sessions()); n != initiations {
+				t.Errorf("%s %s: %d sessions, want %d", provider, amount, n, initiations)
+			}
 		}
 	}
 }

@@ -64,6 +64,8 @@ type world struct {
 	payerPays bool
 	// callsOff: the merchant calls a payment off once its page is published.
 	callsOff bool
+	// settles: a person settles what is Unknown as not paid.
+	settles bool
 	// errs are what Reconcile returned.
 	errs  []error
 	tweak func(*Settings)
@@ -348,11 +350,14 @@ func (w *world) until(sale string, horizon time.Duration, done func() bool) int 
 	}
 }
 
-// open is what a payer does who finds a page to pay on.
+// open is what people do: a payer who finds a page to pay on, and whoever settles.
 func (w *world) open(sale string) {
 	var list v1alpha1.PaymentList
 	must(w.t, w.api.List(w.ctx, &list))
 	for _, p := range list.Items {
+		if w.settles && p.Status.Phase == v1alpha1.PhaseUnknown && p.Spec.Settlement == nil {
+			w.settleByHand(p.Name, v1alpha1.SettledNotPaid)
+		}
 		if p.SaleReference() == sale && p.Status.NextAction != nil && p.Status.NextAction.URL != "" {
 			if w.callsOff && !p.Spec.Cancel {
 				w.callOff(p.Name)

@@ -161,6 +161,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reason
       type:
         scalar: string
+    - name: settlement
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Settlement
     - name: transactionID
       type:
         scalar: string
@@ -602,6 +605,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: returnURL
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.BrowserURL
+    - name: settlement
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Settlement
     - name: timeoutSeconds
       type:
         scalar: numeric
@@ -660,6 +666,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
     - name: refunded
+      type:
+        scalar: string
+    - name: settledBy
       type:
         scalar: string
     - name: transactionID
@@ -807,6 +816,23 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
     - name: sender
+      type:
+        scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.SettledOutcome
+  scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.Settlement
+  map:
+    fields:
+    - name: outcome
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.SettledOutcome
+    - name: reason
+      type:
+        scalar: string
+    - name: settledBy
+      type:
+        scalar: string
+    - name: transactionID
       type:
         scalar: string
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition

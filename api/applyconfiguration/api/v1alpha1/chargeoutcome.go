@@ -22,8 +22,10 @@ type ChargeOutcomeApplyConfiguration struct {
 	Code *string `json:"code,omitempty"`
 	// TransactionID is the provider's name for the movement of money.
 	TransactionID *string `json:"transactionID,omitempty"`
-	// Paid is the amount that the provider confirmed.
+	// Paid is the amount that the provider, or a person, confirmed.
 	Paid *MoneyApplyConfiguration `json:"paid,omitempty"`
+	// Settlement by the person who found out, where the provider did not tell.
+	Settlement *SettlementApplyConfiguration `json:"settlement,omitempty"`
 	// At is when the operator learnt it.
 	At *v1.MicroTime `json:"at,omitempty"`
 }
@@ -71,6 +73,14 @@ func (b *ChargeOutcomeApplyConfiguration) WithTransactionID(value string) *Charg
 // If called multiple times, the Paid field is set to the value of the last call.
 func (b *ChargeOutcomeApplyConfiguration) WithPaid(value *MoneyApplyConfiguration) *ChargeOutcomeApplyConfiguration {
 	b.Paid = value
+	return b
+}
+
+// WithSettlement sets the Settlement field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Settlement field is set to the value of the last call.
+func (b *ChargeOutcomeApplyConfiguration) WithSettlement(value *SettlementApplyConfiguration) *ChargeOutcomeApplyConfiguration {
+	b.Settlement = value
 	return b
 }
 

@@ -52,6 +52,10 @@ type PaymentSpecApplyConfiguration struct {
 	// the payer was faster; mtn and orange cannot cancel, which the condition
 	// CancelRequested says, and the payment is followed to its end.
 	Cancel *bool `json:"cancel,omitempty"`
+	// Settlement is what a person says who has found out at the provider how a
+	// Payment in phase Unknown ended. It is recorded for good. Writing it takes
+	// the verb "settle" on payments.
+	Settlement *SettlementApplyConfiguration `json:"settlement,omitempty"`
 }
 
 // PaymentSpecApplyConfiguration constructs a declarative configuration of the PaymentSpec type for use with
@@ -145,5 +149,13 @@ func (b *PaymentSpecApplyConfiguration) WithTimeoutSeconds(value int32) *Payment
 // If called multiple times, the Cancel field is set to the value of the last call.
 func (b *PaymentSpecApplyConfiguration) WithCancel(value bool) *PaymentSpecApplyConfiguration {
 	b.Cancel = &value
+	return b
+}
+
+// WithSettlement sets the Settlement field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Settlement field is set to the value of the last call.
+func (b *PaymentSpecApplyConfiguration) WithSettlement(value *SettlementApplyConfiguration) *PaymentSpecApplyConfiguration {
+	b.Settlement = value
 	return b
 }

@@ -51,6 +51,8 @@ type PaymentStatusApplyConfiguration struct {
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
 	// Refunded is how much of the amount was given back by Refunds.
 	Refunded *string `json:"refunded,omitempty"`
+	// SettledBy is who settled a payment whose outcome the provider did not tell.
+	SettledBy *string `json:"settledBy,omitempty"`
 	// Failure says why a payment did not succeed.
 	Failure *PaymentFailureApplyConfiguration `json:"failure,omitempty"`
 	// LastCallback notes the last verified callback. It decides nothing: it
@@ -186,6 +188,14 @@ func (b *PaymentStatusApplyConfiguration) WithCompletedAt(value metav1.Time) *Pa
 // If called multiple times, the Refunded field is set to the value of the last call.
 func (b *PaymentStatusApplyConfiguration) WithRefunded(value string) *PaymentStatusApplyConfiguration {
 	b.Refunded = &value
+	return b
+}
+
+// WithSettledBy sets the SettledBy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SettledBy field is set to the value of the last call.
+func (b *PaymentStatusApplyConfiguration) WithSettledBy(value string) *PaymentStatusApplyConfiguration {
+	b.SettledBy = &value
 	return b
 }
 
