@@ -34,6 +34,7 @@ import (
 	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/refund"
+	"mobilemoney.dev/operator/controllers/retention"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
@@ -83,9 +84,12 @@ type options struct {
 	workers          int
 	accountRecheck   time.Duration
 	settings         payment.Settings
+	retention        retention.Settings
 }
 
-func defaultOptions() options { return options{settings: payment.DefaultSettings()} }
+func defaultOptions() options {
+	return options{settings: payment.DefaultSettings(), retention: retention.DefaultSettings()}
+}
 
 func (o *options) bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"),
@@ -103,6 +107,9 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.BoolVar(&o.leaderElection, "leader-elect", true, "Let one of several replicas work. It limits load; it is not what keeps payments safe.")
 	fs.DurationVar(&o.accountRecheck, "account-recheck", 10*time.Minute, "How often an account that is ready is tried again.")
 	fs.IntVar(&o.workers, "workers", 10, "Payments that are worked on at the same time.")
+
+	fs.DurationVar(&o.retention.Keep, "charge-retention", o.retention.Keep,
+		"How long a Charge is kept after its end, if no Payment names it any more; at least 48h. 0: for ever.")
 
 	s := &o.settings
 	fs.DurationVar(&s.CallTimeout, "call-timeout", s.CallTimeout, "Longest that one call to a provider may take.")
@@ -125,6 +132,9 @@ func (o *options) validate() error {
 		return errors.New("the operator's namespace is not known: set --namespace or POD_NAMESPACE")
 	}
 	if err := o.settings.Validate(); err != nil {
+		return err
+	}
+	if err := o.retention.Validate(o.settings.AdoptionWindow); err != nil {
 		return err
 	}
 	if o.publicURL == "" {
@@ -292,6 +302,9 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 			return fmt.Errorf("setting the account controller up: %w", err)
 		}
 	}
+	if err := addCollector(mgr, opts, inst); err != nil {
+		return err
+	}
 	receiver := &callback.Receiver{
 		Addr:     opts.callbackAddress,
 		Client:   mgr.GetClient(),
@@ -306,6 +319,29 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	}
 	if err := mgr.AddReadyzCheck("callbacks", receiver.Ready); err != nil {
 		return fmt.Errorf("adding a probe: %w", err)
+	}
+	return nil
+}
+
+// addCollector adds what deletes old Charges. While payments are taken up after a
+// disaster nothing is deleted: what they name may not be restored yet.
+func addCollector(mgr manager.Manager, opts options, inst payment.Installation) error {
+	collected := retention.NewMetrics(metrics.Registry)
+	if opts.retention.Keep == 0 || opts.settings.AdoptOnly {
+		return nil
+	}
+	err := mgr.Add(&retention.Collector{
+		Client:       mgr.GetClient(),
+		Live:         mgr.GetAPIReader(),
+		Installation: inst,
+		Settings:     opts.retention,
+		Now:          time.Now,
+		ServerNow:    retention.ServerTime(mgr.GetClient()),
+		Collected:    collected,
+		Log:          mgr.GetLogger().WithName("retention"),
+	})
+	if err != nil {
+		return fmt.Errorf("adding the collector of Charges: %w", err)
 	}
 	return nil
 }

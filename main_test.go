@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/retention"
 	"mobilemoney.dev/operator/controllers/testenv"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
@@ -37,6 +38,8 @@ import (
 const (
 	asManager = "TEST_RUN_AS_MANAGER"
 	killAt    = "TEST_KILL_AT" // "before requesttopay", "after webpayment", ...
+	// keepFor is a retention of Charges that no flag would allow.
+	keepFor = "TEST_CHARGE_RETENTION"
 )
 
 func TestMain(m *testing.M) {
@@ -56,6 +59,9 @@ func managerProcess() error {
 	if err := fs.Parse(os.Args[1:]); err != nil {
 		return err
 	}
+	if err := shortenRetention(&opts); err != nil {
+		return err
+	}
 	ctrl.SetLogger(zap.New(zap.UseDevMode(true), zap.WriteTo(os.Stderr)))
 	cfg, err := ctrl.GetConfig()
 	if err != nil {
@@ -63,6 +69,17 @@ func managerProcess() error {
 	}
 	out := mortal{inner: transport.New(transport.Options{Timeout: opts.settings.CallTimeout}), at: os.Getenv(killAt)}
 	return run(ctrl.SetupSignalHandler(), cfg, opts, out, os.Getenv)
+}
+
+func shortenRetention(opts *options) error {
+	short := os.Getenv(keepFor)
+	if short == "" {
+		return nil
+	}
+	keep, err := time.ParseDuration(short)
+	opts.retention = retention.Settings{Keep: keep, Every: keep / 4}
+	opts.settings.AdoptionWindow = keep / 2
+	return err
 }
 
 // mortal is a transport on which the process dies, without a word.

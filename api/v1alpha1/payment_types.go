@@ -13,6 +13,7 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=pay,categories=mobilemoney
 // +kubebuilder:selectablefield:JSONPath=.spec.provider
+// +kubebuilder:selectablefield:JSONPath=.spec.reference
 // +kubebuilder:selectablefield:JSONPath=.status.phase
 // +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.provider`
 // +kubebuilder:printcolumn:name="Amount",type=string,JSONPath=`.spec.amount`

@@ -155,6 +155,10 @@ func testSelectors(t *testing.T, env *testenv.Env) {
 	g.Expect(names(client.MatchingFields{"spec.provider": "selectable"})).To(ConsistOf("select-paid", "select-open"))
 	g.Expect(names(client.MatchingFields{"spec.provider": "selectable", "status.phase": "Succeeded"})).To(ConsistOf("select-paid"))
 	g.Expect(names(client.MatchingFields{"spec.provider": "selectable", "status.phase": ""})).To(ConsistOf("select-open"))
+	invoice := newPayment("select-invoice", "mtn")
+	invoice.Spec.Reference = "inv/7:1#2"
+	g.Expect(c.Create(ctx, invoice)).To(Succeed())
+	g.Expect(names(client.MatchingFields{"spec.reference": "inv/7:1#2"})).To(ConsistOf("select-invoice"))
 	g.Expect(c.List(ctx, &v1alpha1.ChargeList{}, client.MatchingFields{"spec.provider": "mtn"})).To(Succeed())
 	g.Expect(c.List(ctx, &v1alpha1.PaymentList{}, client.MatchingFields{"spec.phone": "+2250501020304"})).
 		To(MatchError(ContainSubstring("field label not supported")))

@@ -1,0 +1,243 @@
+// Package retention collects Charges that were over long ago and that nobody
+// refers to any more. Deleting those is all that it does.
+package retention
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validate/content"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/payment"
+)
+
+const (
+	// oneTimeout bounds what is done about one Charge.
+	oneTimeout = time.Minute
+	// After so many failures in a row the rest is left to the next sweep.
+	maxFailures = 10
+	// clocksApart is worth a line in the log.
+	clocksApart = time.Minute
+	// fieldReference of a Payment can be selected at the API server.
+	fieldReference = "spec.reference"
+)
+
+// Collector looks through all Charges every now and then (docs/adr/0011). It
+// runs on the leader. Two at a time do no harm.
+type Collector struct {
+	Client client.Client
+	// Live reads past the cache. Every deletion stands on such a read.
+	Live         client.Reader
+	Installation payment.Installation
+	Settings     Settings
+	Now          func() time.Time
+	// ServerNow is the API server's clock: one process whose own is wrong must
+	// not delete everything.
+	ServerNow func(context.Context) (time.Time, error)
+	Collected *prometheus.CounterVec
+	Log       logr.Logger
+}
+
+// +kubebuilder:rbac:groups=mobilemoney.dev,resources=charges,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups=mobilemoney.dev,resources=payments;refunds,verbs=get;list;watch
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=selfsubjectreviews,verbs=create
+
+// NewMetrics returns the counter of collected Charges, registered with reg.
+func NewMetrics(reg prometheus.Registerer) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "mobilemoney", Name: "charges_collected_total",
+		Help: "Charges that were deleted after their retention.",
+	}, []string{"provider"})
+	reg.MustRegister(c)
+	return c
+}
+
+// NeedLeaderElection says that it runs on the leader.
+func (c *Collector) NeedLeaderElection() bool { return true }
+
+// Start sweeps until ctx is over.
+func (c *Collector) Start(ctx context.Context) error {
+	tick := time.NewTicker(c.Settings.Every)
+	defer tick.Stop()
+	for {
+		if err := c.Sweep(ctx); err != nil && ctx.Err() == nil {
+			c.Log.Error(err, "Not all Charges could be looked at; the next sweep will")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Sweep deletes the Charges that are due, one after the other: what is urgent
+// for the API server is somebody else's.
+func (c *Collector) Sweep(ctx context.Context) error {
+	now, err := c.clock(ctx)
+	if err != nil {
+		return err
+	}
+	var list v1alpha1.ChargeList
+	// Only looked at; whoever may go is read afresh.
+	if err := c.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing Charges: %w", err)
+	}
+	collected, failures := 0, 0
+	for i := range list.Items {
+		deleted, oneErr := c.look(ctx, &list.Items[i], now)
+		switch {
+		case oneErr != nil:
+			err = oneErr
+			failures++
+		case deleted:
+			collected++
+			failures = 0
+		}
+		if failures >= maxFailures || ctx.Err() != nil {
+			break
+		}
+	}
+	if collected > 0 {
+		c.Log.Info("Charges were collected", "count", collected, "of", len(list.Items))
+	}
+	return err
+}
+
+// clock is the earlier one of ours and the API server's.
+func (c *Collector) clock(ctx context.Context) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, oneTimeout)
+	defer cancel()
+	server, err := c.ServerNow(ctx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("asking the API server for the time: %w", err)
+	}
+	now := c.Now()
+	if now.Sub(server).Abs() > clocksApart {
+		c.Log.Info("The clocks of this process and of the API server are apart", "here", now, "there", server)
+	}
+	if server.Before(now) {
+		return server, nil
+	}
+	return now, nil
+}
+
+// ServerTime asks the API server for its time. A review of oneself is dated by
+// it, and nothing is stored.
+func ServerTime(w client.Writer) func(context.Context) (time.Time, error) {
+	return func(ctx context.Context) (time.Time, error) {
+		var review authenticationv1.SelfSubjectReview
+		if err := w.Create(ctx, &review); err != nil {
+			return time.Time{}, fmt.Errorf("creating a SelfSubjectReview: %w", err)
+		}
+		if review.CreationTimestamp.IsZero() {
+			return time.Time{}, fmt.Errorf("the SelfSubjectReview has no date")
+		}
+		return review.CreationTimestamp.Time, nil
+	}
+}
+
+// look deletes a Charge if it may go by all that is known of it: first by the
+// cache, which costs nothing, then by what is there now.
+func (c *Collector) look(ctx context.Context, seen *v1alpha1.Charge, now time.Time) (deleted bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, oneTimeout)
+	defer cancel()
+	f := facts{now: now, settings: c.Settings, installation: c.Installation, charge: seen}
+	if decide(f) != collect {
+		return false, nil
+	}
+	if f.payments, err = c.cachedPayments(ctx, seen); err != nil {
+		return false, err
+	}
+	if f.refunds, err = claimants(ctx, c.Client, seen); err != nil || decide(f) != collect {
+		return false, err
+	}
+
+	// The Charge before the rest: who claims of it later changes its version.
+	live := &v1alpha1.Charge{}
+	if err := c.Live.Get(ctx, types.NamespacedName{Name: seen.Name}, live); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	f.charge = live
+	if f.payments, err = c.livePayments(ctx, live); err != nil {
+		return false, err
+	}
+	if f.refunds, err = claimants(ctx, c.Live, live); err != nil || decide(f) != collect {
+		return false, err
+	}
+	return c.delete(ctx, live)
+}
+
+// delete deletes this very version of a Charge. If somebody wrote meanwhile, it
+// is looked at again in the next sweep.
+func (c *Collector) delete(ctx context.Context, charge *v1alpha1.Charge) (bool, error) {
+	err := c.Client.Delete(ctx, charge, client.Preconditions{UID: &charge.UID, ResourceVersion: &charge.ResourceVersion})
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("deleting Charge %s: %w", charge.Name, err)
+	}
+	c.Collected.WithLabelValues(charge.Spec.Provider).Inc()
+	c.Log.V(1).Info("Collected a Charge", "charge", charge.Name, "provider", charge.Spec.Provider,
+		"phase", charge.Record.Outcome.Phase, "since", newest(charge))
+	return true, nil
+}
+
+// cachedPayments are those that name the sale of a Charge, by the index.
+func (c *Collector) cachedPayments(ctx context.Context, charge *v1alpha1.Charge) ([]v1alpha1.Payment, error) {
+	var list v1alpha1.PaymentList
+	if err := c.Client.List(ctx, &list, client.MatchingFields{payment.IndexCharge: charge.Name}); err != nil {
+		return nil, fmt.Errorf("listing the Payments of Charge %s: %w", charge.Name, err)
+	}
+	return list.Items, nil
+}
+
+// livePayments are those that name the sale of a Charge: by spec.reference, or,
+// without one, by their name.
+func (c *Collector) livePayments(ctx context.Context, charge *v1alpha1.Charge) ([]v1alpha1.Payment, error) {
+	namespace, reference := charge.Spec.Payment.Namespace, charge.Spec.Reference
+	var list v1alpha1.PaymentList
+	err := c.Live.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{fieldReference: reference})
+	if err != nil {
+		return nil, fmt.Errorf("listing the Payments of Charge %s: %w", charge.Name, err)
+	}
+	if len(content.IsPathSegmentName(reference)) > 0 {
+		return list.Items, nil // no name
+	}
+	var p v1alpha1.Payment
+	switch err := c.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: reference}, &p); {
+	case apierrors.IsNotFound(err):
+		return list.Items, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading Payment %s/%s: %w", namespace, reference, err)
+	case p.SaleReference() == reference:
+		return append(list.Items, p), nil
+	default:
+		return list.Items, nil
+	}
+}
+
+// claimants are the Refunds that exist and claimed of a Charge.
+func claimants(ctx context.Context, reader client.Reader, charge *v1alpha1.Charge) ([]v1alpha1.Refund, error) {
+	var out []v1alpha1.Refund
+	for i := range charge.Record.Refunds {
+		key := types.NamespacedName{Namespace: charge.Spec.Payment.Namespace, Name: charge.Record.Refunds[i].Name}
+		var r v1alpha1.Refund
+		switch err := reader.Get(ctx, key, &r); {
+		case err == nil:
+			return append(out, r), nil // one is enough
+		case !apierrors.IsNotFound(err):
+			return nil, fmt.Errorf("reading Refund %s: %w", key, err)
+		}
+	}
+	return out, nil
+}

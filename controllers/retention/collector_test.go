@@ -1,0 +1,466 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/payment"
+)
+
+// world is a collector with an API around it.
+type world struct {
+	t         *testing.T
+	api       client.WithWatch
+	collector *Collector
+	// stale, if set, is what the cache shows.
+	stale client.Reader
+	// before is done ahead of a request past the cache, such as "get Charge".
+	before map[string]func() error
+	// requests past the cache.
+	requests []string
+	log      strings.Builder
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newWorld(t *testing.T, objects ...client.Object) *world {
+	t.Helper()
+	w := &world{t: t, before: map[string]func() error{}}
+	w.api = builder(t).WithObjects(objects...).Build()
+	at := func(context.Context) (time.Time, error) { return noon, nil }
+	w.collector = &Collector{
+		Client:       interceptor.NewClient(w.api, interceptor.Funcs{Get: w.getCached, List: w.listCached, Delete: w.delete}),
+		Live:         interceptor.NewClient(w.api, interceptor.Funcs{Get: w.getLive, List: w.listLive}),
+		Installation: testInstallation, Settings: DefaultSettings(),
+		Now: func() time.Time { return noon }, ServerNow: at,
+		Collected: NewMetrics(prometheus.NewRegistry()),
+		Log:       funcr.New(func(_, args string) { fmt.Fprintln(&w.log, args) }, funcr.Options{Verbosity: 1}),
+	}
+	return w
+}
+
+func builder(t *testing.T) *fake.ClientBuilder {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	must(t, v1alpha1.AddToScheme(scheme))
+	b := fake.NewClientBuilder().WithScheme(scheme).WithIndex(&v1alpha1.Payment{}, fieldReference, func(o client.Object) []string {
+		return []string{o.(*v1alpha1.Payment).Spec.Reference}
+	})
+	must(t, payment.SetupIndexes(t.Context(), indexAdder{b}, testInstallation))
+	return b
+}
+
+type indexAdder struct{ *fake.ClientBuilder }
+
+func (i indexAdder) IndexField(_ context.Context, obj client.Object, field string, extract client.IndexerFunc) error {
+	i.WithIndex(obj, field, extract)
+	return nil
+}
+
+func (w *world) cache() client.Reader {
+	if w.stale != nil {
+		return w.stale
+	}
+	return w.api
+}
+
+func (w *world) getCached(ctx context.Context, _ client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	return w.cache().Get(ctx, key, o, opts...)
+}
+
+func (w *world) listCached(ctx context.Context, _ client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+	return w.cache().List(ctx, l, opts...)
+}
+
+func (w *world) getLive(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	if err := w.request("get", o); err != nil {
+		return err
+	}
+	return c.Get(ctx, key, o, opts...)
+}
+
+func (w *world) listLive(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+	if err := w.request("list", l); err != nil {
+		return err
+	}
+	return c.List(ctx, l, opts...)
+}
+
+func (w *world) delete(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+	if err := w.request("delete", o); err != nil {
+		return err
+	}
+	asked := (&client.DeleteOptions{}).ApplyOptions(opts).Preconditions
+	if asked == nil || asked.UID == nil || *asked.UID != o.GetUID() || asked.ResourceVersion == nil || *asked.ResourceVersion == "" {
+		w.t.Errorf("deleted without naming uid and version: %+v", asked)
+	}
+	return c.Delete(ctx, o, opts...)
+}
+
+func (w *world) request(verb string, o any) error {
+	label := verb + " " + strings.TrimPrefix(fmt.Sprintf("%T", o), "*v1alpha1.")
+	w.requests = append(w.requests, label)
+	if do := w.before[label]; do != nil {
+		return do()
+	}
+	return nil
+}
+
+// freeze makes the cache show the world as it is now, whatever happens.
+func (w *world) freeze() {
+	w.t.Helper()
+	lists := []client.ObjectList{&v1alpha1.PaymentList{}, &v1alpha1.ChargeList{}, &v1alpha1.RefundList{}}
+	for _, l := range lists {
+		must(w.t, w.api.List(w.t.Context(), l))
+	}
+	w.stale = builder(w.t).WithLists(lists...).Build()
+}
+
+func (w *world) sweep() {
+	w.t.Helper()
+	must(w.t, w.collector.Sweep(w.t.Context()))
+}
+
+// left are the sales whose Charge is there.
+func (w *world) left() []string {
+	w.t.Helper()
+	var list v1alpha1.ChargeList
+	must(w.t, w.api.List(w.t.Context(), &list))
+	out := []string{}
+	for i := range list.Items {
+		out = append(out, list.Items[i].Spec.Reference)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (w *world) expectLeft(want ...string) {
+	w.t.Helper()
+	if got := w.left(); !slices.Equal(got, want) {
+		w.t.Errorf("left: %v, want %v", got, want)
+	}
+}
+
+// change writes to a Charge as the loop does.
+func (w *world) change(reference string, do func(*v1alpha1.Charge)) error {
+	var c v1alpha1.Charge
+	key := client.ObjectKey{Name: testInstallation.ChargeName(shop, reference)}
+	if err := w.api.Get(w.t.Context(), key, &c); err != nil {
+		return err
+	}
+	do(&c)
+	return w.api.Update(w.t.Context(), &c)
+}
+
+func newPayment(name, reference string) *v1alpha1.Payment {
+	return &v1alpha1.Payment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: name}, Spec: v1alpha1.PaymentSpec{Reference: reference},
+	}
+}
+
+func newRefund(name string) *v1alpha1.Refund {
+	return &v1alpha1.Refund{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: name}}
+}
+
+func elsewhere(o client.Object) client.Object {
+	o.SetNamespace("elsewhere")
+	return o
+}
+
+func TestSweep(t *testing.T) {
+	w := newWorld(t,
+		old("due"), old("with/slash"), old("refunded", refunded("gone", keep)),
+		old("open", unended), old("young", ended(time.Hour)), old("claimed", claimed),
+		old("declared"), newPayment("declared", ""),
+		old("by-reference"), newPayment("other-name", "by-reference"),
+		old("inv/1"), newPayment("an-invoice", "inv/1"),
+		old("name-of-another"), newPayment("name-of-another", "something-else"),
+		old("name-elsewhere"), elsewhere(newPayment("name-elsewhere", "")),
+		old("refund-declared", refunded("first", keep), refunded("back", keep)), newRefund("back"),
+		old("refund-elsewhere", refunded("back-there", keep)), elsewhere(newRefund("back-there")),
+	)
+	w.sweep()
+	w.expectLeft("by-reference", "claimed", "declared", "inv/1", "open", "refund-declared", "young")
+	if got := testutil.ToFloat64(w.collector.Collected); got != 6 {
+		t.Errorf("%v counted, want 6", got)
+	}
+	if n := strings.Count(w.log.String(), `"msg"="Collected a Charge"`); n != 6 {
+		t.Errorf("%d lines in the log, want 6:\n%s", n, w.log.String())
+	}
+
+	must(t, w.api.Delete(t.Context(), newPayment("other-name", "")))
+	must(t, w.api.Delete(t.Context(), newRefund("back")))
+	w.sweep()
+	w.expectLeft("claimed", "declared", "inv/1", "open", "young")
+}
+
+// What is not due costs no request.
+func TestNothingDueCostsNothing(t *testing.T) {
+	w := newWorld(t, old("young", ended(time.Hour)), old("open", unended), old("declared"), newPayment("declared", ""))
+	w.sweep()
+	if len(w.requests) != 0 {
+		t.Errorf("requests: %v", w.requests)
+	}
+}
+
+func TestStaleCache(t *testing.T) {
+	tests := map[string]func(w *world) error{
+		"a refund was claimed since":       func(w *world) error { return w.change("sale", claimed) },
+		"a refund ended since":             func(w *world) error { return w.change("sale", refunded("back", time.Minute)) },
+		"it was contradicted since":        func(w *world) error { return w.change("sale", contradicted(time.Minute)) },
+		"a Payment was applied again":      func(w *world) error { return w.api.Create(w.t.Context(), newPayment("sale", "")) },
+		"another Payment has the name now": func(w *world) error { return w.api.Create(w.t.Context(), newPayment("new", "sale")) },
+		"a Refund was applied again": func(w *world) error {
+			return errors.Join(w.change("sale", refunded("again", keep)), w.api.Create(w.t.Context(), newRefund("again")))
+		},
+		"it was made anew and is open": func(w *world) error {
+			return errors.Join(w.api.Delete(w.t.Context(), old("sale")), w.api.Create(w.t.Context(), old("sale", unended)))
+		},
+	}
+	for name, since := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, old("sale"))
+			w.freeze()
+			must(t, since(w))
+			w.sweep()
+			w.expectLeft("sale")
+			if !slices.Contains(w.requests, "get Charge") || slices.Contains(w.requests, "delete Charge") {
+				t.Errorf("requests: %v", w.requests)
+			}
+		})
+	}
+	t.Run("it is gone already", func(t *testing.T) {
+		w := newWorld(t, old("sale"))
+		w.freeze()
+		must(t, w.api.Delete(t.Context(), old("sale")))
+		w.sweep()
+		if got := testutil.ToFloat64(w.collector.Collected.WithLabelValues("mtn")); got != 0 {
+			t.Errorf("%v counted", got)
+		}
+	})
+}
+
+// Whoever writes to the Charge after it was read, keeps it.
+func TestWrittenWhileItIsDeleted(t *testing.T) {
+	for _, moment := range []string{"list PaymentList", "get Payment", "delete Charge"} {
+		t.Run("before "+moment, func(t *testing.T) {
+			w := newWorld(t, old("sale"))
+			w.before[moment] = func() error { return w.change("sale", claimed) }
+			w.sweep()
+			w.expectLeft("sale")
+			if !slices.Contains(w.requests, "delete Charge") {
+				t.Errorf("it was not the precondition that kept it: %v", w.requests)
+			}
+			if got := testutil.ToFloat64(w.collector.Collected.WithLabelValues("mtn")); got != 0 {
+				t.Errorf("%v counted", got)
+			}
+			delete(w.before, moment)
+			w.sweep()
+			w.expectLeft("sale") // and it is open now
+		})
+	}
+}
+
+// A Payment that is applied again while its Charge is looked at keeps it.
+func TestAppliedAgainMeanwhile(t *testing.T) {
+	for moment, p := range map[string]*v1alpha1.Payment{
+		"get Charge":       newPayment("sale", ""),
+		"list PaymentList": newPayment("another", "sale"),
+		"get Payment":      newPayment("sale", ""),
+	} {
+		t.Run("before "+moment, func(t *testing.T) {
+			w := newWorld(t, old("sale"))
+			w.freeze()
+			w.before[moment] = func() error { return client.IgnoreAlreadyExists(w.api.Create(t.Context(), p.DeepCopy())) }
+			w.sweep()
+			w.expectLeft("sale")
+		})
+	}
+}
+
+// One clock that is wrong deletes nothing.
+func TestClocks(t *testing.T) {
+	future, past := noon.Add(100*keep), noon.Add(-100*keep)
+	tests := map[string]struct {
+		here, there time.Time
+		err         error
+		left        []string
+	}{
+		"both right":               {noon, noon, nil, []string{"young"}},
+		"ours is ahead":            {future, noon, nil, []string{"young"}},
+		"the API server's is":      {noon, future, nil, []string{"young"}},
+		"ours is behind":           {past, noon, nil, []string{"old", "young"}},
+		"the API server's is late": {noon, past, nil, []string{"old", "young"}},
+		"the API server has none":  {future, time.Time{}, errors.New("no time"), []string{"old", "young"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, old("old"), old("young", ended(time.Hour)))
+			w.collector.Now = func() time.Time { return test.here }
+			w.collector.ServerNow = func(context.Context) (time.Time, error) { return test.there, test.err }
+			if err := w.collector.Sweep(t.Context()); !errors.Is(err, test.err) {
+				t.Errorf("error %v, want %v", err, test.err)
+			}
+			w.expectLeft(test.left...)
+			apart := test.err == nil && !test.here.Equal(test.there)
+			if strings.Contains(w.log.String(), "clocks") != apart {
+				t.Errorf("the log: %s", w.log.String())
+			}
+		})
+	}
+}
+
+// A failure keeps the Charge, is told, and does not stand in the way of others.
+func TestFailures(t *testing.T) {
+	broken := errors.New("broken")
+	for _, moment := range []string{"get Charge", "list PaymentList", "get Payment", "get Refund", "delete Charge"} {
+		t.Run(moment, func(t *testing.T) {
+			w := newWorld(t, old("a", refunded("back", keep)), old("b", refunded("back", keep)))
+			failed := false
+			w.before[moment] = func() error {
+				if failed {
+					return nil
+				}
+				failed = true
+				return broken
+			}
+			if err := w.collector.Sweep(t.Context()); !errors.Is(err, broken) {
+				t.Errorf("error %v", err)
+			}
+			if n := len(w.left()); n != 1 {
+				t.Errorf("left: %v", w.left())
+			}
+			w.sweep()
+			w.expectLeft()
+		})
+	}
+}
+
+func TestGivesUpForNow(t *testing.T) {
+	var charges []client.Object
+	for i := range 3 * maxFailures {
+		charges = append(charges, old(fmt.Sprintf("sale-%d", i)))
+	}
+	w := newWorld(t, charges...)
+	w.before["delete Charge"] = func() error {
+		return apierrors.NewForbidden(v1alpha1.SchemeGroupVersion.WithResource("charges").GroupResource(), "charge", errors.New("not here"))
+	}
+	if err := w.collector.Sweep(t.Context()); !apierrors.IsForbidden(err) {
+		t.Errorf("error %v", err)
+	}
+	tries := 0
+	for _, r := range w.requests {
+		if r == "delete Charge" {
+			tries++
+		}
+	}
+	if tries != maxFailures || len(w.left()) != len(charges) {
+		t.Errorf("%d tries, %d left", tries, len(w.left()))
+	}
+}
+
+// Start sweeps at once, then as often as it is told, and ends with its context.
+func TestStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, old("first"))
+		w.collector.Log = logr.Discard()
+		sweeps := 0
+		w.collector.ServerNow = func(context.Context) (time.Time, error) {
+			sweeps++
+			if sweeps == 2 {
+				return time.Time{}, errors.New("a failure does not end it")
+			}
+			return noon, nil
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- w.collector.Start(ctx) }()
+		synctest.Wait()
+		w.expectLeft()
+		must(t, w.api.Create(t.Context(), old("second")))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		w.expectLeft("second")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		w.expectLeft()
+		if sweeps != 3 {
+			t.Errorf("%d sweeps in two hours", sweeps)
+		}
+		stop()
+		must(t, <-done)
+	})
+}
+
+func TestServerTime(t *testing.T) {
+	scheme := runtime.NewScheme()
+	must(t, authenticationv1.AddToScheme(scheme))
+	var answer error
+	var date time.Time
+	api := fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
+		Create: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.CreateOption) error {
+			o.(*authenticationv1.SelfSubjectReview).CreationTimestamp = metav1.NewTime(date)
+			return answer
+		},
+	}).Build()
+	date = noon
+	if got, err := ServerTime(api)(t.Context()); err != nil || !got.Equal(noon) {
+		t.Error(got, err)
+	}
+	date = time.Time{}
+	if got, err := ServerTime(api)(t.Context()); err == nil {
+		t.Error("a time from nowhere:", got)
+	}
+	date, answer = noon, errors.New("no")
+	if got, err := ServerTime(api)(t.Context()); !errors.Is(err, answer) {
+		t.Error(got, err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	const day = 24 * time.Hour
+	must(t, DefaultSettings().Validate(payment.DefaultSettings().AdoptionWindow))
+	tests := map[string]struct {
+		keep, adoption time.Duration
+		want           string
+	}{
+		"for ever":                     {0, 100 * day, ""},
+		"the least":                    {2 * day, day, ""},
+		"less":                         {2*day - time.Second, day, "at least 48h0m0s"},
+		"negative":                     {-day, day, "at least 48h0m0s"},
+		"within the adoption window":   {5 * day, 5 * day, "longer than --adoption-window (120h0m0s)"},
+		"any age is taken up for ever": {2 * day, 0, ""},
+	}
+	for name, test := range tests {
+		s := DefaultSettings()
+		s.Keep = test.keep
+		err := s.Validate(test.adoption)
+		if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
+}
