@@ -29,6 +29,9 @@ type Recorder struct {
 	Live client.Reader
 	// Timeout bounds one commit, retries included.
 	Timeout time.Duration
+	// Pause waits between two tries, for the duration or until the context is
+	// over; nil: with a timer.
+	Pause func(context.Context, time.Duration) error
 }
 
 // Commit folds an answer into a Charge and writes it under its resourceVersion.
@@ -53,7 +56,7 @@ func (r Recorder) Commit(ctx context.Context, c *v1alpha1.Charge, f Fold) (*v1al
 		// A view that was behind is mended by reading again; whoever is in a race
 		// waits a little.
 		if !apierrors.IsConflict(err) || tries > 0 {
-			if waitErr := pause(ctx, backoff.Step()); waitErr != nil {
+			if waitErr := r.pause(ctx, backoff.Step()); waitErr != nil {
 				return c, fmt.Errorf("recording on Charge %s: %w", c.Name, err)
 			}
 		}
@@ -82,7 +85,10 @@ func (r Recorder) reread(ctx context.Context, c *v1alpha1.Charge) (*v1alpha1.Cha
 	return &live, nil
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func (r Recorder) pause(ctx context.Context, d time.Duration) error {
+	if r.Pause != nil {
+		return r.Pause(ctx, d)
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -464,7 +464,7 @@ func throttle(c *account.Client, e *providers.Error) {
 
 // record commits a fold; see charge.Recorder.
 func (r *Reconciler) record(ctx context.Context, o *observed, f fold) error {
-	recorder := charge.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout}
+	recorder := charge.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout, Pause: r.Pause}
 	before := o.charge
 	after, err := recorder.Commit(ctx, before, f)
 	o.charge = after

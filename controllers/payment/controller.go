@@ -48,6 +48,8 @@ type Reconciler struct {
 	Recorder     events.EventRecorder
 	Metrics      *Metrics
 	Now          func() time.Time
+	// Pause waits between two tries to record an answer; nil: with a timer.
+	Pause func(context.Context, time.Duration) error
 	// Process names this process as a sender; Start is when it began.
 	Process string
 	Start   time.Time

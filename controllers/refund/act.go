@@ -237,7 +237,7 @@ func throttle(c *account.Client, e *providers.Error) {
 
 // record commits a fold; see charge.Recorder.
 func (r *Reconciler) record(ctx context.Context, o *observed, f charge.Fold) error {
-	recorder := charge.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout}
+	recorder := charge.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout, Pause: r.Pause}
 	after, err := recorder.Commit(ctx, o.charge, f)
 	o.charge = after
 	return err

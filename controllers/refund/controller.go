@@ -49,6 +49,8 @@ type Reconciler struct {
 	// Called counts a call to a provider that ended in err.
 	Called func(provider, operation string, err error)
 	Now    func() time.Time
+	// Pause waits between two tries to record an answer; nil: with a timer.
+	Pause func(context.Context, time.Duration) error
 	// Process names this process as a sender.
 	Process string
 

@@ -46,10 +46,13 @@ func (s *Simulator) Callbacks() []Sent {
 }
 
 // callbackClient follows no redirect and uses no proxy.
-func callbackClient(timeout time.Duration) *http.Client {
+func callbackClient(timeout time.Duration, transport http.RoundTripper) *http.Client {
+	if transport == nil {
+		transport = &http.Transport{}
+	}
 	return &http.Client{
 		Timeout:       timeout,
-		Transport:     &http.Transport{},
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

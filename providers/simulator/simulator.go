@@ -69,6 +69,8 @@ type Options struct {
 	LedgerFile string
 	// CallbackTimeout is how long a callback may take; 5 s if 0.
 	CallbackTimeout time.Duration
+	// CallbackTransport carries callbacks; nil: the network.
+	CallbackTransport http.RoundTripper
 	// NoMagic switches off the magic phones and amounts.
 	NoMagic bool
 	// PayerOpens lets scenarios of the redirect providers begin only when the
@@ -140,7 +142,7 @@ func New(opts Options) (*Simulator, error) {
 		payouts:  map[string]*payment{},
 	}
 	s.random = s.opts.Rand
-	s.client = callbackClient(s.opts.CallbackTimeout)
+	s.client = callbackClient(s.opts.CallbackTimeout, s.opts.CallbackTransport)
 	if err := s.ledger.open(opts.LedgerFile); err != nil {
 		return nil, err
 	}

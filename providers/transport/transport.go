@@ -48,6 +48,10 @@ type Options struct {
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// Proxy chooses a proxy; default http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
+	// RoundTripper sends requests in place of the network, which the options
+	// below and DialContext are for; it tells a trace in the request's context
+	// (GotConn) from when on the request may have left. For tests.
+	RoundTripper http.RoundTripper
 	// RootCAs that servers are verified against; nil: the system's.
 	RootCAs *x509.CertPool
 }
@@ -55,7 +59,7 @@ type Options struct {
 // Transport sends requests. It implements providers.Transport.
 type Transport struct {
 	options Options
-	http    *http.Transport
+	http    http.RoundTripper
 }
 
 var _ providers.Transport = (*Transport)(nil)
@@ -67,6 +71,9 @@ func New(o Options) *Transport {
 	o.MaxBody = cmp.Or(o.MaxBody, defaultMaxBody)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.RoundTripper != nil {
+		return &Transport{options: o, http: o.RoundTripper}
 	}
 	if o.DialContext == nil {
 		o.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
