@@ -19,6 +19,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -81,14 +82,22 @@ type options struct {
 	insecureMetrics  bool
 	probeAddress     string
 	leaderElection   bool
+	lease            lease
 	workers          int
 	accountRecheck   time.Duration
 	settings         payment.Settings
 	retention        retention.Settings
 }
 
+// lease of the leader: how long it lasts, how long its holder tries to renew it
+// before it stops, and the pause between two tries.
+type lease struct{ duration, renew, retry time.Duration }
+
 func defaultOptions() options {
-	return options{settings: payment.DefaultSettings(), retention: retention.DefaultSettings()}
+	return options{
+		lease:    lease{duration: 60 * time.Second, renew: 40 * time.Second, retry: 8 * time.Second},
+		settings: payment.DefaultSettings(), retention: retention.DefaultSettings(),
+	}
 }
 
 func (o *options) bind(fs *flag.FlagSet) {
@@ -105,6 +114,9 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.BoolVar(&o.insecureMetrics, "metrics-insecure", false, "Serve metrics by http and without authentication.")
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 is off.")
 	fs.BoolVar(&o.leaderElection, "leader-elect", true, "Let one of several replicas work. It limits load; it is not what keeps payments safe.")
+	fs.DurationVar(&o.lease.duration, "leader-elect-lease-duration", o.lease.duration, "How long the lease of a leader that is heard of no more is respected.")
+	fs.DurationVar(&o.lease.renew, "leader-elect-renew-deadline", o.lease.renew, "How long a leader tries to renew its lease before it stops. Less than the lease.")
+	fs.DurationVar(&o.lease.retry, "leader-elect-retry-period", o.lease.retry, "Pause between two tries to take or renew the lease.")
 	fs.DurationVar(&o.accountRecheck, "account-recheck", 10*time.Minute, "How often an account that is ready is tried again.")
 	fs.IntVar(&o.workers, "workers", 10, "Payments that are worked on at the same time.")
 
@@ -137,6 +149,9 @@ func (o *options) validate() error {
 	if err := o.retention.Validate(o.settings.AdoptionWindow); err != nil {
 		return err
 	}
+	if err := o.lease.validate(); err != nil {
+		return err
+	}
 	if o.publicURL == "" {
 		return nil
 	}
@@ -148,6 +163,22 @@ func (o *options) validate() error {
 		return errors.New("--public-url must begin with https://; providers send callbacks there and payers come back to it")
 	}
 	return nil
+}
+
+// validate refuses leases with which two replicas would lead as a matter of course,
+// and those that no client of the API server can express.
+func (l lease) validate() error {
+	switch {
+	case l.duration < time.Second, l.duration%time.Second != 0:
+		return errors.New("--leader-elect-lease-duration must be a number of whole seconds")
+	case l.renew >= l.duration:
+		return errors.New("--leader-elect-renew-deadline must be shorter than --leader-elect-lease-duration")
+	case l.retry <= 0, float64(l.renew) <= leaderelection.JitterFactor*float64(l.retry):
+		return fmt.Errorf("--leader-elect-retry-period must be more than 0, and %v times it less than --leader-elect-renew-deadline",
+			leaderelection.JitterFactor)
+	default:
+		return nil
+	}
 }
 
 func isLoopback(host string) bool {
@@ -208,7 +239,6 @@ func newManager(cfg *rest.Config, opts options) (manager.Manager, error) {
 		metricsOptions.SecureServing = true
 		metricsOptions.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
-	lease, renew, retry := 60*time.Second, 40*time.Second, 8*time.Second
 	// A call and its record that began before the signal are finished.
 	grace := opts.settings.CallTimeout + 2*opts.settings.RecordTimeout
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
@@ -225,9 +255,9 @@ func newManager(cfg *rest.Config, opts options) (manager.Manager, error) {
 		LeaderElection:          opts.leaderElection,
 		LeaderElectionID:        "mobile-money-operator",
 		LeaderElectionNamespace: opts.namespace,
-		LeaseDuration:           &lease,
-		RenewDeadline:           &renew,
-		RetryPeriod:             &retry,
+		LeaseDuration:           &opts.lease.duration,
+		RenewDeadline:           &opts.lease.renew,
+		RetryPeriod:             &opts.lease.retry,
 		GracefulShutdownTimeout: &grace,
 	})
 	if err != nil {
