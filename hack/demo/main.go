@@ -21,6 +21,9 @@ import (
 
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"mobilemoney.dev/operator/hack/internal/process"
+	"mobilemoney.dev/operator/hack/internal/shop"
 )
 
 const (
@@ -30,9 +33,8 @@ const (
 )
 
 func main() {
-	if dir := os.Getenv(guardVariable); dir != "" {
-		signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-		if guard(dir, os.Stdin) != nil {
+	if guard, err := process.AsGuard(); guard {
+		if err != nil {
 			os.Exit(exitFailed)
 		}
 		return
@@ -115,7 +117,8 @@ func run(args []string, stdout *os.File, stderr io.Writer) int {
 
 // play sets the stage, plays, and clears it away whatever happens, a panic included.
 func play(ctx context.Context, o options, out *screen) (err error) {
-	s := &stage{options: o, out: out, steps: 7, began: time.Now()}
+	s := &stage{options: o, out: out, steps: 7, began: time.Now(),
+		shop: shop.Shop{Namespace: "shop", Clerk: clerk, Refunder: refunder, PollEvery: pollEvery}}
 	if o.stay {
 		s.steps -= 2
 	}

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/hack/internal/shop"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 
 // perform applies the samples, shows how they go, and judges how they ended.
 func (s *stage) perform(ctx context.Context) error {
-	s.announce("applying " + samples + " as a user who may create Payments in namespace " + shop + ", and watching")
+	s.announce("applying " + samples + " as a user who may create Payments in namespace " + s.shop.Namespace + ", and watching")
 	objects, err := s.env.ReadManifests(samples)
 	if err != nil {
 		return err
@@ -29,7 +30,7 @@ func (s *stage) perform(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sales := onlyKind(objects, "Payment")
+	sales := shop.OnlyKind(objects, "Payment")
 	for _, o := range sales {
 		if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("demo")); err != nil {
 			return fmt.Errorf("applying %s %s: %w", o.GetKind(), o.GetName(), err)
@@ -43,7 +44,7 @@ func (s *stage) perform(ctx context.Context) error {
 	if err := s.conclude(payments); err != nil {
 		return err
 	}
-	return s.giveBack(ctx, onlyKind(objects, "Refund"))
+	return s.giveBack(ctx, shop.OnlyKind(objects, "Refund"))
 }
 
 func (s *stage) clientFor(user string) (client.Client, error) {
@@ -65,7 +66,7 @@ func (s *stage) follow(ctx context.Context, c client.Client, objects []*unstruct
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		payments, err := look(ctx, c, objects)
+		payments, err := s.look(ctx, c, objects)
 		if err != nil {
 			return nil, err
 		}
@@ -77,16 +78,16 @@ func (s *stage) follow(ctx context.Context, c client.Client, objects []*unstruct
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-s.manager.done:
-			return nil, s.manager.ended()
+		case <-s.manager.Done():
+			return nil, s.manager.Ended()
 		case <-tick.C:
 		}
 	}
 }
 
-func look(ctx context.Context, c client.Client, objects []*unstructured.Unstructured) ([]v1alpha1.Payment, error) {
+func (s *stage) look(ctx context.Context, c client.Client, objects []*unstructured.Unstructured) ([]v1alpha1.Payment, error) {
 	var list v1alpha1.PaymentList
-	if err := c.List(ctx, &list, client.InNamespace(shop)); err != nil {
+	if err := c.List(ctx, &list, client.InNamespace(s.shop.Namespace)); err != nil {
 		return nil, fmt.Errorf("listing the Payments: %w", err)
 	}
 	byName := map[string]v1alpha1.Payment{}

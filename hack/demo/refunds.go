@@ -42,8 +42,8 @@ func (s *stage) giveBack(ctx context.Context, objects []*unstructured.Unstructur
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.manager.done:
-			return s.manager.ended()
+		case <-s.manager.Done():
+			return s.manager.Ended()
 		case <-tick.C:
 		}
 	}
@@ -85,7 +85,7 @@ func (s *stage) concludeRefunds(refunds []v1alpha1.Refund) error {
 	for i := range refunds {
 		r := &refunds[i]
 		var p v1alpha1.Payment
-		key := client.ObjectKey{Namespace: shop, Name: r.Spec.PaymentRef.Name}
+		key := client.ObjectKey{Namespace: s.shop.Namespace, Name: r.Spec.PaymentRef.Name}
 		if err := s.env.Client().Get(context.Background(), key, &p); err != nil {
 			return fmt.Errorf("reading Payment %s: %w", key.Name, err)
 		}

@@ -4,28 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 
 	"mobilemoney.dev/operator/controllers/testenv"
+	"mobilemoney.dev/operator/hack/internal/process"
+	"mobilemoney.dev/operator/hack/internal/shop"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
 const (
-	operatorNamespace = "mobile-money-system"
-	operatorAccount   = "mobile-money-operator"
-	shop              = "shop"
+	pollEvery = 2 * time.Second
+	// clerk is a user who may create Payments in the shop and nothing else, and
+	// refunder one who may create Refunds.
+	clerk    = "clerk"
+	refunder = "refunder"
 
-	loopback    = "127.0.0.1"
 	tickEvery   = 10 * time.Second
 	readyWithin = 60 * time.Second
 	// Longer than a call and its record may take, see flags.
@@ -40,9 +39,10 @@ type stage struct {
 	steps int
 	began time.Time
 
+	shop     shop.Shop
 	env      *testenv.Env
 	sim      *simulator.Simulator
-	manager  *process
+	manager  *process.Process
 	dir      string // temporary: kubeconfigs and the manager's log
 	callback string // host:port of the manager's callback receiver
 	probe    string // host:port of its probes
@@ -65,7 +65,7 @@ func (s *stage) set(ctx context.Context) error {
 		what string
 		do   func(context.Context) error
 	}{
-		{"building the manager into bin/manager", func(ctx context.Context) error { return build(ctx, root, manager) }},
+		{"building the manager into bin/manager", func(ctx context.Context) error { return process.BuildManager(ctx, root, manager) }},
 		{"starting etcd and kube-apiserver, with the CRDs", s.startControlPlane},
 		{"starting the simulator of MTN, Orange and Wave", s.startSimulator},
 		{"installing the operator's RBAC, and a shop with three merchant accounts", s.install},
@@ -83,7 +83,7 @@ func (s *stage) makeDir() (err error) {
 	if s.dir, err = os.MkdirTemp("", "mobile-money-demo-"); err != nil {
 		return fmt.Errorf("making a temporary folder: %w", err)
 	}
-	dismiss, err := startGuard(s.dir)
+	dismiss, err := process.StartGuard(s.dir)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(s.dir))
 	}
@@ -145,7 +145,7 @@ func (s *stage) clear() error {
 // showLog shows the end of the manager's log, where there is one.
 func (s *stage) showLog() {
 	if s.manager != nil {
-		s.out.printf("\nThe manager's last words:\n\n%s\n", s.manager.tail(30))
+		s.out.printf("\nThe manager's last words:\n\n%s\n", s.manager.Tail(30))
 	}
 }
 
@@ -158,7 +158,7 @@ func (s *stage) startControlPlane(ctx context.Context) (err error) {
 }
 
 func (s *stage) startSimulator(ctx context.Context) error {
-	ports, err := freePorts(ctx, 2)
+	ports, err := process.FreePorts(ctx, 2)
 	if err != nil {
 		return err
 	}
@@ -169,8 +169,8 @@ func (s *stage) startSimulator(ctx context.Context) error {
 			// So that no session of the three outlives the others by much.
 			SessionLife: 10 * time.Minute,
 			Callbacks: []simulator.WaveCallback{{
-				URL:            "http://" + s.callback + "/callbacks/wave/account/" + shop + "/wave",
-				SigningSecrets: []string{waveWebhookSecret},
+				URL:            "http://" + s.callback + s.shop.WavePath(),
+				SigningSecrets: []string{shop.WaveWebhookSecret},
 			}},
 		},
 	})
@@ -187,27 +187,15 @@ func (s *stage) startSimulator(ctx context.Context) error {
 	return err
 }
 
-// freePorts are below those that systems hand out for outgoing connections, one of
-// which could else take a port before the manager does.
-func freePorts(ctx context.Context, n int) ([]string, error) {
-	const first, last, tries = 20000, 30000, 100
-	var ports []string
-	for range tries {
-		addr := net.JoinHostPort(loopback, strconv.Itoa(first+rand.IntN(last-first)))
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
-		if err != nil {
-			continue
-		}
-		defer l.Close() // when all are chosen, so that none is chosen twice
-		if ports = append(ports, l.Addr().String()); len(ports) == n {
-			return ports, nil
-		}
+func (s *stage) install(ctx context.Context) error {
+	if err := shop.InstallOperator(ctx, s.env); err != nil {
+		return err
 	}
-	return nil, errors.New("no free port")
+	return s.shop.Open(ctx, s.env.Client(), s.sim)
 }
 
 func (s *stage) startManager(ctx context.Context, path string) error {
-	cfg, err := s.env.ServiceAccountConfig(ctx, operatorNamespace, operatorAccount)
+	cfg, err := s.env.ServiceAccountConfig(ctx, shop.OperatorNamespace, shop.OperatorAccount)
 	if err != nil {
 		return err
 	}
@@ -217,12 +205,12 @@ func (s *stage) startManager(ctx context.Context, path string) error {
 	}
 	// An environment of its own: variables such as WAVE_API_KEY would describe accounts.
 	environment := []string{"HOME=" + s.dir}
-	s.manager, err = start(path, s.flags(kubeconfig), environment, filepath.Join(s.dir, "manager.log"))
+	s.manager, err = process.Start(path, s.flags(kubeconfig), environment, filepath.Join(s.dir, "manager.log"))
 	if err != nil {
 		return err
 	}
-	s.later(func() error { return s.manager.stop(stopWithin) })
-	return s.manager.ready(ctx, "http://"+s.probe+"/readyz", readyWithin)
+	s.later(func() error { return s.manager.Stop(stopWithin) })
+	return s.manager.Ready(ctx, "http://"+s.probe+"/readyz", readyWithin)
 }
 
 // flags of the manager. The windows are short so that nobody has to wait for them:
@@ -230,7 +218,7 @@ func (s *stage) startManager(ctx context.Context, path string) error {
 func (s *stage) flags(kubeconfig string) []string {
 	return []string{
 		"--kubeconfig=" + kubeconfig,
-		"--namespace=" + operatorNamespace,
+		"--namespace=" + shop.OperatorNamespace,
 		"--leader-elect=true",
 		"--public-url=http://" + s.callback,
 		"--callback-bind-address=" + s.callback,
@@ -258,14 +246,4 @@ func (s *stage) writeKubeconfig(name string, cfg *rest.Config) (string, error) {
 	}
 	path := filepath.Join(s.dir, name)
 	return path, os.WriteFile(path, content, 0o600)
-}
-
-func onlyKind(objects []*unstructured.Unstructured, kind string) []*unstructured.Unstructured {
-	var some []*unstructured.Unstructured
-	for _, o := range objects {
-		if o.GetKind() == kind {
-			some = append(some, o)
-		}
-	}
-	return some
 }

@@ -70,7 +70,7 @@ func (s *stage) tellReady(kubeconfig string) error {
 	if s.readyFile == "" {
 		return nil
 	}
-	content, err := json.Marshal(whereabouts{kubeconfig, s.env.Kubectl(), shop, s.sim.URL(), s.manager.log})
+	content, err := json.Marshal(whereabouts{kubeconfig, s.env.Kubectl(), s.shop.Namespace, s.sim.URL(), s.manager.Log()})
 	if err != nil {
 		return fmt.Errorf("writing the ready file: %w", err)
 	}
@@ -95,10 +95,10 @@ func (s *stage) wait(ctx context.Context) error {
 	err = t.Execute(&text, map[string]any{
 		"Kubeconfig": kubeconfig,
 		"Bin":        filepath.Dir(s.env.Kubectl()),
-		"Shop":       shop,
+		"Shop":       s.shop.Namespace,
 		"Simulator":  s.sim.URL(),
 		"Samples":    filepath.Join(s.env.Root, samples),
-		"Log":        s.manager.log,
+		"Log":        s.manager.Log(),
 		"Speed":      s.speed,
 		"ByHand":     s.byHand,
 	})
@@ -112,7 +112,7 @@ func (s *stage) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-s.manager.done:
-		return s.manager.ended()
+	case <-s.manager.Done():
+		return s.manager.Ended()
 	}
 }

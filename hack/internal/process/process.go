@@ -1,4 +1,6 @@
-package main
+// Package process runs programs beside ours on this machine, and sees to it that
+// none stays behind.
+package process
 
 import (
 	"context"
@@ -13,8 +15,8 @@ import (
 	"time"
 )
 
-// build compiles the manager as `make build` does.
-func build(ctx context.Context, root, path string) error {
+// BuildManager compiles the manager as `make build` does.
+func BuildManager(ctx context.Context, root, path string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, ".")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -28,9 +30,9 @@ func build(ctx context.Context, root, path string) error {
 	return nil
 }
 
-// process is a program that runs beside us, in a process group of its own: Ctrl-C in
+// Process is a program that runs beside us, in a process group of its own: Ctrl-C in
 // the terminal reaches us only, and we decide in which order things stop.
-type process struct {
+type Process struct {
 	name string
 	cmd  *exec.Cmd
 	log  string
@@ -38,7 +40,8 @@ type process struct {
 	err  error // once done is closed
 }
 
-func start(path string, args, environment []string, log string) (*process, error) {
+// Start starts the program at path; what it prints goes to the end of the file log.
+func Start(path string, args, environment []string, log string) (*Process, error) {
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -53,7 +56,7 @@ func start(path string, args, environment []string, log string) (*process, error
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{name: filepath.Base(path), cmd: cmd, log: log, done: make(chan struct{})}
+	p := &Process{name: filepath.Base(path), cmd: cmd, log: log, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		p.err = cmd.Wait()
@@ -61,15 +64,49 @@ func start(path string, args, environment []string, log string) (*process, error
 	return p, nil
 }
 
-// ready waits until url answers 200.
-func (p *process) ready(ctx context.Context, url string, within time.Duration) error {
+// Log is the file that it prints to.
+func (p *Process) Log() string { return p.log }
+
+// Done is closed when it has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Running tells whether it has not ended.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Signal sends it a signal. That it has ended is no error: look at Done.
+func (p *Process) Signal(s syscall.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("sending %v to the %s: %w", s, p.name, err)
+	}
+	return nil
+}
+
+// Kill ends it with SIGKILL, and tells whether that is what ended it.
+func (p *Process) Kill() (bool, error) {
+	if err := p.Signal(syscall.SIGKILL); err != nil {
+		return false, err
+	}
+	<-p.done
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL, nil
+}
+
+// Ready waits until url answers 200.
+func (p *Process) Ready(ctx context.Context, url string, within time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("the %s was not ready within %v", p.name, within))
 	defer cancel()
 	c := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for !answers(ctx, c, url) {
 		select {
 		case <-p.done:
-			return p.ended()
+			return p.Ended()
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-time.After(100 * time.Millisecond):
@@ -90,20 +127,18 @@ func answers(ctx context.Context, c *http.Client, url string) bool {
 	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 }
 
-// ended is the error of a process that ended by itself.
-func (p *process) ended() error {
+// Ended is the error of a process that ended by itself.
+func (p *Process) Ended() error {
 	return fmt.Errorf("the %s ended by itself (%v)", p.name, p.cmd.ProcessState)
 }
 
-// stop asks the process to end, and after a while makes it.
-func (p *process) stop(patience time.Duration) error {
-	select {
-	case <-p.done:
+// Stop asks the process to end, and after a while makes it.
+func (p *Process) Stop(patience time.Duration) error {
+	if !p.Running() {
 		return nil // whoever waited for something has said so
-	default:
 	}
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stopping the %s: %w", p.name, err)
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		return err
 	}
 	select {
 	case <-p.done:
@@ -118,8 +153,8 @@ func (p *process) stop(patience time.Duration) error {
 	return errors.Join(fmt.Errorf("the %s did not stop within %v and was killed", p.name, patience), err)
 }
 
-// tail is the end of the log.
-func (p *process) tail(lines int) string {
+// Tail is the end of the log.
+func (p *Process) Tail(lines int) string {
 	content, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,12 +16,23 @@ import (
 )
 
 // guardVariable tells a copy of this program that it is the guard, and of what folder.
-const guardVariable = "MOBILE_MONEY_DEMO_GUARDS"
+const guardVariable = "MOBILE_MONEY_GUARDS"
 
-// startGuard starts a copy of this program that outlives us: nothing that we defer
+// AsGuard plays the guard if this copy of the program was started as one, and tells
+// so. A program that calls StartGuard calls it first of all, and ends if it is true.
+func AsGuard() (bool, error) {
+	dir := os.Getenv(guardVariable)
+	if dir == "" {
+		return false, nil
+	}
+	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	return true, guard(dir, os.Stdin)
+}
+
+// StartGuard starts a copy of this program that outlives us: nothing that we defer
 // runs when we are killed, or when a goroutine of a library panics. The guard then
 // ends what we started and removes dir. dismiss ends it.
-func startGuard(dir string) (dismiss func() error, err error) {
+func StartGuard(dir string) (dismiss func() error, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
