@@ -136,11 +136,11 @@ build: ## Build bin/manager and bin/simulator
 	go build -ldflags '-s -w' -o bin/simulator ./providers/simulator/cmd/simulator
 
 .PHONY: controlplane
-controlplane: ## Build etcd, kube-apiserver and kubectl into bin/controlplane, once
+controlplane: ## Build etcd, etcdutl, kube-apiserver and kubectl into bin/controlplane, once
 ifndef KUBEBUILDER_ASSETS
 	@hack/controlplane/build.sh "$(ASSETS)"
 endif
-	@for program in etcd kube-apiserver kubectl; do \
+	@for program in etcd etcdutl kube-apiserver kubectl; do \
 		test -x "$(ASSETS)/$$program" || { echo "$(ASSETS)/$$program is missing"; exit 1; }; \
 	done
 

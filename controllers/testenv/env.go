@@ -49,8 +49,10 @@ type Env struct {
 
 	plane   *envtest.Environment
 	certDir string
-	admin   *rest.Config
-	client  client.WithWatch
+	// restoredDir holds the data of an etcd that was restored; empty: none was.
+	restoredDir string
+	admin       *rest.Config
+	client      client.WithWatch
 }
 
 // NewScheme returns a scheme with the kinds of Kubernetes, of apiextensions and of
@@ -121,7 +123,7 @@ func Start(ctx context.Context) (_ *Env, err error) {
 
 // Stop ends the control plane and removes its data.
 func (e *Env) Stop() error {
-	return errors.Join(e.plane.Stop(), os.RemoveAll(e.certDir))
+	return errors.Join(e.plane.Stop(), os.RemoveAll(e.certDir), os.RemoveAll(e.restoredDir))
 }
 
 // StopAPIServer takes the API server away; etcd keeps its data. StartAPIServer

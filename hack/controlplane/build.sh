@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds etcd, kube-apiserver and kubectl into the folder $1, once a version: a
+# Builds etcd, etcdutl, kube-apiserver and kubectl into the folder $1, once a version: a
 # stamp names what the binaries were built from, so an up-to-date folder costs nothing.
 # The flags are those of every other build of the project, so that the Kubernetes
 # libraries are compiled once for all of them.
@@ -14,7 +14,7 @@ if [ "$(cat "$out/.built-from" 2>/dev/null)" = "$stamp" ]; then
 	exit 0
 fi
 
-echo "Building etcd, kube-apiserver and kubectl $version from source into $out (about ten minutes the first time, once)."
+echo "Building etcd, etcdutl, kube-apiserver and kubectl $version from source into $out (about ten minutes the first time, once)."
 rm -f "$out/.built-from"
 
 # Without a version, clients fail to parse the server's.
@@ -24,7 +24,7 @@ pkg=k8s.io/component-base/version
 ldflags="-s -w -X $pkg.gitVersion=$version -X $pkg.gitMajor=1 -X $pkg.gitMinor=$minor"
 
 started=$(date +%s)
-for name in etcd kube-apiserver kubectl; do
+for name in etcd etcdutl kube-apiserver kubectl; do
 	CGO_ENABLED=0 go build -trimpath -ldflags "$ldflags" -o "$out/$name" "./$name" &
 	build=$!
 	while kill -0 "$build" 2>/dev/null; do
