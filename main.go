@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -36,6 +37,7 @@ import (
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/refund"
 	"mobilemoney.dev/operator/controllers/retention"
+	"mobilemoney.dev/operator/controllers/rewind"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
@@ -277,6 +279,10 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	if err := refund.SetupIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
+	back, err := watchRevisions(mgr)
+	if err != nil {
+		return err
+	}
 	resolver := &account.Resolver{
 		Reader:            mgr.GetClient(),
 		Live:              mgr.GetAPIReader(),
@@ -287,8 +293,8 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 		Clients:           account.NewClients(t, time.Now),
 	}
 	loop := &payment.Reconciler{
-		Client:       mgr.GetClient(),
-		Live:         mgr.GetAPIReader(),
+		Client:       back.Client(mgr.GetClient()),
+		Live:         back.Reader(mgr.GetAPIReader()),
 		Accounts:     resolver,
 		Installation: inst,
 		Settings:     opts.settings,
@@ -298,13 +304,14 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 		Now:          time.Now,
 		Process:      processName(),
 		Start:        time.Now(),
+		WentBack:     back.WentBack,
 	}
 	if err := loop.SetupWithManager(mgr, opts.workers); err != nil {
 		return fmt.Errorf("setting the payment controller up: %w", err)
 	}
 	refunds := &refund.Reconciler{
-		Client:       mgr.GetClient(),
-		Live:         mgr.GetAPIReader(),
+		Client:       loop.Client,
+		Live:         loop.Live,
 		Accounts:     resolver,
 		Installation: inst,
 		Settings:     opts.settings,
@@ -313,6 +320,7 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 		Called:       loop.Metrics.Called,
 		Now:          time.Now,
 		Process:      loop.Process,
+		WentBack:     back.WentBack,
 	}
 	if err := refunds.SetupWithManager(mgr, opts.workers); err != nil {
 		return fmt.Errorf("setting the refund controller up: %w", err)
@@ -335,6 +343,11 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	if err := addCollector(mgr, opts, inst); err != nil {
 		return err
 	}
+	return addReceiver(mgr, opts, resolver)
+}
+
+// addReceiver adds the receiver of callbacks to mgr.
+func addReceiver(mgr manager.Manager, opts options, resolver *account.Resolver) error {
 	receiver := &callback.Receiver{
 		Addr:     opts.callbackAddress,
 		Client:   mgr.GetClient(),
@@ -375,6 +388,40 @@ func addCollector(mgr manager.Manager, opts options, inst payment.Installation) 
 	}
 	return nil
 }
+
+// watchRevisions watches for an API server that goes back in time, for as long as
+// mgr runs.
+func watchRevisions(mgr manager.Manager) (*rewind.Detector, error) {
+	recorder := mgr.GetEventRecorder("mobile-money-operator")
+	back := &rewind.Detector{Tell: func(sign string, o client.Object) {
+		ctrl.Log.Error(nil, "The API server went back in time, as after a restored backup of etcd. Nothing is sent any more, "+
+			"neither payments nor refunds. See the disaster recovery in docs/operations.md", "sign", sign, "object", client.ObjectKeyFromObject(o).String())
+		if o.GetUID() != "" {
+			recorder.Eventf(o, nil, corev1.EventTypeWarning, "RevisionsWentBack", "StopSending",
+				"The API server went back in time, as after a restored backup of etcd: %s. Nothing is sent until the operator is started again.", sign)
+		}
+	}}
+	wentBack := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "mobilemoney", Name: "revisions_went_back",
+		Help: "1 once the API server went back in time, as after a restored backup of etcd: nothing is sent until the operator is started again.",
+	}, func() float64 {
+		if back.WentBack() {
+			return 1
+		}
+		return 0
+	})
+	if err := metrics.Registry.Register(wentBack); err != nil {
+		return nil, fmt.Errorf("registering a metric: %w", err)
+	}
+	watch := &rewind.Watch{Detector: back, Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Every: revisionCheck}
+	if err := mgr.Add(watch); err != nil {
+		return nil, fmt.Errorf("watching revisions: %w", err)
+	}
+	return back, nil
+}
+
+// revisionCheck is the time between two looks at the newest revision.
+const revisionCheck = 30 * time.Second
 
 // processName tells this process from every other, also from its predecessor
 // in the same pod.

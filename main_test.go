@@ -160,8 +160,9 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// startManager starts a manager with the shipped rights and short windows.
-func startManager(ctx context.Context, environment ...string) *process {
+// startManager starts a manager with the shipped rights and short windows. Settings
+// that begin with -- are flags, the others are of its environment.
+func startManager(ctx context.Context, settings ...string) *process {
 	GinkgoHelper()
 	cfg, err := env.ServiceAccountConfig(ctx, operatorNamespace, "mobile-money-operator")
 	Expect(err).NotTo(HaveOccurred())
@@ -184,7 +185,13 @@ func startManager(ctx context.Context, environment ...string) *process {
 		"--callback-gap=200ms", "--closer-interval=500ms",
 	)
 	p.cmd.Env = append(os.Environ(), asManager+"=1", "KUBECONFIG="+path)
-	p.cmd.Env = append(p.cmd.Env, environment...)
+	for _, s := range settings {
+		if strings.HasPrefix(s, "--") {
+			p.cmd.Args = append(p.cmd.Args, s)
+		} else {
+			p.cmd.Env = append(p.cmd.Env, s)
+		}
+	}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	Expect(p.cmd.Start()).To(Succeed())
 	go func() { _ = p.cmd.Wait(); close(p.done) }()

@@ -128,6 +128,10 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client) e
 		return errors.New("something in the cluster changed the send while it was written down; nothing is sent")
 	}
 
+	if r.settings().AdoptOnly {
+		// The acknowledgement itself may have shown that records are missing.
+		return r.record(ctx, o, foldVoid(send, v1alpha1.ReasonAdoptOnly, "", r.Now()))
+	}
 	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
 	defer cancel()
 	if r.Now().Sub(at) > r.Settings.CallTimeout {

@@ -53,6 +53,8 @@ type Reconciler struct {
 	// Process names this process as a sender; Start is when it began.
 	Process string
 	Start   time.Time
+	// WentBack tells that the API server went back in time; nil: it never does.
+	WentBack func() bool
 
 	memory charge.Memory[observation]
 }
@@ -152,7 +154,7 @@ func (r *Reconciler) next(o *observed, done decision) ctrl.Result {
 func (r *Reconciler) facts(o *observed) facts {
 	f := facts{
 		now:          r.Now(),
-		settings:     r.Settings,
+		settings:     r.settings(),
 		process:      r.Process,
 		processStart: r.Start,
 		payment:      o.holder,
@@ -170,6 +172,14 @@ func (r *Reconciler) facts(o *observed) facts {
 		}
 	}
 	return f
+}
+
+// settings in force: once the API server went back in time, records may be older
+// than what was sent.
+func (r *Reconciler) settings() Settings {
+	s := r.Settings
+	s.AdoptOnly = s.AdoptOnly || (r.WentBack != nil && r.WentBack())
+	return s
 }
 
 func (r *Reconciler) relation(o *observed, p *v1alpha1.Payment) relation {

@@ -127,6 +127,10 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client, r
 	if last := o.claim().LastSend; !raised || last == nil || last.Number != send || last.Sender != r.Process || send != seen.Sends+1 {
 		return nil // another one was faster
 	}
+	if r.settings().AdoptOnly {
+		// The acknowledgement itself may have shown that records are missing.
+		return r.record(ctx, o, foldVoid(name, send, v1alpha1.ReasonAdoptOnly, "", r.Now()))
+	}
 	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
 	defer cancel()
 	if r.Now().Sub(at) > r.Settings.CallTimeout {

@@ -53,6 +53,8 @@ type Reconciler struct {
 	Pause func(context.Context, time.Duration) error
 	// Process names this process as a sender.
 	Process string
+	// WentBack tells that the API server went back in time; nil: it never does.
+	WentBack func() bool
 
 	memory charge.Memory[observation]
 	busy   charge.Busy
@@ -253,7 +255,7 @@ func (o *observed) claim() *v1alpha1.ChargeRefund { return claimOf(o.charge, o.k
 func (r *Reconciler) facts(o *observed) facts {
 	f := facts{
 		now:      r.Now(),
-		settings: r.Settings,
+		settings: r.settings(),
 		process:  r.Process,
 		refund:   o.refund,
 		payment:  o.payment,
@@ -273,6 +275,14 @@ func (r *Reconciler) facts(o *observed) facts {
 		f.refund = nil // it is another one under the same name
 	}
 	return f
+}
+
+// settings in force: once the API server went back in time, records may be older
+// than what was sent.
+func (r *Reconciler) settings() payment.Settings {
+	s := r.Settings
+	s.AdoptOnly = s.AdoptOnly || (r.WentBack != nil && r.WentBack())
+	return s
 }
 
 func (r *Reconciler) kind(o *observed) providers.Kind {

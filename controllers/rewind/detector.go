@@ -1,0 +1,142 @@
+// Package rewind notices that the API server went back in time, as it does when an
+// older snapshot of etcd is restored under a running operator. What was sent since
+// the snapshot is then missing in the records, so whoever noticed sends nothing more.
+//
+// A process that starts after the restore has nothing to compare with: it is for a
+// person to start it with --adopt-only.
+package rewind
+
+import (
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// remembered is how many written objects are kept in mind at least.
+const remembered = 10_000
+
+// Detector compares the revisions that the API server gives out. It is pure: no
+// clock, no I/O. It never forgets that they went back.
+type Detector struct {
+	// Tell is called once, when they first did, with the object that showed it, or
+	// an empty one of its kind.
+	Tell func(sign string, o client.Object)
+
+	mu   sync.Mutex
+	back bool
+	// newest revision seen, by kind: only within one are they comparable.
+	newest map[string]string
+	// written is what was acknowledged to this process. It is kept in two
+	// generations, of which the older one is dropped when the younger one is full.
+	written, older map[types.UID]write
+	writes         int64
+}
+
+type write struct {
+	number  int64
+	version string
+}
+
+// moment is what was known when a request began. What is learnt while it is under
+// way proves nothing against its answer.
+type moment struct {
+	newest string
+	writes int64
+}
+
+// WentBack tells whether revisions ever went back.
+func (d *Detector) WentBack() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.back
+}
+
+// begin is called before a request about objects of o's kind.
+func (d *Detector) begin(o client.Object) moment {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return moment{newest: d.newest[kind(o)], writes: d.writes}
+}
+
+// wrote: the write of o was acknowledged. before is the version that it was written
+// over; empty for a new object. A write that changed nothing keeps its version; any
+// other gets one above all that were known before.
+func (d *Detector) wrote(m moment, o client.Object, before string) {
+	version := o.GetResourceVersion()
+	if version != before && less(version, m.newest) {
+		d.trip("a write was given a revision below one that was known", o)
+	}
+	d.saw(kind(o), version)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.writes++
+	if len(d.written) >= remembered {
+		d.older, d.written = d.written, nil
+	}
+	if d.written == nil {
+		d.written = map[types.UID]write{}
+	}
+	d.written[o.GetUID()] = write{number: d.writes, version: version}
+}
+
+// read: o was read past every cache. It cannot be older than what we wrote to it.
+func (d *Detector) read(m moment, o client.Object) {
+	d.mu.Lock()
+	ours, ok := d.written[o.GetUID()]
+	if !ok {
+		ours = d.older[o.GetUID()]
+	}
+	d.mu.Unlock()
+	if ours.number <= m.writes && less(o.GetResourceVersion(), ours.version) {
+		d.trip("an object is older than what this process wrote to it", o)
+	}
+	d.saw(kind(o), o.GetResourceVersion())
+}
+
+// listed: the newest revision is version, by a list past every cache of objects like o.
+func (d *Detector) listed(m moment, o client.Object, version string) {
+	if less(version, m.newest) {
+		d.trip("the newest revision is below one that was known", o)
+	}
+	d.saw(kind(o), version)
+}
+
+// changed: a watch, or the list that began it anew, replaced old by o.
+func (d *Detector) changed(old, o client.Object) {
+	if old.GetUID() == o.GetUID() && less(o.GetResourceVersion(), old.GetResourceVersion()) {
+		d.trip("a watched object became older", o)
+	}
+	d.saw(kind(o), o.GetResourceVersion())
+}
+
+func (d *Detector) saw(kind, version string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.newest == nil {
+		d.newest = map[string]string{}
+	}
+	if d.newest[kind] == "" || less(d.newest[kind], version) {
+		d.newest[kind] = version
+	}
+}
+
+func (d *Detector) trip(sign string, o client.Object) {
+	d.mu.Lock()
+	first := !d.back
+	d.back = true
+	d.mu.Unlock()
+	if first && d.Tell != nil {
+		d.Tell(sign, o)
+	}
+}
+
+func kind(o client.Object) string { return fmt.Sprintf("%T", o) }
+
+// less compares two revisions; what is none is not less.
+func less(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order < 0
+}
