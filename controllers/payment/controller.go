@@ -93,13 +93,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	d := decide(r.facts(o))
-	if d.action == actClaim || d.action == actSend || d.action == actCancelled {
+	switch d.action {
+	case actClaim, actSend, actCancelled, actAsk:
 		// A cache may be behind. Decide again on what is there now: first the
-		// Charge, then the Payment (see cancelled).
+		// Charge, then the Payment (see cancelled). What was answered long ago is
+		// not asked for again, either.
 		if o, err = r.observe(ctx, req.Name, live); err != nil {
 			return ctrl.Result{}, err
 		}
 		d = decide(r.facts(o))
+	default:
 	}
 	if d.action == actClaim && o.intent == nil {
 		d = r.waitForAccount(o)

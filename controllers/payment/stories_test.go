@@ -611,3 +611,31 @@ func TestRewoundChargeIsNotSentAgain(t *testing.T) {
 		}
 	}
 }
+
+// A cache that does not show yet what was opened leads to one question more at
+// most, however long it is behind.
+func TestStaleCacheDoesNotAskForEver(t *testing.T) {
+	for _, provider := range []string{"mtn", "wave"} {
+		w := newWorld(t)
+		updates := 0
+		w.onPoint = func(_ int, label string, after bool) error {
+			if label == "update Charge" && !after {
+				if updates++; updates == 2 {
+					w.freeze() // it shows the send, and never the answer
+				}
+			}
+			return nil
+		}
+		w.payment("sale", provider, "1909")
+		w.until("sale", 20*time.Second, func() bool { return len(w.points) > 50 })
+		questions := 0
+		for _, label := range w.points {
+			if label == "call checkout session search" || label == "call requesttopay status" {
+				questions++
+			}
+		}
+		if updates < 2 || questions > 2 {
+			t.Errorf("%s: %d questions in 20 s: %v", provider, questions, w.points)
+		}
+	}
+}
