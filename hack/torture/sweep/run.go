@@ -1,0 +1,124 @@
+package sweep
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/hack/torture/judge"
+	"mobilemoney.dev/operator/hack/torture/world"
+)
+
+// Result of one run.
+type Result struct {
+	Schedule   Schedule
+	Points     []world.Point
+	FiredAt    int
+	Fired      bool
+	Violations []judge.Violation
+	Trace      []string
+	// Phase in which the sale ended; empty: it is gone.
+	Phase  v1alpha1.Phase
+	Calls  int
+	Writes int
+	// Settled is how long after the beginning the sale was over or Unknown.
+	Settled time.Duration
+}
+
+// runner makes runs. One worker has one.
+type runner struct {
+	shared    *world.Shared
+	scenarios map[string]Scenario
+}
+
+// how to run.
+type how struct {
+	checked, trace bool
+	// clean is the run without faults to compare with; nil: none.
+	clean *Result
+}
+
+func (r *runner) run(s Schedule, h how) (Result, error) {
+	sc, ok := r.scenarios[s.Scenario]
+	if !ok || !slices.Contains(sc.providers(), s.Provider) {
+		return Result{}, fmt.Errorf("there is no scenario %s/%s", s.Scenario, s.Provider)
+	}
+	j := judge.New()
+	o := world.Options{
+		Shared: r.shared, Observer: j, Provider: s.Provider, Settings: payment.DefaultSettings(),
+		Checked: h.checked, Trace: h.trace, Plan: sc.plan(s),
+	}
+	o.Settings.SlowFor = 2 * time.Hour
+	o.Settings.SlowInterval = 30 * time.Minute
+	if sc.Options != nil {
+		sc.Options(&o)
+	}
+	w, err := world.New(o)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { _ = w.Close() }()
+	j.Watch(w)
+	w.Pay(world.Sale, sc.Amount, sc.Payment)
+	if sc.Arrange != nil {
+		sc.Arrange(w, j)
+	}
+	err = w.Run(max(sc.Horizon, horizon))
+	res := Result{
+		Schedule: s, Points: w.Points, FiredAt: w.FiredAt, Fired: len(s.Faults) == 0 || len(w.Unfired()) == 0,
+		Calls: j.CallCount, Writes: j.WriteCount, Trace: w.Trace,
+	}
+	if p := w.Payment(world.Sale); p != nil {
+		res.Phase = p.Status.Phase
+	}
+	if !j.SettledAt.IsZero() {
+		res.Settled = w.Elapsed() - w.Now().Sub(j.SettledAt)
+	}
+	if err != nil {
+		j.Violations = append(j.Violations, judge.Violation{Invariant: judge.Bounded, Text: err.Error()})
+	} else {
+		j.Finish(sc.Waits)
+	}
+	res.Violations, res.Trace = j.Violations, w.Trace
+	res.Violations = append(res.Violations, h.compare(res, w)...)
+	return res, nil
+}
+
+// plan is what befalls a run: what the scenario begins with, where the schedule
+// does not put that elsewhere, and the schedule.
+func (sc Scenario) plan(s Schedule) []world.Planned {
+	plan := slices.Clone(s.Faults)
+	moved := slices.ContainsFunc(s.Faults, func(f world.Planned) bool { return slices.Contains(sc.Event, f.Kind) })
+	for _, provider := range []string{"", s.Provider} {
+		for _, f := range sc.Base[provider] {
+			if !moved || !slices.Contains(sc.Event, f.Kind) {
+				plan = append(plan, f)
+			}
+		}
+	}
+	return plan
+}
+
+// What a fault may cost more than the clean run: questions at closer intervals
+// until no request can arrive any more, and the notices of what went wrong.
+const (
+	callsPerFault  = 30
+	writesPerFault = 14
+)
+
+func (h how) compare(r Result, w *world.World) []judge.Violation {
+	if h.clean == nil || w.Jumped() {
+		return nil
+	}
+	faults := len(r.Schedule.Faults)
+	var out []judge.Violation
+	if limit := h.clean.Calls + callsPerFault*faults; r.Calls > limit {
+		out = append(out, judge.Violation{Invariant: judge.Bounded, Text: fmt.Sprintf("%d calls, %d without the fault", r.Calls, h.clean.Calls)})
+	}
+	if limit := h.clean.Writes + writesPerFault*faults; r.Writes > limit {
+		out = append(out, judge.Violation{Invariant: judge.Bounded, Text: fmt.Sprintf("%d writes, %d without the fault", r.Writes, h.clean.Writes)})
+	}
+	return out
+}

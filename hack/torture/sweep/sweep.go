@@ -1,0 +1,341 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"sync"
+
+	"mobilemoney.dev/operator/hack/torture/judge"
+	"mobilemoney.dev/operator/hack/torture/world"
+)
+
+// Options of a sweep.
+type Options struct {
+	// Seed chooses pairs.
+	Seed uint64
+	// Pairs of faults to try; 0: none, -1: all.
+	Pairs int
+	// Scenarios by scenario/provider; nil: all.
+	Scenarios *regexp.Regexp
+	// First: stop at the first violation.
+	First   bool
+	Workers int
+	// Log says how far it is; nil: nobody wants to know.
+	Log func(format string, args ...any)
+}
+
+// Sweep makes all the runs that it is asked for.
+type Sweep struct {
+	opts      Options
+	scenarios map[string]Scenario
+	validate  func(world.Kind, bool, []byte, []byte) error
+	stories   []*story
+
+	stop   context.CancelFunc
+	mu     sync.Mutex
+	report Report
+	// ways in which each label was perturbed, by provider.
+	ways map[string]map[string]bool
+}
+
+// story is a scenario at a provider, with its run without faults.
+type story struct {
+	scenario Scenario
+	provider string
+	clean    Result
+	singles  []world.Planned
+}
+
+func (s *story) schedule(faults ...world.Planned) Schedule {
+	return Schedule{Scenario: s.scenario.Name, Provider: s.provider, Faults: faults}
+}
+
+// New sweep over scenarios.
+func New(scenarios []Scenario, o Options) (*Sweep, error) {
+	validate, err := NewValidator()
+	if err != nil {
+		return nil, err
+	}
+	s := &Sweep{
+		opts: o, scenarios: map[string]Scenario{}, validate: validate, ways: map[string]map[string]bool{},
+		report: Report{Seed: o.Seed, Points: map[string]int{}, Faults: map[string]int{}},
+	}
+	for _, sc := range scenarios {
+		s.scenarios[sc.Name] = sc
+		for _, provider := range sc.providers() {
+			if o.Scenarios == nil || o.Scenarios.MatchString(sc.Name+"/"+provider) {
+				s.stories = append(s.stories, &story{scenario: sc, provider: provider})
+			}
+		}
+	}
+	if len(s.stories) == 0 {
+		return nil, fmt.Errorf("no scenario matches %s", o.Scenarios)
+	}
+	return s, nil
+}
+
+func (s *Sweep) logf(format string, args ...any) {
+	if s.opts.Log != nil {
+		s.opts.Log(format, args...)
+	}
+}
+
+func (s *Sweep) runner() *runner {
+	shared := world.NewShared()
+	shared.Validate = s.validate
+	return &runner{shared: shared, scenarios: s.scenarios}
+}
+
+// Run the sweep.
+func (s *Sweep) Run(ctx context.Context) (Report, error) {
+	ctx, s.stop = context.WithCancel(ctx)
+	defer s.stop()
+	if err := s.learn(ctx); err != nil {
+		return s.report, err
+	}
+	if err := s.singles(ctx); err != nil {
+		return s.report, err
+	}
+	if s.opts.Pairs != 0 {
+		if err := s.pairs(ctx); err != nil {
+			return s.report, err
+		}
+	}
+	if ctx.Err() == nil {
+		s.report.Unperturbed = s.unperturbed()
+	}
+	return s.report, s.explain()
+}
+
+// each hands jobs to the workers until there are none, or the context is over.
+func (s *Sweep) each(ctx context.Context, n int, do func(r *runner, i int) error) error {
+	var group sync.WaitGroup
+	jobs := make(chan int)
+	errs := make([]error, max(1, s.opts.Workers))
+	for worker := range errs {
+		group.Go(func() {
+			r := s.runner()
+			for i := range jobs {
+				if errs[worker] == nil {
+					errs[worker] = do(r, i)
+				}
+			}
+		})
+	}
+	for i := range n {
+		if ctx.Err() != nil {
+			break
+		}
+		jobs <- i
+	}
+	close(jobs)
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// learn makes the runs without faults, which find the points.
+func (s *Sweep) learn(ctx context.Context) error {
+	err := s.each(ctx, len(s.stories), func(r *runner, i int) error {
+		st := s.stories[i]
+		var err error
+		if st.clean, err = r.run(st.schedule(), how{checked: true}); err != nil {
+			return err
+		}
+		st.singles = st.scenario.singles(st.provider, st.clean.Points)
+		want, ok := st.scenario.Want[st.provider]
+		if !ok {
+			want, ok = st.scenario.Want[""]
+		}
+		if ok && st.clean.Phase != want {
+			st.clean.Violations = append(st.clean.Violations, judge.Violation{
+				Invariant: judge.Learns, Text: fmt.Sprintf("without a fault it ends %q, and should %q", st.clean.Phase, want),
+			})
+		}
+		s.count(st, st.clean)
+		return nil
+	})
+	points := 0
+	for _, st := range s.stories {
+		points += len(st.clean.Points)
+	}
+	s.logf("%d scenarios by provider, %d points", len(s.stories), points)
+	return err
+}
+
+// singles makes every single fault, taking the stories in turn.
+func (s *Sweep) singles(ctx context.Context) error {
+	var jobs []job
+	for _, st := range s.stories {
+		for i := range st.singles {
+			jobs = append(jobs, job{st, i})
+		}
+	}
+	slices.SortStableFunc(jobs, func(a, b job) int { return a.i - b.i })
+	err := s.each(ctx, len(jobs), func(r *runner, i int) error {
+		st := jobs[i].story
+		res, err := r.run(st.schedule(st.singles[jobs[i].i]), how{checked: true, clean: &st.clean})
+		if err == nil {
+			s.count(st, res)
+		}
+		return err
+	})
+	s.logf("%d single faults, %d violations", s.report.Singles, len(s.report.Violations))
+	return err
+}
+
+type job struct {
+	story *story
+	i     int
+}
+
+// singles lists every way to perturb every point, and every place for the
+// scenario's own event.
+func (sc Scenario) singles(provider string, points []world.Point) []world.Planned {
+	var out []world.Planned
+	for _, p := range points {
+		for _, kind := range world.Ways(provider, p) {
+			out = append(out, world.Planned{Place: p.Place, Kind: kind})
+			if world.Crashes(kind) {
+				for _, stale := range []int{1, 3} {
+					out = append(out, world.Planned{Place: p.Place, Kind: kind, Stale: stale})
+				}
+			}
+		}
+		for _, event := range sc.Event {
+			out = append(out, world.Planned{Place: p.Place, Kind: event})
+		}
+	}
+	return out
+}
+
+// perJob is how many second faults are tried after each first one.
+const perJob = 8
+
+// pairs makes ordered pairs: a second fault at a point that the run with the
+// first one comes to after it.
+func (s *Sweep) pairs(ctx context.Context) error {
+	random := rand.New(rand.NewPCG(s.opts.Seed, 0))
+	var jobs []job
+	all := s.opts.Pairs < 0
+	if all {
+		for _, st := range s.stories {
+			for i := range st.singles {
+				jobs = append(jobs, job{st, i})
+			}
+		}
+	}
+	for n := 0; n < s.opts.Pairs; n += perJob {
+		st := s.stories[random.IntN(len(s.stories))]
+		jobs = append(jobs, job{st, random.IntN(len(st.singles))})
+	}
+	err := s.each(ctx, len(jobs), func(r *runner, i int) error {
+		return s.after(ctx, r, jobs[i], rand.New(rand.NewPCG(s.opts.Seed, uint64(i)+1)), all)
+	})
+	s.logf("%d pairs, %d violations", s.report.Pairs, len(s.report.Violations))
+	return err
+}
+
+// after tries second faults after a first one.
+func (s *Sweep) after(ctx context.Context, r *runner, j job, random *rand.Rand, all bool) error {
+	st, first := j.story, j.story.singles[j.i]
+	res, err := r.run(st.schedule(first), how{})
+	if err != nil {
+		return err
+	}
+	seconds := st.scenario.singles(st.provider, res.Points[min(res.FiredAt, len(res.Points)):])
+	if !all {
+		random.Shuffle(len(seconds), func(a, b int) { seconds[a], seconds[b] = seconds[b], seconds[a] })
+		seconds = seconds[:min(perJob, len(seconds))]
+	}
+	for _, second := range seconds {
+		if ctx.Err() != nil {
+			return nil
+		}
+		res, err := r.run(st.schedule(first, second), how{clean: &st.clean})
+		if err != nil {
+			return err
+		}
+		s.count(st, res)
+	}
+	return nil
+}
+
+// count a run. A fault that did not fire does not count.
+func (s *Sweep) count(st *story, res Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !res.Fired {
+		s.report.Unfired++
+		return
+	}
+	s.report.Schedules++
+	switch len(res.Schedule.Faults) {
+	case 0:
+	case 1:
+		s.report.Singles++
+	default:
+		s.report.Pairs++
+	}
+	for _, f := range res.Schedule.Faults {
+		s.report.Points[f.Label]++
+		s.report.Faults[f.Kind]++
+		key := st.provider + " " + f.Label
+		if s.ways[key] == nil {
+			s.ways[key] = map[string]bool{}
+		}
+		s.ways[key][f.Kind] = true
+	}
+	for _, v := range res.Violations {
+		s.report.Violations = append(s.report.Violations, Found{Violation: v, Schedule: res.Schedule.String(), of: res.Schedule})
+	}
+	if len(res.Violations) > 0 && s.opts.First {
+		s.stop()
+	}
+}
+
+// unperturbed lists what was found and not perturbed in every way that fits.
+func (s *Sweep) unperturbed() []string {
+	missing := map[string]bool{}
+	for _, st := range s.stories {
+		for _, p := range st.clean.Points {
+			for _, kind := range world.Ways(st.provider, p) {
+				if !s.ways[st.provider+" "+p.Label][kind] {
+					missing[st.provider+" "+p.Label+"="+kind] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(missing))
+}
+
+// Labels counts the points of each story by label.
+func (s *Sweep) Labels() map[string]map[string]int {
+	out := map[string]map[string]int{}
+	for _, st := range s.stories {
+		labels := map[string]int{}
+		for _, p := range st.clean.Points {
+			labels[p.Label]++
+		}
+		out[st.scenario.Name+"/"+st.provider] = labels
+	}
+	return out
+}
+
+// Replay makes one run, with its trace in words.
+func (s *Sweep) Replay(schedule Schedule) (Result, error) {
+	r := s.runner()
+	clean, err := r.run(Schedule{Scenario: schedule.Scenario, Provider: schedule.Provider}, how{})
+	if err != nil {
+		return clean, err
+	}
+	return r.run(schedule, how{checked: true, trace: true, clean: &clean})
+}
