@@ -80,6 +80,13 @@ peers: ## Prove the wires against clients by other people (needs node, npm and o
 fuzz: ## Fuzz what strangers send: every target, one after the other (FUZZTIME=30s)
 	hack/fuzz.sh $(FUZZTIME) $(PKG)
 
+# A program in bin/soak/, beside its report.
+.PHONY: soak
+soak: controlplane ## A bad night in five minutes: kills, split brains, lies, and the providers' books at the end
+	@hack/tick.sh "building the manager" go build -ldflags '-s -w' -o bin/manager .
+	@hack/tick.sh "building the soak" go build -o bin/soak/soak ./hack/soak
+	@KUBEBUILDER_ASSETS="$(ASSETS)" exec bin/soak/soak $(ARGS)
+
 .PHONY: bench
 bench: controlplane ## Run the benchmarks (BENCH=regexp for some)
 	$(GO_TEST) -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)

@@ -60,7 +60,7 @@ func guard(dir string, lifeline io.Reader) error {
 		return err
 	}
 	for range 50 {
-		left := startedFor(dir)
+		left := StartedFor(dir, "etcd", "kube-apiserver", "manager")
 		if len(left) == 0 {
 			break
 		}
@@ -72,13 +72,12 @@ func guard(dir string, lifeline io.Reader) error {
 	return os.RemoveAll(dir)
 }
 
-// startedFor are the programs of ours that run with dir in their arguments. Others,
-// such as a pager on the log, are none of our business.
-func startedFor(dir string) []int {
+// StartedFor finds the programs of these names that run with dir in their arguments.
+// Others, such as a pager on a log, are none of our business.
+func StartedFor(dir string, names ...string) []int {
 	var pids []int
 	for pid, args := range processes() {
-		isOurs := slices.Contains([]string{"etcd", "kube-apiserver", "manager"}, filepath.Base(args[0]))
-		if isOurs && strings.Contains(strings.Join(args[1:], " "), dir) {
+		if slices.Contains(names, filepath.Base(args[0])) && strings.Contains(strings.Join(args[1:], " "), dir) {
 			pids = append(pids, pid)
 		}
 	}

@@ -34,7 +34,7 @@ func TestGuard(t *testing.T) {
 		return ended
 	}
 	etcd, pager := run("etcd"), run("less")
-	g.Eventually(func() []int { return startedFor(dir) }).Should(HaveLen(1))
+	g.Eventually(func() []int { return StartedFor(dir, "etcd") }).Should(HaveLen(1))
 
 	g.Expect(guard(dir, strings.NewReader("all is done"))).To(Succeed())
 	g.Consistently(etcd, "200ms").ShouldNot(BeClosed())

@@ -1,0 +1,109 @@
+// Command soak lets the operator live through a bad night, on this machine, in five
+// minutes: two managers that are killed, frozen and started again, an API server that
+// goes away, providers that lie about what they did, and shops that delete and apply
+// again. In the end the providers' books say whether every payment was charged at most
+// once, and whether each says what became of it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"mobilemoney.dev/operator/hack/internal/process"
+)
+
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+func main() {
+	if guard, err := process.AsGuard(); guard {
+		if err != nil {
+			os.Exit(exitFailed)
+		}
+		return
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	f := flag.NewFlagSet("soak", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.IntVar(&o.payments, "payments", 2100, "Payments to open, at least")
+	f.IntVar(&o.kills, "kills", 50, "managers to kill with SIGKILL, at least")
+	f.IntVar(&o.splits, "splits", 5, "leaders to freeze until another one leads, at least")
+	f.IntVar(&o.restarts, "restarts", 2, "restarts of the API server, at least")
+	f.DurationVar(&o.duration, "duration", 5*time.Minute, "longest that all of it may take")
+	f.Uint64Var(&o.seed, "seed", 0, "what is random follows from this; 0: another one each time")
+	f.StringVar(&o.manager, "manager", filepath.Join("bin", "manager"), "the manager's program")
+	f.StringVar(&o.out, "out", filepath.Join("bin", "soak"), "folder for report.json and the managers' logs")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if o.seed == 0 {
+		o.seed = rand.Uint64() >> 1 // so that every reader of JSON can hold it
+	}
+	return o, nil
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(stderr, "soak:", err)
+		return exitUsage
+	}
+	// The libraries would log what is meant to happen here.
+	ctrl.SetLogger(logr.Discard())
+
+	// Not SIGPIPE: who listens for it gets it for sockets as well, of which many break
+	// here. A reader who leaves early (| head) ends us, and the guard clears up.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	logf := func(format string, args ...any) { fmt.Fprintf(stdout, format+"\n", args...) }
+	quiet := context.AfterFunc(ctx, func() { logf("Interrupted: stopping, which takes a few seconds.") })
+	defer quiet()
+
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		fmt.Fprintln(stderr, "soak:", err)
+		return exitFailed
+	}
+	r, err := soak(ctx, o, logf)
+	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "soak: interrupted")
+		return exitInterrupted
+	case err != nil:
+		fmt.Fprintln(stderr, "soak:", err)
+		return exitFailed
+	}
+	if err := r.write(o.out); err != nil {
+		fmt.Fprintln(stderr, "soak:", err)
+		return exitFailed
+	}
+	fmt.Fprint(stdout, "\n", r.summary(o))
+	if len(r.wrong(o)) > 0 {
+		return exitFailed
+	}
+	return 0
+}

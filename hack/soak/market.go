@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	applyv1alpha1 "mobilemoney.dev/operator/api/applyconfiguration/api/v1alpha1"
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers/simulator"
+)
+
+const (
+	payerPhone = "+2250501020304"
+	// clients that apply Payments at the same time.
+	clients = 8
+	// No more Payments are opened while so many are, so that a slow machine sells less
+	// and not later.
+	openAtMost = 400
+	tryAgain   = 300 * time.Millisecond
+)
+
+// market is the shops' clients and the payers.
+type market struct {
+	api client.Client
+	sim *simulator.Simulator
+	// tasks are what shops and payers do after a while; they end with ctx.
+	ctx   context.Context //nolint:containedctx // of all tasks
+	tasks sync.WaitGroup
+	busy  atomic.Int32
+
+	mu    sync.Mutex // guards everything below
+	sales []sale
+	byKey map[key]*sale
+	// seen are the pages that were given to a payer, and the sales that were given back.
+	pages    map[string]bool
+	late     map[key]bool
+	returned map[key]bool
+}
+
+func newMarket(ctx context.Context, api client.Client, sim *simulator.Simulator, sales []sale) *market {
+	m := &market{
+		ctx: ctx, api: api, sim: sim, sales: sales, byKey: map[key]*sale{},
+		pages: map[string]bool{}, late: map[key]bool{}, returned: map[key]bool{},
+	}
+	for i := range sales {
+		s := &sales[i]
+		m.byKey[key{s.namespace, s.reference()}] = s
+	}
+	return m
+}
+
+// later does something after a while, unless the run is over by then.
+func (m *market) later(after time.Duration, do func(ctx context.Context)) {
+	m.busy.Add(1)
+	m.tasks.Go(func() {
+		defer m.busy.Add(-1)
+		pause(m.ctx, after)
+		if m.ctx.Err() == nil {
+			do(m.ctx)
+		}
+	})
+}
+
+// run opens all sales until the end, evenly, by a few clients.
+func (m *market) run(ctx context.Context, end time.Time, open func() int) {
+	next := make(chan *sale)
+	var group sync.WaitGroup
+	for range clients {
+		group.Go(func() {
+			for s := range next {
+				m.open(ctx, s)
+			}
+		})
+	}
+	defer group.Wait()
+	defer close(next)
+	for i := range m.sales {
+		due := time.Now().Add(time.Until(end) / time.Duration(len(m.sales)-i))
+		for open() >= openAtMost && ctx.Err() == nil {
+			pause(ctx, tryAgain)
+		}
+		select {
+		case next <- &m.sales[i]:
+		case <-ctx.Done():
+			return
+		}
+		pause(ctx, time.Until(due))
+	}
+}
+
+// open applies the Payment of a sale and sets in motion what follows.
+func (m *market) open(ctx context.Context, s *sale) {
+	var second sync.WaitGroup
+	if s.together {
+		second.Go(func() { m.apply(ctx, s, s.name, "colleague") })
+	}
+	done := m.apply(ctx, s, s.name, "shop")
+	if s.twin {
+		done = m.apply(ctx, s, s.twinName(), "shop") && done
+	}
+	second.Wait()
+	if !done {
+		return
+	}
+	m.mu.Lock()
+	s.acknowledged = true
+	m.mu.Unlock()
+	switch {
+	case s.churn > 0:
+		m.later(s.pause, func(ctx context.Context) { m.churn(ctx, s) })
+	case s.gone:
+		m.later(s.pause, func(ctx context.Context) { m.remove(ctx, s) })
+	case s.cancel:
+		m.later(s.pause, func(ctx context.Context) { m.callOff(ctx, s) })
+	}
+}
+
+func manifest(s *sale, name string) *applyv1alpha1.PaymentApplyConfiguration {
+	return applyv1alpha1.Payment(name, s.namespace).WithSpec(applyv1alpha1.PaymentSpec().
+		WithProvider(s.provider).WithAmount(v1alpha1.AmountFromInt(s.amount)).WithPhone(payerPhone).
+		WithReference(s.reference()).WithTimeoutSeconds(s.timeout))
+}
+
+// insist tries until the API server has answered.
+func insist(ctx context.Context, do func() error) bool {
+	for ctx.Err() == nil {
+		if do() == nil {
+			return true
+		}
+		pause(ctx, tryAgain)
+	}
+	return false
+}
+
+func (m *market) apply(ctx context.Context, s *sale, name, who string) bool {
+	return insist(ctx, func() error {
+		return m.api.Apply(ctx, manifest(s, name), client.FieldOwner(who), client.ForceOwnership)
+	})
+}
+
+func (m *market) remove(ctx context.Context, s *sale) bool {
+	p := &v1alpha1.Payment{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: s.name}}
+	return insist(ctx, func() error { return client.IgnoreNotFound(m.api.Delete(ctx, p)) })
+}
+
+// churn deletes the Payment and applies it again, like a pipeline that replaces. It
+// ends with a Payment, unless the run does.
+func (m *market) churn(ctx context.Context, s *sale) {
+	for range s.churn {
+		if !m.remove(ctx, s) {
+			return
+		}
+		pause(ctx, s.pause/4)
+		if !m.apply(context.WithoutCancel(ctx), s, s.name, "shop") {
+			return
+		}
+		pause(ctx, s.pause)
+	}
+}
+
+func (m *market) callOff(ctx context.Context, s *sale) {
+	off := manifest(s, s.name)
+	off.Spec.WithCancel(true)
+	insist(ctx, func() error {
+		return m.api.Apply(ctx, off, client.FieldOwner("shop"), client.ForceOwnership)
+	})
+}
+
+// see is what payers and shops do about what a Payment says.
+func (m *market) see(p *v1alpha1.Payment) {
+	k := key{p.Namespace, p.SaleReference()}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.byKey[k]
+	if s == nil {
+		return
+	}
+	reference := p.Status.ProviderReference
+	switch a := p.Status.NextAction; {
+	case a != nil && a.URL != "" && !m.pages[a.URL]:
+		m.pages[a.URL] = true
+		m.later(s.after, func(context.Context) { m.act(s, a.URL) })
+	case s.payer == paysLate && p.Status.InitiatedAt != nil && reference != "" && !m.late[k]:
+		m.late[k] = true
+		m.later(s.after, func(context.Context) { m.act(s, reference) })
+	}
+	if p.Status.Phase == v1alpha1.PhaseSucceeded && s.refund != refundNothing && !m.returned[k] {
+		m.returned[k] = true
+		m.later(s.pause, func(ctx context.Context) { m.giveBack(ctx, s, p.Name) })
+	}
+}
+
+// act is what a payer does with a page, or with a prompt that is known by reference.
+// Who comes too late is turned away, which is no error here.
+func (m *market) act(s *sale, page string) {
+	if s.payer == opens {
+		_ = m.sim.Open(page)
+		return
+	}
+	_ = m.sim.Pay(page)
+}
+
+func (m *market) giveBack(ctx context.Context, s *sale, payment string) {
+	if s.refund == refundWhole {
+		m.ask(ctx, s, payment, s.name, 0)
+		return
+	}
+	var group sync.WaitGroup
+	for i := range 3 {
+		// 500 is no magic number at the end of an amount.
+		group.Go(func() { m.ask(ctx, s, payment, s.name+"-"+strconv.Itoa(i), part(s.amount)) })
+	}
+	group.Wait()
+}
+
+// part of which two fit into an amount, and three do not.
+func part(amount int64) int64 { return amount*4/10/1000*1000 + plain }
+
+func (m *market) ask(ctx context.Context, s *sale, payment, name string, amount int64) {
+	r := &v1alpha1.Refund{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name},
+		Spec:       v1alpha1.RefundSpec{PaymentRef: v1alpha1.PaymentReference{Name: payment}, Reason: "goods came back"},
+	}
+	if amount > 0 {
+		a := v1alpha1.AmountFromInt(amount)
+		r.Spec.Amount = &a
+	}
+	insist(ctx, func() error {
+		if err := m.api.Create(ctx, r.DeepCopy()); !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+		return nil
+	})
+}
+
+// opened are the sales that were begun, as the judge needs them.
+func (m *market) opened() []sale {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]sale(nil), m.sales...)
+}
+
+func (m *market) acknowledged() (n int) {
+	for _, s := range m.opened() {
+		if s.acknowledged {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"mobilemoney.dev/operator/providers/simulator"
+)
+
+// report is what a run found, for people and for whoever compares runs.
+type report struct {
+	Payments       int `json:"payments"`
+	Kills          int `json:"kills"`
+	Splits         int `json:"splits"`
+	Restarts       int `json:"restarts"` // of the API server
+	DoubleCharges  int `json:"double_charges"`
+	LostOutcomes   int `json:"lost_outcomes"`
+	FalseSuccesses int `json:"false_successes"`
+
+	// Held payments of Orange, which nobody can pay, and those that the provider has
+	// not decided.
+	Held      int `json:"held"`
+	Undecided int `json:"undecided"`
+	// Outcomes by phase and reason.
+	Outcomes map[string]int `json:"outcomes"`
+	// Faults by kind, as they befell requests and callbacks.
+	Faults        map[string]int `json:"faults"`
+	Refunds       refundCounts   `json:"refunds"`
+	DoubleRefunds int            `json:"double_refunds"`
+	WrongRefunds  int            `json:"wrong_refunds"`
+
+	// Charges that the provider made, and versions of Payments that were judged.
+	Charges   int `json:"charges"`
+	Versions  int `json:"versions"`
+	WatchGaps int `json:"watch_gaps"`
+	// ManagerEnds that nobody here caused: a lease was lost.
+	ManagerEnds int `json:"manager_ends"`
+
+	// The leader at rest, before the load and after it.
+	GoroutinesBefore int   `json:"goroutines_before"`
+	GoroutinesAfter  int   `json:"goroutines_after"`
+	HeapBefore       int64 `json:"heap_before"`
+	HeapAfter        int64 `json:"heap_after"`
+	// The same of both managers.
+	Before resting `json:"before"`
+	After  resting `json:"after"`
+
+	// Cut: the time was over before everything had come to its end.
+	Cut        bool     `json:"cut"`
+	Seconds    float64  `json:"seconds"`
+	Seed       uint64   `json:"seed"`
+	Violations []string `json:"violations"`
+}
+
+type refundCounts struct {
+	Made   int `json:"made"`
+	Failed int `json:"failed"`
+	ByHand int `json:"by_hand"`
+	Open   int `json:"open"`
+}
+
+// fill puts in what was judged.
+func (r *report) fill(e evidence, v verdict) {
+	r.DoubleCharges, r.LostOutcomes, r.FalseSuccesses = v.doubleCharges, v.lostOutcomes, v.falseSuccesses
+	r.Held, r.Undecided = v.held, v.undecided
+	r.DoubleRefunds, r.WrongRefunds = v.doubleRefunds, v.wrongRefunds
+	r.Refunds = refundCounts{v.madeRefunds, v.failedRefunds, v.manualRefunds, v.openRefunds}
+	r.Violations = append(r.Violations, v.violations...)
+	r.Versions = len(e.versions)
+	for _, l := range e.ledger {
+		if l.Event == simulator.Paid {
+			r.Charges++
+		}
+	}
+	r.Outcomes = map[string]int{}
+	for i := range e.payments {
+		p := &e.payments[i]
+		r.Outcomes[fmt.Sprintf("%s %s", p.Status.Phase, reasonOf(p))]++
+	}
+}
+
+// countFaults counts what befell requests, by the simulator's journal, and callbacks,
+// by its sessions and by what it sent.
+func (r *report) countFaults(sim *simulator.Simulator) {
+	r.Faults = map[string]int{}
+	for _, e := range sim.Journal() {
+		if e.Fault != "" {
+			r.Faults[e.Fault]++
+		}
+	}
+	for _, s := range sim.Sessions() {
+		if _, story, ok := strings.Cut(s.Scenario, " "); ok && s.Seen && !strings.Contains(story, ":") {
+			r.Faults["story: "+story]++
+		}
+	}
+	for _, c := range sim.Callbacks() {
+		switch {
+		case strings.HasSuffix(c.Event, "(forged)"):
+			r.Faults["callback forged"]++
+		case c.Status == 0:
+			r.Faults["callback not answered"]++
+		case c.Status/100 != 2:
+			r.Faults["callback not taken"]++
+		}
+	}
+}
+
+// floors are what a run has to reach to prove anything.
+func (r *report) floors(o options) (missed []string) {
+	for _, f := range []struct {
+		what      string
+		got, want int
+	}{
+		{"payments", r.Payments, o.payments}, {"kills", r.Kills, o.kills},
+		{"splits", r.Splits, o.splits}, {"restarts", r.Restarts, o.restarts},
+	} {
+		if f.got < f.want {
+			missed = append(missed, fmt.Sprintf("%d %s, and not %d", f.got, f.what, f.want))
+		}
+	}
+	return missed
+}
+
+// wrong is everything for which the run fails.
+func (r *report) wrong(o options) []string {
+	wrong := append(r.floors(o), r.Violations...)
+	if r.Cut {
+		wrong = append(wrong, "the time was over before everything had come to its end")
+	}
+	return wrong
+}
+
+// write writes report.json, which is never there half.
+func (r *report) write(dir string) error {
+	if r.Violations == nil {
+		r.Violations = []string{}
+	}
+	content, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "report.json")
+	if err := os.WriteFile(path+".new", append(content, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// summary for a person; its last line has the counts.
+func (r *report) summary(o options) string {
+	var b strings.Builder
+	for _, name := range sorted(r.Outcomes) {
+		fmt.Fprintf(&b, "%6d  %s\n", r.Outcomes[name], name)
+	}
+	fmt.Fprintf(&b, "\nFaults:\n")
+	for _, name := range sorted(r.Faults) {
+		fmt.Fprintf(&b, "%6d  %s\n", r.Faults[name], name)
+	}
+	fmt.Fprintf(&b, "\nThe provider made %d charges; %d versions of Payments agree with that, or are listed below.\n", r.Charges, r.Versions)
+	fmt.Fprintf(&b, "Refunds: %d made, %d failed, %d by hand, %d open.\n", r.Refunds.Made, r.Refunds.Failed, r.Refunds.ByHand, r.Refunds.Open)
+	fmt.Fprintf(&b, "The leader at rest: %d goroutines and %d kB before, %d and %d kB after.\n",
+		r.GoroutinesBefore, r.HeapBefore/1024, r.GoroutinesAfter, r.HeapAfter/1024)
+	for _, w := range r.wrong(o) {
+		fmt.Fprintf(&b, "WRONG: %s\n", w)
+	}
+	fmt.Fprintf(&b, "payments=%d kills=%d splits=%d restarts=%d held=%d undecided=%d seconds=%.0f seed=%d double_charges=%d lost_outcomes=%d false_successes=%d\n",
+		r.Payments, r.Kills, r.Splits, r.Restarts, r.Held, r.Undecided, r.Seconds, r.Seed, r.DoubleCharges, r.LostOutcomes, r.FalseSuccesses)
+	return b.String()
+}

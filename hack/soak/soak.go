@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers/simulator"
+)
+
+// options of a run.
+type options struct {
+	payments int
+	kills    int
+	splits   int
+	restarts int
+	duration time.Duration
+	seed     uint64
+	manager  string
+	out      string // folder of the report
+}
+
+// The shares of the duration at whose end each part ends. The last Payments are opened
+// after the last deed, so that a manager which has lived through a load is measured.
+const (
+	chaosUntil = 0.66
+	loadUntil  = 0.70
+	drainUntil = 0.94
+)
+
+func (o options) at(began time.Time, share float64) time.Time {
+	return began.Add(time.Duration(share * float64(o.duration)))
+}
+
+// soak sets the stage, lets it all happen, and clears it away whatever happens.
+func soak(ctx context.Context, o options, logf func(string, ...any)) (r report, err error) {
+	began := time.Now()
+	ctx, cancel := context.WithDeadlineCause(ctx, began.Add(o.duration), errors.New("the time is over"))
+	defer cancel()
+	s := &stage{manager: o.manager, seed: o.seed, shops: []string{"shop-a", "shop-b", "shop-c", "shop-d"}, logf: logf}
+	defer func() {
+		err = errors.Join(err, s.keepLogs(o.out), s.clear())
+		r.Seconds = time.Since(began).Round(100 * time.Millisecond).Seconds()
+	}()
+	if err := s.set(ctx); err != nil {
+		return r, err
+	}
+	t := &trial{o: o, stage: s, began: began, report: report{Seed: o.seed}}
+	err = t.play(ctx)
+	return t.report, err
+}
+
+// keepLogs keeps what the managers said, for whoever looks for the reason of a fault.
+func (s *stage) keepLogs(out string) error {
+	if s.crew == nil || out == "" {
+		return nil
+	}
+	var errs []error
+	for i, m := range s.crew.members {
+		content, err := os.ReadFile(m.log)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(out, fmt.Sprintf("manager-%d.log", i)), content, 0o600)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// trial is one run on a stage that is set.
+type trial struct {
+	o options
+	*stage
+	began    time.Time
+	market   *market
+	recorder *recorder
+	chaos    *chaos
+	report   report
+}
+
+func (t *trial) play(ctx context.Context) (err error) {
+	if t.report.Before, err = t.crew.rest(ctx); err != nil {
+		return err
+	}
+	t.logf("at rest %v", t.report.Before)
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	t.market = newMarket(working, t.env.Client(), t.sim, plan(t.seed, t.o.payments, t.shops))
+	t.recorder = newRecorder(t.env.Client(), t.market.see)
+	t.chaos = &chaos{dir: t.dir, env: t.env, sim: t.sim, crew: t.crew, trap: newTrap(t.seed, t.sim), rng: t.rng(3), logf: t.logf}
+	var recording sync.WaitGroup
+	recording.Go(func() { t.recorder.run(working) })
+	defer recording.Wait()
+	defer stop()
+
+	if err := t.load(working); err != nil {
+		return err
+	}
+	if err := t.drain(working); err != nil {
+		return err
+	}
+	stop()
+	t.market.tasks.Wait()
+	recording.Wait()
+	return t.conclude(ctx)
+}
+
+// load opens Payments while chaos is at work.
+func (t *trial) load(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	defer func() {
+		stop()
+		group.Wait()
+	}()
+	selling := make(chan struct{})
+	group.Go(func() {
+		defer close(selling)
+		t.market.run(ctx, t.o.at(t.began, loadUntil), t.recorder.open)
+	})
+	group.Go(func() { t.chaos.weather(ctx, t.rng(4)) })
+	group.Go(func() { t.tell(ctx) })
+
+	deeds := agenda(t.rng(5), t.o.kills, t.o.splits, t.o.restarts)
+	err := t.chaos.run(ctx, deeds, t.o.at(t.began, chaosUntil))
+	if err != nil {
+		return err
+	}
+	t.logf("chaos is over: %d kills, %d splits, %d restarts of the API server", t.crew.kills(), t.chaos.splits.Load(), t.chaos.restarts.Load())
+	// A machine that is too slow for all of it has this long, and then fails.
+	select {
+	case <-selling:
+	case <-time.After(time.Until(t.o.at(t.began, (loadUntil+drainUntil)/2))):
+		t.logf("not all Payments could be opened in time")
+	}
+	return nil
+}
+
+// tell says every now and then how it goes.
+func (t *trial) tell(ctx context.Context) {
+	for ctx.Err() == nil {
+		pause(ctx, 15*time.Second)
+		t.logf("%3.0f s: %d Payments, %d open; %d kills, %d splits, %d restarts of the API server", time.Since(t.began).Seconds(),
+			t.market.acknowledged(), t.recorder.open(), t.crew.kills(), t.chaos.splits.Load(), t.chaos.restarts.Load())
+	}
+}
+
+// drain lets the operator work in peace, until nothing is missing any more or the time
+// is over.
+func (t *trial) drain(ctx context.Context) error {
+	t.sim.ClearScripts()
+	if err := t.complete(ctx); err != nil {
+		return err
+	}
+	end := t.o.at(t.began, drainUntil)
+	for time.Now().Before(end) {
+		e, err := t.evidence(ctx)
+		if err != nil {
+			return err
+		}
+		v, alive, busy := judge(e), alive(e.sessions, time.Now()), int(t.market.busy.Load())
+		t.logf("%3.0f s: %d sessions alive, %d things left to do for payers and shops, %d outcomes and %d refunds not told yet; %d held, %d undecided",
+			time.Since(t.began).Seconds(), alive, busy, v.lostOutcomes, v.openRefunds, v.held, v.undecided)
+		if alive+busy+v.lostOutcomes+v.openRefunds == 0 {
+			return nil
+		}
+		pause(ctx, 3*time.Second)
+	}
+	t.report.Cut = true
+	return ctx.Err()
+}
+
+// alive counts the sessions that still come to an end by themselves. As long as there
+// are any, an end may be so new that nobody can have been told.
+func alive(sessions []simulator.Session, now time.Time) (n int) {
+	for _, s := range sessions {
+		if (s.State == "open" || s.State == "confirming") && s.Expires.After(now) {
+			n++
+		}
+	}
+	return n
+}
+
+// evidence as it is now.
+func (t *trial) evidence(ctx context.Context) (evidence, error) {
+	e := evidence{sales: t.market.opened()}
+	var payments v1alpha1.PaymentList
+	var charges v1alpha1.ChargeList
+	var refunds v1alpha1.RefundList
+	if err := errors.Join(t.env.Client().List(ctx, &payments), t.env.Client().List(ctx, &charges), t.env.Client().List(ctx, &refunds)); err != nil {
+		return e, err
+	}
+	e.payments, e.charges, e.refunds = payments.Items, charges.Items, refunds.Items
+	e.versions, t.report.WatchGaps = t.recorder.all()
+	e.ledger, e.sessions = t.sim.Ledger(), t.sim.Sessions()
+	return e, nil
+}
+
+// conclude measures the managers at rest, stops them, and judges.
+func (t *trial) conclude(ctx context.Context) (err error) {
+	if t.report.After, err = t.crew.rest(ctx); err != nil {
+		return err
+	}
+	if err := t.crew.stop(); err != nil {
+		return err
+	}
+	e, err := t.evidence(ctx)
+	if err != nil {
+		return err
+	}
+	t.report.Payments = t.market.acknowledged()
+	t.report.Kills, t.report.Splits, t.report.Restarts = t.crew.kills(), int(t.chaos.splits.Load()), int(t.chaos.restarts.Load())
+	for _, m := range t.crew.members {
+		t.report.ManagerEnds += m.ownEnds()
+	}
+	t.report.fill(e, judge(e))
+	t.report.countFaults(t.sim)
+	t.report.compare()
+	return nil
+}

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"mobilemoney.dev/operator/controllers/testenv"
+	"mobilemoney.dev/operator/hack/internal/process"
+	"mobilemoney.dev/operator/hack/internal/shop"
+	"mobilemoney.dev/operator/providers/simulator"
+)
+
+const (
+	speed     = 20 // of what the simulator does
+	pollEvery = 2 * time.Second
+
+	readyWithin    = 60 * time.Second
+	electedWithin  = 20 * time.Second
+	noticedWithin  = 20 * time.Second
+	stopWithin     = 15 * time.Second
+	frozenAtMost   = 8 * time.Second
+	managersInCrew = 2
+)
+
+// stage is all that runs, and how to clear it away.
+type stage struct {
+	manager string // the program
+	seed    uint64
+	shops   []string
+	logf    func(string, ...any)
+
+	dir   string
+	env   *testenv.Env
+	sim   *simulator.Simulator
+	crew  *crew
+	front string // host:port of what stands for the Service of the callbacks
+
+	clearing []func() error
+}
+
+// set brings everything up but the managers.
+func (s *stage) set(ctx context.Context) error {
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"making a temporary folder", s.makeDir},
+		{"starting etcd and kube-apiserver", s.startControlPlane},
+		{"starting the simulator", s.startSimulator},
+		{"installing the operator and the shops", s.install},
+		{"starting two managers", s.startManagers},
+	} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.logf("%s", step.what)
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+// later adds to what clear does, in reverse order.
+func (s *stage) later(f func() error) { s.clearing = append(s.clearing, f) }
+
+// clear takes everything down again.
+func (s *stage) clear() error {
+	var errs []error
+	for i := len(s.clearing) - 1; i >= 0; i-- {
+		errs = append(errs, s.clearing[i]())
+	}
+	s.clearing = nil
+	return errors.Join(errs...)
+}
+
+// makeDir makes the temporary folder, which all that we start has its own in.
+func (s *stage) makeDir(context.Context) (err error) {
+	if s.dir, err = os.MkdirTemp("", "mobile-money-soak-"); err != nil {
+		return err
+	}
+	dismiss, err := process.StartGuard(s.dir)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(s.dir))
+	}
+	s.later(dismiss)
+	s.later(func() error { return os.RemoveAll(s.dir) })
+	before, had := os.LookupEnv("TMPDIR")
+	s.later(func() error {
+		if had {
+			return os.Setenv("TMPDIR", before)
+		}
+		return os.Unsetenv("TMPDIR")
+	})
+	return os.Setenv("TMPDIR", s.dir)
+}
+
+func (s *stage) startControlPlane(ctx context.Context) (err error) {
+	if s.env, err = testenv.Start(ctx); err != nil {
+		return err
+	}
+	s.later(s.env.Stop)
+	return nil
+}
+
+func (s *stage) startSimulator(ctx context.Context) error {
+	ports, err := process.FreePorts(ctx, 1+3*managersInCrew)
+	if err != nil {
+		return err
+	}
+	s.front = ports[0]
+	s.crew = newCrew([2]*member{
+		{callback: ports[1], probe: ports[2], metrics: ports[3]},
+		{callback: ports[4], probe: ports[5], metrics: ports[6]},
+	})
+	var callbacks []simulator.WaveCallback
+	for _, name := range s.shops {
+		callbacks = append(callbacks, simulator.WaveCallback{
+			URL: "http://" + s.front + open(name).WavePath(), SigningSecrets: []string{shop.WaveWebhookSecret},
+		})
+	}
+	s.sim, err = simulator.New(simulator.Options{
+		Speed: speed,
+		Rand:  simulator.Seeded(s.seed),
+		// Who was not given a page cannot pay.
+		PayerOpens: true,
+		// So that no session of the three outlives the others by much.
+		Wave: simulator.WaveOptions{SessionLife: 10 * time.Minute, Callbacks: callbacks},
+	})
+	if err != nil {
+		return err
+	}
+	s.later(s.sim.Close)
+	if err := s.startFront(); err != nil {
+		return err
+	}
+	_, err = s.sim.Start()
+	return err
+}
+
+// startFront starts what stands for the Service of the callbacks: it hands each to one
+// of the managers, whether that one is alive or not.
+func (s *stage) startFront() error {
+	var turn atomic.Uint32
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			m := s.crew.members[turn.Add(1)%managersInCrew]
+			r.SetURL(&url.URL{Scheme: "http", Host: m.callback})
+		},
+		Transport: &http.Transport{ResponseHeaderTimeout: 5 * time.Second, DisableKeepAlives: true},
+		ErrorLog:  log.New(io.Discard, "", 0), //nolint:depguard // what ReverseProxy wants
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+			w.WriteHeader(http.StatusBadGateway)
+		},
+	}
+	l, err := net.Listen("tcp", s.front)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: proxy, ReadHeaderTimeout: 5 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	s.later(func() error {
+		err := server.Close()
+		if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+			return end
+		}
+		return err
+	})
+	return nil
+}
+
+func open(namespace string) shop.Shop {
+	return shop.Shop{Namespace: namespace, Clerk: "clerk", Refunder: "refunder", PollEvery: pollEvery}
+}
+
+func (s *stage) install(ctx context.Context) error {
+	if err := shop.InstallOperator(ctx, s.env); err != nil {
+		return err
+	}
+	for _, name := range s.shops {
+		if err := open(name).Open(ctx, s.env.Client(), s.sim); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startManagers starts them and waits until both are ready and one leads.
+func (s *stage) startManagers(ctx context.Context) error {
+	cfg, err := s.env.ServiceAccountConfig(ctx, shop.OperatorNamespace, shop.OperatorAccount)
+	if err != nil {
+		return err
+	}
+	kubeconfig, err := testenv.Kubeconfig(cfg)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(s.dir, "manager.kubeconfig")
+	if err := os.WriteFile(path, kubeconfig, 0o600); err != nil {
+		return err
+	}
+	for i, m := range s.crew.members {
+		m.path, m.args = s.manager, s.flags(path, m)
+		// An environment of its own: variables such as WAVE_API_KEY would describe accounts.
+		m.environ = []string{"HOME=" + s.dir}
+		m.log = filepath.Join(s.dir, fmt.Sprintf("manager-%d.log", i))
+	}
+	if err := s.crew.start(); err != nil {
+		return err
+	}
+	s.later(s.crew.stop)
+	return s.complete(ctx)
+}
+
+// complete waits until both managers are ready and one leads.
+func (s *stage) complete(ctx context.Context) error {
+	return until(ctx, readyWithin, "both managers ready, and one of them leads", func() bool {
+		return s.crew.ready(ctx, s.crew.members[0]) && s.crew.ready(ctx, s.crew.members[1]) && s.crew.leader(ctx) != nil
+	})
+}
+
+// flags of a manager: short windows, and a lease that is taken over in seconds. A
+// request that the simulator processes late is late by 3 s.
+func (s *stage) flags(kubeconfig string, m *member) []string {
+	return []string{
+		"--kubeconfig=" + kubeconfig,
+		"--namespace=" + shop.OperatorNamespace,
+		"--installation-id=soak",
+		"--leader-elect=true",
+		"--leader-elect-lease-duration=2s",
+		"--leader-elect-renew-deadline=1500ms",
+		"--leader-elect-retry-period=300ms",
+		"--public-url=http://" + s.front,
+		"--callback-bind-address=" + m.callback,
+		"--health-probe-bind-address=" + m.probe,
+		"--metrics-bind-address=" + m.metrics,
+		"--metrics-insecure",
+		"--allowed-endpoints=" + strings.TrimPrefix(s.sim.URL(), "http://"),
+		"--call-timeout=1800ms",
+		"--record-timeout=3s",
+		"--late-window=6s",
+		"--clock-skew=500ms",
+		"--retry-min=300ms",
+		"--retry-max=3s",
+		"--callback-gap=300ms",
+		"--closer-interval=1s",
+		"--expiry-margin=2s",
+		"--slow-interval=5s",
+		"--zap-time-encoding=rfc3339nano",
+	}
+}
+
+// rng for one purpose, so that one does not depend on how often another draws.
+func (s *stage) rng(purpose uint64) *rand.Rand { return rand.New(rand.NewPCG(s.seed, purpose)) }
