@@ -25,22 +25,39 @@ type Client struct {
 
 	mu          sync.Mutex
 	pausedUntil time.Time
+	turns       map[string]time.Time // of those who were told to wait
 }
 
-// Reserve asks for leave to make one status call. It returns 0 if it may be
-// made now, else how long to wait before asking again.
-func (c *Client) Reserve() time.Duration {
+// turnLasts is how late one may come to one's turn.
+const turnLasts = 2 * time.Second
+
+// Reserve asks for leave to make one status call for who. It returns 0 if it may be
+// made now, else how long to wait for a turn of its own before asking again: if all
+// were told to come back for the next turn, all but one would come for nothing, again
+// and again, and some always. A turn that is missed is lost.
+func (c *Client) Reserve(who string) time.Duration {
 	now := c.now()
-	if wait := c.paused(now); wait > 0 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if wait := c.pausedUntil.Sub(now); wait > 0 {
 		return wait
 	}
 	if c.limiter == nil {
 		return 0
 	}
-	r := c.limiter.ReserveN(now, 1)
-	wait := r.DelayFrom(now)
+	if turn, ok := c.turns[who]; ok {
+		if wait := turn.Sub(now); wait > 0 {
+			return wait
+		}
+		delete(c.turns, who)
+		if now.Sub(turn) <= turnLasts {
+			return 0
+		}
+	}
+	wait := c.limiter.ReserveN(now, 1).DelayFrom(now)
 	if wait > 0 {
-		r.CancelAt(now)
+		maps.DeleteFunc(c.turns, func(_ string, turn time.Time) bool { return now.Sub(turn) > turnLasts })
+		c.turns[who] = now.Add(wait)
 	}
 	return wait
 }
@@ -51,13 +68,13 @@ func (c *Client) Pause(d time.Duration) {
 	defer c.mu.Unlock()
 	if until := c.now().Add(d); until.After(c.pausedUntil) {
 		c.pausedUntil = until
+		clear(c.turns) // else all that fall into the pause would come at its end
 	}
 }
 
 // Paused returns how long calls to the account have to wait.
-func (c *Client) Paused() time.Duration { return c.paused(c.now()) }
-
-func (c *Client) paused(now time.Time) time.Duration {
+func (c *Client) Paused() time.Duration {
+	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return max(0, c.pausedUntil.Sub(now))
@@ -91,7 +108,7 @@ func (c *Clients) get(identity, provider string, kind providers.Kind, a provider
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{Provider: p, Credentials: sum, now: c.now}
+	client := &Client{Provider: p, Credentials: sum, now: c.now, turns: map[string]time.Time{}}
 	if perSecond := kind.Traits.StatusPerSecond; perSecond > 0 {
 		client.limiter = rate.NewLimiter(rate.Limit(perSecond), 1)
 	}

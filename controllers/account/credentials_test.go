@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -343,11 +344,11 @@ func TestReserve(t *testing.T) {
 	c := f.client(f.resolve(payment("shop", "mtn")))
 	made := 0
 	for end := f.now.Add(10 * time.Second); f.now.Before(end); f.now = f.now.Add(time.Millisecond) {
-		// Many ask at once; who is told to wait takes no turn.
-		for range 3 {
-			if wait := c.Reserve(); wait == 0 {
+		// Those who come back too soon are told to wait for the rest, and no more.
+		for _, who := range []string{"a", "b", "c"} {
+			if wait := c.Reserve(who); wait == 0 {
 				made++
-			} else if wait < 0 || wait > 125*time.Millisecond {
+			} else if wait < 0 || wait > 3*125*time.Millisecond {
 				t.Fatalf("told to wait for %s", wait)
 			}
 		}
@@ -355,16 +356,61 @@ func TestReserve(t *testing.T) {
 	if made < 79 || made > 81 {
 		t.Errorf("%d calls in 10 s", made)
 	}
-	// A wait that is kept is enough.
-	c.Reserve()
-	f.now = f.now.Add(c.Reserve())
-	if wait := c.Reserve(); wait != 0 {
-		t.Errorf("after waiting as told: another %s", wait)
-	}
 	// A pause of an hour saves nothing up.
 	f.now = f.now.Add(time.Hour)
-	if c.Reserve() != 0 || c.Reserve() == 0 {
+	if c.Reserve("a") != 0 || c.Reserve("b") == 0 {
 		t.Error("a burst after an hour")
+	}
+}
+
+// A thousand who come at once each get a turn, in the order in which they came, and
+// ask twice for it: not a thousand times, of which 999 are for nothing.
+func TestReserveForAThousand(t *testing.T) {
+	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
+	c := f.client(f.resolve(payment("shop", "mtn")))
+	began, last := f.now, time.Duration(-1)
+	waits := make([]time.Duration, 1000)
+	for i := range waits {
+		if waits[i] = c.Reserve(strconv.Itoa(i)); waits[i] <= last {
+			t.Fatalf("number %d waits for %s, the one before for %s", i, waits[i], last)
+		}
+		last = waits[i]
+	}
+	if want := 999 * 125 * time.Millisecond; last.Round(time.Millisecond) != want {
+		t.Errorf("the last one waits for %s, want %s", last, want)
+	}
+	for i, wait := range waits[1:] {
+		f.now = began.Add(wait + time.Second) // the queue is a second behind
+		if again := c.Reserve(strconv.Itoa(i + 1)); again != 0 {
+			t.Fatalf("number %d came at its turn and was told to wait for another %s", i+1, again)
+		}
+	}
+}
+
+func TestTurnsAreLost(t *testing.T) {
+	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
+	c := f.client(f.resolve(payment("shop", "mtn")))
+	c.Reserve("a")
+	// Who comes much too late asks again, like the one who has come meanwhile.
+	wait := c.Reserve("late")
+	f.now = f.now.Add(wait + time.Minute)
+	if c.Reserve("b") != 0 || c.Reserve("late") == 0 {
+		t.Error("a turn that was missed is taken a minute later")
+	}
+	// All turns that a pause begins with are lost, or its end would be a burst.
+	for i := range 10 {
+		c.Reserve(strconv.Itoa(i))
+	}
+	c.Pause(time.Second)
+	f.now = f.now.Add(time.Second)
+	made := 0
+	for i := range 10 {
+		if c.Reserve(strconv.Itoa(i)) == 0 {
+			made++
+		}
+	}
+	if made > 1 {
+		t.Errorf("%d calls at the end of a pause", made)
 	}
 }
 
@@ -372,7 +418,7 @@ func TestNoLimitWhereThereIsNone(t *testing.T) {
 	f := setUp(t, merchant("shop", "wave", "wave"), secret("shop", "wave-credentials", keysOf("wave")))
 	c := f.client(f.resolve(payment("shop", "wave")))
 	for range 1000 {
-		if c.Reserve() != 0 {
+		if c.Reserve("a") != 0 {
 			t.Fatal("told to wait")
 		}
 	}
@@ -387,7 +433,7 @@ func TestPause(t *testing.T) {
 			if got := c.Paused(); got != want {
 				t.Errorf("%s: paused for %s, want %s", provider, got, want)
 			}
-			if got := c.Reserve(); got != want {
+			if got := c.Reserve("a"); got != want {
 				t.Errorf("%s: to wait for %s, want %s", provider, got, want)
 			}
 		}

@@ -263,7 +263,7 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 	if c.Traits().Recovery == providers.RecoverBySearch {
 		return r.search(ctx, o, c)
 	}
-	if o.wait = c.Reserve(); o.wait > 0 {
+	if o.wait = c.Reserve(o.name); o.wait > 0 {
 		return nil
 	}
 	st, err := c.Status(ctx, handleOf(o.charge))
@@ -370,7 +370,7 @@ func rank(s providers.Session) int {
 
 // check asks how an opened payment stands.
 func (r *Reconciler) check(ctx context.Context, o *observed, c *account.Client) error {
-	if o.wait = c.Reserve(); o.wait > 0 {
+	if o.wait = c.Reserve(o.name); o.wait > 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)

@@ -97,7 +97,7 @@ func (r *Reconciler) call(ctx context.Context, o *observed, a action) error {
 	if a == actSend {
 		return r.send(ctx, o, c, refunder)
 	}
-	if o.wait = c.Reserve(); o.wait > 0 {
+	if o.wait = c.Reserve(o.key.String()); o.wait > 0 {
 		return nil
 	}
 	return r.ask(ctx, o, c, refunder)
