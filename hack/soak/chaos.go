@@ -33,6 +33,13 @@ type chaos struct {
 	restarts atomic.Int32
 }
 
+const (
+	// patience with an election, and with a leader that has to find out.
+	patience = 20 * time.Second
+	// setFor is how long a trap waits for its request.
+	setFor = 1500 * time.Millisecond
+)
+
 // deed is one thing that chaos does.
 type deed string
 
@@ -49,9 +56,9 @@ func agenda(rng *rand.Rand, kills, splits, restarts int) []deed {
 	var deeds []deed
 	for n := 0; n < kills+kills/10+1; {
 		switch r := rng.IntN(10); {
-		case r < 3:
+		case r < 4:
 			deeds, n = append(deeds, killAny), n+1
-		case r < 7:
+		case r < 8:
 			deeds, n = append(deeds, killLeader), n+1
 		default:
 			deeds, n = append(deeds, killBoth), n+2
@@ -112,12 +119,11 @@ func (c *chaos) snare(spring func()) *snare {
 
 // spring waits for the request that s is set for, and does it without one if none comes.
 func (c *chaos) spring(ctx context.Context, s *snare) {
-	const patience = 1500 * time.Millisecond
 	c.trap.arm(s)
 	select {
 	case <-s.sprung:
 	case <-ctx.Done():
-	case <-time.After(patience):
+	case <-time.After(setFor):
 	}
 	if c.trap.disarm(s) {
 		s.spring()
@@ -150,44 +156,55 @@ func (c *chaos) holder(ctx context.Context) string {
 // split freezes the leader, mostly in the middle of a request, until the other one has
 // the lease and leads, and lets it go on then. It counts if the frozen one was the
 // leader to its own knowledge when it went on: the same process, which ends by itself
-// only after that, because it finds out.
+// only after that, because it finds out. What does not count is no error: a manager may
+// end at any time.
 func (c *chaos) split(ctx context.Context) error {
-	var old *member
-	if until(ctx, electedWithin, "a leader", func() bool { old = c.crew.leader(ctx); return old != nil }) != nil {
-		c.logf("no split: nobody leads")
-		return nil
+	old := c.elected(ctx)
+	if old == nil {
+		c.logf("no split: nobody leads, or the other manager is not ready")
+		return ctx.Err()
 	}
-	next := c.crew.other(old)
-	if until(ctx, electedWithin, "a second manager", func() bool { return c.crew.ready(ctx, next) }) != nil {
-		c.logf("no split: the second manager is not ready")
-		return nil
-	}
-	p, before := old.process(), c.holder(ctx)
+	next, p, before := c.crew.other(old), old.process(), c.holder(ctx)
 	var err error
 	c.spring(ctx, c.snare(func() { err = p.Signal(syscall.SIGSTOP) }))
 	if err != nil {
 		return err
 	}
-	took := until(ctx, electedWithin, "another leader", func() bool {
+	taken := c.wait(ctx, func() bool {
 		after := c.holder(ctx)
 		return after != "" && after != before && c.crew.leads(ctx, next)
 	})
 	// Some go on at once, some when what they sent must have been given up.
 	pause(ctx, time.Duration(c.rng.Int64N(int64(frozenAtMost))))
-	thought := p.Running() && took == nil && before != ""
+	thought := p.Running() && taken && before != ""
 	if err := p.Signal(syscall.SIGCONT); err != nil || !thought {
-		c.logf("no split: %v", took)
+		c.logf("no split: nobody took the lease of who was frozen, or that one ended")
 		return err
 	}
-	also := c.crew.leads(ctx, old) // while it can still be asked
-	found := until(ctx, noticedWithin, "an end of the old leader", func() bool { return !p.Running() })
-	if found != nil {
-		c.logf("no split: %v", found)
-		return nil
+	said := c.crew.leads(ctx, old) // if it is quick enough to be asked
+	if !c.wait(ctx, func() bool { return !p.Running() }) {
+		c.logf("no split: who was frozen did not find out")
+		return ctx.Err()
 	}
 	c.splits.Add(1)
-	c.logf("split: %s led while %s did, and said so: %v", old.probe, next.probe, also)
+	c.logf("split: %s went on while %s led, and was heard to say that it led: %v", old.probe, next.probe, said)
 	return nil
+}
+
+// elected is the leader, once there is one and the other manager is ready to follow.
+func (c *chaos) elected(ctx context.Context) (leader *member) {
+	if !c.wait(ctx, func() bool {
+		leader = c.crew.leader(ctx)
+		return leader != nil && c.crew.ready(ctx, c.crew.other(leader))
+	}) {
+		return nil
+	}
+	return leader
+}
+
+// wait tells whether it became true in time.
+func (c *chaos) wait(ctx context.Context, holds func() bool) bool {
+	return until(ctx, patience, "", holds) == nil
 }
 
 // restart kills the API server and starts it again, at the same address and with what
@@ -232,7 +249,7 @@ func (c *chaos) weather(ctx context.Context, rng *rand.Rand) {
 	}
 	places := []simulator.Provider{simulator.MTN, simulator.Orange, simulator.Wave}
 	for ctx.Err() == nil {
-		pause(ctx, time.Duration(300+rng.IntN(1500))*time.Millisecond)
+		pause(ctx, time.Duration(500+rng.IntN(2000))*time.Millisecond)
 		m := simulator.Match{Provider: places[rng.IntN(len(places))], Op: ops[rng.IntN(len(ops))]}
 		c.sim.Script(m, simulator.Behaviour{Fault: faults[rng.IntN(len(faults))], Times: 1 + rng.IntN(4)})
 		switch rng.IntN(20) {

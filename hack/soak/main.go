@@ -44,7 +44,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("soak", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.IntVar(&o.payments, "payments", 2100, "Payments to open, at least")
+	f.IntVar(&o.payments, "payments", 2000, "Payments to open, at least")
 	f.IntVar(&o.kills, "kills", 50, "managers to kill with SIGKILL, at least")
 	f.IntVar(&o.splits, "splits", 5, "leaders to freeze until another one leads, at least")
 	f.IntVar(&o.restarts, "restarts", 2, "restarts of the API server, at least")

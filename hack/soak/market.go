@@ -22,7 +22,7 @@ const (
 	clients = 8
 	// No more Payments are opened while so many are, so that a slow machine sells less
 	// and not later.
-	openAtMost = 400
+	openAtMost = 200
 	tryAgain   = 300 * time.Millisecond
 )
 

@@ -89,8 +89,6 @@ const plain = 500 // no magic number
 // stories are what befalls sales. Those in which a provider lies for ever (another
 // amount, an unknown word, paid after a final no) have tests of their own: their right
 // end is a question to a person, which no ledger can judge.
-//
-//nolint:funlen // a table
 func stories() []story {
 	mtn, orange, wave := []string{"mtn"}, []string{"orange"}, []string{"wave"}
 	list := []story{

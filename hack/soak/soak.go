@@ -28,8 +28,8 @@ type options struct {
 // The shares of the duration at whose end each part ends. The last Payments are opened
 // after the last deed, so that a manager which has lived through a load is measured.
 const (
-	chaosUntil = 0.66
-	loadUntil  = 0.70
+	chaosUntil = 0.70
+	loadUntil  = 0.75
 	drainUntil = 0.94
 )
 
@@ -89,7 +89,7 @@ func (t *trial) play(ctx context.Context) (err error) {
 	t.logf("at rest %v", t.report.Before)
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	t.market = newMarket(working, t.env.Client(), t.sim, plan(t.seed, t.o.payments, t.shops))
+	t.market = newMarket(working, t.env.Client(), t.sim, plan(t.seed, t.o.payments+t.o.payments/20, t.shops))
 	t.recorder = newRecorder(t.env.Client(), t.market.see)
 	t.chaos = &chaos{dir: t.dir, env: t.env, sim: t.sim, crew: t.crew, trap: newTrap(t.seed, t.sim), rng: t.rng(3), logf: t.logf}
 	var recording sync.WaitGroup

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -25,11 +24,9 @@ import (
 
 const (
 	speed     = 20 // of what the simulator does
-	pollEvery = 2 * time.Second
+	pollEvery = 3 * time.Second
 
 	readyWithin    = 60 * time.Second
-	electedWithin  = 20 * time.Second
-	noticedWithin  = 20 * time.Second
 	stopWithin     = 15 * time.Second
 	frozenAtMost   = 8 * time.Second
 	managersInCrew = 2
@@ -161,7 +158,7 @@ func (s *stage) startFront() error {
 			r.SetURL(&url.URL{Scheme: "http", Host: m.callback})
 		},
 		Transport: &http.Transport{ResponseHeaderTimeout: 5 * time.Second, DisableKeepAlives: true},
-		ErrorLog:  log.New(io.Discard, "", 0), //nolint:depguard // what ReverseProxy wants
+		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			w.WriteHeader(http.StatusBadGateway)
 		},
@@ -257,7 +254,8 @@ func (s *stage) flags(kubeconfig string, m *member) []string {
 		"--retry-min=300ms",
 		"--retry-max=3s",
 		"--callback-gap=300ms",
-		"--closer-interval=1s",
+		"--closer-interval=2s",
+		"--workers=20",
 		"--expiry-margin=2s",
 		"--slow-interval=5s",
 		"--zap-time-encoding=rfc3339nano",

@@ -25,7 +25,7 @@ type snare struct {
 	sprung chan struct{}
 }
 
-const latency = 60 * time.Millisecond
+const latency = 40 * time.Millisecond
 
 func newTrap(seed uint64, sim *simulator.Simulator) *trap {
 	t := &trap{rng: rand.New(rand.NewPCG(seed, 2))}
