@@ -87,6 +87,7 @@ type options struct {
 	lease            lease
 	workers          int
 	accountRecheck   time.Duration
+	revisionCheck    time.Duration
 	settings         payment.Settings
 	retention        retention.Settings
 }
@@ -120,6 +121,7 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.DurationVar(&o.lease.renew, "leader-elect-renew-deadline", o.lease.renew, "How long a leader tries to renew its lease before it stops. Less than the lease.")
 	fs.DurationVar(&o.lease.retry, "leader-elect-retry-period", o.lease.retry, "Pause between two tries to take or renew the lease.")
 	fs.DurationVar(&o.accountRecheck, "account-recheck", 10*time.Minute, "How often an account that is ready is tried again.")
+	fs.DurationVar(&o.revisionCheck, "revision-check", 30*time.Second, "How often the API server is asked whether it went back in time.")
 	fs.IntVar(&o.workers, "workers", 10, "Payments that are worked on at the same time.")
 
 	fs.DurationVar(&o.retention.Keep, "charge-retention", o.retention.Keep,
@@ -153,6 +155,9 @@ func (o *options) validate() error {
 	}
 	if err := o.lease.validate(); err != nil {
 		return err
+	}
+	if o.revisionCheck <= 0 {
+		return errors.New("--revision-check must be more than 0")
 	}
 	if o.publicURL == "" {
 		return nil
@@ -279,7 +284,7 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	if err := refund.SetupIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	back, err := watchRevisions(mgr)
+	back, err := watchRevisions(mgr, opts.revisionCheck)
 	if err != nil {
 		return err
 	}
@@ -391,7 +396,7 @@ func addCollector(mgr manager.Manager, opts options, inst payment.Installation) 
 
 // watchRevisions watches for an API server that goes back in time, for as long as
 // mgr runs.
-func watchRevisions(mgr manager.Manager) (*rewind.Detector, error) {
+func watchRevisions(mgr manager.Manager, every time.Duration) (*rewind.Detector, error) {
 	recorder := mgr.GetEventRecorder("mobile-money-operator")
 	back := &rewind.Detector{Tell: func(sign string, o client.Object) {
 		ctrl.Log.Error(nil, "The API server went back in time, as after a restored backup of etcd. Nothing is sent any more, "+
@@ -413,15 +418,12 @@ func watchRevisions(mgr manager.Manager) (*rewind.Detector, error) {
 	if err := metrics.Registry.Register(wentBack); err != nil {
 		return nil, fmt.Errorf("registering a metric: %w", err)
 	}
-	watch := &rewind.Watch{Detector: back, Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Every: revisionCheck}
+	watch := &rewind.Watch{Detector: back, Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Every: every}
 	if err := mgr.Add(watch); err != nil {
 		return nil, fmt.Errorf("watching revisions: %w", err)
 	}
 	return back, nil
 }
-
-// revisionCheck is the time between two looks at the newest revision.
-const revisionCheck = 30 * time.Second
 
 // processName tells this process from every other, also from its predecessor
 // in the same pod.

@@ -138,8 +138,8 @@ type process struct {
 	cmd  *exec.Cmd
 	out  *output
 	done chan struct{}
-	// callbacks is where its receiver listens.
-	callbacks string
+	// callbacks is where its receiver listens, probes where its probes are.
+	callbacks, probes string
 }
 
 // output collects what a process prints.
@@ -171,13 +171,12 @@ func startManager(ctx context.Context, settings ...string) *process {
 	path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
 	Expect(os.WriteFile(path, kubeconfig, 0o600)).To(Succeed())
 
-	p := &process{out: &output{}, done: make(chan struct{}), callbacks: freeAddress()}
-	probes := freeAddress()
+	p := &process{out: &output{}, done: make(chan struct{}), callbacks: freeAddress(), probes: freeAddress()}
 	p.cmd = exec.Command(os.Args[0],
 		"--namespace="+operatorNamespace,
 		"--public-url=http://"+p.callbacks,
 		"--callback-bind-address="+p.callbacks,
-		"--health-probe-bind-address="+probes,
+		"--health-probe-bind-address="+p.probes,
 		"--allowed-endpoints="+strings.TrimPrefix(sim.URL(), "http://"),
 		"--leader-elect=false",
 		"--late-window=2s", "--clock-skew=500ms", "--call-timeout=2s",
@@ -202,18 +201,20 @@ func startManager(ctx context.Context, settings ...string) *process {
 		}
 		expectNoSecrets(p.out.String())
 	})
-	Eventually(func() error {
-		r, err := http.Get("http://" + probes + "/readyz")
-		if err != nil {
-			return err
-		}
-		defer r.Body.Close()
-		if r.StatusCode != http.StatusOK {
-			return fmt.Errorf("not ready: %d", r.StatusCode)
-		}
-		return nil
-	}, "30s", "50ms").Should(Succeed(), p.out.String)
+	Eventually(p.ready, "30s", "50ms").Should(Succeed(), p.out.String)
 	return p
+}
+
+func (p *process) ready() error {
+	r, err := http.Get("http://" + p.probes + "/readyz")
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %d", r.StatusCode)
+	}
+	return nil
 }
 
 // stop ends the process and waits until it is gone.

@@ -41,11 +41,23 @@ func saleOf(ctx context.Context, p *v1alpha1.Payment) sale {
 	return sale{p, chargeOf(ctx, p).Spec.ProviderReference}
 }
 
-// paidSale makes a Payment that bears the provider's name, and has it paid.
-func paidSale(ctx context.Context, namespace, provider string) sale {
+// paidSales makes a Payment for each provider, of its name after a prefix, and has
+// them paid.
+func paidSales(ctx context.Context, namespace, prefix string) []sale {
 	GinkgoHelper()
-	Expect(api.Create(ctx, newPayment(namespace, provider, provider, 5901))).To(Succeed())
-	return saleOf(ctx, reaches(ctx, namespace, provider, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
+	for _, provider := range allProviders() {
+		Expect(api.Create(ctx, newPayment(namespace, prefix+provider, provider, 5901))).To(Succeed())
+	}
+	return paid(ctx, namespace, prefix)
+}
+
+// paid waits until the Payments for each provider, of its name after a prefix, are.
+func paid(ctx context.Context, namespace, prefix string) (sales []sale) {
+	GinkgoHelper()
+	for _, provider := range allProviders() {
+		sales = append(sales, saleOf(ctx, reaches(ctx, namespace, prefix+provider, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)))
+	}
+	return sales
 }
 
 // openSale makes a Payment whose payer does nothing until somebody pays it.
@@ -204,8 +216,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 
 	It("Deleted and applied again after it was paid", func(ctx context.Context) {
 		ns := tenant(ctx, time.Second)
-		for _, provider := range allProviders() {
-			s := paidSale(ctx, ns, provider)
+		for _, s := range paidSales(ctx, ns, "") {
 			for range 3 {
 				again := applyAgain(ctx, s.Payment)
 				Expect(s.takesUp(ctx).UID).To(Equal(again.UID))
@@ -263,16 +274,15 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 
 	It("Changed in Git and forced by Flux", func(ctx context.Context) {
 		ns := tenant(ctx, time.Second)
-		for _, provider := range allProviders() {
-			s := paidSale(ctx, ns, provider)
-			changed := get(ctx, Default, ns, provider)
+		for _, s := range paidSales(ctx, ns, "") {
+			changed := get(ctx, Default, ns, s.Name)
 			changed.Spec.Amount = v1alpha1.AmountFromInt(7901)
 			err := api.Update(ctx, changed)
 			Expect(apierrors.IsInvalid(err)).To(BeTrue(), "%v", err)
 			Expect(err).To(MatchError(ContainSubstring("create a new Payment")))
 			// What Flux does with force after such an answer:
 			applyAgain(ctx, s.Payment, amount(7901))
-			reaches(ctx, ns, provider, v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
+			reaches(ctx, ns, s.Name, v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
 			s.chargedOnce()
 		}
 	})
@@ -296,12 +306,11 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 
 	It("Pruned, and reverted days later", func(ctx context.Context) {
 		ns := tenant(ctx, time.Second)
-		for _, provider := range allProviders() {
-			s := paidSale(ctx, ns, provider)
+		for _, s := range paidSales(ctx, ns, "") {
 			Expect(api.Delete(ctx, s.Payment)).To(Succeed())
 			s.endedAgo(ctx, 3*24*time.Hour)
 			Expect(api.Create(ctx, written(s.Payment))).To(Succeed())
-			p := reaches(ctx, ns, provider, v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedReference)
+			p := reaches(ctx, ns, s.Name, v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedReference)
 			s.chargedOnce()
 
 			p.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"}
@@ -321,10 +330,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 		for _, provider := range allProviders() {
 			Expect(api.Create(ctx, written(newPayment(ns, provider, provider, 5901), owned))).To(Succeed())
 		}
-		var sales []sale
-		for _, provider := range allProviders() {
-			sales = append(sales, saleOf(ctx, reaches(ctx, ns, provider, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)))
-		}
+		sales := paid(ctx, ns, "")
 		Expect(api.Delete(ctx, owner)).To(Succeed())
 		for _, s := range sales {
 			// There is no garbage collector here; this is what it does.
@@ -341,14 +347,14 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 
 	It("Applied again after its Charge was collected", func(ctx context.Context) {
 		ns := tenant(ctx, time.Second)
-		for provider, reason := range map[string]string{
+		reasons := map[string]string{
 			"mtn": v1alpha1.ReasonReusedReference, "wave": v1alpha1.ReasonReusedReference, "orange": v1alpha1.ReasonLostInitiation,
-		} {
-			s := paidSale(ctx, ns, provider)
+		}
+		for _, s := range paidSales(ctx, ns, "") {
 			Expect(api.Delete(ctx, s.Payment)).To(Succeed())
 			s.loseCharge(ctx)
 			Expect(api.Create(ctx, written(s.Payment))).To(Succeed())
-			reaches(ctx, ns, provider, v1alpha1.PhaseUnknown, reason)
+			reaches(ctx, ns, s.Name, v1alpha1.PhaseUnknown, reasons[s.Name])
 			Expect(sim.Charges(s.reference)).To(Equal(1))
 			Expect(sim.Opened(s.reference)).To(Equal(1))
 		}
@@ -412,7 +418,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 
 	It("Deleted and applied again at any moment, two hundred times", func(ctx context.Context) {
 		seed := uint64(GinkgoRandomSeed())
-		const tenants, each = 8, 27
+		const tenants, each = 8, 26
 		type race struct{ namespace, name, provider string }
 		var races []race
 		for range tenants {
@@ -442,18 +448,19 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 		}
 		close(queue)
 		group.Wait()
+		By("waiting for all of them to end")
 		Eventually(func(g Gomega) {
 			for i := 0; i < len(races); i += each {
 				openPages(ctx, g, races[i].namespace)
 			}
 			var list v1alpha1.PaymentList
 			g.Expect(api.List(ctx, &list)).To(Succeed())
-			paid := map[race]bool{}
+			over := map[race]bool{}
 			for _, p := range list.Items {
-				paid[race{p.Namespace, p.Name, p.Spec.Provider}] = p.Status.Phase == v1alpha1.PhaseSucceeded
+				over[race{p.Namespace, p.Name, p.Spec.Provider}] = p.Status.Phase == v1alpha1.PhaseSucceeded
 			}
 			for _, r := range races {
-				g.Expect(paid[r]).To(BeTrue(), "%v", r)
+				g.Expect(over[r]).To(BeTrue(), "%v", r)
 			}
 		}, "60s", "500ms").Should(Succeed(), "seed %d", seed)
 		for _, r := range races {
@@ -463,4 +470,3 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 		}
 	})
 })
-

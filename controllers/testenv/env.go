@@ -88,6 +88,8 @@ func Start(ctx context.Context) (_ *Env, err error) {
 	server := &envtest.APIServer{Path: filepath.Join(assets, "kube-apiserver"), CertDir: certDir}
 	// envtest's default too; said here because tests of permissions rely on it.
 	server.Configure().Set("authorization-mode", "RBAC")
+	// Or it waits for a minute until every watch has gone by itself.
+	server.Configure().Set("shutdown-watch-termination-grace-period", "1s")
 	// Never a cluster that happens to be in somebody's kubeconfig.
 	useExisting := false
 	e := &Env{Scheme: scheme, Root: root, certDir: certDir, plane: &envtest.Environment{
