@@ -345,7 +345,7 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 			return fmt.Errorf("setting the account controller up: %w", err)
 		}
 	}
-	if err := addCollector(mgr, opts, inst); err != nil {
+	if err := addCollector(mgr, opts, inst, back); err != nil {
 		return err
 	}
 	return addReceiver(mgr, opts, resolver)
@@ -373,7 +373,7 @@ func addReceiver(mgr manager.Manager, opts options, resolver *account.Resolver) 
 
 // addCollector adds what deletes old Charges. While payments are taken up after a
 // disaster nothing is deleted: what they name may not be restored yet.
-func addCollector(mgr manager.Manager, opts options, inst payment.Installation) error {
+func addCollector(mgr manager.Manager, opts options, inst payment.Installation, back *rewind.Detector) error {
 	collected := retention.NewMetrics(metrics.Registry)
 	if opts.retention.Keep == 0 || opts.settings.AdoptOnly {
 		return nil
@@ -387,6 +387,7 @@ func addCollector(mgr manager.Manager, opts options, inst payment.Installation) 
 		ServerNow:    retention.ServerTime(mgr.GetClient()),
 		Collected:    collected,
 		Log:          mgr.GetLogger().WithName("retention"),
+		WentBack:     back.WentBack,
 	})
 	if err != nil {
 		return fmt.Errorf("adding the collector of Charges: %w", err)

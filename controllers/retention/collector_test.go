@@ -464,3 +464,15 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+// What names a Charge may be missing while the API server is back in the past.
+func TestKeepsAllOnceRevisionsWentBack(t *testing.T) {
+	w := newWorld(t, old("due"))
+	back := true
+	w.collector.WentBack = func() bool { return back }
+	w.sweep()
+	w.expectLeft("due")
+	back = false
+	w.sweep()
+	w.expectLeft()
+}
