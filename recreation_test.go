@@ -418,55 +418,127 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 
 	It("Deleted and applied again at any moment, two hundred times", func(ctx context.Context) {
 		seed := uint64(GinkgoRandomSeed())
-		const tenants, each = 8, 26
-		type race struct{ namespace, name, provider string }
-		var races []race
+		const tenants, each = 8, 27
+		var races []*race
 		for range tenants {
 			ns := tenant(ctx, time.Second)
 			for i := range each {
 				provider := allProviders()[i%3]
-				races = append(races, race{ns, fmt.Sprintf("%s-%d", provider, i), provider})
+				races = append(races, newRace(newPayment(ns, fmt.Sprintf("%s-%d", provider, i), provider, 5901), stage(i/3%stages)))
 			}
 		}
-		queue := make(chan int)
+		follow(ctx, races)
+		// A call takes its time, so that there is one to delete into.
+		sim.BeforeProcess(func(r simulator.Request) {
+			if r.Op == simulator.OpInitiate {
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
+		DeferCleanup(func() { sim.BeforeProcess(nil) })
+
+		By("creating, deleting and creating again")
 		var group sync.WaitGroup
-		for range 16 {
+		for i, r := range races {
+			jitter := time.Duration(rand.New(rand.NewPCG(seed, uint64(i))).Int64N(int64(15 * time.Millisecond)))
 			group.Go(func() {
 				defer GinkgoRecover()
-				for i := range queue {
-					r := races[i]
-					p := newPayment(r.namespace, r.name, r.provider, 5901)
-					Expect(api.Create(ctx, p)).To(Succeed())
-					// From before the Charge is there to after the payer paid.
-					time.Sleep(time.Duration(rand.New(rand.NewPCG(seed, uint64(i))).Int64N(int64(150 * time.Millisecond))))
-					applyAgain(ctx, p)
-				}
+				Expect(api.Create(ctx, r.payment)).To(Succeed())
+				Eventually(r.reached[r.at], "60s").Should(BeClosed(), "%s is not %s", r.payment.Name, r.at)
+				time.Sleep(jitter)
+				applyAgain(ctx, r.payment)
 			})
 		}
-		for i := range races {
-			queue <- i
-		}
-		close(queue)
 		group.Wait()
+
 		By("waiting for all of them to end")
 		Eventually(func(g Gomega) {
 			for i := 0; i < len(races); i += each {
-				openPages(ctx, g, races[i].namespace)
-			}
-			var list v1alpha1.PaymentList
-			g.Expect(api.List(ctx, &list)).To(Succeed())
-			over := map[race]bool{}
-			for _, p := range list.Items {
-				over[race{p.Namespace, p.Name, p.Spec.Provider}] = p.Status.Phase == v1alpha1.PhaseSucceeded
+				openPages(ctx, g, races[i].payment.Namespace)
 			}
 			for _, r := range races {
-				g.Expect(over[r]).To(BeTrue(), "%v", r)
+				g.Expect(r.reached[ended]).To(BeClosed(), "%s, seed %d", r.payment.Name, seed)
 			}
-		}, "60s", "500ms").Should(Succeed(), "seed %d", seed)
+		}, "60s", "200ms").Should(Succeed())
 		for _, r := range races {
-			s := saleOf(ctx, get(ctx, Default, r.namespace, r.name))
-			Expect(sim.Charges(s.reference)).To(Equal(1), "%v, seed %d", r, seed)
-			Expect(sim.Opened(s.reference)).To(Equal(1), "%v, seed %d", r, seed)
+			s := saleOf(ctx, reaches(ctx, r.payment.Namespace, r.payment.Name, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
+			Expect(s.UID).NotTo(Equal(r.payment.UID))
+			Expect(sim.Charges(s.reference)).To(Equal(1), "%s deleted when %s, seed %d", r.payment.Name, r.at, seed)
+			Expect(sim.Opened(s.reference)).To(Equal(1), "%s deleted when %s, seed %d", r.payment.Name, r.at, seed)
 		}
 	})
 })
+
+// stage of a sale, as its Charge shows it.
+type stage int
+
+const (
+	created stage = iota
+	claimed
+	sent
+	opened
+	ended
+	stages = int(ended) // those at which a Payment is deleted in a race
+)
+
+func (s stage) String() string {
+	return []string{"created", "claimed", "sent", "opened", "ended"}[s]
+}
+
+func stageOf(c *v1alpha1.Charge) stage {
+	switch rec := &c.Record; {
+	case rec.Outcome != nil:
+		return ended
+	case rec.Session != nil:
+		return opened
+	case rec.Sends > 0:
+		return sent
+	default:
+		return claimed
+	}
+}
+
+// race is a sale whose Payment is deleted right after it came to a stage.
+type race struct {
+	payment *v1alpha1.Payment
+	at      stage
+	// reached is closed, for each stage, once it was.
+	reached [ended + 1]chan struct{}
+	seen    stage
+}
+
+func newRace(p *v1alpha1.Payment, at stage) *race {
+	r := &race{payment: p, at: at}
+	for i := range r.reached {
+		r.reached[i] = make(chan struct{})
+	}
+	close(r.reached[created])
+	return r
+}
+
+// follow watches the Charges of races, until the spec is over.
+func follow(ctx context.Context, races []*race) {
+	GinkgoHelper()
+	byName := map[string]*race{}
+	for _, r := range races {
+		byName[r.payment.Namespace+"/"+r.payment.Name] = r
+	}
+	charges, err := env.Client().Watch(ctx, &v1alpha1.ChargeList{})
+	Expect(err).NotTo(HaveOccurred())
+	done := make(chan struct{})
+	DeferCleanup(func() { charges.Stop(); <-done })
+	go func() {
+		defer close(done)
+		for event := range charges.ResultChan() {
+			c, ok := event.Object.(*v1alpha1.Charge)
+			if !ok {
+				continue
+			}
+			if r := byName[c.Spec.Payment.Namespace+"/"+c.Spec.Payment.Name]; r != nil {
+				for now := stageOf(c); r.seen < now; {
+					r.seen++
+					close(r.reached[r.seen])
+				}
+			}
+		}
+	}()
+}
