@@ -125,7 +125,7 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.IntVar(&o.workers, "workers", 10, "Payments that are worked on at the same time.")
 
 	fs.DurationVar(&o.retention.Keep, "charge-retention", o.retention.Keep,
-		"How long a Charge is kept after its end, if no Payment names it any more; at least 48h. 0: for ever.")
+		"How long a Charge is kept after its end, if no Payment names it any more; at least 96h. 0: for ever.")
 
 	s := &o.settings
 	fs.DurationVar(&s.CallTimeout, "call-timeout", s.CallTimeout, "Longest that one call to a provider may take.")
@@ -284,6 +284,9 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	if err := refund.SetupIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
+	if err := retention.SetupIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
 	back, err := watchRevisions(mgr, opts.revisionCheck)
 	if err != nil {
 		return err
@@ -380,7 +383,7 @@ func addCollector(mgr manager.Manager, opts options, inst payment.Installation, 
 	}
 	err := mgr.Add(&retention.Collector{
 		Client:       mgr.GetClient(),
-		Live:         mgr.GetAPIReader(),
+		Live:         back.Reader(mgr.GetAPIReader()),
 		Installation: inst,
 		Settings:     opts.retention,
 		Now:          time.Now,

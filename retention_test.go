@@ -27,8 +27,8 @@ var _ = Describe("Retention", func() {
 	},
 		Entry("the default", ""),
 		Entry("for ever", "", "--charge-retention=0"),
-		Entry("less than two days", "at least 48h", "--charge-retention=47h"),
-		Entry("no longer than the adoption window", "longer than --adoption-window", "--charge-retention=72h", "--adoption-window=72h"),
+		Entry("less than four days", "at least 96h", "--charge-retention=95h"),
+		Entry("no longer than the adoption window", "longer than --adoption-window", "--charge-retention=120h", "--adoption-window=120h"),
 	)
 
 	It("collects what is over and nobody names any more, and nothing else", func(ctx context.Context) {

@@ -34,7 +34,26 @@ const (
 	clocksApart = time.Minute
 	// fieldReference of a Payment can be selected at the API server.
 	fieldReference = "spec.reference"
+	// indexPart finds the Charges that are over, in parts, by the last letter of
+	// their names, which are hashes: a list of all at once takes much memory.
+	indexPart = "retentionPart"
+	parts     = "abcdefghijklmnopqrstuvwxyz234567"
 )
+
+// SetupIndexes adds the index that the collector uses.
+func SetupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	err := indexer.IndexField(ctx, &v1alpha1.Charge{}, indexPart, func(o client.Object) []string {
+		c := o.(*v1alpha1.Charge)
+		if !over(&c.Record) {
+			return nil
+		}
+		return []string{c.Name[len(c.Name)-1:]}
+	})
+	if err != nil {
+		return fmt.Errorf("indexing Charges: %w", err)
+	}
+	return nil
+}
 
 // Collector looks through all Charges every now and then (docs/adr/0011). It
 // runs on the leader. Two at a time do no harm.
@@ -48,11 +67,11 @@ type Collector struct {
 	// ServerNow is the API server's clock: one process whose own is wrong must
 	// not delete everything.
 	ServerNow func(context.Context) (time.Time, error)
+	// WentBack tells that the API server went back in time: then nothing is
+	// deleted, because what names it may be lost. nil: it never does.
+	WentBack  func() bool
 	Collected *prometheus.CounterVec
 	Log       logr.Logger
-	// WentBack tells that the API server went back in time: the Payments that name
-	// a Charge may be gone for now. nil: it never does.
-	WentBack func() bool
 }
 
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=charges,verbs=get;list;watch;delete
@@ -97,12 +116,24 @@ func (c *Collector) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var done tally
+	for _, part := range parts {
+		if err := c.sweepPart(ctx, string(part), now, &done); err != nil {
+			return err
+		}
+	}
+	if done.collected > 0 {
+		c.Log.Info("Charges were collected", "count", done.collected)
+	}
+	return errors.Join(done.failures...)
+}
+
+func (c *Collector) sweepPart(ctx context.Context, part string, now time.Time, done *tally) error {
 	var list v1alpha1.ChargeList
 	// Only looked at; whoever may go is read afresh.
-	if err := c.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+	if err := c.Client.List(ctx, &list, client.MatchingFields{indexPart: part}, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("listing Charges: %w", err)
 	}
-	var done tally
 	var group errgroup.Group
 	group.SetLimit(workers)
 	for i := range list.Items {
@@ -118,11 +149,7 @@ func (c *Collector) Sweep(ctx context.Context) error {
 			return nil
 		})
 	}
-	_ = group.Wait()
-	if done.collected > 0 {
-		c.Log.Info("Charges were collected", "count", done.collected, "of", len(list.Items))
-	}
-	return errors.Join(done.failures...)
+	return group.Wait()
 }
 
 // tally of a sweep.
@@ -205,7 +232,7 @@ func (c *Collector) look(ctx context.Context, f facts) (deleted bool, err error)
 	if f.payments, err = c.livePayments(ctx, live); err != nil {
 		return false, err
 	}
-	if f.refunds, err = claimants(ctx, c.Live, live); err != nil || decide(f) != collect {
+	if f.refunds, err = claimants(ctx, c.Live, live); err != nil || decide(f) != collect || c.WentBack() {
 		return false, err
 	}
 	return c.delete(ctx, live)

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -59,7 +60,7 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 		Client:       interceptor.NewClient(w.api, interceptor.Funcs{Get: w.getCached, List: w.listCached, Delete: w.delete}),
 		Live:         interceptor.NewClient(w.api, interceptor.Funcs{Get: w.getLive, List: w.listLive}),
 		Installation: testInstallation, Settings: DefaultSettings(),
-		Now: func() time.Time { return noon }, ServerNow: at,
+		Now: func() time.Time { return noon }, ServerNow: at, WentBack: func() bool { return false },
 		Collected: NewMetrics(prometheus.NewRegistry()),
 		Log:       funcr.New(w.print, funcr.Options{Verbosity: 1}),
 	}
@@ -80,6 +81,7 @@ func builder(t *testing.T) *fake.ClientBuilder {
 		return []string{o.(*v1alpha1.Payment).Spec.Reference}
 	})
 	must(t, payment.SetupIndexes(t.Context(), indexAdder{b}, testInstallation))
+	must(t, SetupIndexes(t.Context(), indexAdder{b}))
 	return b
 }
 
@@ -348,6 +350,24 @@ func TestClocks(t *testing.T) {
 	}
 }
 
+// After the API server went back in time nothing is deleted, not even what was
+// being looked at.
+func TestWentBack(t *testing.T) {
+	for _, moment := range []string{"", "get Charge", "get Payment"} {
+		t.Run("before "+moment, func(t *testing.T) {
+			w := newWorld(t, old("sale"))
+			back := moment == ""
+			w.collector.WentBack = func() bool { return back }
+			w.before[moment] = func() error { back = true; return nil }
+			w.sweep()
+			w.expectLeft("sale")
+			if slices.Contains(w.requests, "get Charge") != (moment != "") {
+				t.Errorf("requests: %v", w.requests)
+			}
+		})
+	}
+}
+
 // A failure keeps the Charge, is told, and does not stand in the way of others.
 func TestFailures(t *testing.T) {
 	broken := errors.New("broken")
@@ -463,11 +483,11 @@ func TestSettings(t *testing.T) {
 		want           string
 	}{
 		"for ever":                     {0, 100 * day, ""},
-		"the least":                    {2 * day, day, ""},
-		"less":                         {2*day - time.Second, day, "at least 48h0m0s"},
-		"negative":                     {-day, day, "at least 48h0m0s"},
+		"the least":                    {4 * day, day, ""},
+		"less":                         {4*day - time.Second, day, "at least 96h0m0s"},
+		"negative":                     {-day, day, "at least 96h0m0s"},
 		"within the adoption window":   {5 * day, 5 * day, "longer than --adoption-window (120h0m0s)"},
-		"any age is taken up for ever": {2 * day, 0, ""},
+		"any age is taken up for ever": {4 * day, 0, ""},
 	}
 	for name, test := range tests {
 		s := DefaultSettings()
@@ -479,14 +499,13 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// What names a Charge may be missing while the API server is back in the past.
-func TestKeepsAllOnceRevisionsWentBack(t *testing.T) {
-	w := newWorld(t, old("due"))
-	back := true
-	w.collector.WentBack = func() bool { return back }
-	w.sweep()
-	w.expectLeft("due")
-	back = false
-	w.sweep()
-	w.expectLeft()
+// Whatever a sale is called, its Charge is in one of the parts.
+func TestParts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		inst := payment.Installation{ID: rapid.String().Draw(t, "id")}
+		name := inst.ChargeName(rapid.String().Draw(t, "namespace"), rapid.String().Draw(t, "reference"))
+		if strings.Count(parts, name[len(name)-1:]) != 1 {
+			t.Fatalf("%s is in no part", name)
+		}
+	})
 }

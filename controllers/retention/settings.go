@@ -10,7 +10,8 @@ type Settings struct {
 	// Keep is how long a Charge is kept after the last thing that happened to
 	// it; 0: for ever.
 	Keep time.Duration
-	// Minimum of Keep. There is no flag for it; tests shorten it.
+	// Minimum of Keep: longer than a payment is followed after it was settled by a
+	// person (72 h). There is no flag for it; tests shorten it.
 	Minimum time.Duration
 	// Every is the time between two sweeps.
 	Every time.Duration
@@ -18,7 +19,7 @@ type Settings struct {
 
 // DefaultSettings for production.
 func DefaultSettings() Settings {
-	return Settings{Keep: 90 * 24 * time.Hour, Minimum: 48 * time.Hour, Every: time.Hour}
+	return Settings{Keep: 90 * 24 * time.Hour, Minimum: 96 * time.Hour, Every: time.Hour}
 }
 
 // Validate refuses to forget a charge while a new Payment of its name would
