@@ -169,6 +169,10 @@ type InitiateRequest struct {
 	Payer Phone
 	// Description is shown to the payer where the provider has a field for it.
 	Description string
+	// Mark tells this record's requests from those of an earlier one under the same
+	// reference: a word that is sent where the provider tells it again with the
+	// status. Empty: none.
+	Mark string
 	// CallbackURL is where the provider reports; empty: it is polled only.
 	CallbackURL string
 	// ReturnURL and CancelURL are where the payer's browser goes afterwards.
@@ -267,6 +271,8 @@ type Status struct {
 	Money Money
 	// Reference as echoed; empty where the protocol does not echo it.
 	Reference string
+	// Mark of the request, as echoed; empty where there is none.
+	Mark string
 	// TransactionID is the provider's name for the movement of money.
 	TransactionID string
 	// LastError is the provider's code for a failed try that the payer may

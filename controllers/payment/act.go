@@ -171,6 +171,7 @@ func (r *Reconciler) initiateRequest(o *observed) providers.InitiateRequest {
 		Money:       providers.Money(spec.Money),
 		Payer:       providers.Phone(p.Spec.Phone),
 		Description: p.Spec.Description,
+		Mark:        mark(o.charge),
 		CallbackURL: r.URLs.Callback(o.account, spec.CallbackID),
 		ReturnURL:   r.URLs.Return(o.account, p),
 		CancelURL:   r.URLs.Cancel(o.account, p),
@@ -216,8 +217,9 @@ func (r *Reconciler) recordKnown(ctx context.Context, o *observed, c *account.Cl
 	case c.Traits().Recovery != providers.RecoverByReference:
 		return r.record(ctx, o, foldHold(v1alpha1.ReasonLostInitiation, "", now))
 	case first && !r.facts(o).consented():
-		r.remember(o, func(seen *observation) { *seen = observation{} })
-		return r.record(ctx, o, foldHold(v1alpha1.ReasonReusedReference, "", now))
+		// Doubled on the wire, or an earlier sale's: to be asked.
+		r.remember(o, func(seen *observation) { *seen = observation{known: true} })
+		return nil
 	default:
 		session := v1alpha1.ChargeSession{Send: send, At: metav1.NewMicroTime(now), Known: first}
 		return r.recordSession(ctx, o, c, session)
@@ -275,11 +277,12 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 	if err != nil {
 		return r.failed(ctx, o, c, err)
 	}
+	now := r.Now()
 	if r.reused(o, st) {
-		return r.learn(ctx, o, st, func(*v1alpha1.Charge) bool { return false })
+		return r.learn(ctx, o, st, foldHold(v1alpha1.ReasonReusedReference, "", now))
 	}
-	now, rec := r.Now(), &o.charge.Record
-	known := rec.Sends == 0 || rec.Hold != nil && rec.Hold.Reason == v1alpha1.ReasonReusedReference
+	rec := &o.charge.Record
+	known := rec.Sends == 0 || strange(o.charge, st)
 	session := v1alpha1.ChargeSession{Send: rec.Sends, At: metav1.NewMicroTime(now), Known: known}
 	return r.learn(ctx, o, st, func(c *v1alpha1.Charge) bool {
 		opened := foldSession(session)(c)
@@ -288,10 +291,20 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 }
 
 // reused: what is told is the end of an earlier sale under this reference, which
-// nobody consented to take up.
+// nobody consented to take up. The provider gives the mark of the request back; if
+// it did not, a reference that was known at our first send was another's.
 func (r *Reconciler) reused(o *observed, st providers.Status) bool {
-	h := o.charge.Record.Hold
-	return h != nil && h.Reason == v1alpha1.ReasonReusedReference && st.State.Final() && !r.facts(o).consented()
+	rec := &o.charge.Record
+	if rec.Session != nil || rec.Outcome != nil || !st.State.Final() || r.facts(o).consented() {
+		return false
+	}
+	held := rec.Hold != nil && rec.Hold.Reason == v1alpha1.ReasonReusedReference
+	return strange(o.charge, st) || st.Mark == "" && (held || o.seen.known)
+}
+
+// strange: the request bears the mark of another record.
+func strange(c *v1alpha1.Charge, st providers.Status) bool {
+	return st.Mark != "" && st.Mark != mark(c)
 }
 
 // search adopts what is open under our reference. Surplus sessions are ended

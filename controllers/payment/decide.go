@@ -73,6 +73,8 @@ type observation struct {
 	failures int
 	// notFound: the provider does not know the reference.
 	notFound bool
+	// known: it knew the reference when it was first sent.
+	known bool
 	// state that it told.
 	state providers.State
 	// cancelledAt is when we last ended the session.
@@ -348,9 +350,7 @@ func (f facts) held() decision {
 		return decision{action: actIdle}
 	case f.calledBack():
 		return f.afterGap(ask)
-	case hold.Reason == v1alpha1.ReasonReusedReference && f.charge.Record.Session == nil && !f.seen.ok():
-		return f.afterRetry(ask)
-	case hold.Reason == v1alpha1.ReasonReusedReference && f.consented() && f.seen.state.Final():
+	case hold.Reason == v1alpha1.ReasonReusedReference && f.consented() && (!f.seen.ok() || f.seen.state.Final()):
 		return f.afterGap(ask)
 	default:
 		return f.slowly(hold.At.Time, ask)

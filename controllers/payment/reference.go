@@ -59,6 +59,14 @@ func (i Installation) ReferenceDigest(provider, account, namespace, saleReferenc
 	return digest("payment-ref/v1", i.ID, provider, account, namespace, saleReference)
 }
 
+// mark tells the requests of this Charge from those of an earlier one under the
+// same reference, whose record is lost. It is no key of anything: a request that is
+// repeated keeps its reference, and the provider its first answer.
+func mark(c *v1alpha1.Charge) string {
+	sum := digest("mark/v1", c.Spec.Payment.UID)
+	return "c-" + hex.EncodeToString(sum[:6])
+}
+
 // RefundDigest is what the provider's reference of a refund is made of: the
 // payment's own reference, and the Refund's name.
 func (i Installation) RefundDigest(paymentReference, refund string) [32]byte {

@@ -386,6 +386,40 @@ func TestChargesLost(t *testing.T) {
 	}
 }
 
+// A request that is doubled on the wire is answered as one that was known before.
+// It bears our mark, so its end is ours, however fast the payer is and however late
+// we ask.
+func TestDoubledOnTheWire(t *testing.T) {
+	for name, restart := range map[string]bool{"asked at once": false, "asked by another process": true} {
+		w := newWorld(t)
+		w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Times: 1})
+		w.payment("sale", "mtn", "1909")
+		w.until("sale", time.Minute, func() bool { return w.sends() == 1 })
+		must(t, w.sim.Pay(w.charge("sale").Spec.ProviderReference))
+		if restart {
+			w.start()
+		}
+		p := w.settle("sale", time.Hour)
+		expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+		if n := w.charges("sale"); n != 1 || condition(p, v1alpha1.ConditionAdopted) != nil {
+			t.Errorf("%s: charged %d times, conditions %+v", name, n, p.Status.Conditions)
+		}
+	}
+}
+
+// An answer without a mark is that of an earlier sale, if the reference was known when
+// it was first sent.
+func TestUnmarkedEndOfBefore(t *testing.T) {
+	w := newWorld(t)
+	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Times: 1})
+	w.sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Set: map[string]any{"payeeNote": "books"}})
+	w.payment("sale", "mtn", "1909")
+	w.until("sale", time.Minute, func() bool { return w.sends() == 1 })
+	must(t, w.sim.Pay(w.charge("sale").Spec.ProviderReference))
+	w.until("sale", time.Hour, never)
+	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedReference)
+}
+
 // What the provider knows under the reference, and is not over, is this sale: it
 // goes on with it. What ended there unpaid is in nobody's way.
 func TestChargesLostInMidFlight(t *testing.T) {

@@ -113,6 +113,7 @@ func (p *Provider) readStatus(op string, a providers.Answer) (providers.Status, 
 		Currency      string      `json:"currency"`
 		ExternalID    wire.Scalar `json:"externalId"`
 		TransactionID wire.Scalar `json:"financialTransactionId"`
+		PayeeNote     wire.Scalar `json:"payeeNote"`
 	}
 	if err := wire.Decode(a.Body, &body); err != nil {
 		return providers.Status{}, wire.Odd(op, a, err.Error())
@@ -121,6 +122,7 @@ func (p *Provider) readStatus(op string, a providers.Answer) (providers.Status, 
 	s.Money = wire.Money(body.Amount, body.Currency)
 	s.Reference = wire.Echo(string(body.ExternalID))
 	s.TransactionID = providers.SafeCode(string(body.TransactionID))
+	s.Mark = markOf(string(body.PayeeNote))
 	return s, nil
 }
 

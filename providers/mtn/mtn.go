@@ -246,9 +246,28 @@ func encode(req providers.InitiateRequest) ([]byte, error) {
 		ExternalID:   req.Reference,
 		Payer:        party{PartyIDType: "MSISDN", PartyID: strings.TrimPrefix(req.Payer.Reveal(), "+")},
 		PayerMessage: text,
-		PayeeNote:    text,
+		PayeeNote:    noted(text, req.Mark),
 	})
 }
+
+// noted is a note to the payee that ends in the mark of the request.
+func noted(text, mark string) string {
+	if mark == "" {
+		return text
+	}
+	return strings.TrimSpace(wire.PlainText(text, maxMessage-len(mark)-1) + " " + mark)
+}
+
+// markOf a note.
+func markOf(note string) string {
+	if m := marked.FindStringSubmatch(note); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// marked notes end in "c-" and hexadecimal digits.
+var marked = regexp.MustCompile(`(?:^| )(c-[0-9a-f]{1,32})$`)
 
 // refusal is the error for a request about money that was not taken.
 func (p *Provider) refusal(op string, a providers.Answer) *providers.Error {
