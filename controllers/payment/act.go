@@ -50,6 +50,17 @@ func (r *Reconciler) cancelled(ctx context.Context, o *observed) error {
 	if o.charge != nil {
 		return r.record(ctx, o, foldCancelled(o.charge.Record.Sends, r.Now()))
 	}
+	// Between our look at the Charge and that at the Payment somebody may have
+	// claimed and sent, before it was called off. Now that it is, nobody who
+	// claims later sends.
+	charge := &v1alpha1.Charge{}
+	switch err := r.Live.Get(ctx, types.NamespacedName{Name: o.name}, charge); {
+	case err == nil:
+		o.charge = charge
+		return nil
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("reading Charge %s: %w", o.name, err)
+	}
 	if o.settled == "" {
 		o.settled = v1alpha1.PhaseCancelled
 		o.problem = &account.Problem{Reason: v1alpha1.ReasonCancelled, Message: message(v1alpha1.ReasonCancelled, "")}

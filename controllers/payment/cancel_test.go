@@ -1,8 +1,11 @@
 package payment
 
 import (
+	"context"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/providers/simulator"
@@ -210,4 +213,57 @@ func TestCancelLeavesTheReference(t *testing.T) {
 	w.until("order", time.Hour, never)
 	expectPhase(t, w.get("first"), v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
 	expectPhase(t, w.get("second"), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+}
+
+// between lets something happen right after the Charge was looked for.
+type between struct {
+	client.Reader
+	happen func()
+}
+
+func (b *between) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	err := b.Reader.Get(ctx, key, o, opts...)
+	if _, isCharge := o.(*v1alpha1.Charge); isCharge && b.happen != nil {
+		happen := b.happen
+		b.happen = nil
+		happen()
+	}
+	return err
+}
+
+// Two processes: one looks for the Charge and finds none. Then the other one
+// claims, loses its write of the status, and sends; the merchant calls it off. The
+// first one reads that, and must not say Cancelled: the payer can pay.
+func TestCancelBetweenTwoReads(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		w := newWorld(t)
+		w.payment("sale", provider, "1907")
+		slow := w.loop
+		w.start()
+		slow.Live = &between{Reader: w.api, happen: func() {
+			lost, off := false, false
+			w.onPoint = func(_ int, label string, after bool) error {
+				switch {
+				case label == "update Payment status" && !after && !lost:
+					lost = true
+					return errInjected
+				case w.sim.Count("", simulator.OpInitiate) == 1 && !off:
+					off = true
+					w.callOff("sale")
+				}
+				return nil
+			}
+			w.until("sale", time.Minute, func() bool { return off })
+			w.onPoint, w.errs = nil, nil
+		}}
+		if _, err := slow.Reconcile(w.ctx, request(testInstallation.ChargeName(testNamespace, "sale"))); err != nil {
+			t.Fatal(err)
+		}
+		if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
+			t.Fatalf("%s: asked for money %d times", provider, n)
+		}
+		if p := w.get("sale"); p.Status.Phase.Terminal() {
+			t.Errorf("%s: %s, though the payer was asked", provider, p.Status.Phase)
+		}
+	}
 }
