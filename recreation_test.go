@@ -29,6 +29,18 @@ import (
 // allProviders that a sale can go through.
 func allProviders() []string { return []string{"mtn", "orange", "wave"} }
 
+// each does the same for all, at the same time.
+func each[T any](all []T, do func(T)) {
+	var group sync.WaitGroup
+	for _, one := range all {
+		group.Go(func() {
+			defer GinkgoRecover()
+			do(one)
+		})
+	}
+	group.Wait()
+}
+
 // sale is a Payment, and what the provider calls it. It outlives both Payment and
 // Charge.
 type sale struct {
@@ -158,19 +170,19 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 
 	It("Deleted and applied again before anything was sent", func(ctx context.Context) {
 		ns := newNamespace(ctx)
-		for _, provider := range allProviders() {
+		each(allProviders(), func(provider string) {
 			Expect(api.Create(ctx, newAccount(ns, provider, time.Second))).To(Succeed())
 			p := newPayment(ns, provider, provider, 7901)
 			Expect(api.Create(ctx, p)).To(Succeed())
 			reaches(ctx, ns, provider, v1alpha1.PhasePending, v1alpha1.ReasonCredentialsNotFound)
 			applyAgain(ctx, applyAgain(ctx, p), amount(5901))
-		}
-		for _, provider := range allProviders() {
+		})
+		each(allProviders(), func(provider string) {
 			Expect(api.Create(ctx, newSecret(ns, provider))).To(Succeed())
 			s := saleOf(ctx, reaches(ctx, ns, provider, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
 			s.chargedOnce()
 			Expect(chargeOf(ctx, s.Payment).Spec.Requested.Amount).To(Equal("5901"))
-		}
+		})
 	})
 
 	It("Deleted and applied again while the provider is being asked", func(ctx context.Context) {
@@ -199,7 +211,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 	It("Deleted and applied again while the payer has not decided", func(ctx context.Context) {
 		payersWait()
 		ns := tenant(ctx, time.Second)
-		for _, provider := range allProviders() {
+		each(allProviders(), func(provider string) {
 			s := openSale(ctx, ns, provider)
 			page := s.Status.NextAction.URL
 			applyAgain(ctx, s.Payment)
@@ -211,24 +223,24 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			Expect(sim.Pay(s.reference)).To(Succeed())
 			s.takesUp(ctx)
 			s.chargedOnce()
-		}
+		})
 	})
 
 	It("Deleted and applied again after it was paid", func(ctx context.Context) {
 		ns := tenant(ctx, time.Second)
-		for _, s := range paidSales(ctx, ns, "") {
+		each(paidSales(ctx, ns, ""), func(s sale) {
 			for range 3 {
 				again := applyAgain(ctx, s.Payment)
 				Expect(s.takesUp(ctx).UID).To(Equal(again.UID))
 			}
 			s.chargedOnce()
-		}
+		})
 	})
 
 	It("Deleted and applied again with another amount", func(ctx context.Context) {
 		payersWait()
 		ns := tenant(ctx, time.Second)
-		for _, provider := range allProviders() {
+		each(allProviders(), func(provider string) {
 			s := openSale(ctx, ns, provider)
 			applyAgain(ctx, s.Payment, amount(7000))
 			p := reaches(ctx, ns, provider, v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
@@ -242,7 +254,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			applyAgain(ctx, s.Payment)
 			s.takesUp(ctx)
 			s.chargedOnce()
-		}
+		})
 	})
 
 	It("Replaced by Argo CD or kubectl replace --force, twice in a row", func(ctx context.Context) {
@@ -259,7 +271,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			out, err := cmd.CombinedOutput()
 			Expect(err).NotTo(HaveOccurred(), string(out))
 		}
-		for _, provider := range allProviders() {
+		each(allProviders(), func(provider string) {
 			s := openSale(ctx, ns, provider)
 			replace(provider)
 			replace(provider)
@@ -269,12 +281,12 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			replace(provider)
 			s.takesUp(ctx)
 			s.chargedOnce()
-		}
+		})
 	})
 
 	It("Changed in Git and forced by Flux", func(ctx context.Context) {
 		ns := tenant(ctx, time.Second)
-		for _, s := range paidSales(ctx, ns, "") {
+		each(paidSales(ctx, ns, ""), func(s sale) {
 			changed := get(ctx, Default, ns, s.Name)
 			changed.Spec.Amount = v1alpha1.AmountFromInt(7901)
 			err := api.Update(ctx, changed)
@@ -284,13 +296,13 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			applyAgain(ctx, s.Payment, amount(7901))
 			reaches(ctx, ns, s.Name, v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
 			s.chargedOnce()
-		}
+		})
 	})
 
 	It("Pruned, and reverted minutes later", func(ctx context.Context) {
 		payersWait()
 		ns := tenant(ctx, time.Second)
-		for _, provider := range allProviders() {
+		each(allProviders(), func(provider string) {
 			s := openSale(ctx, ns, provider)
 			Expect(api.Delete(ctx, s.Payment)).To(Succeed())
 			Expect(sim.Pay(s.reference)).To(Succeed())
@@ -301,12 +313,12 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			Expect(api.Create(ctx, written(s.Payment))).To(Succeed())
 			s.takesUp(ctx)
 			s.chargedOnce()
-		}
+		})
 	})
 
 	It("Pruned, and reverted days later", func(ctx context.Context) {
 		ns := tenant(ctx, time.Second)
-		for _, s := range paidSales(ctx, ns, "") {
+		each(paidSales(ctx, ns, ""), func(s sale) {
 			Expect(api.Delete(ctx, s.Payment)).To(Succeed())
 			s.endedAgo(ctx, 3*24*time.Hour)
 			Expect(api.Create(ctx, written(s.Payment))).To(Succeed())
@@ -317,7 +329,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			Expect(api.Update(ctx, p)).To(Succeed())
 			s.takesUp(ctx)
 			s.chargedOnce()
-		}
+		})
 	})
 
 	It("Deleted with its owner", func(ctx context.Context) {
@@ -350,20 +362,20 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 		reasons := map[string]string{
 			"mtn": v1alpha1.ReasonReusedReference, "wave": v1alpha1.ReasonReusedReference, "orange": v1alpha1.ReasonLostInitiation,
 		}
-		for _, s := range paidSales(ctx, ns, "") {
+		each(paidSales(ctx, ns, ""), func(s sale) {
 			Expect(api.Delete(ctx, s.Payment)).To(Succeed())
 			s.loseCharge(ctx)
 			Expect(api.Create(ctx, written(s.Payment))).To(Succeed())
 			reaches(ctx, ns, s.Name, v1alpha1.PhaseUnknown, reasons[s.Name])
 			Expect(sim.Charges(s.reference)).To(Equal(1))
 			Expect(sim.Opened(s.reference)).To(Equal(1))
-		}
+		})
 	})
 
 	It("Its Charge is deleted by hand", func(ctx context.Context) {
 		payersWait()
 		ns := tenant(ctx, time.Second)
-		for _, provider := range allProviders() {
+		each(allProviders(), func(provider string) {
 			s := openSale(ctx, ns, provider)
 			s.loseCharge(ctx)
 			if provider == "orange" {
@@ -374,7 +386,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 				Expect(sim.Charges(s.reference)).To(Equal(1))
 			}
 			Expect(askedUnder(s.reference)).To(Equal(1))
-		}
+		})
 	})
 
 	It("Its status is wiped or forged", func(ctx context.Context) {
@@ -390,7 +402,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			}, "10s", "50ms").Should(Succeed())
 		}
 		wipe := func(s *v1alpha1.PaymentStatus) { *s = v1alpha1.PaymentStatus{} }
-		for _, provider := range allProviders() {
+		each(allProviders(), func(provider string) {
 			s := openSale(ctx, ns, provider)
 			refused(s.Payment, wipe)
 			refused(s.Payment, func(s *v1alpha1.PaymentStatus) { s.ChargeName = "another" })
@@ -400,7 +412,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			refused(s.Payment, func(s *v1alpha1.PaymentStatus) { s.Phase = v1alpha1.PhaseFailed })
 			refused(s.Payment, func(s *v1alpha1.PaymentStatus) { s.TransactionID = "another" })
 			s.chargedOnce()
-		}
+		})
 
 		By("inventing an outcome, which the Charge does not confirm, and for which nothing is given back")
 		Expect(api.Create(ctx, newPayment(ns, "forged", "wave", 5000))).To(Succeed())

@@ -55,18 +55,18 @@ var _ = Describe("A Payment that is restored", Ordered, ContinueOnFailure, func(
 
 	It("Restored by Velero, with its Charge", func(ctx context.Context) {
 		ns := tenant(ctx, time.Second)
-		for _, s := range paidSales(ctx, ns, "") {
+		each(paidSales(ctx, ns, ""), func(s sale) {
 			Expect(api.Delete(ctx, s.Payment)).To(Succeed())
 			s.endedAgo(ctx, 3*24*time.Hour)
 			Expect(api.Create(ctx, written(s.Payment, byVelero))).To(Succeed())
 			s.takesUp(ctx)
 			s.chargedOnce()
-		}
+		})
 	})
 
 	It("Restored by Velero, without its Charge", func(ctx context.Context) {
 		ns := tenant(ctx, time.Second)
-		for _, s := range paidSales(ctx, ns, "") {
+		each(paidSales(ctx, ns, ""), func(s sale) {
 			Expect(api.Delete(ctx, s.Payment)).To(Succeed())
 			s.loseCharge(ctx)
 			Expect(api.Create(ctx, written(s.Payment, byVelero))).To(Succeed())
@@ -76,19 +76,19 @@ var _ = Describe("A Payment that is restored", Ordered, ContinueOnFailure, func(
 				s.takesUp(ctx)
 			}
 			s.chargedOnce()
-		}
+		})
 		By("a sale that was never asked for")
-		for _, provider := range allProviders() {
+		each(allProviders(), func(provider string) {
 			Expect(api.Create(ctx, written(newPayment(ns, "new-"+provider, provider, 5901), byVelero))).To(Succeed())
 			notSent(ctx, ns, "new-"+provider)
 			Expect(askedUnder(saleOf(ctx, get(ctx, Default, ns, "new-"+provider)).reference)).To(BeZero())
-		}
+		})
 	})
 
 	It("Restored by Velero in two steps, the status a second later", func(ctx context.Context) {
 		payersWait()
 		ns := tenant(ctx, time.Second)
-		for _, provider := range allProviders() {
+		each(allProviders(), func(provider string) {
 			s := openSale(ctx, ns, provider)
 			backup := s.Status // of a payment that was still open
 			Expect(sim.Pay(s.reference)).To(Succeed())
@@ -122,7 +122,7 @@ var _ = Describe("A Payment that is restored", Ordered, ContinueOnFailure, func(
 				}
 			}, "30s", "100ms").Should(Succeed())
 			s.chargedOnce()
-		}
+		})
 	})
 
 	It("A whole namespace is deleted and restored", func(ctx context.Context) {
@@ -130,17 +130,17 @@ var _ = Describe("A Payment that is restored", Ordered, ContinueOnFailure, func(
 		sales := paidSales(ctx, ns, "")
 		deleteNamespace(ctx, ns)
 		restoreNamespace(ctx, ns)
-		for _, s := range sales {
+		each(sales, func(s sale) {
 			Expect(api.Create(ctx, written(s.Payment, byVelero))).To(Succeed())
 			s.takesUp(ctx)
-		}
+		})
 		onlyAsked(sales...)
 	})
 
 	It("Restored into another namespace", func(ctx context.Context) {
 		ns, other := tenant(ctx, time.Second), tenant(ctx, time.Second)
 		elsewhere := func(p *v1alpha1.Payment) { p.Namespace = other }
-		for _, s := range paidSales(ctx, ns, "") {
+		each(paidSales(ctx, ns, ""), func(s sale) {
 			Expect(api.Create(ctx, written(s.Payment, byVelero, elsewhere))).To(Succeed())
 			notSent(ctx, other, s.Name)
 			s.chargedOnce()
@@ -151,7 +151,7 @@ var _ = Describe("A Payment that is restored", Ordered, ContinueOnFailure, func(
 			second := saleOf(ctx, reaches(ctx, other, s.Name, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
 			Expect(second.reference).NotTo(Equal(s.reference))
 			onlyAsked(s, second)
-		}
+		})
 	})
 })
 
@@ -238,10 +238,10 @@ var _ = Describe("Two clusters", Ordered, ContinueOnFailure, func() {
 			Expect(api.Create(ctx, c)).To(Succeed())
 		}
 		startManager(ctx, "--installation-id="+charges[0].Spec.InstallationID)
-		for _, s := range sales {
+		each(sales, func(s sale) {
 			Expect(api.Create(ctx, written(s.Payment))).To(Succeed())
 			s.takesUp(ctx)
-		}
+		})
 		onlyAsked(sales...)
 	})
 
@@ -252,13 +252,13 @@ var _ = Describe("Two clusters", Ordered, ContinueOnFailure, func() {
 		for _, s := range sales {
 			Expect(api.Create(ctx, written(s.Payment))).To(Succeed())
 		}
-		for _, s := range sales {
+		each(sales, func(s sale) {
 			if s.Spec.Provider == "orange" {
 				notSent(ctx, s.Namespace, s.Name)
 			} else {
 				s.takesUp(ctx)
 			}
-		}
+		})
 		onlyAsked(sales...)
 
 		By("without --adopt-only")
@@ -277,12 +277,12 @@ var _ = Describe("Two clusters", Ordered, ContinueOnFailure, func() {
 		use(second)
 		restoreNamespace(ctx, sales[0].Namespace)
 		startManager(ctx, "--installation-id=another")
-		for _, s := range sales {
+		each(sales, func(s sale) {
 			Expect(api.Create(ctx, written(s.Payment))).To(Succeed())
 			other := saleOf(ctx, reaches(ctx, s.Namespace, s.Name, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
 			Expect(other.reference).NotTo(Equal(s.reference))
 			onlyAsked(s, other)
-		}
+		})
 	})
 })
 
@@ -337,9 +337,9 @@ var _ = Describe("A snapshot of etcd", Ordered, ContinueOnFailure, func() {
 		for _, provider := range allProviders() {
 			Expect(api.Create(ctx, accountless(h.namespace, provider))).To(Succeed())
 		}
-		for _, provider := range allProviders() {
+		each(allProviders(), func(provider string) {
 			reaches(ctx, h.namespace, "waiting-"+provider, v1alpha1.PhasePending, v1alpha1.ReasonAccountNotFound)
-		}
+		})
 		Expect(env.SnapshotEtcd(ctx, h.snapshot)).To(Succeed())
 
 		for _, provider := range allProviders() {
