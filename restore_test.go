@@ -22,6 +22,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/testenv"
 	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/simulator"
 )
 
 // restoreNamespace makes a namespace of that name with accounts and Secrets, as a
@@ -461,6 +462,67 @@ var _ = Describe("A snapshot of etcd", Ordered, ContinueOnFailure, func() {
 		refundReaches(ctx, h.namespace, "back", v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
 		refundReaches(ctx, h.namespace, "back-again", v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
 		Expect(givenBack(h.refunded, "2000")).To(BeTrue())
+		m.stop(syscall.SIGTERM)
+	})
+})
+
+var _ = Describe("The API of the operator", Ordered, ContinueOnFailure, func() {
+	BeforeAll(func(ctx context.Context) { use(secondCluster(ctx)) })
+
+	It("The API server goes away while the provider answers", func(ctx context.Context) {
+		m := startManager(ctx, "--call-timeout=1m", "--late-window=1m", "--record-timeout=2m")
+		ns := tenant(ctx, time.Second)
+		answered, leave := make(chan struct{}, 3), make(chan struct{})
+		sim.AfterProcess(func(r simulator.Request) {
+			if r.Op == simulator.OpInitiate {
+				answered <- struct{}{}
+				<-leave
+			}
+		})
+		DeferCleanup(func() { sim.AfterProcess(nil) })
+		for _, provider := range allProviders() {
+			Expect(api.Create(ctx, newPayment(ns, provider, provider, 5901))).To(Succeed())
+		}
+		for range allProviders() {
+			Eventually(answered, "20s").Should(Receive())
+		}
+		Expect(env.StopAPIServer()).To(Succeed())
+		close(leave)
+		Expect(env.StartAPIServer()).To(Succeed())
+		for _, s := range paid(ctx, ns, "") {
+			s.chargedOnce()
+		}
+		m.stop(syscall.SIGTERM)
+	})
+
+	It("The CRDs are deleted and installed again", func(ctx context.Context) {
+		m := startManager(ctx)
+		ns := tenant(ctx, time.Second)
+		sales := paidSales(ctx, ns, "")
+		crds, err := env.ReadManifests("config/crd/bases")
+		Expect(err).NotTo(HaveOccurred())
+		for _, crd := range crds {
+			Expect(api.Delete(ctx, crd)).To(Succeed())
+		}
+		for _, crd := range crds {
+			Eventually(func() bool {
+				return apierrors.IsNotFound(api.Get(ctx, client.ObjectKeyFromObject(crd), crd.DeepCopy()))
+			}, "30s", "50ms").Should(BeTrue())
+		}
+		Expect(env.ApplyManifests(ctx, "config/crd/bases")).To(Succeed())
+		for _, provider := range allProviders() {
+			Eventually(func() error { return api.Create(ctx, newAccount(ns, provider, time.Second)) }, "30s", "100ms").Should(Succeed())
+		}
+		each(sales, func(s sale) {
+			Eventually(func() error { return api.Create(ctx, written(s.Payment)) }, "30s", "100ms").Should(Succeed())
+			reason := v1alpha1.ReasonReusedReference
+			if s.Spec.Provider == "orange" {
+				reason = v1alpha1.ReasonLostInitiation
+			}
+			reaches(ctx, ns, s.Name, v1alpha1.PhaseUnknown, reason)
+			Expect(sim.Charges(s.reference)).To(Equal(1))
+			Expect(sim.Opened(s.reference)).To(Equal(1))
+		})
 		m.stop(syscall.SIGTERM)
 	})
 })
