@@ -1,14 +1,11 @@
 package wave_test
 
 import (
-	"bytes"
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math/big"
 	"net/http"
 	"slices"
@@ -22,54 +19,6 @@ import (
 	"mobilemoney.dev/operator/providers/wave"
 )
 
-// wired answers every call in memory.
-type wired func(providers.Call) providers.Answer
-
-func (w wired) Do(_ context.Context, c providers.Call) (providers.Answer, error) { return w(c), nil }
-
-// said is the string or number that a JSON object has under a key, read without the
-// code under test; empty where there is none, or two.
-func said(body []byte, path ...string) string {
-	object := map[string]json.RawMessage{}
-	if json.Unmarshal(body, &object) != nil {
-		return ""
-	}
-	var found []json.RawMessage
-	for key, value := range object {
-		if strings.EqualFold(key, path[0]) { // as encoding/json matches them
-			found = append(found, value)
-		}
-	}
-	var text string
-	switch {
-	case len(found) != 1:
-		return ""
-	case len(path) > 1:
-		return said(found[0], path[1:]...)
-	case json.Unmarshal(found[0], &text) == nil:
-		return text
-	case found[0][0] == '-' || found[0][0] >= '0' && found[0][0] <= '9':
-		return string(found[0])
-	}
-	return ""
-}
-
-// planted puts into a body what no error may show.
-func planted(body []byte) []byte {
-	if len(bytes.TrimSpace(body)) == 0 {
-		return body
-	}
-	rest, isObject := bytes.CutPrefix(body, []byte("{"))
-	if !isObject {
-		return append(slices.Clone(body), "canary!"...)
-	}
-	comma := ","
-	if bytes.HasPrefix(bytes.TrimSpace(rest), []byte("}")) {
-		comma = ""
-	}
-	return slices.Concat([]byte(`{"canary!":"canary!"`+comma), rest)
-}
-
 var calls = []string{"initiate", "search", "status", "cancel", "refund", "refund status", "check"}
 
 // got is what came of a call.
@@ -82,7 +31,7 @@ type got struct {
 func answered(t *testing.T, op string, a providers.Answer) (out got, err error) {
 	t.Helper()
 	requests := 0
-	answer := wired(func(c providers.Call) providers.Answer {
+	answer := wiretest.Wired(func(c providers.Call) providers.Answer {
 		if requests++; requests > 1 {
 			t.Fatalf("%s: %s is sent again", op, c.Op)
 		}
@@ -144,7 +93,7 @@ func FuzzAnswers(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, which uint8, status int, wait string, body []byte) {
 		op := calls[int(which)%len(calls)]
-		a := providers.Answer{Status: status, Header: http.Header{"Retry-After": {wait}}, Body: planted(body)}
+		a := providers.Answer{Status: status, Header: http.Header{"Retry-After": {wait}}, Body: wiretest.Planted(body)}
 		out, err := answered(t, op, a)
 		switch {
 		case err != nil:
@@ -162,7 +111,7 @@ func FuzzAnswers(f *testing.F) {
 		case op == "search" || op == "check":
 			checkFound(t, a.Body, out.sessions)
 		case out.status != nil:
-			if said(a.Body, "id") != id {
+			if wiretest.Said(a.Body, "id") != id {
 				t.Fatalf("%s is another session", a.Body)
 			}
 			checkOutcome(t, op, a.Body, *out.status)
@@ -180,7 +129,7 @@ func checkFound(t *testing.T, body []byte, sessions []providers.Session) {
 		t.Fatalf("%s is no list", body)
 	}
 	for i, s := range sessions {
-		if len(*list.Result) != len(sessions) || said((*list.Result)[i], "client_reference") != ref {
+		if len(*list.Result) != len(sessions) || wiretest.Said((*list.Result)[i], "client_reference") != ref {
 			t.Fatalf("%s: session %d of %d", body, i, len(sessions))
 		}
 		checkOpened(t, (*list.Result)[i], s)
@@ -192,13 +141,13 @@ func checkOpened(t *testing.T, body []byte, s providers.Session) {
 	t.Helper()
 	page := s.PaymentURL.Reveal()
 	odd := strings.ContainsFunc(page, func(r rune) bool { return r < '!' || r > '~' })
-	if page != said(body, "wave_launch_url") || page != "" && !strings.HasPrefix(strings.ToLower(page), "https://") || odd || len(page) > 2048 {
+	if page != wiretest.Said(body, "wave_launch_url") || page != "" && !strings.HasPrefix(strings.ToLower(page), "https://") || odd || len(page) > 2048 {
 		t.Errorf("%s: page %q", body, page)
 	}
-	if s.ID == "" || s.ID != said(body, "id") || strings.ContainsAny(s.ID, "/?#%") || strings.Trim(s.ID, ".") == "" {
+	if s.ID == "" || s.ID != wiretest.Said(body, "id") || strings.ContainsAny(s.ID, "/?#%") || strings.Trim(s.ID, ".") == "" {
 		t.Errorf("%s: session %q", body, s.ID)
 	}
-	if told, err := time.Parse(time.RFC3339, said(body, "when_expires")); err == nil && !told.Equal(s.ExpiresAt) {
+	if told, err := time.Parse(time.RFC3339, wiretest.Said(body, "when_expires")); err == nil && !told.Equal(s.ExpiresAt) {
 		t.Errorf("%s: expires at %s", body, s.ExpiresAt)
 	}
 	checkOutcome(t, "status", body, *s.Status)
@@ -209,9 +158,9 @@ func checkOpened(t *testing.T, body []byte, s providers.Session) {
 func checkOutcome(t *testing.T, op string, body []byte, s providers.Status) {
 	t.Helper()
 	want := providers.StatePending
-	checkout, payment := said(body, "checkout_status"), said(body, "payment_status")
+	checkout, payment := wiretest.Said(body, "checkout_status"), wiretest.Said(body, "payment_status")
 	switch {
-	case checkout == "complete" && payment == "succeeded" && (op == "status" || said(body, "when_refunded") != ""):
+	case checkout == "complete" && payment == "succeeded" && (op == "status" || wiretest.Said(body, "when_refunded") != ""):
 		want = providers.StateSucceeded
 	case op != "status": // not given back yet
 	case checkout == "expired" && payment == "cancelled":
@@ -224,12 +173,12 @@ func checkOutcome(t *testing.T, op string, body []byte, s providers.Status) {
 	}
 	if s.Money != (providers.Money{}) {
 		paid, _ := new(big.Rat).SetString(s.Money.Amount)
-		echoed, ok := new(big.Rat).SetString(said(body, "amount"))
-		if !ok || paid == nil || paid.Cmp(echoed) != 0 || s.Money.Currency != said(body, "currency") {
+		echoed, ok := new(big.Rat).SetString(wiretest.Said(body, "amount"))
+		if !ok || paid == nil || paid.Cmp(echoed) != 0 || s.Money.Currency != wiretest.Said(body, "currency") {
 			t.Fatalf("%s: %v", body, s.Money)
 		}
 	}
-	if s.Reference != "unreadable" && s.Reference != said(body, "client_reference") {
+	if s.Reference != "unreadable" && s.Reference != wiretest.Said(body, "client_reference") {
 		t.Fatalf("%s: %q", body, s.Reference)
 	}
 }
@@ -248,7 +197,7 @@ func checkError(t *testing.T, op string, a providers.Answer, err error) {
 	case providers.ClassThrottled:
 		proven = is(429)
 	case providers.ClassRejected:
-		failed := op == "refund" && is(409) && said(a.Body, "code") == "checkout-refund-failed"
+		failed := op == "refund" && is(409) && wiretest.Said(a.Body, "code") == "checkout-refund-failed"
 		proven = (op == "initiate" || op == "refund") && is(400, 422) || failed
 	case providers.ClassAlreadyExists:
 		proven = op == "cancel" && is(409)
@@ -257,21 +206,7 @@ func checkError(t *testing.T, op string, a providers.Answer, err error) {
 	if !proven {
 		t.Fatalf("%s: %v for HTTP %d %q", op, err, a.Status, a.Body)
 	}
-	if e.RetryAfter != 0 && (e.RetryAfter < time.Second || e.RetryAfter > 15*time.Minute) {
-		t.Errorf("wait %s", e.RetryAfter)
-	}
-	checkShown(t, a.Body, err)
-}
-
-// checkShown: an error shows no body but for its code, no secret, phone or URL.
-func checkShown(t *testing.T, body []byte, err error) {
-	t.Helper()
-	text := fmt.Sprintf("%v %+v", err, err)
-	for _, hidden := range []string{"canary!", "canary-", "221770102030", "https://", "pay.wave"} {
-		if strings.Contains(text, hidden) && !strings.Contains(providers.SafeCode(said(body, "code")), hidden) {
-			t.Errorf("%q shows %q", text, hidden)
-		}
-	}
+	wiretest.CheckError(t, a.Body, err, "221770102030", "pay.wave")
 }
 
 // signed is a header with a signature for each secret, made without the code under
@@ -373,9 +308,9 @@ func checkParsed(t *testing.T, body []byte, out providers.Callback, err error) {
 		if bad == malformed || out != (providers.Callback{}) || strings.Contains(err.Error(), "canary") {
 			t.Fatalf("%q: %+v, %v", body, out, err)
 		}
-	case out.EventID != providers.SafeCode(said(body, "id")) || out.Claim != providers.SafeCode(said(body, "type")):
+	case out.EventID != providers.SafeCode(wiretest.Said(body, "id")) || out.Claim != providers.SafeCode(wiretest.Said(body, "type")):
 		t.Fatalf("%q: %+v", body, out)
-	case out.Reference != "" && out.Reference != "unreadable" && out.Reference != said(body, "data", "client_reference"):
+	case out.Reference != "" && out.Reference != "unreadable" && out.Reference != wiretest.Said(body, "data", "client_reference"):
 		t.Fatalf("%q: %+v", body, out)
 	}
 }

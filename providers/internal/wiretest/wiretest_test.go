@@ -1,12 +1,14 @@
 package wiretest_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/internal/wiretest"
 )
 
@@ -79,5 +81,64 @@ func TestNoCanary(t *testing.T) {
 	wiretest.NoCanary(r, "a secret", "secret")
 	if !r.failed {
 		t.Error("the leak must be found")
+	}
+}
+
+func TestSaid(t *testing.T) {
+	tests := []struct {
+		body string
+		path []string
+		want string
+	}{
+		{`{"code":"A"}`, []string{"code"}, "A"},
+		{`{"Code":1204}`, []string{"code"}, "1204"},
+		{`{"code":-1.50}`, []string{"code"}, "-1.50"},
+		{`{"reason":{"code":"A"}}`, []string{"reason", "code"}, "A"},
+		{`{"reason":"A"}`, []string{"reason", "code"}, ""},
+		{`{"code":"A","Code":"B"}`, []string{"code"}, ""},
+		{`{"code":null}`, []string{"code"}, ""},
+		{`{"code":{}}`, []string{"code"}, ""},
+		{`{"code":"A"}x`, []string{"code"}, ""},
+		{`["code"]`, []string{"code"}, ""},
+		{``, []string{"code"}, ""},
+	}
+	for _, test := range tests {
+		if got := wiretest.Said([]byte(test.body), test.path...); got != test.want {
+			t.Errorf("%s %v: %q, want %q", test.body, test.path, got, test.want)
+		}
+	}
+}
+
+func TestPlanted(t *testing.T) {
+	for body, want := range map[string]string{
+		"": "", " \n": " \n", "<html>": "<html>canary!", "[]": "[]canary!",
+		"{}": `{"canary!":"canary!"}`, `{ "a":1}`: `{"canary!":"canary!", "a":1}`,
+	} {
+		if got := string(wiretest.Planted([]byte(body))); got != want {
+			t.Errorf("%q: %q, want %q", body, got, want)
+		}
+	}
+}
+
+func TestCheckError(t *testing.T) {
+	body := []byte(`{"code":"canary-1"}`)
+	tests := map[string]struct {
+		err  error
+		fail bool
+	}{
+		"says nothing":        {&providers.Error{Class: providers.ClassUnknown, Detail: "HTTP 500"}, false},
+		"shows the code":      {&providers.Error{Class: providers.ClassRejected, Code: "canary-1"}, false},
+		"shows the body":      {errors.New("canary! was the answer"), true},
+		"shows a URL":         {errors.New("calling https://api.example"), true},
+		"shows what is named": {errors.New("for 221770102030"), true},
+		"a wait":              {&providers.Error{Class: providers.ClassThrottled, RetryAfter: time.Minute}, false},
+		"no wait at all":      {&providers.Error{Class: providers.ClassThrottled, RetryAfter: time.Millisecond}, true},
+		"a wait for ever":     {&providers.Error{Class: providers.ClassThrottled, RetryAfter: time.Hour}, true},
+	}
+	for name, test := range tests {
+		r := &recorder{TB: t}
+		if wiretest.CheckError(r, body, test.err, "221770102030"); r.failed != test.fail {
+			t.Errorf("%s: failed is %v", name, r.failed)
+		}
 	}
 }
