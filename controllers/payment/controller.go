@@ -207,7 +207,7 @@ func (r *Reconciler) reader(f freshness) client.Reader {
 
 // observe reads what there is about a sale.
 func (r *Reconciler) observe(ctx context.Context, name string, f freshness) (*observed, error) {
-	o := &observed{name: name, seen: r.memory.Recall(name)}
+	o := &observed{name: name, seen: r.recall(name)}
 	var charge v1alpha1.Charge
 	switch err := r.reader(f).Get(ctx, types.NamespacedName{Name: name}, &charge); {
 	case err == nil:

@@ -255,13 +255,19 @@ func (f facts) opened() decision {
 	switch {
 	case !end.IsZero() && checkedAfter(end) && f.seen.state == providers.StateNotStarted:
 		return decision{action: actExpire}
-	case checkedAfter(verdict) && f.traits.CanCancel:
+	case checkedAfter(verdict) && f.traits.CanCancel && !f.triedToEnd(verdict):
 		return f.cancel()
 	case checkedAfter(verdict):
 		return decision{action: actHold, reason: v1alpha1.ReasonOutcomeUnknown}
 	default:
 		return f.waitUntil(f.nextCheck(verdict, end), actCheck)
 	}
+}
+
+// triedToEnd: the session was ended again and again, and still the provider does
+// not tell how it ended.
+func (f facts) triedToEnd(since time.Time) bool {
+	return !f.seen.cancelledAt.IsZero() && f.now.After(since.Add(f.settings.SlowInterval))
 }
 
 // cancel ends the session, then asks; at most once an interval.
@@ -295,8 +301,11 @@ func (f facts) nextCheck(limits ...time.Time) time.Time {
 	if f.calledBack() {
 		return f.seen.at.Add(f.settings.CallbackGap)
 	}
-	// A clock that was set back must not put the check off for long.
-	due := earliest(f.lastAsked(), f.now).Add(f.jittered(f.interval))
+	last := f.lastAsked()
+	if last.After(f.now) {
+		return f.now // the clock was set back: better too early than hours too late
+	}
+	due := last.Add(f.jittered(f.interval))
 	if f.recentlyCalledBack() && !f.seen.at.IsZero() {
 		due = earliest(due, f.seen.at.Add(f.settings.CloserInterval))
 	}

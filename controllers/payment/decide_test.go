@@ -186,6 +186,9 @@ func TestDecide(t *testing.T) {
 		{"Wave: ended, then asked", wave, []func(*facts){opened(61 * minute), expires(24 * time.Hour), func(f *facts) { f.seen.cancelledAt = noon }}, do(actCheck)},
 		{"Wave: ended, still open, not again at once", wave, []func(*facts){opened(61 * minute), expires(24 * time.Hour), seen(second, cancelled(minute))}, wait(minute)},
 
+		{"Wave: ended for an hour, and never told how", wave, []func(*facts){opened(125 * minute), expires(24 * time.Hour), seen(second, cancelled(3*minute))}, because(actHold, v1alpha1.ReasonOutcomeUnknown)},
+		{"the clock was set back since it was opened", mtn, []func(*facts){opened(-6 * time.Hour)}, do(actCheck)},
+
 		{"held: asked slowly", mtn, []func(*facts){opened(2 * time.Hour), onHold(v1alpha1.ReasonOutcomeUnknown, time.Minute)}, about(time.Hour)},
 		{"held: due", mtn, []func(*facts){opened(9 * time.Hour), onHold(v1alpha1.ReasonOutcomeUnknown, 5*time.Hour), seen(2 * time.Hour)}, do(actCheck)},
 		{"held without a session: by reference", mtn, []func(*facts){sent(1, 9*time.Hour, "me"), onHold(v1alpha1.ReasonOutcomeUnknown, 5*time.Hour), seen(2 * time.Hour)}, do(actAsk)},

@@ -673,3 +673,21 @@ func TestStaleCacheDoesNotAskForEver(t *testing.T) {
 		}
 	}
 }
+
+// A clock that is set back puts no question off for long, whatever the wait was
+// for. (Its callback never comes.)
+func TestClockSetBack(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		for name, before := range map[string]time.Duration{"before the first check": 30 * time.Second, "after it": 3 * time.Minute} {
+			w := newWorld(t)
+			w.payment("sale", provider, "1909")
+			w.until("sale", before, func() bool { return false })
+			w.clock.Add(-6 * time.Hour)
+			checks := len(w.points)
+			w.until("sale", 20*time.Minute, func() bool { return false })
+			if n := len(w.points) - checks; n < 8 || n > 20 {
+				t.Errorf("%s, set back %s: %d calls and writes in 20 minutes", provider, name, n)
+			}
+		}
+	}
+}
