@@ -56,7 +56,7 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 // mayNotKnow: what was answered was not what was asked for, so a person has to
 // look; or an administrator deleted the record.
 func (j *Judge) mayNotKnow(c *v1alpha1.Charge) bool {
-	return j.deleted || (c.Record.Hold != nil && c.Record.Hold.Reason == v1alpha1.ReasonAmountMismatch)
+	return j.deleted || j.Unreadable || (c.Record.Hold != nil && c.Record.Hold.Reason == v1alpha1.ReasonAmountMismatch)
 }
 
 // finishPayment tells whether the Payment may still have something to do. waits:

@@ -70,6 +70,8 @@ type Judge struct {
 	SettledAt time.Time
 	// NoSends: from now on nothing may be sent.
 	NoSends bool
+	// Unreadable: the provider's answers do not say how it ended.
+	Unreadable bool
 
 	w          *world.World
 	grants     map[string]*grant
@@ -81,6 +83,11 @@ type Judge struct {
 	refunding  map[*world.Process]bool
 	notes      int
 	deleted    bool
+	// restored is when, in the order of things, a Payment came from a backup, and
+	// began when a process began what it does.
+	order    int
+	restored int
+	began    map[*world.Process]int
 }
 
 // grant is the leave to send once.
@@ -102,6 +109,7 @@ func New() *Judge {
 	return &Judge{
 		grants: map[string]*grant{}, pending: map[*world.Process][]answer{}, confirmed: map[string]bool{},
 		disclosed: map[string][]string{}, references: map[string]string{}, over: map[*world.Process]bool{}, refunding: map[*world.Process]bool{},
+		began: map[*world.Process]int{},
 	}
 }
 
@@ -180,6 +188,9 @@ func claimOf(r *v1alpha1.ChargeRecord, name string) *v1alpha1.ChargeRefund {
 func (j *Judge) paymentVersion(old, p *v1alpha1.Payment) {
 	if old == nil {
 		old = &v1alpha1.Payment{}
+		if _, ok := p.Labels[v1alpha1.LabelRestore]; ok {
+			j.restored = j.order
+		}
 	}
 	a, b := &old.Status, &p.Status
 	switch {
@@ -400,7 +411,7 @@ func (j *Judge) Arrives(f *world.Flight) {
 	if !ok {
 		return
 	}
-	if j.NoSends {
+	if j.NoSends || j.restored > 0 && j.began[f.Process] > j.restored && kind == "pay " {
 		j.violated(AdoptOnly, "%s was sent for what may have been sent before a restore", f.Op)
 	}
 	g := j.grants[kind+f.Reference]
@@ -441,6 +452,8 @@ func (j *Judge) Answered(f *world.Flight) {
 func (j *Judge) Begins(p *world.Process, job world.Job) {
 	j.over[p] = false
 	j.refunding[p] = job.Refund
+	j.order++
+	j.began[p] = j.order
 }
 
 // Shown notes what a process knows of the end.

@@ -67,7 +67,7 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 	}
 	err = w.Run(max(sc.Horizon, horizon))
 	res := Result{
-		Schedule: s, Points: w.Points, FiredAt: w.FiredAt, Fired: len(s.Faults) == 0 || len(w.Unfired()) == 0,
+		Schedule: s, Points: w.Points, FiredAt: w.FiredAt, Fired: w.Fired(len(s.Faults)),
 		Calls: j.CallCount, Writes: j.WriteCount, Trace: w.Trace,
 	}
 	if p := w.Payment(world.Sale); p != nil {
@@ -106,6 +106,8 @@ func (sc Scenario) plan(s Schedule) []world.Planned {
 const (
 	callsPerFault  = 30
 	writesPerFault = 14
+	// patience until the sale is over or Unknown, after the last fault.
+	patience = 45 * time.Minute
 )
 
 func (h how) compare(r Result, w *world.World) []judge.Violation {
@@ -116,6 +118,9 @@ func (h how) compare(r Result, w *world.World) []judge.Violation {
 	var out []judge.Violation
 	if limit := h.clean.Calls + callsPerFault*faults; r.Calls > limit {
 		out = append(out, judge.Violation{Invariant: judge.Bounded, Text: fmt.Sprintf("%d calls, %d without the fault", r.Calls, h.clean.Calls)})
+	}
+	if late := r.Settled - w.LastFault(); h.clean.Settled > 0 && late > h.clean.Settled+patience {
+		out = append(out, judge.Violation{Invariant: judge.Settles, Text: "it takes too long after the fault until the sale is over or Unknown"})
 	}
 	if limit := h.clean.Writes + writesPerFault*faults; r.Writes > limit {
 		out = append(out, judge.Violation{Invariant: judge.Bounded, Text: fmt.Sprintf("%d writes, %d without the fault", r.Writes, h.clean.Writes)})

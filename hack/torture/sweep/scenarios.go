@@ -86,16 +86,183 @@ func Scenarios() []Scenario {
 	return all
 }
 
+// usual stories, told by the payer and the provider.
 func usual() []Scenario {
+	unknown := func(others v1alpha1.Phase) phases { return phases{"mtn": v1alpha1.PhaseUnknown, "": others} }
 	return []Scenario{
 		{Name: "paid", Amount: "1902", Want: always(v1alpha1.PhaseSucceeded)},
+		{Name: "refused", Amount: "1903", Want: phases{"": v1alpha1.PhaseFailed, "wave": v1alpha1.PhaseExpired}},
+		{Name: "second-try", Providers: []string{"wave"}, Amount: "1911", Want: always(v1alpha1.PhaseSucceeded)},
+		{Name: "expired", Amount: "1906", Want: always(v1alpha1.PhaseExpired)},
+		{Name: "stuck", Amount: "1907", Want: unknown(v1alpha1.PhaseExpired)},
+		{Name: "confirmed-only", Amount: "1908", Want: phases{"": v1alpha1.PhaseUnknown, "wave": v1alpha1.PhaseExpired}},
+		{Name: "late-success", Providers: []string{"mtn", "orange"}, Amount: "1912", Want: always(v1alpha1.PhaseFailed)},
+		{Name: "callback-first", Amount: "1901", Want: always(v1alpha1.PhaseSucceeded), Options: func(o *world.Options) { o.Eager = true }},
+		{Name: "callback-ahead", Amount: "1963", Want: always(v1alpha1.PhaseSucceeded)},
+		{Name: "callback-doubled", Amount: "1962", Want: always(v1alpha1.PhaseSucceeded)},
+		{Name: "callback-reordered", Amount: "1967", Want: always(v1alpha1.PhaseSucceeded)},
+		{Name: "callback-never", Amount: "1902", Want: always(v1alpha1.PhaseSucceeded), Options: func(o *world.Options) { o.NoCallbacks = true }},
+		{Name: "callback-forged", Amount: "1964", Want: unknown(v1alpha1.PhaseExpired)},
 	}
 }
 
-func wires() []Scenario { return nil }
+// wires: what goes wrong on the way, in every run.
+func wires() []Scenario {
+	lost := phases{"": v1alpha1.PhaseSucceeded, "orange": v1alpha1.PhaseUnknown}
+	return []Scenario{
+		{Name: "rejected", Amount: "1902", Want: always(v1alpha1.PhaseFailed), Base: opening(world.Rejects)},
+		{Name: "rejected-and-rings", Providers: []string{"mtn"}, Amount: "1902", Want: always(v1alpha1.PhaseSucceeded), Base: opening(world.RejectsRings)},
+		{Name: "lost-answer", Amount: "1902", Want: lost, Base: opening(world.Lost)},
+		{Name: "dropped", Amount: "1902", Want: always(v1alpha1.PhaseSucceeded), Base: opening(world.Dropped)},
+		{Name: "late", Amount: "1902", Want: lost, Base: opening(world.LateArrival)},
+		{Name: "later", Amount: "1902", Want: lost, Base: opening(world.LaterArrival)},
+		{Name: "exists", Providers: []string{"mtn", "orange"}, Amount: "1902", Want: lost, Base: opening(world.Exists)},
+		{Name: "hidden", Amount: "1941", Want: always(v1alpha1.PhaseSucceeded)},
+		{Name: "surplus", Providers: []string{"wave"}, Amount: "1909", Want: always(v1alpha1.PhaseSucceeded), Base: opening(world.TwiceLost), Options: pays},
+		{Name: "surplus-stuck", Providers: []string{"wave"}, Amount: "1907", Want: always(v1alpha1.PhaseExpired), Base: opening(world.Twice)},
+		{Name: "other-amount", Amount: "1943", Want: always(v1alpha1.PhaseUnknown)},
+		{Name: "other-currency", Providers: []string{"mtn", "wave"}, Amount: "1944", Want: always(v1alpha1.PhaseUnknown)},
+		{Name: "unknown-word", Amount: "1942", Want: always(v1alpha1.PhaseUnknown), Arrange: unreadable},
+	}
+}
 
-func events() []Scenario { return nil }
+// unreadable: nobody can be told what the provider's answers do not say.
+func unreadable(_ *world.World, j *judge.Judge) { j.Unreadable = true }
 
-func refunds() []Scenario { return nil }
+// events happen at every point in turn; without a fault, where the payer is asked.
+func events() []Scenario {
+	asked := func(kind string) map[string][]world.Planned {
+		return map[string][]world.Planned{"": {at("update Payment/status", 2, kind)}}
+	}
+	on := func(name, amount, kind string, want phases) Scenario {
+		return Scenario{Name: name, Amount: amount, Want: want, Event: []string{kind}, Base: asked(kind)}
+	}
+	with := func(sc Scenario, change func(*Scenario)) Scenario { change(&sc); return sc }
+	paid := always(v1alpha1.PhaseSucceeded)
+	waits := func(sc *Scenario) { sc.Waits = true }
+	and := func(kind string) func(*Scenario) {
+		return func(sc *Scenario) {
+			base := opening(kind)
+			base[""] = sc.Base[""]
+			sc.Base, sc.Want = base, nil
+		}
+	}
+	return []Scenario{
+		on("cancel", "1902", world.CancelSale, nil),
+		on("cancel-stuck", "1907", world.CancelSale, nil),
+		with(on("cancel-late", "1902", world.CancelSale, nil), and(world.LateArrival)),
+		with(on("cancel-dropped", "1902", world.CancelSale, nil), and(world.Dropped)),
+		on("delete", "1902", world.DeleteSale, nil),
+		with(on("delete-late", "1902", world.DeleteSale, nil), and(world.LateArrival)),
+		on("recreate", "1902", world.Recreate, paid),
+		with(on("recreate-lost", "1902", world.Recreate, nil), and(world.Lost)),
+		on("recreate-other", "1902", world.RecreateOther, always(v1alpha1.PhaseFailed)),
+		with(on("restore", "1902", world.Restore, paid), waits),
+		with(on("restore-nothing", "1902", world.RestoreNothing, nil), waits),
+		on("edit-account", "1902", world.EditAccount, paid),
+		on("remove-account", "1902", world.RemoveAccount, paid),
+		on("remove-secret", "1902", world.RemoveSecret, paid),
+		on("rotate", "1902", world.Rotate, paid),
+		with(on("rotate-dropped", "1902", world.Rotate, nil), and(world.Dropped)),
+		on("wrong-keys", "1902", world.WrongKeys, paid),
+		// At Orange only the clock tells when a page is over: one that is hours ahead
+		// is beyond what can be survived there.
+		with(on("ahead", "1902", world.Ahead, nil), func(sc *Scenario) { sc.Providers = []string{"mtn", "wave"} }),
+		on("ahead-a-little", "1902", world.AheadALittle, paid),
+		with(on("behind", "1902", world.Behind, paid), func(sc *Scenario) { sc.Horizon = 10 * time.Hour }),
+		{
+			Name: "adopt-only", Amount: "1902", Waits: true, Want: always(v1alpha1.PhasePending),
+			Options: settings(func(s *payment.Settings) { s.AdoptOnly = true }),
+			Arrange: func(_ *world.World, j *judge.Judge) { j.NoSends = true },
+		},
+		{
+			Name: "reused", Amount: "1901", Want: always(v1alpha1.PhaseUnknown),
+			Options: settings(func(s *payment.Settings) { s.AdoptionWindow = 10 * time.Minute }),
+			Arrange: func(w *world.World, _ *judge.Judge) { w.After(40*time.Minute, w.Again) },
+		},
+		{
+			Name: "duplicate", Amount: "1902", Want: paid,
+			Arrange: func(w *world.World, _ *judge.Judge) {
+				second := func(p *v1alpha1.Payment) { p.Spec.Reference = world.Sale }
+				w.After(5*time.Second, func() { w.Pay("other", "1902", second) })
+				w.After(10*time.Minute, func() { w.Pay("third", "1902", second) })
+			},
+		},
+	}
+}
 
-func replicas() []Scenario { return nil }
+// refunds of a sale that was paid at once.
+func refunds() []Scenario {
+	giveBack := func(amounts ...string) func(*world.World, *judge.Judge) {
+		return func(w *world.World, _ *judge.Judge) {
+			w.After(3*time.Minute, func() {
+				w.GiveBack(world.GiveBackName, world.Sale, amounts[0])
+				for i, amount := range amounts[1:] {
+					w.GiveBack(world.GiveBackName+string(rune('b'+i)), world.Sale, amount)
+				}
+			})
+		}
+	}
+	both := []string{"mtn", "wave"}
+	refunding := func(kind string) map[string][]world.Planned {
+		return map[string][]world.Planned{"mtn": {at("call refund", 1, kind)}, "wave": {at("call checkout session refund", 1, kind)}}
+	}
+	claimed := func(kind string) map[string][]world.Planned {
+		return map[string][]world.Planned{"": {at("update Refund/status", 2, kind)}}
+	}
+	paid := always(v1alpha1.PhaseSucceeded)
+	return []Scenario{
+		{Name: "refund", Amount: "2901", Want: paid, Arrange: giveBack("")},
+		{Name: "refund-race", Providers: both, Amount: "2901", Want: paid, Arrange: giveBack("", "")},
+		{Name: "refund-parts", Providers: []string{"mtn"}, Amount: "2901", Want: paid, Arrange: giveBack("1000", "1500", "901")},
+		{Name: "refund-first", Amount: "1902", Want: paid, Arrange: func(w *world.World, _ *judge.Judge) {
+			w.GiveBack(world.GiveBackName, world.Sale, "")
+		}},
+		{Name: "refund-unpaid", Amount: "1903", Arrange: giveBack("")},
+		{Name: "refund-lost", Providers: both, Amount: "2901", Want: paid, Arrange: giveBack(""), Base: refunding(world.Lost)},
+		{Name: "refund-late", Providers: both, Amount: "2901", Want: paid, Arrange: giveBack(""), Base: refunding(world.LateArrival)},
+		{Name: "refund-dropped", Providers: both, Amount: "2901", Want: paid, Arrange: giveBack("", ""), Base: refunding(world.Dropped)},
+		{Name: "refund-refused", Providers: []string{"mtn"}, Amount: "2901", Want: paid, Arrange: giveBack("1903", "2000")},
+		{Name: "refund-rejected", Providers: both, Amount: "2901", Want: paid, Arrange: giveBack(""), Base: refunding(world.Rejects)},
+		{Name: "refund-stuck", Providers: []string{"mtn"}, Amount: "2901", Want: paid, Arrange: giveBack("1907", "2000")},
+		{
+			Name: "refund-deleted", Providers: both, Amount: "2901", Want: paid, Arrange: giveBack("", ""),
+			Event: []string{world.DeleteRefund}, Base: claimed(world.DeleteRefund),
+		},
+		{
+			Name: "refund-again", Providers: both, Amount: "2901", Want: paid, Arrange: giveBack(""),
+			Event: []string{world.RecreateRefund}, Base: claimed(world.RecreateRefund),
+		},
+		{
+			Name: "refund-rotate", Providers: both, Amount: "2901", Want: paid, Arrange: giveBack(""),
+			Event: []string{world.Rotate}, Base: claimed(world.Rotate),
+		},
+	}
+}
+
+// replicas: two processes for ever, each of which believes that it is alone.
+func replicas() []Scenario {
+	two := func(skew time.Duration) func(*world.Options) {
+		return func(o *world.Options) { o.Processes, o.Skew = 2, skew }
+	}
+	meanwhile := []string{world.Other, world.PausedShort, world.PausedLong}
+	paid := always(v1alpha1.PhaseSucceeded)
+	calledOff := func(p *v1alpha1.Payment) { p.Spec.Cancel = true }
+	return []Scenario{
+		{Name: "replicas", Amount: "1902", Want: paid, Options: two(0), Event: meanwhile},
+		{Name: "replicas-ahead", Amount: "1902", Want: paid, Options: two(50 * time.Second), Event: meanwhile},
+		{Name: "replicas-behind", Amount: "1902", Want: paid, Options: two(-50 * time.Second), Event: meanwhile},
+		{Name: "replicas-stuck", Amount: "1907", Options: two(0), Event: meanwhile},
+		{Name: "replicas-late", Amount: "1902", Options: two(0), Event: meanwhile, Base: opening(world.LateArrival)},
+		{Name: "replicas-cancelled", Amount: "1902", Want: always(v1alpha1.PhaseCancelled), Options: two(0), Event: meanwhile, Payment: calledOff},
+		{
+			Name: "replicas-refund", Providers: []string{"mtn", "wave"}, Amount: "2901", Want: paid, Options: two(0), Event: meanwhile,
+			Arrange: func(w *world.World, _ *judge.Judge) {
+				w.After(3*time.Minute, func() {
+					w.GiveBack(world.GiveBackName, world.Sale, "")
+					w.GiveBack(world.GiveBackName+"b", world.Sale, "")
+				})
+			},
+		},
+	}
+}

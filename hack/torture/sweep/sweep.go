@@ -167,7 +167,11 @@ func (s *Sweep) learn(ctx context.Context) error {
 	for _, st := range s.stories {
 		points += len(st.clean.Points)
 	}
-	s.logf("%d scenarios by provider, %d points", len(s.stories), points)
+	singles := 0
+	for _, st := range s.stories {
+		singles += len(st.singles)
+	}
+	s.logf("%d scenarios by provider, %d points, %d single faults", len(s.stories), points, singles)
 	return err
 }
 
@@ -197,11 +201,22 @@ type job struct {
 	i     int
 }
 
+// inRow: of a long row of points with the same label the first ones and the last
+// stand for all.
+const inRow = 4
+
 // singles lists every way to perturb every point, and every place for the
 // scenario's own event.
 func (sc Scenario) singles(provider string, points []world.Point) []world.Planned {
 	var out []world.Planned
+	last := map[string]int{}
 	for _, p := range points {
+		last[p.Label] = p.N
+	}
+	for _, p := range points {
+		if p.N > inRow && p.N < last[p.Label] {
+			continue
+		}
 		for _, kind := range world.Ways(provider, p) {
 			out = append(out, world.Planned{Place: p.Place, Kind: kind})
 			if world.Crashes(kind) {

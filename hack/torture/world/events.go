@@ -26,6 +26,7 @@ const (
 	Rotate         = "rotate"
 	WrongKeys      = "wrong-keys"
 	Ahead          = "clock+6h"
+	AheadALittle   = "clock+4m"
 	Behind         = "clock-6h"
 	DeleteRefund   = "delete-refund"
 	RecreateRefund = "recreate-refund"
@@ -83,6 +84,8 @@ func (w *World) event(kind string) (func(*World, *Process), bool) {
 		return func(w *World, _ *Process) { w.recreate(Key{Refund, Shop, GiveBackName}, nil) }, true
 	case Ahead:
 		return func(w *World, _ *Process) { w.jump(6 * time.Hour) }, true
+	case AheadALittle:
+		return func(w *World, _ *Process) { w.jump(4 * time.Minute) }, true
 	case Behind:
 		return func(w *World, _ *Process) { w.jump(-6 * time.Hour) }, true
 	default:
@@ -115,6 +118,9 @@ func IsEvent(kind string) bool {
 func (w *World) Cancel(name string) {
 	w.Store.Edit(Key{Payment, Shop, name}, false, func(o client.Object) { o.(*v1alpha1.Payment).Spec.Cancel = true })
 }
+
+// Again applies the sale's declaration again, as a new object.
+func (w *World) Again() { w.recreate(Key{Payment, Shop, Sale}, nil) }
 
 func restored(o client.Object) { o.SetLabels(map[string]string{v1alpha1.LabelRestore: "last-night"}) }
 
@@ -179,11 +185,10 @@ func (w *World) editKeys(suffix string) {
 	})
 }
 
-// jump sets the clocks of all.
+// jump sets the operator's clock, while time goes on as it does.
 func (w *World) jump(d time.Duration) {
 	w.jumped = true
-	w.end = w.end.Add(d)
-	w.advance(d)
+	w.skew += d
 }
 
 // others lets each other process look at the sale now.

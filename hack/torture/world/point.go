@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -95,7 +96,7 @@ func (w *World) arrive(p *Process, class Class, label string) hit {
 		}
 		w.fired[i] = true
 		w.lastFault = w.clock.Now()
-		if w.FiredAt == 0 || len(w.plan) > 1 && i == 0 {
+		if i == 0 {
 			w.FiredAt = len(w.Points)
 		}
 		w.logf(p, "*** %s", f)
@@ -103,18 +104,12 @@ func (w *World) arrive(p *Process, class Class, label string) hit {
 			event(w, p)
 			continue
 		}
-		h = hit{f.Kind, f.Stale}
+		if h.kind == "" {
+			h = hit{f.Kind, f.Stale}
+		}
 	}
 	return h
 }
 
-// Unfired returns what was planned and did not happen.
-func (w *World) Unfired() []Planned {
-	var out []Planned
-	for i, f := range w.plan {
-		if !w.fired[i] {
-			out = append(out, f)
-		}
-	}
-	return out
-}
+// Fired tells whether the first n of the plan happened.
+func (w *World) Fired(n int) bool { return !slices.Contains(w.fired[:n], false) }

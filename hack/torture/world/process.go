@@ -129,7 +129,7 @@ func (w *World) boot(seat, stale int) *Process {
 	return p
 }
 
-func (p *Process) now() time.Time { return p.w.clock.Now().Add(p.skew) }
+func (p *Process) now() time.Time { return p.w.clock.Now().Add(p.skew + p.w.skew) }
 
 // pause between two tries to record.
 func (p *Process) pause(context.Context, time.Duration) error {

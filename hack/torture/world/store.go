@@ -227,16 +227,12 @@ func (s *Store) commit(v Version) {
 
 // wire is the object as it comes out of its JSON, which drops what the wire
 // drops: parts of seconds, empty fields.
-func wire(o client.Object) (client.Object, []byte) {
-	body, err := json.Marshal(o)
-	if err != nil {
-		panic(err)
-	}
+func wire(o client.Object) client.Object {
 	out := kindOf(o).empty()
-	if err := json.Unmarshal(body, out); err != nil {
+	if err := json.Unmarshal(body(o), out); err != nil {
 		panic(err)
 	}
-	return out, body
+	return out
 }
 
 // Create an object. What is created has no status.
@@ -248,7 +244,7 @@ func (s *Store) Create(o client.Object) error {
 	if o.GetResourceVersion() != "" {
 		return apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
 	}
-	created, _ := wire(o)
+	created := wire(o)
 	takeStatus(created, k.Kind.empty())
 	s.uids++
 	created.SetUID(types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012d", s.uids)))
@@ -278,7 +274,7 @@ func (s *Store) Update(o client.Object, status bool) error {
 	case o.GetResourceVersion() != "" && o.GetResourceVersion() != old.GetResourceVersion():
 		return apierrors.NewConflict(k.Kind.resource(), k.Name, fmt.Errorf("the object has been modified"))
 	}
-	next, _ := wire(o)
+	next := wire(o)
 	if status {
 		whole := k.Kind.empty()
 		copyInto(whole, old)
@@ -319,10 +315,17 @@ func (s *Store) check(status bool, old, next client.Object) error {
 	}
 	var before []byte
 	if old != nil {
-		_, before = wire(old)
+		before = body(old)
 	}
-	_, after := wire(next)
-	return s.validate(k.Kind, status, before, after)
+	return s.validate(k.Kind, status, before, body(next))
+}
+
+func body(o client.Object) []byte {
+	b, err := json.Marshal(o)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 // Edit changes an object as somebody else does, on its newest version.
@@ -334,7 +337,7 @@ func (s *Store) Edit(k Key, status bool, change func(client.Object)) bool {
 	next := k.Kind.empty()
 	copyInto(next, old)
 	change(next)
-	next, _ = wire(next)
+	next = wire(next)
 	return s.replace(status, old, next, nil) == nil
 }
 

@@ -110,7 +110,7 @@ type World struct {
 	Store *Store
 	// Points that the run came to.
 	Points []Point
-	// FiredAt is how many points there were when the first of the plan fired.
+	// FiredAt is how many points there were when the first of the plan happened.
 	FiredAt int
 	// Late requests are under way, cut off from who sent them.
 	Late []Arrival
@@ -137,6 +137,7 @@ type World struct {
 	urls      []string
 	rotated   bool
 	jumped    bool
+	skew      time.Duration
 }
 
 type timer struct {
@@ -193,8 +194,9 @@ func (w *World) Now() time.Time { return w.clock.Now() }
 // Elapsed since the world began.
 func (w *World) Elapsed() time.Duration { return w.clock.Now().Sub(w.begin) }
 
-// LastFault is when the newest thing that was planned happened.
-func (w *World) LastFault() time.Time { return w.lastFault }
+// LastFault is how long after the beginning the newest thing that was planned
+// happened.
+func (w *World) LastFault() time.Duration { return max(0, w.lastFault.Sub(w.begin)) }
 
 // Jumped tells whether the clock ever went other ways than time does.
 func (w *World) Jumped() bool { return w.jumped }
@@ -388,8 +390,7 @@ const (
 // ErrHot says that a run does not come to rest.
 var ErrHot = fmt.Errorf("more than %d steps: a hot loop", maxSteps)
 
-// Run until the horizon, counted from the beginning. A run in which a clock jumped
-// ahead has as much time left as any other.
+// Run until the horizon.
 func (w *World) Run(horizon time.Duration) error {
 	w.end = w.clock.Now().Add(horizon)
 	for w.clock.Now().Before(w.end) {
