@@ -1,0 +1,42 @@
+package mutants
+
+import "slices"
+
+// Table of all mutants that count. What is not counted, and why, is in Walls.
+func Table() []Mutant {
+	return slices.Concat(sendMutants(), answerMutants(), lossMutants(), verdictMutants(), adoptionMutants(), followMutants(), refundMutants(), providerMutants())
+}
+
+// Invariants that the sweep checks. Each has a mutant that breaks it.
+func Invariants() []string {
+	return []string{
+		"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I14",
+		"L1", "L2", "L3", "L4",
+		"O1", "O2", "O3", "O4", "O5", "O6", "O7", "O10",
+	}
+}
+
+const (
+	actFile       = "controllers/payment/act.go"
+	loopFile      = "controllers/payment/controller.go"
+	decideFile    = "controllers/payment/decide.go"
+	recordFile    = "controllers/payment/record.go"
+	projectFile   = "controllers/payment/project.go"
+	claimFile     = "controllers/payment/claim.go"
+	recorderFile  = "controllers/charge/recorder.go"
+	refundAct     = "controllers/refund/act.go"
+	refundDecide  = "controllers/refund/decide.go"
+	refundRecord  = "controllers/refund/record.go"
+	mtnAnswers    = "providers/mtn/answers.go"
+	orangeAnswers = "providers/orange/answers.go"
+	waveAnswers   = "providers/wave/answers.go"
+	transportFile = "providers/transport/transport.go"
+	typesFile     = "api/v1alpha1/payment_types.go"
+)
+
+// one is a mutant with a single edit.
+func one(name, rule string, breaks []string, file, find, replace string) Mutant {
+	return Mutant{Name: name, Rule: rule, Breaks: breaks, Edits: []Edit{{File: file, Find: find, Replace: replace}}}
+}
+
+func ids(s ...string) []string { return s }
