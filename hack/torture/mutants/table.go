@@ -11,8 +11,7 @@ func Table() []Mutant {
 func Invariants() []string {
 	return []string{
 		"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I14",
-		"L1", "L2", "L3", "L4",
-		"O1", "O2", "O3", "O4", "O5", "O6", "O7", "O10",
+		"L1", "L2", "L3", "L4", "O7",
 	}
 }
 

@@ -5,34 +5,34 @@ package mutants
 func providerMutants() []Mutant {
 	return []Mutant{
 		one("mtn-error-rejected", "an error of MTN's gateway is no refusal",
-			ids("I4", "O2", "O10"), mtnAnswers,
+			ids("I4"), mtnAnswers,
 			`return providers.ClassUnknown, ""`,
 			`if mutation.On("mtn-error-rejected") && status >= 500 {
 		return providers.ClassRejected, ""
 	}
 	return providers.ClassUnknown, ""`),
 		one("mtn-unknown-word-fails", "a word of MTN's that is not mapped decides nothing",
-			ids("I4", "O2", "O10"), mtnAnswers,
+			ids("I4"), mtnAnswers,
 			`s.State, s.Unrecognized = providers.StatePending, true`,
 			`s.State, s.Unrecognized = providers.StatePending, true
 		if mutation.On("mtn-unknown-word-fails") {
 			s.State, s.Unrecognized = providers.StateFailed, false
 		}`),
 		one("orange-error-rejected", "an error of Orange's gateway is no refusal",
-			ids("I4", "O2", "O10", "L2"), orangeAnswers,
+			ids("I4", "L2"), orangeAnswers,
 			`case status < 400 || status > 499:`,
 			`case status >= 500 && mutation.On("orange-error-rejected"):
 		return providers.ClassRejected
 	case status < 400 || status > 499:`),
 		one("wave-garbage-rejected", "an answer of Wave's that cannot be read is no refusal",
-			ids("I4", "I8", "O1", "O2"), waveAnswers,
+			ids("I4", "I8"), waveAnswers,
 			`return session{}, wire.Odd(op, a, err.Error())`,
 			`if op == opInitiate && mutation.On("wave-garbage-rejected") {
 			return session{}, wire.Refuse(op, providers.ClassRejected, "")
 		}
 		return session{}, wire.Odd(op, a, err.Error())`),
 		one("wave-open-taken-for-over", "a Wave session stays payable after a failed try",
-			ids("I4", "O2", "O10"), waveAnswers,
+			ids("I4"), waveAnswers,
 			`case "open processing", "open cancelled":
 		status.State = providers.StatePending`,
 			`case "open processing", "open cancelled":
@@ -41,7 +41,7 @@ func providerMutants() []Mutant {
 			status.State = providers.StateFailed
 		}`),
 		one("transport-repeats", "one send is one attempt on the wire",
-			ids("I9", "I1", "O4"), transportFile,
+			ids("I9", "I1"), transportFile,
 			`resp, err := t.http.RoundTrip(req)`,
 			`resp, err := t.http.RoundTrip(req)
 	if err != nil && mutation.On("transport-repeats") {
@@ -50,7 +50,7 @@ func providerMutants() []Mutant {
 		}
 	}`),
 		one("sent-taken-for-unsent", "a request that may have left is not one that did not",
-			ids("I4", "I8", "O1", "O2"), transportFile,
+			ids("I4", "I8"), transportFile,
 			`if connected.Load() {`,
 			`if connected.Load() && !mutation.On("sent-taken-for-unsent") {`),
 	}

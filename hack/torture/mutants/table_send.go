@@ -4,11 +4,11 @@ package mutants
 func sendMutants() []Mutant {
 	return []Mutant{
 		one("send-unacknowledged", "a send waits for its write-ahead to be acknowledged",
-			ids("I1", "O4"), actFile,
+			ids("I1"), actFile,
 			`if err := r.Client.Update(ctx, raised); err != nil {`,
 			`if err := r.Client.Update(ctx, raised); err != nil && !mutation.On("send-unacknowledged") {`),
 		one("write-ahead-overwrites", "the write-ahead holds only for the Charge as it was when the send was decided",
-			ids("I1", "I6", "O4", "I8", "O1"), actFile,
+			ids("I1", "I6", "I8"), actFile,
 			`raise(raised, r.Process, credentials, at)`,
 			`raise(raised, r.Process, credentials, at)
 	if mutation.On("write-ahead-overwrites") {
@@ -18,17 +18,17 @@ func sendMutants() []Mutant {
 		}
 	}`),
 		one("send-not-counted", "each send is counted before it is made",
-			ids("I1", "O4"), recordFile,
+			ids("I1"), recordFile,
 			`rec.Sends++`,
 			`if !mutation.On("send-not-counted") {
 		rec.Sends++
 	}`),
 		one("send-on-cached-read", "a send is decided on a live read",
-			ids("I1", "I4", "I6", "O2", "O4"), loopFile,
+			ids("I1", "I4", "I6"), loopFile,
 			`d.action == actSend `,
 			`d.action == actSend && !mutation.On("send-on-cached-read") `),
 		one("cancel-on-cached-read", "a payment is called off on a live read only",
-			ids("I4", "O2", "O10"), loopFile,
+			ids("I4"), loopFile,
 			`d.action == actCancelled {`,
 			`d.action == actCancelled && !mutation.On("cancel-on-cached-read") {`),
 		one("paused-sender-sends", "a sender that was paused too long does not send any more",
@@ -36,7 +36,7 @@ func sendMutants() []Mutant {
 			`if r.Now().Sub(at) > r.Settings.CallTimeout {`,
 			`if r.Now().Sub(at) > r.Settings.CallTimeout && !mutation.On("paused-sender-sends") {`),
 		one("reference-per-attempt", "every attempt uses the same reference",
-			ids("I2", "O1", "I1", "O4"), actFile,
+			ids("I2", "I1"), actFile,
 			`spec.ProviderReference,
 		Money:`,
 			`func() string {
@@ -48,7 +48,7 @@ func sendMutants() []Mutant {
 		}(),
 		Money:`),
 		one("uid-in-reference", "what a sale is known by holds no uid",
-			ids("I2", "O1"), typesFile,
+			ids("I2"), typesFile,
 			`return p.Name
 }`,
 			`if mutation.On("uid-in-reference") {
@@ -57,26 +57,26 @@ func sendMutants() []Mutant {
 	return p.Name
 }`),
 		one("late-window-ignored", "nothing is sent again while the first send may still arrive",
-			ids("I8", "I4", "O1", "O2"), decideFile,
+			ids("I8", "I4"), decideFile,
 			`case f.now.Before(late):`,
 			`case f.now.Before(late) && !mutation.On("late-window-ignored"):`),
 		one("hurried-verdict", "what was asked before the window of a late arrival was over is asked again",
-			ids("I4", "I8", "O1", "O2", "L2"), decideFile,
+			ids("I4", "I8", "L2"), decideFile,
 			`case !askedInTime:`,
 			`case !askedInTime && !mutation.On("hurried-verdict"):`),
 		one("wave-unsearched", "before a send at Wave the reference is searched for",
-			ids("I8", "I2", "O1"), actFile,
+			ids("I8", "I2"), actFile,
 			`if err := r.search(ctx, o, c); err != nil {`,
 			`if mutation.On("wave-unsearched") {
 			return true, nil
 		}
 		if err := r.search(ctx, o, c); err != nil {`),
 		one("sends-unlimited", "the sends that may have arrived are limited",
-			ids("L1", "O6", "O7"), decideFile,
+			ids("L1", "O7"), decideFile,
 			`openSends(&f.charge.Record) < f.settings.MaxSends`,
 			`(openSends(&f.charge.Record) < f.settings.MaxSends || mutation.On("sends-unlimited"))`),
 		one("called-off-yet-sent", "after it was called off nothing is sent",
-			ids("I4", "O2", "I1"), decideFile,
+			ids("I4", "I1"), decideFile,
 			`return f.charge.Record.Cancel != nil`,
 			`return f.charge.Record.Cancel != nil && !mutation.On("called-off-yet-sent")`),
 	}
