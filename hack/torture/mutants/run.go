@@ -249,7 +249,7 @@ func sum(results []Result, invariants []string) Report {
 }
 
 func readReport(name string) (swept, error) {
-	data, err := os.ReadFile(name) //nolint:gosec // We named it.
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return swept{}, fmt.Errorf("the sweep left no report: %w", err)
 	}
