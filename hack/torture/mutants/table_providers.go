@@ -11,6 +11,13 @@ func providerMutants() []Mutant {
 		return providers.ClassRejected, ""
 	}
 	return providers.ClassUnknown, ""`),
+		one("mtn-conflict-rejected", "that MTN knows the reference already is no refusal",
+			ids("I4"), mtnAnswers,
+			`return providers.ClassAlreadyExists, ""`,
+			`if mutation.On("mtn-conflict-rejected") {
+			return providers.ClassRejected, ""
+		}
+		return providers.ClassAlreadyExists, ""`),
 		one("mtn-unknown-word-fails", "a word of MTN's that is not mapped decides nothing",
 			ids("I4"), mtnAnswers,
 			`s.State, s.Unrecognized = providers.StatePending, true`,
@@ -48,6 +55,12 @@ func providerMutants() []Mutant {
 		if again, buildErr := t.request(ctx, call); buildErr == nil {
 			resp, err = t.http.RoundTrip(again) //nolint:bodyclose // closed below
 		}
+	}`),
+		one("transport-replayable", "the body of a request cannot be sent a second time",
+			ids("I9"), transportFile,
+			`req.GetBody = nil`,
+			`if !mutation.On("transport-replayable") {
+		req.GetBody = nil
 	}`),
 		one("sent-taken-for-unsent", "a request that may have left is not one that did not",
 			ids("I4", "I8"), transportFile,
