@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"mobilemoney.dev/operator/hack/torture/mutation"
 	"mobilemoney.dev/operator/hack/torture/sweep"
 )
 
@@ -53,6 +54,7 @@ func run(ctx context.Context, args []string, out io.Writer, now func() time.Time
 	fs.StringVar(&o.replay, "replay", "", "Make one run, and tell what happens in it.")
 	fs.StringVar(&o.report, "report", "", "File for the report in JSON.")
 	fs.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "Runs at the same time.")
+	mutation.Flag(fs)
 	if err := fs.Parse(args); err != nil {
 		return 2, err
 	}
