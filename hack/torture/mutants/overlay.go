@@ -31,7 +31,10 @@ type Mutant struct {
 	Rule string
 	// Breaks are the invariants that the sweep is expected to see violated.
 	Breaks []string
-	Edits  []Edit
+	// Stories is a regular expression of the scenarios that show it; empty: all.
+	// It saves time, no more.
+	Stories string
+	Edits   []Edit
 }
 
 // Edit is one place of a mutant. Find occurs exactly once in the file; Replace

@@ -12,12 +12,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
+
+// controlTimeouts is how much longer the run without a mutant may take, which
+// makes all the schedules of all mutants.
+const controlTimeouts = 5
 
 // Options of Run. The zero value runs the whole table on this module.
 type Options struct {
@@ -93,13 +98,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	control, err := o.sweep(ctx, dir, program, Mutant{})
-	if err != nil {
+	if err := o.control(ctx, dir, program); err != nil {
 		return Report{}, err
-	}
-	if len(control.Violated) > 0 || control.Schedules == 0 {
-		return Report{}, fmt.Errorf("without a mutant the sweep is not clean: %d schedules, violated %v by %s",
-			control.Schedules, control.Violated, control.Schedule)
 	}
 	results, err := o.sweepAll(ctx, dir, program)
 	r := sum(results, o.Invariants)
@@ -155,6 +155,34 @@ func (o Options) buildSweep(ctx context.Context, dir string) (string, error) {
 	return program, nil
 }
 
+// control runs all that the mutants are swept by, without a mutant. A violation
+// there would pass for the kill of every mutant, so then none counts.
+func (o Options) control(ctx context.Context, dir, program string) error {
+	o.Timeout *= controlTimeouts
+	c, err := o.sweep(ctx, dir, program, Mutant{Stories: union(o.Table)})
+	switch {
+	case err != nil:
+		return err
+	case len(c.Violated) > 0 || c.Schedules == 0:
+		return fmt.Errorf("without a mutant the sweep is not clean: %d schedules, violated %v by %s", c.Schedules, c.Violated, c.Schedule)
+	}
+	fmt.Fprintf(o.Log, "clean      without a mutant, %d schedules, %.1f s\n", c.Schedules, c.Seconds)
+	return nil
+}
+
+// union of the scenarios of all mutants; empty: all there are.
+func union(table []Mutant) string {
+	var stories []string
+	for _, m := range table {
+		if m.Stories == "" {
+			return ""
+		}
+		stories = append(stories, m.Stories)
+	}
+	slices.Sort(stories)
+	return strings.Join(slices.Compact(stories), "|")
+}
+
 // sweepAll runs the sweep with each mutant, a few at a time. What one brings
 // stops none of the others.
 func (o Options) sweepAll(ctx context.Context, dir, program string) ([]Result, error) {
@@ -181,7 +209,12 @@ func (o Options) sweep(ctx context.Context, dir, program string, m Mutant) (Resu
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	report := filepath.Join(dir, "report-"+m.Name+".json")
-	run := exec.CommandContext(ctx, program, "-first", "-pairs", "0", "-seed", "1", "-mutant", m.Name, "-report", report)
+	workers := 1
+	if m.Name == "" {
+		workers = o.Parallel
+	}
+	run := exec.CommandContext(ctx, program, "-first", "-pairs", "0", "-seed", "1", "-workers", strconv.Itoa(workers),
+		"-scenarios", m.Stories, "-mutant", m.Name, "-report", report)
 	run.Dir, run.WaitDelay = o.Root, time.Second
 	var out bytes.Buffer
 	run.Stdout, run.Stderr = &out, &out
@@ -205,7 +238,9 @@ func (r Result) judge(m Mutant, s swept) Result {
 	r.Schedules, r.Killed = s.Schedules, m.Name != "" && len(s.Violations) > 0
 	expected := false
 	for _, v := range s.Violations {
-		r.Violated = append(r.Violated, v.Invariant)
+		if !slices.Contains(r.Violated, v.Invariant) {
+			r.Violated = append(r.Violated, v.Invariant)
+		}
 		r.Schedule = cmp.Or(r.Schedule, v.Schedule)
 		expected = expected || slices.Contains(m.Breaks, v.Invariant)
 	}

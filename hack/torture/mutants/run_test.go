@@ -28,6 +28,8 @@ func playSweep() int {
 	fs.Bool("first", false, "")
 	fs.Int("pairs", -1, "")
 	fs.Int64("seed", 0, "")
+	fs.Int("workers", 0, "")
+	fs.String("scenarios", "", "")
 	_ = fs.Parse(os.Args[1:])
 	kind, detail, _ := strings.Cut(*mutant, "-")
 	violations := []map[string]string{}
@@ -108,6 +110,16 @@ func TestWithoutAMutantTheSweepHasToBeClean(t *testing.T) {
 		if r, err := run(t, nil, "breaks-I4"); err == nil || r.Total != 0 {
 			t.Errorf("%s: %+v, %v", control, r, err)
 		}
+	}
+}
+
+func TestTheControlCoversWhatTheMutantsAreSweptBy(t *testing.T) {
+	narrow := []Mutant{{Stories: "^stuck/mtn"}, {Stories: "^paid/"}, {Stories: "^stuck/mtn"}}
+	if got := union(narrow); got != "^paid/|^stuck/mtn" {
+		t.Error(got)
+	}
+	if got := union(append(narrow, Mutant{})); got != "" {
+		t.Errorf("a mutant is swept by everything, the control by %q only", got)
 	}
 }
 

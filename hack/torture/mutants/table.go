@@ -38,4 +38,10 @@ func one(name, rule string, breaks []string, file, find, replace string) Mutant 
 	return Mutant{Name: name, Rule: rule, Breaks: breaks, Edits: []Edit{{File: file, Find: find, Replace: replace}}}
 }
 
+// in narrows a mutant down to the scenarios that show it.
+func (m Mutant) in(stories string) Mutant {
+	m.Stories = stories
+	return m
+}
+
 func ids(s ...string) []string { return s }
