@@ -52,8 +52,12 @@ func verdictMutants() []Mutant {
 	st = endedByUs(o.charge, c.Traits(), st)`),
 		one("outcome-overwritten", "the first outcome stays",
 			ids("I5"), recordFile,
-			`case rec.Outcome == nil:`,
-			`case rec.Outcome == nil || mutation.On("outcome-overwritten"):`),
+			`return foldContradiction(o)(c)`,
+			`if mutation.On("outcome-overwritten") && rec.Outcome.Phase != o.Phase {
+			rec.Outcome = &o
+			return true
+		}
+		return foldContradiction(o)(c)`),
 		one("status-reopened", "a finished Payment stays as it ended",
 			ids("I5"), projectFile,
 			`if old.Phase.Terminal() {`,
