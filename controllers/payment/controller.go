@@ -94,15 +94,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	d := decide(r.facts(o))
 	switch d.action {
-	case actClaim, actSend, actCancelled, actAsk:
+	case actIdle, actWait, actCheck:
+	default:
 		// A cache may be behind. Decide again on what is there now: first the
-		// Charge, then the Payment (see cancelled). What was answered long ago is
-		// not asked for again, either.
+		// Charge, then the Payment (see cancelled). What is recorded already is
+		// neither asked for nor recorded again and again, either.
 		if o, err = r.observe(ctx, req.Name, live); err != nil {
 			return ctrl.Result{}, err
 		}
 		d = decide(r.facts(o))
-	default:
 	}
 	if d.action == actClaim && o.intent == nil {
 		d = r.waitForAccount(o)

@@ -691,3 +691,30 @@ func TestClockSetBack(t *testing.T) {
 		}
 	}
 }
+
+// Nor does it lead to writes in a hot loop: what is recorded already is not
+// recorded again and again.
+func TestStaleCacheDoesNotRecordForEver(t *testing.T) {
+	w := newWorld(t)
+	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Drop())
+	updates := 0
+	w.onPoint = func(_ int, label string, after bool) error {
+		if label == "update Charge" && !after {
+			switch updates++; updates {
+			case 1:
+				w.callOff("sale") // while it is sent
+			case 2:
+				w.freeze() // it never shows that this was written down
+			}
+		}
+		return nil
+	}
+	w.payment("sale", "orange", "1909")
+	w.until("sale", 5*time.Minute, func() bool { return updates > 50 })
+	if updates < 2 || updates > 10 {
+		t.Errorf("%d writes in 5 minutes: %v", updates, w.points)
+	}
+	if c := w.charge("sale"); c.Record.Outcome == nil || c.Record.Outcome.Phase != v1alpha1.PhaseCancelled {
+		t.Errorf("%+v", c.Record)
+	}
+}

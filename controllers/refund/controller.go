@@ -190,8 +190,9 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 		return ctrl.Result{}, err
 	}
 	d := decide(r.facts(o))
-	if d.action == actClaim || d.action == actSend || d.action == actWithdraw || o.hopeless() {
-		// A cache may be behind. Decide again on what is there now.
+	if (d.action != actIdle && d.action != actWait) || o.hopeless() {
+		// A cache may be behind. Decide again on what is there now. What is recorded
+		// already is neither asked for nor recorded again and again, either.
 		if o, err = r.observe(ctx, r.Live, key, chargeName); err != nil {
 			return ctrl.Result{}, err
 		}

@@ -725,3 +725,33 @@ func TestRefundOfAnAdoptedPayment(t *testing.T) {
 		t.Errorf("%s given back", got)
 	}
 }
+
+// A cache that does not show yet what was answered leads to one question more at
+// most, however long it is behind.
+func TestStaleCacheDoesNotAskForEver(t *testing.T) {
+	for _, provider := range []string{"mtn", "wave"} {
+		w := newWorld(t)
+		w.pay("sale", provider, "5000")
+		w.sim.Script(simulator.Match{Op: simulator.OpRefund, Method: "POST"}, simulator.Fail(400, false))
+		updates := 0
+		w.onPoint = func(_ int, label string, after bool) error {
+			if label == "update charge" && !after {
+				if updates++; updates == 4 {
+					w.freeze() // it shows the refusal, and never that it was confirmed
+				}
+			}
+			return nil
+		}
+		w.refund("back", "sale", "")
+		w.settle("back", 20*time.Second)
+		questions := 0
+		for _, label := range w.points {
+			if label == "call refund status" || label == "call checkout session refund status" {
+				questions++
+			}
+		}
+		if updates < 4 || questions > 2 {
+			t.Errorf("%s: %d questions in 20 s: %v", provider, questions, w.points)
+		}
+	}
+}
