@@ -20,6 +20,8 @@ type evidence struct {
 
 	ledger   []simulator.LedgerEntry
 	sessions []simulator.Session
+	// doubled are the references whose request for money came twice, or looked as if.
+	doubled map[string]bool
 
 	payments []v1alpha1.Payment
 	charges  []v1alpha1.Charge
@@ -58,6 +60,9 @@ type verdict struct {
 	// held are payments of Orange that nobody can pay, because the answer with their
 	// page was lost. They wait for a person.
 	held int
+	// consent is what payments at MTN wait for whose first request came twice on the
+	// wire: the answer to it is that of an earlier sale, see ADR 0012.
+	consent int
 	// undecided by the provider.
 	undecided int
 	// openRefunds are neither made nor failed; those by hand wait for a person.
@@ -77,7 +82,9 @@ func (v *verdict) note(format string, args ...any) {
 
 // books is all that there is about one sale.
 type books struct {
-	sale     *sale
+	sale *sale
+	// doubled: see evidence.
+	doubled  bool
 	opened   []simulator.LedgerEntry
 	paid     []simulator.LedgerEntry
 	returned []simulator.LedgerEntry
@@ -112,6 +119,7 @@ func (v *verdict) add(one verdict) {
 	v.falseSuccesses += min(1, one.falseSuccesses)
 	v.doubleRefunds += min(1, one.doubleRefunds)
 	v.held += min(1, one.held)
+	v.consent += min(1, one.consent)
 	v.undecided += min(1, one.undecided)
 	v.wrongRefunds += one.wrongRefunds
 	v.openRefunds += one.openRefunds
@@ -143,6 +151,7 @@ func (v *verdict) sort(e evidence) ([]*books, map[key]*books) {
 			continue
 		}
 		byReference[l.Reference] = b
+		b.doubled = b.doubled || e.doubled[l.Reference]
 		switch l.Event {
 		case simulator.Opened:
 			b.opened = append(b.opened, l)
@@ -243,12 +252,24 @@ func (v *verdict) outcome(b *books) {
 		v.blame(&v.falseSuccesses, "%s: %d Payments say that they were paid by one charge", name, succeeded)
 	}
 	v.recorded(b)
-	if paid && succeeded == 0 && len(b.payments) > 0 {
+	switch {
+	case paid && succeeded == 0 && b.waitsForConsent():
+		v.consent++
+	case paid && succeeded == 0 && len(b.payments) > 0:
 		v.blame(&v.lostOutcomes, "%s was paid, and says %s", name, says(b.payments))
 	}
 	if !paid {
 		v.unpaid(b)
 	}
+}
+
+// waitsForConsent: its first request came twice, and its Charge says that it takes the
+// second answer for that of an earlier sale.
+func (b *books) waitsForConsent() bool {
+	return b.sale.provider == "mtn" && b.doubled && slices.ContainsFunc(b.charges, func(c *v1alpha1.Charge) bool {
+		h := c.Record.Hold
+		return c.Record.Outcome == nil && h != nil && h.Reason == v1alpha1.ReasonReusedReference
+	})
 }
 
 func (b *books) find(name string) *v1alpha1.Payment {
@@ -297,6 +318,8 @@ func (v *verdict) recorded(b *books) {
 		switch paid := len(b.paid) > 0; {
 		case said && !paid:
 			v.blame(&v.falseSuccesses, "the Charge of %s says that it was paid, and was not", b.sale.name)
+		case paid && !said && b.waitsForConsent():
+			v.consent++
 		case paid && !said:
 			v.blame(&v.lostOutcomes, "%s was paid, and its Charge says %s", b.sale.name, outcomeOf(c))
 		case !paid && o == nil && len(b.payments) == 0:
@@ -349,6 +372,8 @@ func (v *verdict) open(b *books, held bool, says string) {
 	switch {
 	case held:
 		v.held++
+	case b.waitsForConsent():
+		v.consent++
 	case len(b.sessions) == 0 && len(b.payments) == 0:
 		// Deleted before the provider took anything: nothing is sent any more.
 	case len(b.sessions) == 0:
