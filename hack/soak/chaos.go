@@ -74,11 +74,14 @@ func agenda(rng *rand.Rand, kills, splits, restarts int) []deed {
 	return deeds
 }
 
+// longestShare keeps a run with few deeds short.
+const longestShare = 4 * time.Second
+
 // run spreads the deeds over the time until the end; what takes longer than its share
 // makes the others wait for less. Nothing is begun after the end.
 func (c *chaos) run(ctx context.Context, deeds []deed, end time.Time) error {
 	for i, d := range deeds {
-		share := time.Until(end) / time.Duration(len(deeds)-i)
+		share := min(longestShare, time.Until(end)/time.Duration(len(deeds)-i))
 		began := time.Now()
 		if ctx.Err() != nil || began.After(end) {
 			return ctx.Err()

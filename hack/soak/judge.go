@@ -228,7 +228,32 @@ func times(entries []simulator.LedgerEntry) (list []string) {
 
 // outcome: what is paid is shown as paid, and nothing else is.
 func (v *verdict) outcome(b *books) {
-	name, paid := b.sale.name, len(b.paid) > 0
+	v.missing(b)
+	paid, succeeded := len(b.paid) > 0, 0
+	for _, p := range b.payments {
+		if p.Status.Phase == v1alpha1.PhaseSucceeded {
+			succeeded++
+			v.success(b, p)
+		}
+	}
+	if succeeded > 1 {
+		v.blame(&v.falseSuccesses, "%s: %d Payments say that they were paid by one charge", b.sale.name, succeeded)
+	}
+	v.recorded(b)
+	switch {
+	case !paid:
+		v.unpaid(b)
+	case succeeded > 0:
+	case b.waitsForConsent():
+		v.consent++
+	case len(b.payments) > 0:
+		v.blame(&v.lostOutcomes, "%s was paid, and says %s", b.sale.name, says(b.payments))
+	}
+}
+
+// missing: what was there once is there in the end.
+func (v *verdict) missing(b *books) {
+	name := b.sale.name
 	switch {
 	case len(b.opened) > 0 && len(b.charges) == 0:
 		v.blame(&v.lostOutcomes, "%s has no Charge, and the provider was asked", name)
@@ -240,26 +265,6 @@ func (v *verdict) outcome(b *books) {
 	}
 	if b.sale.acknowledged && b.sale.twin && b.find(b.sale.twinName()) == nil {
 		v.blame(&v.lostOutcomes, "%s: the twin of its Payment is gone", name)
-	}
-	succeeded := 0
-	for _, p := range b.payments {
-		if p.Status.Phase == v1alpha1.PhaseSucceeded {
-			succeeded++
-			v.success(b, p)
-		}
-	}
-	if succeeded > 1 {
-		v.blame(&v.falseSuccesses, "%s: %d Payments say that they were paid by one charge", name, succeeded)
-	}
-	v.recorded(b)
-	switch {
-	case paid && succeeded == 0 && b.waitsForConsent():
-		v.consent++
-	case paid && succeeded == 0 && len(b.payments) > 0:
-		v.blame(&v.lostOutcomes, "%s was paid, and says %s", name, says(b.payments))
-	}
-	if !paid {
-		v.unpaid(b)
 	}
 }
 

@@ -49,6 +49,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.splits, "splits", 5, "leaders to freeze until another one leads, at least")
 	f.IntVar(&o.restarts, "restarts", 2, "restarts of the API server, at least")
 	f.DurationVar(&o.duration, "duration", 5*time.Minute, "longest that all of it may take")
+	f.Float64Var(&o.speed, "speed", 20, "how many times faster payers act and sessions end")
 	f.Uint64Var(&o.seed, "seed", 0, "what is random follows from this; 0: another one each time")
 	f.StringVar(&o.manager, "manager", filepath.Join("bin", "manager"), "the manager's program")
 	f.StringVar(&o.out, "out", filepath.Join("bin", "soak"), "folder for report.json and the managers' logs")
@@ -58,6 +59,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
+	o.slow = o.payments * 4 / 5
 	if o.seed == 0 {
 		o.seed = rand.Uint64() >> 1 // so that every reader of JSON can hold it
 	}

@@ -24,6 +24,8 @@ const (
 	// and not later.
 	openAtMost = 200
 	tryAgain   = 300 * time.Millisecond
+	// longestGap between two sales keeps a run with few of them short.
+	longestGap = 250 * time.Millisecond
 )
 
 // market is the shops' clients and the payers.
@@ -82,7 +84,7 @@ func (m *market) run(ctx context.Context, end time.Time, open func() int) {
 	defer group.Wait()
 	defer close(next)
 	for i := range m.sales {
-		due := time.Now().Add(time.Until(end) / time.Duration(len(m.sales)-i))
+		due := time.Now().Add(min(longestGap, time.Until(end)/time.Duration(len(m.sales)-i)))
 		for open() >= openAtMost && ctx.Err() == nil {
 			pause(ctx, tryAgain)
 		}

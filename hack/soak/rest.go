@@ -24,33 +24,44 @@ func (r resting) String() string {
 		r.Leader.Goroutines, r.Leader.Heap/1024, r.Standby.Goroutines, r.Standby.Heap/1024)
 }
 
-// rest measures for a few seconds and takes the least: what is more is being done, or
-// is not collected yet.
+// rest measures once the managers have come to rest: for a few seconds, no goroutine
+// has come or gone to speak of. Of the heap it takes the least, because what is more is
+// not collected yet. A manager that never rests is measured as it is in the end.
 func (c *crew) rest(ctx context.Context) (r resting, err error) {
-	const looks, pauseBetween = 10, 300 * time.Millisecond
-	for range looks {
-		for _, m := range c.members {
-			values, err := c.scrape(ctx, m)
-			if err != nil {
-				return r, fmt.Errorf("reading the metrics of a manager: %w", err)
-			}
-			place := &r.Standby
-			if values[gaugeLeads] == 1 {
-				place = &r.Leader
-			}
-			place.least(needs{int(values[gaugeGoroutines]), int64(values[gaugeHeap])})
+	const looks, enough, between = 40, 10, 300 * time.Millisecond
+	for look, quiet := 0, 0; look < looks && quiet < enough; look++ {
+		now, err := c.look(ctx)
+		if err != nil {
+			return r, err
 		}
-		pause(ctx, pauseBetween)
+		quiet++
+		if !now.Leader.near(r.Leader) || !now.Standby.near(r.Standby) {
+			r, quiet = now, 0
+		}
+		r.Leader.Heap, r.Standby.Heap = min(r.Leader.Heap, now.Leader.Heap), min(r.Standby.Heap, now.Standby.Heap)
+		pause(ctx, between)
 	}
 	return r, ctx.Err()
 }
 
-func (n *needs) least(other needs) {
-	if n.Goroutines == 0 {
-		*n = other
-		return
+func (c *crew) look(ctx context.Context) (r resting, err error) {
+	for _, m := range c.members {
+		values, err := c.scrape(ctx, m)
+		if err != nil {
+			return r, fmt.Errorf("reading the metrics of a manager: %w", err)
+		}
+		place := &r.Standby
+		if values[gaugeLeads] == 1 {
+			place = &r.Leader
+		}
+		*place = needs{int(values[gaugeGoroutines]), int64(values[gaugeHeap])}
 	}
-	n.Goroutines, n.Heap = min(n.Goroutines, other.Goroutines), min(n.Heap, other.Heap)
+	return r, nil
+}
+
+// near: some goroutines always come and go, such as those of this question.
+func (n needs) near(other needs) bool {
+	return n.Goroutines-other.Goroutines <= 5 && other.Goroutines-n.Goroutines <= 5
 }
 
 // How much more a manager may need at rest after the load. Every Payment and its Charge

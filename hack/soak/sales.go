@@ -133,8 +133,9 @@ const (
 	longest  = 90
 )
 
-// plan makes up n sales in shops.
-func plan(seed uint64, n int, shops []string) []sale {
+// plan makes up n sales in shops. Only the first of them, so many, may be slow to end,
+// so that the end of the run is not spent waiting.
+func plan(seed uint64, n, slow int, shops []string) []sale {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	byProvider := map[string][]story{}
 	for _, s := range stories() {
@@ -147,9 +148,7 @@ func plan(seed uint64, n int, shops []string) []sale {
 	sales := make([]sale, n)
 	for i := range sales {
 		provider := []string{"mtn", "orange", "wave"}[i%3]
-		// The last ones end soon, so that the end of the run is not spent waiting.
-		quick := i > n*4/5
-		sales[i] = newSale(rng, i+1, provider, draw(rng, byProvider[provider], quick))
+		sales[i] = newSale(rng, i+1, provider, draw(rng, byProvider[provider], i >= slow))
 		sales[i].namespace = shops[rng.IntN(len(shops))]
 	}
 	return sales

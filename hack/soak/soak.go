@@ -19,7 +19,9 @@ type options struct {
 	kills    int
 	splits   int
 	restarts int
+	slow     int // how many Payments may be slow to end
 	duration time.Duration
+	speed    float64 // of the simulator
 	seed     uint64
 	manager  string
 	out      string // folder of the report
@@ -42,7 +44,7 @@ func soak(ctx context.Context, o options, logf func(string, ...any)) (r report, 
 	began := time.Now()
 	ctx, cancel := context.WithDeadlineCause(ctx, began.Add(o.duration), errors.New("the time is over"))
 	defer cancel()
-	s := &stage{manager: o.manager, seed: o.seed, shops: []string{"shop-a", "shop-b", "shop-c", "shop-d"}, logf: logf}
+	s := &stage{manager: o.manager, seed: o.seed, speed: o.speed, shops: []string{"shop-a", "shop-b", "shop-c", "shop-d"}, logf: logf}
 	defer func() {
 		err = errors.Join(err, s.keepLogs(o.out), s.clear())
 		r.Seconds = time.Since(began).Round(100 * time.Millisecond).Seconds()
@@ -89,7 +91,7 @@ func (t *trial) play(ctx context.Context) (err error) {
 	t.logf("at rest %v", t.report.Before)
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	t.market = newMarket(working, t.env.Client(), t.sim, plan(t.seed, t.o.payments+t.o.payments/20, t.shops))
+	t.market = newMarket(working, t.env.Client(), t.sim, plan(t.seed, t.o.payments+t.o.payments/20, t.o.slow, t.shops))
 	t.recorder = newRecorder(t.env.Client(), t.market.see)
 	t.chaos = &chaos{dir: t.dir, env: t.env, sim: t.sim, crew: t.crew, trap: newTrap(t.seed, t.sim), rng: t.rng(3), logf: t.logf}
 	var recording sync.WaitGroup

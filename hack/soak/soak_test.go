@@ -8,19 +8,54 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	. "github.com/onsi/gomega"
+	ctrl "sigs.k8s.io/controller-runtime"
 
+	"mobilemoney.dev/operator/controllers/testenv"
+	"mobilemoney.dev/operator/hack/internal/process"
 	"mobilemoney.dev/operator/providers/simulator"
 )
+
+func TestMain(m *testing.M) {
+	// The soak starts a copy of this program to clear up after it.
+	if guard, err := process.AsGuard(); guard {
+		if err != nil {
+			os.Exit(exitFailed)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// A short night, with everything that a long one has: of each a little.
+func TestSoak(t *testing.T) {
+	g := NewWithT(t)
+	ctrl.SetLogger(logr.Discard())
+	root, err := testenv.ModuleRoot()
+	g.Expect(err).NotTo(HaveOccurred())
+	dir := t.TempDir()
+	o := options{
+		payments: 30, kills: 2, splits: 1, restarts: 1, duration: 8 * time.Minute, speed: 60, seed: 1,
+		manager: filepath.Join(dir, "manager"), out: dir,
+	}
+	g.Expect(process.BuildManager(t.Context(), root, o.manager)).To(Succeed())
+	r, err := soak(t.Context(), o, t.Logf)
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Log(r.summary(o))
+	g.Expect(r.wrong(o)).To(BeEmpty())
+	g.Expect(r.Charges).To(BeNumerically(">", 0))
+	g.Expect(r.Versions).To(BeNumerically(">", 2*o.payments))
+}
 
 // A seed tells the whole plan, no two sales look alike to a provider, and every story
 // and everything that shops do comes up.
 func TestPlan(t *testing.T) {
 	g := NewWithT(t)
 	shops := []string{"a", "b"}
-	sales := plan(7, 2100, shops)
-	g.Expect(plan(7, 2100, shops)).To(Equal(sales))
-	g.Expect(plan(8, 2100, shops)).NotTo(Equal(sales))
+	sales := plan(7, 2100, 1700, shops)
+	g.Expect(plan(7, 2100, 1700, shops)).To(Equal(sales))
+	g.Expect(plan(8, 2100, 1700, shops)).NotTo(Equal(sales))
 
 	amounts, told := map[int64]bool{}, map[string]bool{}
 	done := map[string]int{}
@@ -28,6 +63,7 @@ func TestPlan(t *testing.T) {
 		g.Expect(amounts[s.amount]).To(BeFalse(), "%d comes twice", s.amount)
 		amounts[s.amount] = true
 		told[s.provider+string(rune(s.amount%1000))] = true
+		g.Expect(s.payer == paysLate || s.payer == comesLate).To(Or(BeFalse(), Equal(s.number <= 1700)))
 		g.Expect(s.timeout).To(BeNumerically(">=", shortest))
 		for what, is := range map[string]bool{
 			"together": s.together, "twin": s.twin, "churn": s.churn > 0, "gone": s.gone, "cancel": s.cancel,

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"mobilemoney.dev/operator/controllers/testenv"
 	"mobilemoney.dev/operator/hack/internal/process"
 	"mobilemoney.dev/operator/hack/internal/shop"
@@ -23,7 +25,6 @@ import (
 )
 
 const (
-	speed     = 20 // of what the simulator does
 	pollEvery = 3 * time.Second
 
 	readyWithin    = 60 * time.Second
@@ -36,6 +37,7 @@ const (
 type stage struct {
 	manager string // the program
 	seed    uint64
+	speed   float64 // of what the simulator does
 	shops   []string
 	logf    func(string, ...any)
 
@@ -110,7 +112,19 @@ func (s *stage) startControlPlane(ctx context.Context) (err error) {
 		return err
 	}
 	s.later(s.env.Stop)
-	return nil
+	// For whoever wants to look on.
+	path, err := s.writeKubeconfig("admin.kubeconfig", s.env.AdminConfig())
+	s.logf("export KUBECONFIG=%s", path)
+	return err
+}
+
+func (s *stage) writeKubeconfig(name string, cfg *rest.Config) (string, error) {
+	content, err := testenv.Kubeconfig(cfg)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(s.dir, name)
+	return path, os.WriteFile(path, content, 0o600)
 }
 
 func (s *stage) startSimulator(ctx context.Context) error {
@@ -130,7 +144,7 @@ func (s *stage) startSimulator(ctx context.Context) error {
 		})
 	}
 	s.sim, err = simulator.New(simulator.Options{
-		Speed: speed,
+		Speed: s.speed,
 		Rand:  simulator.Seeded(s.seed),
 		// Who was not given a page cannot pay.
 		PayerOpens: true,
@@ -202,12 +216,8 @@ func (s *stage) startManagers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	kubeconfig, err := testenv.Kubeconfig(cfg)
+	path, err := s.writeKubeconfig("manager.kubeconfig", cfg)
 	if err != nil {
-		return err
-	}
-	path := filepath.Join(s.dir, "manager.kubeconfig")
-	if err := os.WriteFile(path, kubeconfig, 0o600); err != nil {
 		return err
 	}
 	for i, m := range s.crew.members {
