@@ -229,6 +229,7 @@ func times(entries []simulator.LedgerEntry) (list []string) {
 // outcome: what is paid is shown as paid, and nothing else is.
 func (v *verdict) outcome(b *books) {
 	v.missing(b)
+	v.refused(b)
 	paid, succeeded := len(b.paid) > 0, 0
 	for _, p := range b.payments {
 		if p.Status.Phase == v1alpha1.PhaseSucceeded {
@@ -265,6 +266,17 @@ func (v *verdict) missing(b *books) {
 	}
 	if b.sale.acknowledged && b.sale.twin && b.find(b.sale.twinName()) == nil {
 		v.blame(&v.lostOutcomes, "%s: the twin of its Payment is gone", name)
+	}
+}
+
+// refused: nobody asked for another amount under the same reference, and for the same
+// one only where the sale has a twin.
+func (v *verdict) refused(b *books) {
+	for _, p := range b.payments {
+		reason := reasonOf(p)
+		if reason == v1alpha1.ReasonReferenceConflict || reason == v1alpha1.ReasonDuplicateReference && !b.sale.twin {
+			v.note("%s says %s (%s), and is the only one", p.Name, p.Status.Phase, reason)
+		}
 	}
 }
 

@@ -177,6 +177,18 @@ func TestJudge(t *testing.T) {
 			sc.says(v1alpha1.PhaseFailed, v1alpha1.ReasonDuplicateReference)
 			return sc
 		}},
+		"refused for a twin that there is not": {scene: func() *scene {
+			sc := begun("mtn")
+			sc.session("failed")
+			sc.says(v1alpha1.PhaseFailed, v1alpha1.ReasonDuplicateReference)
+			return sc
+		}, fault: "is the only one"},
+		"refused for another amount, and there is none": {scene: func() *scene {
+			sc := begun("mtn")
+			sc.session("failed")
+			sc.says(v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
+			return sc
+		}, fault: "is the only one"},
 		"the second of two while the payer can still pay": {scene: func() *scene {
 			sc := begun("mtn")
 			sc.sales[0].twin = true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,8 +128,11 @@ func (t *trial) load(ctx context.Context) error {
 	group.Go(func() { t.chaos.weather(ctx, t.rng(4)) })
 	group.Go(func() { t.tell(ctx) })
 
-	deeds := agenda(t.rng(5), t.o.kills, t.o.splits, t.o.restarts)
-	err := t.chaos.run(ctx, deeds, t.o.at(t.began, chaosUntil))
+	err := t.chaos.run(ctx, agenda(t.rng(5), t.o.kills, t.o.splits, t.o.restarts), t.o.at(t.began, chaosUntil))
+	// Not each deed comes off: a manager may end by itself just then.
+	for err == nil && len(t.missing()) > 0 && time.Now().Before(t.o.at(t.began, loadUntil)) {
+		err = t.chaos.run(ctx, t.missing(), t.o.at(t.began, loadUntil))
+	}
 	if err != nil {
 		return err
 	}
@@ -140,6 +144,12 @@ func (t *trial) load(ctx context.Context) error {
 		t.logf("not all Payments could be opened in time")
 	}
 	return nil
+}
+
+// missing are the deeds that the floors still want.
+func (t *trial) missing() (deeds []deed) {
+	deeds = append(deeds, slices.Repeat([]deed{split}, max(0, t.o.splits-int(t.chaos.splits.Load())))...)
+	return append(deeds, slices.Repeat([]deed{killAny}, max(0, t.o.kills-t.crew.kills()))...)
 }
 
 // tell says every now and then how it goes.
