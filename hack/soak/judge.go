@@ -20,8 +20,6 @@ type evidence struct {
 
 	ledger   []simulator.LedgerEntry
 	sessions []simulator.Session
-	// doubled are the references whose request for money came twice, or looked as if.
-	doubled map[string]bool
 
 	payments []v1alpha1.Payment
 	charges  []v1alpha1.Charge
@@ -60,9 +58,6 @@ type verdict struct {
 	// held are payments of Orange that nobody can pay, because the answer with their
 	// page was lost. They wait for a person.
 	held int
-	// consent is what payments at MTN wait for whose first request came twice on the
-	// wire: the answer to it is that of an earlier sale, see ADR 0012.
-	consent int
 	// undecided by the provider.
 	undecided int
 	// openRefunds are neither made nor failed; those by hand wait for a person.
@@ -82,9 +77,7 @@ func (v *verdict) note(format string, args ...any) {
 
 // books is all that there is about one sale.
 type books struct {
-	sale *sale
-	// doubled: see evidence.
-	doubled  bool
+	sale     *sale
 	opened   []simulator.LedgerEntry
 	paid     []simulator.LedgerEntry
 	returned []simulator.LedgerEntry
@@ -119,7 +112,6 @@ func (v *verdict) add(one verdict) {
 	v.falseSuccesses += min(1, one.falseSuccesses)
 	v.doubleRefunds += min(1, one.doubleRefunds)
 	v.held += min(1, one.held)
-	v.consent += min(1, one.consent)
 	v.undecided += min(1, one.undecided)
 	v.wrongRefunds += one.wrongRefunds
 	v.openRefunds += one.openRefunds
@@ -151,7 +143,6 @@ func (v *verdict) sort(e evidence) ([]*books, map[key]*books) {
 			continue
 		}
 		byReference[l.Reference] = b
-		b.doubled = b.doubled || e.doubled[l.Reference]
 		switch l.Event {
 		case simulator.Opened:
 			b.opened = append(b.opened, l)
@@ -245,8 +236,6 @@ func (v *verdict) outcome(b *books) {
 	case !paid:
 		v.unpaid(b)
 	case succeeded > 0:
-	case b.waitsForConsent():
-		v.consent++
 	case len(b.payments) > 0:
 		v.blame(&v.lostOutcomes, "%s was paid, and says %s", b.sale.name, says(b.payments))
 	}
@@ -278,15 +267,6 @@ func (v *verdict) refused(b *books) {
 			v.note("%s says %s (%s), and is the only one", p.Name, p.Status.Phase, reason)
 		}
 	}
-}
-
-// waitsForConsent: its first request came twice, and its Charge says that it takes the
-// second answer for that of an earlier sale.
-func (b *books) waitsForConsent() bool {
-	return b.sale.provider == "mtn" && b.doubled && slices.ContainsFunc(b.charges, func(c *v1alpha1.Charge) bool {
-		h := c.Record.Hold
-		return c.Record.Outcome == nil && h != nil && h.Reason == v1alpha1.ReasonReusedReference
-	})
 }
 
 func (b *books) find(name string) *v1alpha1.Payment {
@@ -335,8 +315,6 @@ func (v *verdict) recorded(b *books) {
 		switch paid := len(b.paid) > 0; {
 		case said && !paid:
 			v.blame(&v.falseSuccesses, "the Charge of %s says that it was paid, and was not", b.sale.name)
-		case paid && !said && b.waitsForConsent():
-			v.consent++
 		case paid && !said:
 			v.blame(&v.lostOutcomes, "%s was paid, and its Charge says %s", b.sale.name, outcomeOf(c))
 		case !paid && o == nil && len(b.payments) == 0:
@@ -389,8 +367,6 @@ func (v *verdict) open(b *books, held bool, says string) {
 	switch {
 	case held:
 		v.held++
-	case b.waitsForConsent():
-		v.consent++
 	case len(b.sessions) == 0 && len(b.payments) == 0:
 		// Deleted before the provider took anything: nothing is sent any more.
 	case len(b.sessions) == 0:

@@ -140,20 +140,6 @@ func TestJudge(t *testing.T) {
 			sc.hold(v1alpha1.ReasonLostInitiation)
 			return sc
 		}, want: verdict{held: 1}},
-		"asked for twice on the wire, paid, and taken for an earlier sale": {scene: func() *scene {
-			sc := begun("mtn")
-			sc.pay()
-			sc.hold(v1alpha1.ReasonReusedReference)
-			sc.doubled = map[string]bool{sceneReference: true}
-			return sc
-		}, want: verdict{consent: 1}},
-		"the same, and refused": {scene: func() *scene {
-			sc := begun("mtn")
-			sc.session("failed")
-			sc.hold(v1alpha1.ReasonReusedReference)
-			sc.doubled = map[string]bool{sceneReference: true}
-			return sc
-		}, want: verdict{consent: 1}},
 		"deleted for good, and followed to its end": {scene: func() *scene {
 			sc := paidScene("wave")
 			sc.sales[0].gone, sc.payments = true, nil
@@ -246,18 +232,12 @@ func TestJudge(t *testing.T) {
 			sc.hold(v1alpha1.ReasonLostInitiation)
 			return sc
 		}, want: verdict{lostOutcomes: 1}, fault: "held: LostInitiation"},
-		"taken for an earlier sale, and asked for once": {scene: func() *scene {
+		"paid, and taken for an earlier sale": {scene: func() *scene {
 			sc := begun("mtn")
 			sc.pay()
 			sc.hold(v1alpha1.ReasonReusedReference)
 			return sc
 		}, want: verdict{lostOutcomes: 1}, fault: "held: ReusedReference"},
-		"asked for twice on the wire, and waits for nothing": {scene: func() *scene {
-			sc := begun("mtn")
-			sc.pay()
-			sc.doubled = map[string]bool{sceneReference: true}
-			return sc
-		}, want: verdict{lostOutcomes: 1}, fault: "its Charge says nothing"},
 		"held, and not at Orange": {scene: func() *scene {
 			sc := begun("wave")
 			sc.session("expired")

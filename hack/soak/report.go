@@ -20,10 +20,9 @@ type report struct {
 	LostOutcomes   int `json:"lost_outcomes"`
 	FalseSuccesses int `json:"false_successes"`
 
-	// Held payments of Orange, which nobody can pay; payments at MTN that wait for
-	// consent, because their request came twice; and those that are not decided.
+	// Held payments of Orange, which nobody can pay, and those that the provider has
+	// not decided.
 	Held      int `json:"held"`
-	Consent   int `json:"wait_for_consent"`
 	Undecided int `json:"undecided"`
 	// Outcomes by phase and reason.
 	Outcomes map[string]int `json:"outcomes"`
@@ -66,7 +65,7 @@ type refundCounts struct {
 // fill puts in what was judged.
 func (r *report) fill(e evidence, v verdict) {
 	r.DoubleCharges, r.LostOutcomes, r.FalseSuccesses = v.doubleCharges, v.lostOutcomes, v.falseSuccesses
-	r.Held, r.Consent, r.Undecided = v.held, v.consent, v.undecided
+	r.Held, r.Undecided = v.held, v.undecided
 	r.DoubleRefunds, r.WrongRefunds = v.doubleRefunds, v.wrongRefunds
 	r.Refunds = refundCounts{v.madeRefunds, v.failedRefunds, v.manualRefunds, v.openRefunds}
 	r.Violations = append(r.Violations, v.violations...)
@@ -167,7 +166,7 @@ func (r *report) summary(o options) string {
 	for _, w := range r.wrong(o) {
 		fmt.Fprintf(&b, "WRONG: %s\n", w)
 	}
-	fmt.Fprintf(&b, "payments=%d kills=%d splits=%d restarts=%d held=%d wait_for_consent=%d undecided=%d seconds=%.0f seed=%d double_charges=%d lost_outcomes=%d false_successes=%d\n",
-		r.Payments, r.Kills, r.Splits, r.Restarts, r.Held, r.Consent, r.Undecided, r.Seconds, r.Seed, r.DoubleCharges, r.LostOutcomes, r.FalseSuccesses)
+	fmt.Fprintf(&b, "payments=%d kills=%d splits=%d restarts=%d held=%d undecided=%d seconds=%.0f seed=%d double_charges=%d lost_outcomes=%d false_successes=%d\n",
+		r.Payments, r.Kills, r.Splits, r.Restarts, r.Held, r.Undecided, r.Seconds, r.Seed, r.DoubleCharges, r.LostOutcomes, r.FalseSuccesses)
 	return b.String()
 }

@@ -178,8 +178,8 @@ func (t *trial) drain(ctx context.Context) error {
 			return err
 		}
 		v, alive, busy := judge(e), alive(e.sessions, time.Now()), int(t.market.busy.Load())
-		t.logf("%3.0f s: %d sessions alive, %d things left to do for payers and shops, %d outcomes and %d refunds not told yet; %d held, %d wait for consent, %d undecided",
-			time.Since(t.began).Seconds(), alive, busy, v.lostOutcomes, v.openRefunds, v.held, v.consent, v.undecided)
+		t.logf("%3.0f s: %d sessions alive, %d things left to do for payers and shops, %d outcomes and %d refunds not told yet; %d held, %d undecided",
+			time.Since(t.began).Seconds(), alive, busy, v.lostOutcomes, v.openRefunds, v.held, v.undecided)
 		if alive+busy+v.lostOutcomes+v.openRefunds == 0 {
 			return nil
 		}
@@ -211,19 +211,8 @@ func (t *trial) evidence(ctx context.Context) (evidence, error) {
 	}
 	e.payments, e.charges, e.refunds = payments.Items, charges.Items, refunds.Items
 	e.versions, t.report.WatchGaps = t.recorder.all()
-	e.ledger, e.sessions, e.doubled = t.sim.Ledger(), t.sim.Sessions(), doubled(t.sim.Journal())
+	e.ledger, e.sessions = t.sim.Ledger(), t.sim.Sessions()
 	return e, nil
-}
-
-// doubled are the references whose request for money came twice, or was answered as if.
-func doubled(journal []simulator.Entry) map[string]bool {
-	references := map[string]bool{}
-	for _, e := range journal {
-		if e.Op == simulator.OpInitiate && (e.Fault == "twice" || e.Fault == "already-exists") {
-			references[e.Reference] = true
-		}
-	}
-	return references
 }
 
 // conclude measures the managers at rest, stops them, and judges.
