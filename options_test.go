@@ -46,3 +46,13 @@ func TestLease(t *testing.T) {
 		})
 	}
 }
+
+func TestRevisionCheck(t *testing.T) {
+	g := NewWithT(t)
+	for _, wrong := range []string{"0s", "-1s"} {
+		o := parsed(t, "--revision-check="+wrong)
+		g.Expect(o.validate()).To(MatchError(ContainSubstring("--revision-check")))
+	}
+	o := parsed(t, "--revision-check=1s")
+	g.Expect(o.validate()).To(Succeed())
+}

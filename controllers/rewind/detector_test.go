@@ -107,7 +107,11 @@ func TestForgets(t *testing.T) {
 	if n := len(d.written) + len(d.older); n < remembered || n > 2*remembered {
 		t.Errorf("%d writes are remembered", n)
 	}
-	d.read1("uid-"+strconv.Itoa(2*remembered+1), 1)
+	d.read1("uid-2", 1)
+	if d.WentBack() {
+		t.Error("what is forgotten is no sign")
+	}
+	d.read1("uid-"+strconv.Itoa(2*remembered), 1)
 	if !d.WentBack() {
 		t.Error("a write of late is forgotten")
 	}
