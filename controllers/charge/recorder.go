@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,7 +51,7 @@ func (r Recorder) Commit(ctx context.Context, c *v1alpha1.Charge, f Fold) (*v1al
 		switch {
 		case err == nil:
 			return next, nil
-		case apierrors.IsNotFound(err), apierrors.IsInvalid(err), apierrors.IsForbidden(err):
+		case isGone(err), apierrors.IsInvalid(err):
 			return c, fmt.Errorf("recording on Charge %s: %w", c.Name, err)
 		}
 		// A view that was behind is mended by reading again; whoever is in a race
@@ -74,7 +75,7 @@ func (r Recorder) Commit(ctx context.Context, c *v1alpha1.Charge, f Fold) (*v1al
 func (r Recorder) reread(ctx context.Context, c *v1alpha1.Charge) (*v1alpha1.Charge, error) {
 	var live v1alpha1.Charge
 	if err := r.Live.Get(ctx, types.NamespacedName{Name: c.Name}, &live); err != nil {
-		if apierrors.IsNotFound(err) {
+		if isGone(err) {
 			return nil, ErrGone
 		}
 		return nil, fmt.Errorf("reading Charge %s: %w", c.Name, err)
@@ -83,6 +84,13 @@ func (r Recorder) reread(ctx context.Context, c *v1alpha1.Charge) (*v1alpha1.Cha
 		return nil, ErrGone
 	}
 	return &live, nil
+}
+
+// isGone: the Charge is not there. An API server that has just started may know
+// neither our rights nor the kind yet, and says 403 or another 404: then it is
+// worth a retry.
+func isGone(err error) bool {
+	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
 func (r Recorder) pause(ctx context.Context, d time.Duration) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -239,21 +240,27 @@ func TestCommitRefusesAnotherCharge(t *testing.T) {
 }
 
 // An API server that is away for a while loses no answer, and neither does a
-// shutdown.
+// shutdown. One that has just started knows neither our rights nor the kind yet.
 func TestCommitRetriesAndOutlivesShutdown(t *testing.T) {
-	tries := 0
-	r, charge, _ := recording(t, interceptor.Funcs{Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
-		if tries++; tries < 3 {
-			return apierrors.NewServiceUnavailable("restarting")
+	charges := v1alpha1.SchemeGroupVersion.WithResource("charges").GroupResource()
+	for name, answer := range map[string]error{
+		"away":           apierrors.NewServiceUnavailable("restarting"),
+		"without rights": apierrors.NewForbidden(charges, "charge-x", errors.New("no")),
+		"without kind":   apierrors.NewGenericServerResponse(http.StatusNotFound, "put", charges, "charge-x", "404 page not found", 0, true),
+	} {
+		tries := 0
+		r, charge, _ := recording(t, interceptor.Funcs{Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			if tries++; tries < 3 {
+				return answer
+			}
+			return c.Update(ctx, o, opts...)
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		got, err := r.Commit(ctx, charge, foldExpired(noon))
+		if err != nil || got.Record.Outcome == nil || tries != 3 {
+			t.Errorf("%s: %d tries, %v, %+v", name, tries, err, got.Record)
 		}
-		return c.Update(ctx, o, opts...)
-	}})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	got, err := r.Commit(ctx, charge, foldExpired(noon))
-	must(t, err)
-	if got.Record.Outcome == nil || tries != 3 {
-		t.Errorf("%d tries, %+v", tries, got.Record)
 	}
 }
 
