@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/testenv"
+)
+
+const (
+	operatorNamespace = "mobile-money-system"
+	installationID    = "bench"
+	shop              = "shop"
+	year              = 365 * 24 * time.Hour
+)
+
+// fill puts the Charges into the API server, and the Payments of those that have one.
+func fill(ctx context.Context, env *testenv.Env, o options) error {
+	for _, name := range []string{operatorNamespace, shop} {
+		if err := env.Client().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+			return fmt.Errorf("creating namespace %s: %w", name, err)
+		}
+	}
+	if err := env.ApplyManifests(ctx, "config/rbac"); err != nil {
+		return err
+	}
+	cfg := rest.CopyConfig(env.AdminConfig())
+	cfg.QPS = -1
+	api, err := client.New(cfg, client.Options{Scheme: env.Scheme})
+	if err != nil {
+		return fmt.Errorf("connecting: %w", err)
+	}
+	now := time.Now()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(o.workers)
+	for i := range o.charges {
+		group.Go(func() error {
+			charge := newCharge(i, now)
+			switch {
+			case i < o.due:
+			case i < o.due+o.declared:
+				if err := api.Create(ctx, newPayment(charge)); err != nil {
+					return fmt.Errorf("creating a Payment: %w", err)
+				}
+			case i < o.due+o.declared+o.held:
+				charge.Record.Outcome = nil
+				charge.Record.Hold = &v1alpha1.ChargeHold{Reason: v1alpha1.ReasonOutcomeUnknown, At: metav1.NewMicroTime(now.Add(-year))}
+			default:
+				charge.Record.Outcome.At = metav1.NewMicroTime(now.Add(year))
+			}
+			if err := api.Create(ctx, charge); err != nil {
+				return fmt.Errorf("creating a Charge: %w", err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// newCharge is one that was paid a year ago, as big as they are.
+func newCharge(i int, now time.Time) *v1alpha1.Charge {
+	sale := fmt.Sprintf("order-%06d", i)
+	at := metav1.NewMicroTime(now.Add(-year))
+	money := v1alpha1.Money{Amount: "5000", Currency: "XOF"}
+	return &v1alpha1.Charge{
+		ObjectMeta: metav1.ObjectMeta{Name: payment.Installation{ID: installationID}.ChargeName(shop, sale)},
+		Spec: v1alpha1.ChargeSpec{
+			InstallationID: installationID, ReferenceVersion: payment.ReferenceVersion,
+			Payment:   v1alpha1.PaymentIdentity{Namespace: shop, Name: sale, UID: "00000000-0000-4000-8000-000000000000"},
+			Reference: sale, Provider: "orange",
+			Account: v1alpha1.AccountPin{
+				Kind: "MerchantAccount", Namespace: shop, Name: "orange", Environment: "production",
+				BaseURL: "https://api.orange.example/orange-money-webpay/ci/v1", TokenURL: "https://api.orange.example/oauth/v3/token",
+			},
+			Requested: money, Money: money,
+			Fingerprint:       fmt.Sprintf("00000000:%064d", i),
+			ProviderReference: fmt.Sprintf("%030d", i), CallbackID: fmt.Sprintf("%032d", i), TimeoutSeconds: 3600,
+		},
+		Record: v1alpha1.ChargeRecord{
+			Sends: 1, LastSend: &v1alpha1.Send{Number: 1, Sender: "mobile-money-operator-0000000000-00000/1/00000000", At: at},
+			Session: &v1alpha1.ChargeSession{
+				Send: 1, At: at, Token: fmt.Sprintf("%064d", i), NotificationTokenHash: fmt.Sprintf("%064d", i),
+				PaymentURL: fmt.Sprintf("https://mpayment.orange.example/mpayment/abstract/v4/wpresponse/%064d", i),
+			},
+			Outcome: &v1alpha1.ChargeOutcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonPaid, TransactionID: fmt.Sprintf("MP%020d", i), Paid: &money, At: at},
+		},
+	}
+}
+
+func newPayment(c *v1alpha1.Charge) *v1alpha1.Payment {
+	return &v1alpha1.Payment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: c.Spec.Reference},
+		Spec:       v1alpha1.PaymentSpec{Provider: c.Spec.Provider, Amount: v1alpha1.NewAmount(c.Spec.Money.Amount)},
+	}
+}
+
+// check tells whether what is left is what had to be left.
+func check(ctx context.Context, env *testenv.Env, o options) error {
+	left := map[string]bool{}
+	list := v1alpha1.ChargeList{}
+	for {
+		if err := env.Client().List(ctx, &list, client.Limit(2000), client.Continue(list.Continue)); err != nil {
+			return fmt.Errorf("listing what is left: %w", err)
+		}
+		for i := range list.Items {
+			left[list.Items[i].Name] = true
+		}
+		if list.Continue == "" {
+			break
+		}
+	}
+	wrong := 0
+	for i := range o.charges {
+		if due := i < o.due; left[newCharge(i, time.Time{}).Name] == due {
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d Charges are there that should not be, or the other way round", wrong)
+	}
+	fmt.Printf("%d Charges are left, the right ones\n", len(left))
+	return nil
+}
