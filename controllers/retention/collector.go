@@ -25,8 +25,8 @@ import (
 const (
 	// oneTimeout bounds what is done about one Charge.
 	oneTimeout = time.Minute
-	// workers that look at Charges at a time. The API server answers a list that
-	// is up to date only ten times a second to each.
+	// workers that look at Charges at a time: after each deletion the API server
+	// takes a tenth of a second for a list that is up to date.
 	workers = 8
 	// After so many failures the rest is left to the next sweep.
 	maxFailures = 10
