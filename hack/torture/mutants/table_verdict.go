@@ -124,8 +124,11 @@ func followMutants() []Mutant {
 			`case checkedAfter(verdict) && !mutation.On("deadline-ignored"):`),
 		one("held-unwatched", "an undecided payment is watched on",
 			ids("L2"), decideFile,
-			`if f.now.Sub(hold.At.Time) > f.settings.SlowFor {`,
-			`if f.now.Sub(hold.At.Time) > f.settings.SlowFor || mutation.On("held-unwatched") {`),
+			`return f.slowly(hold.At.Time, ask)`,
+			`if mutation.On("held-unwatched") {
+			return decision{action: actIdle}
+		}
+		return f.slowly(hold.At.Time, ask)`),
 		one("check-unscheduled", "every open payment has a wake-up",
 			ids("L4", "L1", "L2"), loopFile,
 			`return ctrl.Result{RequeueAfter: d.after, Priority: &priority}`,
