@@ -51,7 +51,7 @@ func (r Recorder) Commit(ctx context.Context, c *v1alpha1.Charge, f Fold) (*v1al
 		switch {
 		case err == nil:
 			return next, nil
-		case isGone(err), apierrors.IsInvalid(err):
+		case IsGone(err), apierrors.IsInvalid(err):
 			return c, fmt.Errorf("recording on Charge %s: %w", c.Name, err)
 		}
 		// A view that was behind is mended by reading again; whoever is in a race
@@ -75,7 +75,7 @@ func (r Recorder) Commit(ctx context.Context, c *v1alpha1.Charge, f Fold) (*v1al
 func (r Recorder) reread(ctx context.Context, c *v1alpha1.Charge) (*v1alpha1.Charge, error) {
 	var live v1alpha1.Charge
 	if err := r.Live.Get(ctx, types.NamespacedName{Name: c.Name}, &live); err != nil {
-		if isGone(err) {
+		if IsGone(err) {
 			return nil, ErrGone
 		}
 		return nil, fmt.Errorf("reading Charge %s: %w", c.Name, err)
@@ -86,10 +86,10 @@ func (r Recorder) reread(ctx context.Context, c *v1alpha1.Charge) (*v1alpha1.Cha
 	return &live, nil
 }
 
-// isGone: the Charge is not there. An API server that has just started may know
+// IsGone: what was asked for is not there. An API server that has just started may know
 // neither our rights nor the kind yet, and says 403 or another 404: then it is
 // worth a retry.
-func isGone(err error) bool {
+func IsGone(err error) bool {
 	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 

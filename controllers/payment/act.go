@@ -53,12 +53,12 @@ func (r *Reconciler) cancelled(ctx context.Context, o *observed) error {
 	// Between our look at the Charge and that at the Payment somebody may have
 	// claimed and sent, before it was called off. Now that it is, nobody who
 	// claims later sends.
-	charge := &v1alpha1.Charge{}
-	switch err := r.Live.Get(ctx, types.NamespacedName{Name: o.name}, charge); {
+	claimed := &v1alpha1.Charge{}
+	switch err := r.Live.Get(ctx, types.NamespacedName{Name: o.name}, claimed); {
 	case err == nil:
-		o.charge = charge
+		o.charge = claimed
 		return nil
-	case !apierrors.IsNotFound(err):
+	case !charge.IsGone(err):
 		return fmt.Errorf("reading Charge %s: %w", o.name, err)
 	}
 	if o.settled == "" {

@@ -2,9 +2,12 @@ package payment
 
 import (
 	"context"
+	"net/http"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -266,4 +269,35 @@ func TestCancelBetweenTwoReads(t *testing.T) {
 			t.Errorf("%s: %s, though the payer was asked", provider, p.Status.Phase)
 		}
 	}
+}
+
+// starting is an API server that does not serve Payments yet: its 404 says nothing
+// about any of them.
+type starting struct{ client.Reader }
+
+func (s starting) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	if _, isPayment := o.(*v1alpha1.Payment); isPayment {
+		return apierrors.NewGenericServerResponse(http.StatusNotFound, "get", schema.GroupResource{}, key.Name, "", 0, true)
+	}
+	return s.Reader.Get(ctx, key, o, opts...)
+}
+
+// A Payment that cannot be read is not taken for one that is gone: its charge would
+// be given up.
+func TestKindNotServedYet(t *testing.T) {
+	w := newWorld(t)
+	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Drop())
+	w.payment("sale", "orange", "1902")
+	w.until("sale", time.Minute, func() bool { return w.sends() == 1 })
+	w.clock.Add(time.Hour)
+	live := w.loop.Live
+	w.loop.Live = starting{live}
+	w.step("sale")
+	if hold := w.charge("sale").Record.Hold; hold != nil || len(w.errs) == 0 {
+		t.Fatalf("held as %+v, errors %v", hold, w.errs)
+	}
+	w.loop.Live, w.errs = live, nil
+	w.sim.ClearScripts()
+	w.payerPays = true
+	expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 }

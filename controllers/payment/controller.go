@@ -208,11 +208,11 @@ func (r *Reconciler) reader(f freshness) client.Reader {
 // observe reads what there is about a sale.
 func (r *Reconciler) observe(ctx context.Context, name string, f freshness) (*observed, error) {
 	o := &observed{name: name, seen: r.recall(name)}
-	var charge v1alpha1.Charge
-	switch err := r.reader(f).Get(ctx, types.NamespacedName{Name: name}, &charge); {
+	var found v1alpha1.Charge
+	switch err := r.reader(f).Get(ctx, types.NamespacedName{Name: name}, &found); {
 	case err == nil:
-		o.charge = &charge
-	case !apierrors.IsNotFound(err):
+		o.charge = &found
+	case !charge.IsGone(err):
 		return nil, fmt.Errorf("reading Charge %s: %w", name, err)
 	}
 	var err error
@@ -239,7 +239,7 @@ func (r *Reconciler) payments(ctx context.Context, chargeName string, f freshnes
 		if f == live {
 			fresh := &v1alpha1.Payment{}
 			err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), fresh)
-			if apierrors.IsNotFound(err) {
+			if charge.IsGone(err) {
 				continue
 			}
 			if err != nil {

@@ -169,7 +169,7 @@ func get[T any, P interface {
 	o := P(new(T))
 	err := reader.Get(ctx, key, o)
 	switch {
-	case apierrors.IsNotFound(err):
+	case charge.IsGone(err):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading %T %s: %w", o, key, err)

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	recorded "mobilemoney.dev/operator/controllers/charge"
 	"mobilemoney.dev/operator/controllers/payment"
 )
 
@@ -109,7 +110,7 @@ func (c *Collector) Start(ctx context.Context) error {
 
 // Sweep deletes the Charges that are due.
 func (c *Collector) Sweep(ctx context.Context) error {
-	if c.WentBack != nil && c.WentBack() {
+	if c.wentBack() {
 		return nil
 	}
 	now, err := c.clock(ctx)
@@ -177,6 +178,8 @@ func (t *tally) hopeless() bool {
 	return len(t.failures) >= maxFailures
 }
 
+func (c *Collector) wentBack() bool { return c.WentBack != nil && c.WentBack() }
+
 // clock is the earlier one of ours and the API server's.
 func (c *Collector) clock(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, oneTimeout)
@@ -232,7 +235,7 @@ func (c *Collector) look(ctx context.Context, f facts) (deleted bool, err error)
 	if f.payments, err = c.livePayments(ctx, live); err != nil {
 		return false, err
 	}
-	if f.refunds, err = claimants(ctx, c.Live, live); err != nil || decide(f) != collect || c.WentBack() {
+	if f.refunds, err = claimants(ctx, c.Live, live); err != nil || decide(f) != collect || c.wentBack() {
 		return false, err
 	}
 	return c.delete(ctx, live)
@@ -277,7 +280,7 @@ func (c *Collector) livePayments(ctx context.Context, charge *v1alpha1.Charge) (
 	}
 	var p v1alpha1.Payment
 	switch err := c.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: reference}, &p); {
-	case apierrors.IsNotFound(err):
+	case recorded.IsGone(err):
 		return list.Items, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading Payment %s/%s: %w", namespace, reference, err)
@@ -297,7 +300,7 @@ func claimants(ctx context.Context, reader client.Reader, charge *v1alpha1.Charg
 		switch err := reader.Get(ctx, key, &r); {
 		case err == nil:
 			return append(out, r), nil // one is enough
-		case !apierrors.IsNotFound(err):
+		case !recorded.IsGone(err):
 			return nil, fmt.Errorf("reading Refund %s: %w", key, err)
 		}
 	}
