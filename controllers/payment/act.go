@@ -283,6 +283,9 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 	r.Metrics.Called(o.charge.Spec.Provider, "status", err)
 	if providers.ClassOf(err) == providers.ClassNotFound && err != nil {
 		r.rememberNotFound(o)
+		if f := r.facts(o); f.now.Before(f.lateUntil()) {
+			return nil
+		}
 		return r.record(ctx, o, foldRefusalConfirmed(r.Now()))
 	}
 	if err != nil {

@@ -227,9 +227,12 @@ func (f facts) notArrived(again decision, unknown v1alpha1.Reason) decision {
 	}
 }
 
-// lateUntil is when the newest send can no longer arrive.
+// lateUntil is when the newest send can no longer arrive; zero: there is none.
 func (f facts) lateUntil() time.Time {
 	last := f.charge.Record.LastSend
+	if last == nil {
+		return time.Time{}
+	}
 	late := last.At.Add(f.settings.LateWindow)
 	if last.Sender != f.process {
 		late = late.Add(f.settings.ClockSkew)
@@ -237,9 +240,15 @@ func (f facts) lateUntil() time.Time {
 	return late
 }
 
-// refused: a push provider said no. It is asked once more, because the payer
-// could have been asked all the same.
-func (f facts) refused() decision { return f.afterRetry(actAsk) }
+// refused: a push provider said no. It is asked at once, because the payer could
+// have been asked all the same, and once more when nothing can arrive any more.
+func (f facts) refused() decision {
+	late := f.lateUntil()
+	if f.seen.notFound && f.seen.at.Before(late) {
+		return f.waitUntil(late, actAsk)
+	}
+	return f.afterRetry(actAsk)
+}
 
 // opened: the provider took the request.
 func (f facts) opened() decision {

@@ -187,6 +187,10 @@ func ofCharge(rec *v1alpha1.ChargeRecord) standing {
 		return noticed(v1alpha1.PhasePending, rec.Notice)
 	case rec.Session != nil:
 		return stand(v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer, "")
+	case asked && rec.Refusal != nil:
+		s := stand(v1alpha1.PhaseProcessing, rec.Refusal.Reason, rec.Refusal.Code)
+		s.message += " Making sure that the payer was not asked all the same."
+		return s
 	case asked:
 		return stand(v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingAnswer, "")
 	default:

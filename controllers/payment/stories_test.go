@@ -718,3 +718,21 @@ func TestStaleCacheDoesNotRecordForEver(t *testing.T) {
 		t.Errorf("%+v", c.Record)
 	}
 }
+
+// MTN refused, and asked the payer all the same; at first it does not know it. One
+// 404 is not the end.
+func TestRefusedAndAskedAllTheSame(t *testing.T) {
+	w := newWorld(t)
+	refusal := refusals()["mtn"]
+	refusal.Unprocessed = false
+	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, refusal)
+	w.sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Unprocessed: true, Status: 404, Times: 1})
+	w.payment("sale", "mtn", "1901")
+	w.until("sale", time.Minute, never)
+	expectPhase(t, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonRequestRejected)
+	p := w.settle("sale", time.Hour)
+	expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	if n := w.charges("sale"); n != 1 {
+		t.Errorf("charged %d times", n)
+	}
+}
