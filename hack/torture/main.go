@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"mobilemoney.dev/operator/hack/torture/mutants"
 	"mobilemoney.dev/operator/hack/torture/mutation"
 	"mobilemoney.dev/operator/hack/torture/sweep"
 )
@@ -37,6 +38,8 @@ func main() {
 type options struct {
 	seed      uint64
 	pairs     int
+	singles   int
+	mutants   bool
 	scenarios string
 	first     bool
 	replay    string
@@ -49,18 +52,22 @@ func run(ctx context.Context, args []string, out io.Writer, now func() time.Time
 	fs := flag.NewFlagSet("torture", flag.ContinueOnError)
 	fs.Uint64Var(&o.seed, "seed", randomSeed(), "What pairs are chosen by. Default: random, and printed.")
 	fs.IntVar(&o.pairs, "pairs", 20000, "How many pairs of faults; 0: none, -1: all there are.")
+	fs.IntVar(&o.singles, "singles", 0, "How many single faults, chosen by the seed; 0: all there are.")
 	fs.StringVar(&o.scenarios, "scenarios", "", "Regular expression for scenario/provider. Default: all.")
 	fs.BoolVar(&o.first, "first", false, "Stop at the first violation.")
 	fs.StringVar(&o.replay, "replay", "", "Make one run, and tell what happens in it.")
 	fs.StringVar(&o.report, "report", "", "File for the report in JSON.")
 	fs.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "Runs at the same time.")
+	if !mutation.Built {
+		fs.BoolVar(&o.mutants, "mutants", false, "Take the safeguards away, one at a time: the sweep has to find out each time.")
+	}
 	mutation.Flag(fs)
 	if err := fs.Parse(args); err != nil {
 		return 2, err
 	}
 	started := now()
 	so := sweep.Options{
-		Seed: o.seed, Pairs: o.pairs, First: o.first, Workers: o.workers,
+		Seed: o.seed, Pairs: o.pairs, Singles: o.singles, First: o.first, Workers: o.workers,
 		Log: func(format string, args ...any) {
 			fmt.Fprintf(out, "%6.1f s  "+format+"\n", append([]any{now().Sub(started).Seconds()}, args...)...)
 		},
@@ -81,6 +88,13 @@ func run(ctx context.Context, args []string, out io.Writer, now func() time.Time
 	report, err := s.Run(ctx)
 	if err != nil {
 		return 2, err
+	}
+	if o.mutants {
+		m, err := mutants.Run(ctx, mutants.Options{Log: out})
+		if err != nil {
+			return 2, fmt.Errorf("mutants: %w", err)
+		}
+		report.Mutants = sweep.Mutants{Killed: m.Killed, Total: m.Total, Survivors: m.Survivors}
 	}
 	report.Seconds = now().Sub(started).Seconds()
 	if err := write(o.report, report); err != nil {
@@ -143,6 +157,9 @@ func tell(r sweep.Report, out io.Writer) (code int) {
 			continue
 		}
 		fmt.Fprintf(out, "\n%s\n  %s\n\n    %s\n", f.Violation, f.Replay(), strings.Join(f.Trace, "\n    "))
+	}
+	for _, name := range r.Mutants.Survivors {
+		fmt.Fprintf(out, "mutant not found out: %s\n", name)
 	}
 	for _, label := range r.Unperturbed {
 		fmt.Fprintf(out, "never perturbed: %s\n", label)

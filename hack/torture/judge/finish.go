@@ -7,10 +7,11 @@ import (
 
 // Finish looks at how everything stands at the end of a run.
 func (j *Judge) Finish(waits bool) {
+	// All sessions are of one sale, whatever references they were opened under.
+	if n := j.books("").paid; n > 1 {
+		j.violated(OneCharge, "the payer was charged %d times", n)
+	}
 	for _, ref := range j.references {
-		if n := j.w.Sim().Charges(ref); n > 1 {
-			j.violated(OneCharge, "the payer was charged %d times", n)
-		}
 		j.cap(ref)
 	}
 	open := false
@@ -39,24 +40,34 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 	switch {
 	case outcome == nil && !held && asked:
 		j.violated(Settles, "a Charge that was asked for is neither over nor held")
+	case outcome != nil && outcome.Settlement != nil:
+		// A person said so.
 	case outcome != nil && outcome.Phase != v1alpha1.PhaseSucceeded && b.paid > 0 && !b.saidSo:
 		j.violated(NoFalseFailure, "the Charge ended %s, and was paid", outcome.Phase)
-	case b.paid > 0 && outcome == nil && !j.mayNotKnow(c):
-		if j.w.Payment(world.Sale) == nil {
-			j.violated(DeletionKept, "it was paid, its Payment is gone, and the Charge does not say so")
-		} else {
-			j.violated(Learns, "it was paid, and the Charge does not say so")
-		}
-	case b.known && b.paid == 0 && b.open == 0 && b.saidSo && outcome == nil && rec.Session != nil && !j.mayNotKnow(c):
-		j.violated(Learns, "the provider knows that it ended unpaid, and the Charge does not say so")
+	case outcome == nil && !j.mayNotKnow(c):
+		j.unlearnt(rec, b)
 	}
-	return outcome == nil
+	return outcome == nil || outcome.Settlement != nil // that is watched for a while
 }
 
-// mayNotKnow: what was answered was not what was asked for, so a person has to
-// look; or an administrator deleted the record.
+// unlearnt: a Charge without an outcome must not be what the provider knows more of.
+func (j *Judge) unlearnt(rec *v1alpha1.ChargeRecord, b book) {
+	switch {
+	case b.paid > 0 && j.w.Payment(world.Sale) == nil:
+		j.violated(DeletionKept, "it was paid, its Payment is gone, and the Charge does not say so")
+	case b.paid > 0:
+		j.violated(Learns, "it was paid, and the Charge does not say so")
+	case b.known && b.open == 0 && b.saidSo && rec.Session != nil:
+		j.violated(Learns, "the provider knows that it ended unpaid, and the Charge does not say so")
+	}
+}
+
+// mayNotKnow: what was answered was not what was asked for, or was known before it
+// was asked for, so a person has to look; or an administrator deleted the record.
 func (j *Judge) mayNotKnow(c *v1alpha1.Charge) bool {
-	return j.deleted || j.Unreadable || (c.Record.Hold != nil && c.Record.Hold.Reason == v1alpha1.ReasonAmountMismatch)
+	h := c.Record.Hold
+	return j.deleted || j.Unreadable ||
+		h != nil && (h.Reason == v1alpha1.ReasonAmountMismatch || h.Reason == v1alpha1.ReasonReusedReference)
 }
 
 // finishPayment tells whether the Payment may still have something to do. waits:
@@ -64,15 +75,14 @@ func (j *Judge) mayNotKnow(c *v1alpha1.Charge) bool {
 func (j *Judge) finishPayment(p *v1alpha1.Payment, waits bool) bool {
 	phase := p.Status.Phase
 	c := j.chargeOf(p)
-	settled := phase.Terminal() || phase == v1alpha1.PhaseUnknown
 	switch {
-	case !settled && !waits:
+	case !settled(phase) && !waits:
 		j.violated(Settles, "Payment %s is %q at the end", p.Name, phase)
 	case c == nil || p.Status.ChargeName != c.Name:
 	case c.Record.Outcome != nil && c.Record.Outcome.Phase != phase && !refusedItself(p):
 		j.violated(Learns, "Payment %s says %q, and its Charge %s", p.Name, phase, c.Record.Outcome.Phase)
 	}
-	return !settled
+	return !settled(phase)
 }
 
 func (j *Judge) finishRefund(r *v1alpha1.Refund) bool {

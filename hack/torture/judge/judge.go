@@ -72,6 +72,8 @@ type Judge struct {
 	NoSends bool
 	// Unreadable: the provider's answers do not say how it ended.
 	Unreadable bool
+	// Alone: one process at a time.
+	Alone bool
 
 	w          *world.World
 	grants     map[string]*grant
@@ -81,7 +83,6 @@ type Judge struct {
 	references map[string]string
 	over       map[*world.Process]bool
 	refunding  map[*world.Process]bool
-	notes      int
 	deleted    bool
 	// restored is when, in the order of things, a Payment came from a backup, and
 	// began when a process began what it does.
@@ -155,6 +156,21 @@ func (j *Judge) chargeVersion(old, c *v1alpha1.Charge) {
 	if old == nil {
 		old = &v1alpha1.Charge{Spec: c.Spec}
 	}
+	j.onlyForward(old, c)
+	a, b := &old.Record, &c.Record
+	if b.Session != nil && a.Session == nil && b.Session.Send == 0 && j.Alone && j.books(ref).open > 1 {
+		j.violated(OneDisclosed, "a session was taken up, and another one can still be paid")
+	}
+	if a.Outcome == nil && b.Outcome != nil && b.Outcome.Settlement == nil {
+		j.verdict("the Charge", c, b.Outcome.Phase)
+	}
+	for i := range b.Refunds {
+		j.claimVersion(c, claimOf(a, b.Refunds[i].Name), &b.Refunds[i])
+	}
+}
+
+// onlyForward: what is recorded stays as it is.
+func (j *Judge) onlyForward(old, c *v1alpha1.Charge) {
 	a, b := &old.Record, &c.Record
 	switch {
 	case !equality.Semantic.DeepEqual(old.Spec, c.Spec):
@@ -167,12 +183,6 @@ func (j *Judge) chargeVersion(old, c *v1alpha1.Charge) {
 		j.violated(Monotone, "the session of the Charge changed")
 	case len(b.Refunds) < len(a.Refunds):
 		j.violated(Monotone, "a claim of a refund vanished")
-	}
-	if a.Outcome == nil && b.Outcome != nil {
-		j.verdict("the Charge", c, b.Outcome.Phase)
-	}
-	for i := range b.Refunds {
-		j.claimVersion(c, claimOf(a, b.Refunds[i].Name), &b.Refunds[i])
 	}
 }
 
@@ -199,17 +209,20 @@ func (j *Judge) paymentVersion(old, p *v1alpha1.Payment) {
 	case a.ChargeName != "" && a.ChargeName != b.ChargeName:
 		j.violated(Monotone, "Payment %s changed its Charge", p.Name)
 	}
-	if j.SettledAt.IsZero() && p.Name == world.Sale && (b.Phase.Terminal() || b.Phase == v1alpha1.PhaseUnknown) {
+	if j.SettledAt.IsZero() && p.Name == world.Sale && settled(b.Phase) {
 		j.SettledAt = j.w.Now()
 	}
 	c := j.chargeOf(p)
-	if a.Phase != b.Phase && b.Phase.Terminal() && !refusedItself(p) {
+	if a.Phase != b.Phase && b.Phase.Terminal() && !refusedItself(p) && b.SettledBy == "" {
 		j.verdict("Payment "+p.Name, c, b.Phase)
 	}
 	if next := b.NextAction; next != nil && next.URL != "" && (a.NextAction == nil || a.NextAction.URL != next.URL) {
 		j.disclosure(c, next.URL)
 	}
 }
+
+// settled: over, or for a person to look at.
+func settled(p v1alpha1.Phase) bool { return p.Terminal() || p == v1alpha1.PhaseUnknown }
 
 // refusedItself: the Payment says nothing about the Charge of its sale, but that
 // it is not its own.
@@ -388,7 +401,7 @@ func (j *Judge) Careless(k world.Key) {
 // Calls counts, and finds those that nobody needs.
 func (j *Judge) Calls(f *world.Flight) {
 	j.CallCount++
-	if j.over[f.Process] && j.notes == 0 {
+	if j.over[f.Process] {
 		j.violated(Rests, "%s is asked though the process knows how it ended", f.Op)
 	}
 }
@@ -460,19 +473,46 @@ func (j *Judge) Begins(p *world.Process, job world.Job) {
 func (j *Judge) Shown(p *world.Process, k world.Key, o client.Object) {
 	if k.Kind == world.Charge {
 		c, _ := o.(*v1alpha1.Charge)
-		j.over[p] = c != nil && c.Record.Outcome != nil && !j.refunding[p]
+		j.over[p] = c != nil && c.Record.Outcome != nil && !j.refunding[p] && !j.lateNews(c)
 	}
 }
 
-// Ends looks for answers that were dropped.
-func (j *Judge) Ends(p *world.Process, _ world.Job, _ ctrl.Result, _ error) {
+// lateNews: what ended unpaid is asked about once more if a callback came since,
+// and what a person settled is watched for a while.
+func (j *Judge) lateNews(c *v1alpha1.Charge) bool {
+	outcome := c.Record.Outcome
+	if outcome.Settlement != nil {
+		return true
+	}
+	p := j.w.Payment(world.Sale)
+	return outcome.Phase != v1alpha1.PhaseSucceeded && p != nil && p.Status.LastCallback != nil &&
+		p.Status.LastCallback.ReceivedAt.After(outcome.At.Time)
+}
+
+// Ends looks for answers that were dropped, and for who will never come back.
+func (j *Judge) Ends(p *world.Process, job world.Job, _ ctrl.Result, _ error) {
 	j.over[p] = false
+	if c := j.waiting(job); c != nil && !p.WillWake(job) {
+		j.violated(Wakes, "a Charge that was asked for is left alone, with nothing to wake it")
+	}
 	for _, a := range j.pending[p] {
 		if !j.kept(a) {
 			j.violated(AnswersKept, "the answer to %s was read and not recorded", a.f.Op)
 		}
 	}
 	delete(j.pending, p)
+}
+
+// waiting is the Charge of a job if its provider was asked, and has not decided.
+func (j *Judge) waiting(job world.Job) *v1alpha1.Charge {
+	c, _ := j.w.Store.Live(world.Key{Kind: world.Charge, Name: job.Name.Name}).(*v1alpha1.Charge)
+	if job.Refund || c == nil || c.Record.Outcome != nil || c.Record.Hold != nil {
+		return nil
+	}
+	if c.Record.Session == nil && c.Record.Sends == c.Record.VoidSends {
+		return nil
+	}
+	return c
 }
 
 func (j *Judge) kept(a answer) bool {

@@ -57,6 +57,9 @@ func (j *Judge) givenBack(c *v1alpha1.Charge, claim *v1alpha1.ChargeRefund) int 
 
 func (j *Judge) refundVerdict(who string, c *v1alpha1.Charge, claim *v1alpha1.ChargeRefund, phase v1alpha1.RefundPhase) {
 	n := j.givenBack(c, claim)
+	if n > 1 {
+		j.violated(OneCharge, "%s was given back %d times", who, n)
+	}
 	switch {
 	case phase == v1alpha1.RefundSucceeded && n == 0:
 		j.violated(NoFalseSuccess, "%s says Succeeded, and nothing was given back", who)

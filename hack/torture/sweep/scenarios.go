@@ -102,7 +102,22 @@ func usual() []Scenario {
 		{Name: "callback-doubled", Amount: "1962", Want: always(v1alpha1.PhaseSucceeded)},
 		{Name: "callback-reordered", Amount: "1967", Want: always(v1alpha1.PhaseSucceeded)},
 		{Name: "callback-never", Amount: "1902", Want: always(v1alpha1.PhaseSucceeded), Options: func(o *world.Options) { o.NoCallbacks = true }},
+		{Name: "last-minute", Amount: "1909", Want: always(v1alpha1.PhaseSucceeded), Options: func(o *world.Options) { o.NoCallbacks = true },
+			Arrange: func(w *world.World, _ *judge.Judge) {
+				// MTN's prompt is over sooner.
+				w.After(290*time.Second, w.Approve)
+				w.After(595*time.Second, w.PayNow)
+			}},
+		{Name: "settled-paid", Providers: []string{"mtn", "orange"}, Amount: "1908", Want: always(v1alpha1.PhaseSucceeded), Arrange: settles(v1alpha1.SettledPaid)},
+		{Name: "settled-unpaid", Providers: []string{"mtn", "orange"}, Amount: "1908", Want: always(v1alpha1.PhaseFailed), Arrange: settles(v1alpha1.SettledNotPaid)},
 		{Name: "callback-forged", Amount: "1964", Want: unknown(v1alpha1.PhaseExpired)},
+	}
+}
+
+// settles: a person who looked it up says how it ended.
+func settles(outcome v1alpha1.SettledOutcome) func(*world.World, *judge.Judge) {
+	return func(w *world.World, _ *judge.Judge) {
+		w.After(80*time.Minute, func() { w.Settle(world.Sale, outcome) })
 	}
 }
 

@@ -17,6 +17,8 @@ import (
 type Options struct {
 	// Seed chooses pairs.
 	Seed uint64
+	// Singles to make, chosen by Seed; 0: all.
+	Singles int
 	// Pairs of faults to try; 0: none, -1: all.
 	Pairs int
 	// Scenarios by scenario/provider; nil: all.
@@ -105,7 +107,7 @@ func (s *Sweep) Run(ctx context.Context) (Report, error) {
 			return s.report, err
 		}
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && s.opts.Singles == 0 {
 		s.report.Unperturbed = s.unperturbed()
 	}
 	return s.report, s.explain()
@@ -175,7 +177,8 @@ func (s *Sweep) learn(ctx context.Context) error {
 	return err
 }
 
-// singles makes every single fault, taking the stories in turn.
+// singles makes every single fault, in an order that the seed chooses, so that the
+// first of them are a fair sample.
 func (s *Sweep) singles(ctx context.Context) error {
 	var jobs []job
 	for _, st := range s.stories {
@@ -183,7 +186,11 @@ func (s *Sweep) singles(ctx context.Context) error {
 			jobs = append(jobs, job{st, i})
 		}
 	}
-	slices.SortStableFunc(jobs, func(a, b job) int { return a.i - b.i })
+	random := rand.New(rand.NewPCG(s.opts.Seed, 1))
+	random.Shuffle(len(jobs), func(a, b int) { jobs[a], jobs[b] = jobs[b], jobs[a] })
+	if n := s.opts.Singles; n > 0 && n < len(jobs) {
+		jobs = jobs[:n]
+	}
 	err := s.each(ctx, len(jobs), func(r *runner, i int) error {
 		st := jobs[i].story
 		res, err := r.run(st.schedule(st.singles[jobs[i].i]), how{checked: true, clean: &st.clean})
@@ -273,7 +280,7 @@ func (s *Sweep) after(ctx context.Context, r *runner, j job, random *rand.Rand, 
 	}
 	for _, second := range seconds {
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		res, err := r.run(st.schedule(first, second), how{clean: &st.clean})
 		if err != nil {
@@ -332,8 +339,12 @@ func (s *Sweep) unperturbed() []string {
 	return slices.Sorted(maps.Keys(missing))
 }
 
-// Labels counts the points of each story by label.
-func (s *Sweep) Labels() map[string]map[string]int {
+// Labels makes the runs without faults, and counts the points of each story by
+// label.
+func (s *Sweep) Labels(ctx context.Context) (map[string]map[string]int, error) {
+	if err := s.learn(ctx); err != nil {
+		return nil, err
+	}
 	out := map[string]map[string]int{}
 	for _, st := range s.stories {
 		labels := map[string]int{}
@@ -342,7 +353,7 @@ func (s *Sweep) Labels() map[string]map[string]int {
 		}
 		out[st.scenario.Name+"/"+st.provider] = labels
 	}
-	return out
+	return out, nil
 }
 
 // Replay makes one run, with its trace in words.

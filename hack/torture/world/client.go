@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -192,7 +193,12 @@ func (a *api) Update(_ context.Context, o client.Object, _ ...client.UpdateOptio
 func (a *api) foreignEdit(k Key) func() {
 	return func() {
 		a.p.w.Store.Edit(k, false, func(o client.Object) {
-			o.SetLabels(map[string]string{"somebody": "was-here"})
+			labels := maps.Clone(o.GetLabels())
+			if labels == nil {
+				labels = map[string]string{}
+			}
+			labels["somebody"] = "was-here"
+			o.SetLabels(labels)
 		})
 	}
 }

@@ -119,6 +119,25 @@ func (w *World) Cancel(name string) {
 	w.Store.Edit(Key{Payment, Shop, name}, false, func(o client.Object) { o.(*v1alpha1.Payment).Spec.Cancel = true })
 }
 
+// Settle says how a payment ended, as a person who looked it up does.
+func (w *World) Settle(name string, outcome v1alpha1.SettledOutcome) {
+	w.Store.Edit(Key{Payment, Shop, name}, false, func(o client.Object) {
+		o.(*v1alpha1.Payment).Spec.Settlement = &v1alpha1.Settlement{
+			Outcome: outcome, SettledBy: "ama", Reason: "listed in the portal of the provider",
+		}
+	})
+}
+
+// Approve: who has a prompt pays.
+func (w *World) Approve() { w.sim.Approve() }
+
+// PayNow: who has a page pays, if that is still possible.
+func (w *World) PayNow() {
+	for _, url := range w.urls {
+		_ = w.sim.Pay(url)
+	}
+}
+
 // Again applies the sale's declaration again, as a new object.
 func (w *World) Again() { w.recreate(Key{Payment, Shop, Sale}, nil) }
 
@@ -214,7 +233,7 @@ func (w *World) saleJob() Job {
 // paused: p does nothing for a while, and the world goes on.
 func (w *World) paused(p *Process, d time.Duration) {
 	for end := w.clock.Now().Add(d); w.clock.Now().Before(end); {
-		if w.steps > maxSteps {
+		if w.hot() {
 			return
 		}
 		if w.work(p) {

@@ -319,6 +319,13 @@ func (p *Process) run(j Job) {
 	p.w.observer.Ends(p, j, result, err)
 }
 
+// WillWake tells whether anything brings a job back.
+func (p *Process) WillWake(j Job) bool {
+	_, delayed := p.delayed[j]
+	return delayed || slices.Contains(p.ready, j) || p.view.pos < len(p.w.Store.history) ||
+		!p.view.relist.IsZero() || len(p.view.again) > 0
+}
+
 func (p *Process) delay(j Job, d time.Duration) {
 	at := p.w.clock.Now().Add(d)
 	if old, ok := p.delayed[j]; !ok || at.Before(old) {

@@ -127,6 +127,7 @@ type World struct {
 	processes []*Process
 	boots     int
 	steps     int
+	since     time.Duration
 	plan      []Planned
 	fired     []bool
 	counts    map[string]int
@@ -383,18 +384,28 @@ func (w *World) payers() {
 const (
 	soon  = 5 * time.Second
 	later = time.Minute
-	// maxSteps is more than any run needs: one that makes more is a hot loop.
-	maxSteps = 3000
+	// maxSteps is more than any run makes in a window of time: one that makes more
+	// is a hot loop.
+	maxSteps = 2000
+	window   = 10 * time.Minute
 )
 
 // ErrHot says that a run does not come to rest.
-var ErrHot = fmt.Errorf("more than %d steps: a hot loop", maxSteps)
+var ErrHot = fmt.Errorf("more than %d steps in %s: a hot loop", maxSteps, window)
+
+// hot tells whether there were too many steps of late.
+func (w *World) hot() bool {
+	if w.Elapsed() >= w.since+window {
+		w.steps, w.since = 0, w.Elapsed()
+	}
+	return w.steps > maxSteps
+}
 
 // Run until the horizon.
 func (w *World) Run(horizon time.Duration) error {
 	w.end = w.clock.Now().Add(horizon)
 	for w.clock.Now().Before(w.end) {
-		if w.steps > maxSteps {
+		if w.hot() {
 			return ErrHot
 		}
 		if w.work(nil) {

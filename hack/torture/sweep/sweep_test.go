@@ -1,0 +1,174 @@
+package sweep
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/hack/torture/judge"
+	"mobilemoney.dev/operator/hack/torture/world"
+)
+
+func small(t *testing.T, o Options, scenarios ...Scenario) *Sweep {
+	t.Helper()
+	o.Workers = 2
+	s, err := New(scenarios, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func mtnPaid() Scenario {
+	return Scenario{Name: "paid", Providers: []string{"mtn"}, Amount: "1902", Want: always(v1alpha1.PhaseSucceeded)}
+}
+
+func TestScheduleReadsWhatItWrites(t *testing.T) {
+	for _, text := range []string{
+		"paid/mtn: ",
+		"paid/mtn: update Charge#2=lost-crash~3",
+		"refund/wave: update Payment/status#1=crash-before; call checkout session create#1=twice-lost",
+	} {
+		s, err := ParseSchedule(text)
+		if err != nil || s.String() != text {
+			t.Errorf("%q became %q, %v", text, s, err)
+		}
+	}
+	for _, bad := range []string{"paid", "paid/mtn: Charge=lost", "paid/mtn: Charge#x=lost", "paid/mtn: Charge#1", "paid/mtn: Charge#1=lost~x"} {
+		if _, err := ParseSchedule(bad); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+func TestNamesAreUnique(t *testing.T) {
+	seen := map[string]bool{}
+	for _, sc := range Scenarios() {
+		if seen[sc.Name] {
+			t.Errorf("two scenarios are called %s", sc.Name)
+		}
+		seen[sc.Name] = true
+	}
+}
+
+// What was planned and did not happen proves nothing.
+func TestAFaultThatDoesNotFireDoesNotCount(t *testing.T) {
+	s := small(t, Options{}, mtnPaid())
+	if err := s.learn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := s.report.Schedules
+	for _, label := range []string{"update Charge#99=lost", "update Charge#1=lost"} {
+		schedule, err := ParseSchedule("paid/mtn: " + label)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := s.runner().run(schedule, how{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.count(s.stories[0], res)
+	}
+	if s.report.Schedules != before+1 || s.report.Unfired != 1 || s.report.Faults[world.Lost] != 1 {
+		t.Errorf("%+v", s.report)
+	}
+}
+
+// A run is the same each time, so that a violation can be shown again.
+func TestRunsAreDeterministic(t *testing.T) {
+	s := small(t, Options{}, Scenarios()...)
+	for _, text := range []string{
+		"replicas-ahead/wave: update Charge#1=paused-5m; call checkout session create#1=lost",
+		"refund-race/mtn: call refund#1=crash-read~1",
+		"late/orange: update Charge#1=lost-crash",
+	} {
+		schedule, err := ParseSchedule(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := s.Replay(schedule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := s.Replay(schedule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(first.Trace, again.Trace) || len(first.Trace) < 5 {
+			t.Errorf("%s is told in two ways:\n%s\n\n%s", text, strings.Join(first.Trace, "\n"), strings.Join(again.Trace, "\n"))
+		}
+	}
+}
+
+// impatient is a scenario in which the judge is told that nothing may be sent, so
+// that the clean loop breaks a promise.
+func impatient() Scenario {
+	sc := mtnPaid()
+	sc.Name = "impatient"
+	sc.Arrange = func(_ *world.World, j *judge.Judge) { j.NoSends = true }
+	return sc
+}
+
+func TestShrinkDropsWhatIsNotNeeded(t *testing.T) {
+	s := small(t, Options{}, impatient())
+	schedule, err := ParseSchedule("impatient/mtn: get Charge#1=error; update Payment/status#1=crash-before~3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.shrink(s.runner(), schedule, judge.AdoptOnly)
+	if err != nil || len(got.Faults) != 0 {
+		t.Errorf("shrunk to %s, %v", got, err)
+	}
+	// What is not violated at all is left as it is.
+	got, err = s.shrink(s.runner(), schedule, judge.CompareAndSwap)
+	if err != nil || got.String() != schedule.String() {
+		t.Errorf("shrunk to %s, %v", got, err)
+	}
+}
+
+func TestViolationsAreToldAndReplayed(t *testing.T) {
+	s := small(t, Options{First: true, Singles: 50}, impatient())
+	report, err := s.Run(context.Background())
+	if err != nil || len(report.Violations) == 0 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	f := report.Violations[0]
+	if f.Invariant != judge.AdoptOnly || len(f.Trace) == 0 || f.Replay() != "go run ./hack/torture -replay 'impatient/mtn: '" {
+		t.Errorf("%+v", f)
+	}
+	schedule, err := ParseSchedule(f.Schedule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := s.Replay(schedule)
+	if err != nil || !slices.Equal(res.Trace, f.Trace) {
+		t.Errorf("replayed %v, %v", res.Trace, err)
+	}
+}
+
+// A scenario that comes to be about something else is a violation, too.
+func TestTheCleanRunHasToEndAsMeant(t *testing.T) {
+	sc := mtnPaid()
+	sc.Want = always(v1alpha1.PhaseFailed)
+	report, err := small(t, Options{First: true}, sc).Run(t.Context())
+	if err != nil || len(report.Violations) == 0 || report.Violations[0].Invariant != judge.Learns {
+		t.Errorf("%+v, %v", report.Violations, err)
+	}
+}
+
+// What was found and not perturbed in every way fails the sweep.
+func TestUnperturbedPointsAreListed(t *testing.T) {
+	s := small(t, Options{}, mtnPaid())
+	if err := s.learn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.unperturbed()) < 50 || !slices.Contains(s.unperturbed(), "mtn update Charge=lost-crash") {
+		t.Errorf("%v", s.unperturbed())
+	}
+	report, err := s.Run(t.Context())
+	if err != nil || len(report.Unperturbed) != 0 || len(report.Violations) != 0 {
+		t.Errorf("%v, %v, %v", report.Unperturbed, report.Violations, err)
+	}
+}
