@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -62,6 +63,8 @@ type Reconciler struct {
 // observed is what one run knows.
 type observed struct {
 	name string
+	// from is how fresh it was when it was read.
+	from freshness
 	// payments that name the sale, and the one of them that holds the charge.
 	payments []*v1alpha1.Payment
 	holder   *v1alpha1.Payment
@@ -207,7 +210,7 @@ func (r *Reconciler) reader(f freshness) client.Reader {
 
 // observe reads what there is about a sale.
 func (r *Reconciler) observe(ctx context.Context, name string, f freshness) (*observed, error) {
-	o := &observed{name: name, seen: r.recall(name)}
+	o := &observed{name: name, from: f, seen: r.recall(name)}
 	var found v1alpha1.Charge
 	switch err := r.reader(f).Get(ctx, types.NamespacedName{Name: name}, &found); {
 	case err == nil:
@@ -320,6 +323,18 @@ func (r *Reconciler) waitForAccount(o *observed) decision {
 // projectAll writes the status of every Payment that names the sale, where it
 // is not what it should be.
 func (r *Reconciler) projectAll(ctx context.Context, o *observed) error {
+	changes := func(p *v1alpha1.Payment) bool { return !sameStatus(r.statusOf(o, p), p.Status) }
+	if !slices.ContainsFunc(o.payments, changes) {
+		return nil
+	}
+	if o.from == cached {
+		// Not from a cache: one that is behind would take back what another process
+		// wrote, and that one write it again, for as long as it is behind.
+		var err error
+		if o, err = r.observe(ctx, o.name, live); err != nil {
+			return err
+		}
+	}
 	var errs []error
 	for _, p := range o.payments {
 		errs = append(errs, r.projectOne(ctx, o, p))
@@ -327,7 +342,7 @@ func (r *Reconciler) projectAll(ctx context.Context, o *observed) error {
 	return errors.Join(errs...)
 }
 
-func (r *Reconciler) projectOne(ctx context.Context, o *observed, p *v1alpha1.Payment) error {
+func (r *Reconciler) statusOf(o *observed, p *v1alpha1.Payment) v1alpha1.PaymentStatus {
 	v := view{payment: p, charge: o.charge}
 	if p == o.holder {
 		v.problem, v.settled = o.problem, o.settled
@@ -336,7 +351,11 @@ func (r *Reconciler) projectOne(ctx context.Context, o *observed, p *v1alpha1.Pa
 		v.relation = r.relation(o, p)
 		v.traits = r.Accounts.Registry[o.charge.Spec.Provider].Traits
 	}
-	status := project(v, r.Now())
+	return project(v, r.Now())
+}
+
+func (r *Reconciler) projectOne(ctx context.Context, o *observed, p *v1alpha1.Payment) error {
+	status := r.statusOf(o, p)
 	if sameStatus(status, p.Status) {
 		return nil
 	}

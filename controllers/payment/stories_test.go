@@ -736,3 +736,33 @@ func TestRefusedAndAskedAllTheSame(t *testing.T) {
 		t.Errorf("charged %d times", n)
 	}
 }
+
+// Nor does it lead to a status that goes back and forth, or to tries to write one.
+func TestStaleCacheDoesNotWriteStatusForEver(t *testing.T) {
+	w := newWorld(t)
+	updates := 0
+	w.onPoint = func(_ int, label string, after bool) error {
+		if label == "update Charge" && !after {
+			if updates++; updates == 2 {
+				w.freeze() // it never shows the page that was opened
+			}
+		}
+		return nil
+	}
+	w.payment("sale", "orange", "1909")
+	statuses := func() (n int) {
+		for _, label := range w.points {
+			if label == "update Payment status" {
+				n++
+			}
+		}
+		return n
+	}
+	w.until("sale", time.Minute, func() bool { return statuses() > 20 })
+	if n := statuses(); updates < 2 || n > 3 {
+		t.Errorf("%d writes of the status in a minute: %v", n, w.points)
+	}
+	if p := w.get("sale"); p.Status.NextAction == nil {
+		t.Errorf("%+v", p.Status)
+	}
+}
