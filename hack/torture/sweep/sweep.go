@@ -210,7 +210,7 @@ type job struct {
 
 // inRow: of a long row of points with the same label the first ones and the last
 // stand for all.
-const inRow = 4
+const inRow = 3
 
 // singles lists every way to perturb every point, and every place for the
 // scenario's own event.
