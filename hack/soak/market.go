@@ -24,6 +24,8 @@ const (
 	// and not later.
 	openAtMost = 200
 	tryAgain   = 300 * time.Millisecond
+	// applyWithin this long, where the run is over.
+	applyWithin = 10 * time.Second
 	// longestGap between two sales keeps a run with few of them short.
 	longestGap = 250 * time.Millisecond
 )
@@ -33,14 +35,14 @@ type market struct {
 	api client.Client
 	sim *simulator.Simulator
 	// tasks are what shops and payers do after a while; they end with ctx.
-	ctx   context.Context //nolint:containedctx // of all tasks
+	ctx   context.Context
 	tasks sync.WaitGroup
 	busy  atomic.Int32
 
 	mu    sync.Mutex // guards everything below
 	sales []sale
 	byKey map[key]*sale
-	// seen are the pages that were given to a payer, and the sales that were given back.
+	// What was begun already: pages by their URL, prompts that are paid late, and refunds.
 	pages    map[string]bool
 	late     map[key]bool
 	returned map[key]bool
@@ -152,19 +154,28 @@ func (m *market) remove(ctx context.Context, s *sale) bool {
 	return insist(ctx, func() error { return client.IgnoreNotFound(m.api.Delete(ctx, p)) })
 }
 
-// churn deletes the Payment and applies it again, like a pipeline that replaces. It
-// ends with a Payment, unless the run does.
+// churn deletes the Payment and applies it again, like a pipeline that replaces. Also
+// where the run ends in between, it does so with a Payment.
 func (m *market) churn(ctx context.Context, s *sale) {
 	for range s.churn {
 		if !m.remove(ctx, s) {
 			return
 		}
 		pause(ctx, s.pause/4)
-		if !m.apply(context.WithoutCancel(ctx), s, s.name, "shop") {
+		if !m.applyAgain(ctx, s) {
 			return
 		}
 		pause(ctx, s.pause)
 	}
+}
+
+func (m *market) applyAgain(ctx context.Context, s *sale) bool {
+	if m.apply(ctx, s, s.name, "shop") {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyWithin)
+	defer cancel()
+	return m.apply(ctx, s, s.name, "shop")
 }
 
 func (m *market) callOff(ctx context.Context, s *sale) {

@@ -94,14 +94,17 @@ func (t *trial) play(ctx context.Context) (err error) {
 	}
 	t.logf("at rest %v", t.report.Before)
 	working, stop := context.WithCancel(ctx)
-	defer stop()
+	var recording sync.WaitGroup
 	t.market = newMarket(working, t.env.Client(), t.sim, plan(t.seed, t.o.payments+t.o.payments/20, t.o.slow, t.shops))
 	t.recorder = newRecorder(t.env.Client(), t.market.see)
 	t.chaos = &chaos{dir: t.dir, env: t.env, sim: t.sim, crew: t.crew, trap: newTrap(t.seed, t.sim), rng: t.rng(3), logf: t.logf}
-	var recording sync.WaitGroup
 	recording.Go(func() { t.recorder.run(working) })
-	defer recording.Wait()
-	defer stop()
+	finish := func() {
+		stop()
+		t.market.tasks.Wait()
+		recording.Wait()
+	}
+	defer finish()
 
 	if err := t.load(working); err != nil {
 		return err
@@ -109,9 +112,7 @@ func (t *trial) play(ctx context.Context) (err error) {
 	if err := t.drain(working); err != nil {
 		return err
 	}
-	stop()
-	t.market.tasks.Wait()
-	recording.Wait()
+	finish()
 	return t.conclude(ctx)
 }
 
