@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -111,8 +112,12 @@ func TestTheTableFitsTodaysSources(t *testing.T) {
 }
 
 func TestTheTableIsComplete(t *testing.T) {
-	broken := map[string]bool{}
+	broken, shown := map[string]bool{}, stories()
 	for _, m := range Table() {
+		if _, err := regexp.Compile(m.Stories); err != nil || m.Stories == "" {
+			t.Errorf("%s: which scenarios show it? %v", m.Name, err)
+		}
+		delete(shown, m.Name)
 		if m.Rule == "" || len(m.Breaks) == 0 {
 			t.Errorf("%s: which rule does it break, and how is that seen?", m.Name)
 		}
@@ -122,6 +127,9 @@ func TestTheTableIsComplete(t *testing.T) {
 			}
 			broken[id] = true
 		}
+	}
+	for name := range shown {
+		t.Errorf("scenarios of %s, which is no mutant", name)
 	}
 	for _, id := range Invariants() {
 		if !broken[id] {

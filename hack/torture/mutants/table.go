@@ -2,9 +2,15 @@ package mutants
 
 import "slices"
 
-// Table of all mutants that count. What is not counted, and why, is in Walls.
+// Table of all mutants.
 func Table() []Mutant {
-	return slices.Concat(sendMutants(), answerMutants(), lossMutants(), verdictMutants(), adoptionMutants(), followMutants(), refundMutants(), providerMutants())
+	table := slices.Concat(sendMutants(), answerMutants(), lossMutants(), verdictMutants(), adoptionMutants(), followMutants(),
+		refundMutants(), providerMutants())
+	shown := stories()
+	for i := range table {
+		table[i].Stories = shown[table[i].Name]
+	}
+	return table
 }
 
 // Invariants that the sweep checks. Each has a mutant that breaks it.
@@ -36,12 +42,6 @@ const (
 // one is a mutant with a single edit.
 func one(name, rule string, breaks []string, file, find, replace string) Mutant {
 	return Mutant{Name: name, Rule: rule, Breaks: breaks, Edits: []Edit{{File: file, Find: find, Replace: replace}}}
-}
-
-// in narrows a mutant down to the scenarios that show it.
-func (m Mutant) in(stories string) Mutant {
-	m.Stories = stories
-	return m
 }
 
 func ids(s ...string) []string { return s }
