@@ -4,7 +4,7 @@ import "slices"
 
 // Table of all mutants.
 func Table() []Mutant {
-	table := slices.Concat(sendMutants(), answerMutants(), lossMutants(), verdictMutants(), adoptionMutants(), followMutants(),
+	table := slices.Concat(sendMutants(), againMutants(), answerMutants(), lossMutants(), verdictMutants(), adoptionMutants(), followMutants(),
 		refundMutants(), providerMutants())
 	shown := stories()
 	for i := range table {

@@ -42,6 +42,13 @@ func sendMutants() []Mutant {
 			ids("I9"), actFile,
 			`if r.Now().Sub(at) > r.Settings.CallTimeout {`,
 			`if r.Now().Sub(at) > r.Settings.CallTimeout && !mutation.On("paused-sender-sends") {`),
+	}
+}
+
+// againMutants break what stands before another send: its name, its time, its
+// number.
+func againMutants() []Mutant {
+	return []Mutant{
 		one("reference-per-attempt", "every attempt uses the same reference",
 			ids("I2", "I1"), actFile,
 			`spec.ProviderReference,
