@@ -42,7 +42,7 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 		j.violated(Settles, "a Charge that was asked for is neither over nor held")
 	case outcome != nil && outcome.Settlement != nil:
 		// A person said so.
-	case outcome != nil && outcome.Phase != v1alpha1.PhaseSucceeded && b.paid > 0 && !b.saidSo:
+	case outcome != nil && outcome.Phase != v1alpha1.PhaseSucceeded && b.paid > 0 && !b.saidSo && !j.denied[c.Spec.ProviderReference] && !j.deleted:
 		j.violated(NoFalseFailure, "the Charge ended %s, and was paid", outcome.Phase)
 	case outcome == nil && !j.mayNotKnow(c):
 		j.unlearnt(rec, b)
@@ -76,7 +76,7 @@ func (j *Judge) finishPayment(p *v1alpha1.Payment, waits bool) bool {
 	phase := p.Status.Phase
 	c := j.chargeOf(p)
 	switch {
-	case !settled(phase) && !waits:
+	case !settled(phase) && !waits && !j.deleted:
 		j.violated(Settles, "Payment %s is %q at the end", p.Name, phase)
 	case c == nil || p.Status.ChargeName != c.Name:
 	case c.Record.Outcome != nil && c.Record.Outcome.Phase != phase && !refusedItself(p):

@@ -61,6 +61,9 @@ type Violation struct {
 
 func (v Violation) String() string { return v.Invariant + ": " + v.Text }
 
+// Deleted tells whether an administrator deleted a Charge: some promises rest on it.
+func (j *Judge) Deleted() bool { return j.deleted }
+
 // Judge is a world.Observer.
 type Judge struct {
 	Violations []Violation
@@ -83,7 +86,11 @@ type Judge struct {
 	references map[string]string
 	over       map[*world.Process]bool
 	refunding  map[*world.Process]bool
-	deleted    bool
+	// deleted: an administrator deleted a Charge.
+	deleted bool
+	// refused references were refused by the provider, which knew nothing of the
+	// denied ones when it was asked about that.
+	refused, denied map[string]bool
 	// restored is when, in the order of things, a Payment came from a backup, and
 	// began when a process began what it does.
 	order    int
@@ -110,7 +117,7 @@ func New() *Judge {
 	return &Judge{
 		grants: map[string]*grant{}, pending: map[*world.Process][]answer{}, confirmed: map[string]bool{},
 		disclosed: map[string][]string{}, references: map[string]string{}, over: map[*world.Process]bool{}, refunding: map[*world.Process]bool{},
-		began: map[*world.Process]int{},
+		began: map[*world.Process]int{}, refused: map[string]bool{}, denied: map[string]bool{},
 	}
 }
 
@@ -257,7 +264,7 @@ func (j *Judge) disclosure(c *v1alpha1.Charge, url string) {
 		}
 	}
 	j.disclosed[ref] = append(j.disclosed[ref], url)
-	if len(j.disclosed[ref]) > 1 {
+	if len(j.disclosed[ref]) > 1 && !j.deleted {
 		j.violated(OneDisclosed, "two sessions of one reference are published")
 	}
 }
@@ -272,6 +279,8 @@ func (j *Judge) verdict(who string, c *v1alpha1.Charge, phase v1alpha1.Phase) {
 	b := j.books(ref)
 	if phase == v1alpha1.PhaseSucceeded {
 		switch {
+		case c == nil && j.deleted && b.paid > 0:
+			// An administrator deleted the record meanwhile. It is true all the same.
 		case c == nil || b.paid == 0:
 			j.violated(NoFalseSuccess, "%s says Succeeded, and the provider was paid nothing", who)
 		case b.money != c.Spec.Money:
@@ -282,8 +291,10 @@ func (j *Judge) verdict(who string, c *v1alpha1.Charge, phase v1alpha1.Phase) {
 		return
 	}
 	switch {
-	case b.saidSo:
+	case b.saidSo, j.denied[ref]:
 		// The provider said first that it failed, and contradicted itself.
+	case j.deleted:
+		// So was the write-ahead that could have told that it was asked for.
 	case b.paid > 0:
 		j.violated(NoFalseFailure, "%s says %s, and it was paid", who, phase)
 	case b.payable:
@@ -454,6 +465,10 @@ func (j *Judge) Answered(f *world.Flight) {
 		if g := j.grants[kind+f.Reference]; g != nil {
 			g.used = false
 		}
+	case f.Asks == simulator.OpInitiate && f.Status == 400:
+		j.refused[f.Reference] = true
+	case f.Asks == simulator.OpStatus && f.Status == 404:
+		j.denied[f.Reference] = j.refused[f.Reference]
 	case moving && accepted(f):
 		j.pending[f.Process] = append(j.pending[f.Process], answer{f, ""})
 	case (f.Asks == simulator.OpStatus || f.Asks == simulator.OpSearch) && accepted(f) && j.books(f.Reference).paid > 0:

@@ -83,7 +83,9 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 		j.Finish(sc.Waits)
 	}
 	res.Violations, res.Trace = j.Violations, w.Trace
-	res.Violations = append(res.Violations, h.compare(res, w)...)
+	if h.clean != nil && !w.Jumped() && !j.Deleted() {
+		res.Violations = append(res.Violations, h.compare(res, w)...)
+	}
 	return res, nil
 }
 
@@ -112,9 +114,6 @@ const (
 )
 
 func (h how) compare(r Result, w *world.World) []judge.Violation {
-	if h.clean == nil || w.Jumped() {
-		return nil
-	}
 	faults := len(r.Schedule.Faults)
 	for _, f := range r.Schedule.Faults {
 		if f.Kind == world.Dropped {

@@ -185,7 +185,7 @@ func (w *World) remove(k Key) {
 func (w *World) editAccount() {
 	w.Store.Edit(Key{Account, Shop, w.opts.Provider}, false, func(o client.Object) {
 		spec := &o.(*v1alpha1.MerchantAccount).Spec
-		spec.BaseURL = "https://" + simulatorHost + "/elsewhere"
+		spec.BaseURL = strings.Replace(spec.BaseURL, simulatorHost, otherHost, 1)
 		spec.MerchantName = "Another name"
 		spec.Polling.Interval = &metav1.Duration{Duration: time.Minute}
 	})

@@ -105,7 +105,7 @@ func (w *World) boot(seat, stale int) *Process {
 	cached, live := &api{p: p}, &api{p: p, live: true}
 	resolver := &account.Resolver{
 		Reader: cached, Live: live, Registry: w.opts.Shared.Registry, OperatorNamespace: "mobile-money-system",
-		AllowedEndpoints: []string{simulatorHost},
+		AllowedEndpoints: []string{simulatorHost, otherHost},
 		Clients:          account.NewClients(&calls{p, transport.New(transport.Options{RoundTripper: &network{w}, Now: w.clock.Now})}, p.now),
 	}
 	p.payments = &payment.Reconciler{

@@ -20,9 +20,11 @@ import (
 
 const (
 	simulatorHost = "simulator.example"
-	publicURL     = "https://pay.example"
-	page          = "<html><body>Request Rejected</body></html>"
-	rotated       = "-rotated"
+	// otherHost is the same, for who was told to use it.
+	otherHost = "simulator.example:443"
+	publicURL = "https://pay.example"
+	page      = "<html><body>Request Rejected</body></html>"
+	rotated   = "-rotated"
 )
 
 // Flight is one call to a provider on its way.
