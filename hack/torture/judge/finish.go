@@ -47,6 +47,11 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 	case outcome == nil && !j.mayNotKnow(c):
 		j.unlearnt(rec, b)
 	}
+	for i := range rec.Refunds {
+		if rec.Refunds[i].Outcome == nil {
+			return true
+		}
+	}
 	return outcome == nil || outcome.Settlement != nil // that is watched for a while
 }
 
