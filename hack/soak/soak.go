@@ -33,9 +33,9 @@ type options struct {
 // A machine that is too slow for all Payments has a little longer for them, and then
 // fails; what is left after that is enough for the longest session.
 const (
-	chaosUntil = 0.70
-	loadUntil  = 0.75
-	cutAt      = 0.80
+	chaosUntil = 0.60
+	loadUntil  = 0.76
+	cutAt      = 0.82
 	drainUntil = 0.94
 )
 
