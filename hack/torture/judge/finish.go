@@ -42,7 +42,7 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 		j.violated(Settles, "a Charge that was asked for is neither over nor held")
 	case outcome != nil && outcome.Settlement != nil:
 		// A person said so.
-	case outcome != nil && outcome.Phase != v1alpha1.PhaseSucceeded && b.paid > 0 && !b.saidSo && !j.denied[c.Spec.ProviderReference] && !j.deleted:
+	case outcome != nil && outcome.Phase != v1alpha1.PhaseSucceeded && b.paid > 0 && !b.saidSo && !j.deleted:
 		j.violated(NoFalseFailure, "the Charge ended %s, and was paid", outcome.Phase)
 	case outcome == nil && !j.mayNotKnow(c):
 		j.unlearnt(rec, b)

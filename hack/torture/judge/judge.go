@@ -88,9 +88,6 @@ type Judge struct {
 	refunding  map[*world.Process]bool
 	// deleted: an administrator deleted a Charge.
 	deleted bool
-	// refused references were refused by the provider, which knew nothing of the
-	// denied ones when it was asked about that.
-	refused, denied map[string]bool
 	// restored is when, in the order of things, a Payment came from a backup, and
 	// began when a process began what it does.
 	order    int
@@ -117,7 +114,7 @@ func New() *Judge {
 	return &Judge{
 		grants: map[string]*grant{}, pending: map[*world.Process][]answer{}, confirmed: map[string]bool{},
 		disclosed: map[string][]string{}, references: map[string]string{}, over: map[*world.Process]bool{}, refunding: map[*world.Process]bool{},
-		began: map[*world.Process]int{}, refused: map[string]bool{}, denied: map[string]bool{},
+		began: map[*world.Process]int{},
 	}
 }
 
@@ -291,7 +288,7 @@ func (j *Judge) verdict(who string, c *v1alpha1.Charge, phase v1alpha1.Phase) {
 		return
 	}
 	switch {
-	case b.saidSo, j.denied[ref]:
+	case b.saidSo:
 		// The provider said first that it failed, and contradicted itself.
 	case j.deleted:
 		// So was the write-ahead that could have told that it was asked for.
@@ -438,6 +435,9 @@ func (j *Judge) Arrives(f *world.Flight) {
 	if j.NoSends || j.restored > 0 && j.began[f.Process] > j.restored && kind == "pay " {
 		j.violated(AdoptOnly, "%s was sent for what may have been sent before a restore", f.Op)
 	}
+	if f.Replayable {
+		j.violated(OneAttempt, "the body of %s can be sent again", f.Op)
+	}
 	g := j.grants[kind+f.Reference]
 	switch {
 	case g == nil || g.p != f.Process:
@@ -465,10 +465,6 @@ func (j *Judge) Answered(f *world.Flight) {
 		if g := j.grants[kind+f.Reference]; g != nil {
 			g.used = false
 		}
-	case f.Asks == simulator.OpInitiate && f.Status == 400:
-		j.refused[f.Reference] = true
-	case f.Asks == simulator.OpStatus && f.Status == 404:
-		j.denied[f.Reference] = j.refused[f.Reference]
 	case moving && accepted(f):
 		j.pending[f.Process] = append(j.pending[f.Process], answer{f, ""})
 	case (f.Asks == simulator.OpStatus || f.Asks == simulator.OpSearch) && accepted(f) && j.books(f.Reference).paid > 0:

@@ -40,6 +40,8 @@ type Flight struct {
 	Arrived bool
 	// Started is when the client began.
 	Started time.Time
+	// Replayable: its body can be sent again by whoever has the request.
+	Replayable bool
 	// Answer that the process got.
 	Status int
 	Err    error
@@ -94,6 +96,7 @@ type network struct{ w *World }
 
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	f := req.Context().Value(flightKey{}).(*Flight)
+	f.Replayable = req.Body != nil && req.Body != http.NoBody && req.GetBody != nil
 	switch {
 	case f.hit.kind == Unsent:
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
