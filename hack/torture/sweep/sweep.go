@@ -279,7 +279,7 @@ func (s *Sweep) after(ctx context.Context, r *runner, j job, random *rand.Rand, 
 		seconds = seconds[:min(perJob, len(seconds))]
 	}
 	for _, second := range seconds {
-		if ctx.Err() != nil {
+		if over(ctx) {
 			break
 		}
 		res, err := r.run(st.schedule(first, second), how{clean: &st.clean})
@@ -290,6 +290,8 @@ func (s *Sweep) after(ctx context.Context, r *runner, j job, random *rand.Rand, 
 	}
 	return nil
 }
+
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // count a run. A fault that did not fire does not count.
 func (s *Sweep) count(st *story, res Result) {
