@@ -90,8 +90,8 @@ func (m *model) checkDisclosure(t *moment, i int) {
 	if t.sessions[i].flag&durable == 0 {
 		m.violate(disclosedOnce)
 	}
-	for k := range t.sessions {
-		if k != i && t.sessions[k].flag&disclosed != 0 {
+	for k, other := range t.sessions {
+		if k != i && other.flag&disclosed != 0 && !m.rules.manyPages {
 			m.violate(disclosedOnce)
 		}
 	}
@@ -165,7 +165,7 @@ func (m *model) learnable(t *moment) bool {
 // whether that comes to its end. What is known to do so is in calm.
 func (m *model) settle(t *moment, calm map[moment]bool) bool {
 	s := *t
-	s.left = budget{}
+	s.left = budget{Rewind: t.left.Rewind}
 	s.before = [maxBehind]objects{}
 	s.isSaved = false
 	m.tidyCalm(&s)
@@ -194,8 +194,9 @@ func (m *model) tidyCalm(s *moment) {
 
 func (m *model) calmStep(s *moment) (moment, bool) {
 	kept := m.edges
-	m.edges, m.calm = nil, true
-	defer func() { m.edges, m.calm, m.broken = kept, false, "" }()
+	back := m.wentBack
+	m.edges, m.calm, m.wentBack = nil, true, m.notices(s)
+	defer func() { m.edges, m.calm, m.broken, m.wentBack = kept, false, "", back }()
 	first := func() (moment, bool) {
 		for _, e := range m.edges {
 			e.to.before = [maxBehind]objects{}

@@ -15,6 +15,8 @@ type mutant struct {
 	provider string
 	left     budget
 	rules    rules
+	// unnoticed: nobody notices that etcd went back.
+	unnoticed bool
 	// breaks are the invariants, any of which it has to break; none: there is a
 	// second wall, which why names, and every state is visited to show that.
 	breaks []string
@@ -92,7 +94,9 @@ func mutants() []mutant {
 			rules: rules{noCEL: true, anyVersion: true, unsettled: true}, breaks: []string{monotone}},
 		{name: "surplus sessions stay open and pages are published early", provider: "wave", left: budget{Duplicate: 1, TimeOut: 1},
 			rules: rules{keepSurplus: true, discloseEarly: true, unsettled: true}, breaks: []string{disclosedOnce}},
-		{name: "Wave is not searched before a send, and etcd goes back", provider: "wave", left: budget{Rewind: 1},
+		{name: "nobody notices that etcd went back", provider: "wave", left: budget{Rewind: 1}, unnoticed: true,
+			rules: rules{manyPages: true, unsettled: true}, breaks: []string{oneCharge}},
+		{name: "Wave is not searched before a send, and etcd goes back", provider: "wave", left: budget{Rewind: 1}, unnoticed: true,
 			rules: rules{noProbe: true, unsettled: true}, breaks: []string{oneCharge, disclosedOnce}},
 
 		{name: "writes without resourceVersion", provider: "mtn", left: budget{}, rules: rules{anyVersion: true, unsettled: true},
@@ -110,7 +114,7 @@ func TestExploreMutants(t *testing.T) {
 	api := newAPIRules(t)
 	for _, mu := range mutants() {
 		t.Run(strings.ReplaceAll(mu.name, " ", "_"), func(t *testing.T) {
-			m := newModel(scope{name: mu.name, provider: mu.provider, behind: maxBehind, left: mu.left}, mu.rules, api)
+			m := newModel(scope{name: mu.name, provider: mu.provider, behind: maxBehind, left: mu.left, unnoticed: mu.unnoticed}, mu.rules, api)
 			got := m.explore(1_000_000)
 			t.Logf("%s\n\t%s", got, strings.Join(got.trace, "\n\t"))
 			switch {

@@ -29,6 +29,7 @@ type rules struct {
 	discloseEarly    bool // publish a page before it is recorded
 	noOthers         bool // a negative verdict asks about one session only
 	believeCallbacks bool // what a callback claims is the outcome
+	manyPages        bool // how many pages are published is not what this is about
 	unsettled        bool // liveness is not what this is about
 	// What the reference is made of.
 	reference func(m *model, charge num, t *moment) string

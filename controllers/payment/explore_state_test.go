@@ -453,8 +453,8 @@ func briefPayment(p *v1alpha1.Payment) brief {
 		b.session = sessionIndex(a.URL)
 	}
 	for _, c := range p.Status.Conditions {
-		if c.Type == v1alpha1.ConditionSucceeded && c.Reason == v1alpha1.ReasonAdoptOnly {
-			b.adoptOnly = true
+		if c.Type == v1alpha1.ConditionSucceeded {
+			b.adoptOnly = c.Reason == v1alpha1.ReasonAdoptOnly
 		}
 	}
 	if n := p.Status.LastCallback; n != nil && n.ReceivedAt.Time.Equal(epoch) {

@@ -20,6 +20,8 @@ type scope struct {
 	// behind is how many versions a cache may be behind.
 	behind int
 	sends  int32
+	// unnoticed: no process notices that etcd went back.
+	unnoticed bool
 	// newestFirst is the order of Wave's search.
 	newestFirst bool
 }
@@ -48,6 +50,8 @@ type model struct {
 	broken string
 	// calm: nothing goes wrong any more.
 	calm bool
+	// wentBack: the processes know that etcd went back.
+	wentBack bool
 }
 
 // edge leads to a state. broken says which invariant it breaks.
@@ -176,6 +180,9 @@ func (m *model) refNumber(ref string) uint8 {
 
 func (m *model) decide(charge, payment, seen num, i int) decision {
 	key := [4]num{charge, payment, seen, num(i)}
+	if m.wentBack {
+		key[3] += 2
+	}
 	d, ok := m.memos.decisions[key]
 	if !ok {
 		d = m.rules.decide(m.facts(charge, payment, seen, i))
@@ -189,6 +196,7 @@ func (m *model) decide(charge, payment, seen num, i int) decision {
 func (m *model) facts(charge, payment, seen num, i int) facts {
 	f := facts{now: epoch, settings: m.settings, process: sender(i), processStart: undated,
 		payment: m.payments.at(payment), interval: exploredInterval}
+	f.settings.AdoptOnly = m.wentBack
 	if seen != 0 {
 		f.seen = m.memories.at(seen).observation()
 	}
@@ -756,6 +764,11 @@ func (m *model) send(s *moment, i int) {
 	p := &t.procs[i]
 	c := m.charges.at(p.charge)
 	e := event{what: steps, who: uint8(i)}
+	if m.wentBack && p.is(permitted) {
+		m.record(&t, i, answer{Kind: foldsVoid, Send: c.Record.Sends, Reason: v1alpha1.ReasonAdoptOnly, At: epoch}, thenProject)
+		m.emit(e, &t)
+		return
+	}
 	if last := c.Record.LastSend; !m.rules.oversleep && !m.rules.sendFirst && epoch.Sub(last.At.Time) > m.settings.CallTimeout {
 		m.record(&t, i, answer{Kind: foldsVoid, Send: c.Record.Sends, Reason: v1alpha1.ReasonProviderUnreachable, At: epoch}, thenProject)
 		m.emit(e, &t)
