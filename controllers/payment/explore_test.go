@@ -1,3 +1,8 @@
+//go:build !race
+
+// The explored model has one goroutine, and is ten times slower under the race
+// detector.
+
 package payment
 
 import (

@@ -40,6 +40,9 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 	switch {
 	case outcome == nil && !held && asked:
 		j.violated(Settles, "a Charge that was asked for is neither over nor held")
+		if !j.mayNotKnow(c) {
+			j.unlearnt(rec, b)
+		}
 	case outcome != nil && outcome.Settlement != nil:
 		// A person said so.
 	case outcome != nil && outcome.Phase != v1alpha1.PhaseSucceeded && b.paid > 0 && !b.saidSo && !j.deleted:

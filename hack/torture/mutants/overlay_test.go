@@ -102,18 +102,18 @@ const root = "../../.."
 
 // A change of the product that makes a mutant void is found here, quickly.
 func TestTheTableFitsTodaysSources(t *testing.T) {
-	sources, err := readSources(root, Table())
+	sources, err := readSources(root, All())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Overlay(sources, Table()); err != nil {
+	if _, err := Overlay(sources, All()); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestTheTableIsComplete(t *testing.T) {
 	broken, shown := map[string]bool{}, stories()
-	for _, m := range Table() {
+	for _, m := range All() {
 		if _, err := regexp.Compile(m.Stories); err != nil || m.Stories == "" {
 			t.Errorf("%s: which scenarios show it? %v", m.Name, err)
 		}
@@ -147,12 +147,12 @@ func TestTheMutatedSourcesCompile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlay, err := prepare(t.TempDir(), absolute, Table())
+	overlay, err := prepare(t.TempDir(), absolute, All())
 	if err != nil {
 		t.Fatal(err)
 	}
 	args := []string{"build", "-overlay", overlay}
-	for _, file := range Files(Table()) {
+	for _, file := range Files(All()) {
 		args = append(args, "./"+filepath.Dir(file))
 	}
 	build := exec.CommandContext(t.Context(), "go", slices.Compact(args)...)

@@ -19,6 +19,7 @@ func stories() map[string]string {
 		"sends-unlimited":              `^dropped/mtn$`,
 		"called-off-yet-sent":          `^cancel/mtn$`,
 		"record-overwrites":            `^paid/wave$`,
+		"record-without-version":       `^paid/mtn$`,
 		"answer-dropped":               `^paid/mtn$`,
 		"merged-into-another":          `^recreate/wave$`,
 		"timeout-fails":                `^lost-answer/mtn$`,

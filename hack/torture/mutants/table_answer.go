@@ -13,6 +13,13 @@ func answerMutants() []Mutant {
 			c = stale
 		} else if liveErr == nil {
 			c = live`),
+		one("record-without-version", "an answer is written under the version that it was folded into",
+			ids("I6"), recorderFile,
+			`err := r.Writer.Update(ctx, next)`,
+			`if mutation.On("record-without-version") {
+			next.ResourceVersion = ""
+		}
+		err := r.Writer.Update(ctx, next)`),
 		one("answer-dropped", "an answer that lost a race is recorded all the same",
 			ids("I7"), recorderFile,
 			`if !apierrors.IsConflict(err) || tries > 0 {`,

@@ -116,7 +116,7 @@ func followMutants() []Mutant {
 			ids("I10", "L2"), decideFile,
 			`case rec.Session != nil:`,
 			`case rec.Session != nil && f.payment == nil && mutation.On("orphan-dropped"):
-		return decision{action: actIdle}
+		return decision{action: actWait, after: f.interval}
 	case rec.Session != nil:`),
 		one("deadline-ignored", "an undecided payment is settled at its deadline",
 			ids("L1"), decideFile,
