@@ -53,7 +53,7 @@ func answered(t *testing.T, op string, a providers.Answer) (i providers.Initiati
 func FuzzAnswers(f *testing.F) {
 	bodies := []string{
 		opened.Body, paid.Body, tokenAnswer.Body, "", "{}", "<html>", `{"code":1204,"message":"canary!","description":"x"}`, `{"code":"23"}`, `{"code":42}`, `{"code":1201}`,
-		`{"code":1202}`, `{"code":53}`, `{"code":21.0}`, `{"code":{}}`, `{"code":1,"Code":24}`, `{"code":9999}`, `{"error":"invalid_client","error_description":"canary!"}`,
+		`{"code":1202}`, `{"code":53}`, `{"code":21.0}`, `{"code":{}}`, `{"code":1,"Code":24}`, `{"Code":1,"Code":0}`, `{"code":9999}`, `{"error":"invalid_client","error_description":"canary!"}`,
 		`{"status":"INITIATED","order_id":"` + ref + `"}`, `{"status":"PENDING"}`, `{"status":"FAILED","order_id":7}`, `{"status":"EXPIRED","order_id":"a b"}`, `{"status":"CANCELLED"}`,
 		`{"status":"success"}`, `{"status":"SUCCESS","status":"FAILED"}`, `{"status":["SUCCESS"]}`, `{"status":"SUCCESS"}{}`, `{"status":201,"pay_token":"p","payment_url":"javascript://x/","notif_token":""}`,
 		`{"pay_token":"p","payment_url":"https://pay.example/p","notif_token":null}`, `{"pay_token":"p\r\nX: y","payment_url":"https://pay.example/p"}`, `{"pay_token":"","payment_url":"https://pay.example/p"}`,

@@ -26,12 +26,7 @@ func Said(body []byte, path ...string) string {
 	if json.Unmarshal(body, &object) != nil {
 		return ""
 	}
-	var found []json.RawMessage
-	for key, value := range object {
-		if strings.EqualFold(key, path[0]) { // as encoding/json matches them
-			found = append(found, value)
-		}
-	}
+	found := values(body, path[0])
 	var text string
 	switch {
 	case len(found) != 1:
@@ -44,6 +39,26 @@ func Said(body []byte, path ...string) string {
 		return string(found[0])
 	}
 	return ""
+}
+
+// values that an object has under a key, in any case as encoding/json matches them,
+// and however often it comes.
+func values(object []byte, name string) (found []json.RawMessage) {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if _, err := d.Token(); err != nil { // the brace
+		return nil
+	}
+	for d.More() {
+		key, err := d.Token()
+		var value json.RawMessage
+		if err != nil || d.Decode(&value) != nil {
+			return nil
+		}
+		if strings.EqualFold(key.(string), name) {
+			found = append(found, value)
+		}
+	}
+	return found
 }
 
 // planted is what Planted puts into a body.

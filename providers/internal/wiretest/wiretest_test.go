@@ -96,6 +96,7 @@ func TestSaid(t *testing.T) {
 		{`{"reason":{"code":"A"}}`, []string{"reason", "code"}, "A"},
 		{`{"reason":"A"}`, []string{"reason", "code"}, ""},
 		{`{"code":"A","Code":"B"}`, []string{"code"}, ""},
+		{`{"code":"A","code":"B"}`, []string{"code"}, ""},
 		{`{"code":null}`, []string{"code"}, ""},
 		{`{"code":{}}`, []string{"code"}, ""},
 		{`{"code":"A"}x`, []string{"code"}, ""},
