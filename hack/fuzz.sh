@@ -9,7 +9,8 @@ shift
 out=$(mktemp -d)
 older=
 newer=
-trap 'kill $older $newer 2>/dev/null; wait; rm -rf "$out"' EXIT
+# Without a process to name, kill would be the script's last word, and an error.
+trap '[ -z "$older$newer" ] || kill $older $newer 2>/dev/null || true; wait; rm -rf "$out"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 cache=$(go env GOCACHE)/fuzz
