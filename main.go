@@ -140,6 +140,10 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.DurationVar(&s.SlowInterval, "slow-interval", s.SlowInterval, "Time between checks of a payment in phase Unknown.")
 	fs.DurationVar(&s.AdoptionWindow, "adoption-window", s.AdoptionWindow,
 		"How long after its end a charge is taken up by a new Payment of the same reference without being asked; 0: always.")
+	fs.IntVar(&s.Prompts.PerPhone, "prompts-per-phone", s.Prompts.PerPhone,
+		"How often one phone may be rung in an hour by the Payments of one namespace, where the account says nothing.")
+	fs.IntVar(&s.Prompts.PerNamespace, "prompts-per-namespace", s.Prompts.PerNamespace,
+		"How often payers may be rung in an hour by the Payments of one namespace, where the account says nothing.")
 	fs.BoolVar(&s.AdoptOnly, "adopt-only", false, "Send nothing: only ask providers, and take up what they know. For disaster recovery.")
 }
 

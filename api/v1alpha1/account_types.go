@@ -159,6 +159,10 @@ type MerchantAccountSpec struct {
 	// +optional
 	Polling Polling `json:"polling,omitzero"`
 
+	// Prompts limits how often payers may be rung, where the provider rings them (mtn).
+	// +optional
+	Prompts Prompts `json:"prompts,omitzero"`
+
 	// ReturnURL for Payments that name none.
 	// +optional
 	ReturnURL BrowserURL `json:"returnURL,omitempty"`
@@ -188,6 +192,24 @@ type Polling struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="interval must be between 1s and 1h, such as 90s or 2m"
 	Interval *metav1.Duration `json:"interval,omitempty"`
+}
+
+// Prompts limits how often payers may be rung. The Payments of a namespace that are
+// over a limit wait.
+type Prompts struct {
+	// PerPhone is how often one phone may be rung in an hour by the Payments of one
+	// namespace. Default: 20, unless the operator was started with another number.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	PerPhone int32 `json:"perPhone,omitempty"`
+
+	// PerNamespace is how often payers may be rung in an hour by the Payments of one
+	// namespace. Default: 3000, unless the operator was started with another number.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	PerNamespace int32 `json:"perNamespace,omitempty"`
 }
 
 // MerchantAccountStatus says whether an account can be used.

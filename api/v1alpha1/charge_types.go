@@ -85,6 +85,12 @@ type ChargeSpec struct {
 	// +kubebuilder:validation:MaxLength=128
 	Fingerprint string `json:"fingerprint"`
 
+	// Payer is a keyed hash of the phone that the provider rings, by which prompts
+	// to one payer are counted; empty where it rings none.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Payer string `json:"payer,omitempty"`
+
 	// ProviderReference is what the provider knows the payment by.
 	// +required
 	// +kubebuilder:validation:MaxLength=255

@@ -76,6 +76,9 @@ const (
 	ReasonProviderUnreachable   Reason = "ProviderUnreachable"
 	ReasonProviderThrottled     Reason = "ProviderThrottled"
 	ReasonAdoptOnly             Reason = "AdoptOnly"
+	// ReasonPromptsLimited: the payer, or the payers of the namespace, were asked
+	// too often lately.
+	ReasonPromptsLimited Reason = "PromptsLimited"
 )
 
 // Reasons of phase Processing.

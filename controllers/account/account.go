@@ -55,8 +55,10 @@ type Account struct {
 	Currency     string
 	MerchantName string
 	Interval     time.Duration
-	ReturnURL    string
-	CancelURL    string
+	// Prompts limits how often payers may be rung; 0: as the operator says.
+	Prompts   v1alpha1.Prompts
+	ReturnURL string
+	CancelURL string
 	// CallbackURL overrides where the provider's callbacks arrive.
 	CallbackURL string
 	// NoCallbacks: the provider is told no callback URL unless it needs one.
@@ -241,6 +243,7 @@ func fromSpec(s v1alpha1.MerchantAccountSpec, pin v1alpha1.AccountPin, secret ty
 		Currency:     s.Currency,
 		MerchantName: s.MerchantName,
 		Interval:     interval,
+		Prompts:      s.Prompts,
 		ReturnURL:    string(s.ReturnURL),
 		CancelURL:    string(s.CancelURL),
 		NoCallbacks:  s.Callbacks == "Disabled",

@@ -71,6 +71,12 @@ func (r *Reconciler) cancelled(ctx context.Context, o *observed) error {
 // claim creates the Charge. The API server lets one creator win; whoever finds
 // that it exists goes on from the live object.
 func (r *Reconciler) claim(ctx context.Context, o *observed) error {
+	if err := r.hold(ctx, o, o.account, take); err != nil {
+		if errors.As(err, &o.problem) {
+			return nil
+		}
+		return err
+	}
 	charge := o.intent.DeepCopy()
 	err := r.Client.Create(ctx, charge)
 	switch {

@@ -58,6 +58,7 @@ type Reconciler struct {
 	WentBack func() bool
 
 	memory charge.Memory[observation]
+	brake  brake
 }
 
 // observed is what one run knows.
@@ -77,7 +78,7 @@ type observed struct {
 	// settled: no account can mend the problem; it leads to this phase.
 	settled v1alpha1.Phase
 	seen    observation
-	// wait, if set, is how long the account's limits hold this charge up.
+	// wait, if set, is how long a limit holds this charge up.
 	wait time.Duration
 }
 
@@ -291,6 +292,9 @@ func (r *Reconciler) plan(ctx context.Context, o *observed) error {
 		return err
 	}
 	if err := r.URLs.Check(acct, o.holder, r.Installation.CallbackID(o.name)); err != nil {
+		return err
+	}
+	if err := r.hold(ctx, o, acct, look); err != nil {
 		return err
 	}
 	if _, err := r.Accounts.Client(ctx, acct); err != nil {

@@ -37,10 +37,19 @@ func intent(p *v1alpha1.Payment, acct *account.Account, inst Installation) (*v1a
 			Fingerprint: inst.Fingerprint(p, requested.Currency),
 			ProviderReference: acct.Kind.Reference(
 				inst.ReferenceDigest(p.Spec.Provider, acct.Identity(), p.Namespace, sale)),
+			Payer:          payer(p, acct, inst),
 			CallbackID:     inst.CallbackID(name),
 			TimeoutSeconds: timeoutSeconds(p),
 		},
 	}, nil
+}
+
+// payer whose phone rings; empty: none does.
+func payer(p *v1alpha1.Payment, acct *account.Account, inst Installation) string {
+	if acct.Kind.Traits.Flow != providers.FlowPush {
+		return ""
+	}
+	return inst.Payer(p.Spec.Phone)
 }
 
 func currencyOf(p *v1alpha1.Payment, acct *account.Account) string {

@@ -35,6 +35,7 @@ func TestIntent(t *testing.T) {
 		Money:             v1alpha1.Money{Amount: "5000", Currency: "EUR"}, // MTN's sandbox takes no other
 		Fingerprint:       testInstallation.Fingerprint(p, "XOF"),
 		ProviderReference: acct.Kind.Reference(testInstallation.ReferenceDigest("mtn", "MerchantAccount/shop/mtn", testNamespace, "order")),
+		Payer:             testInstallation.Payer(p.Spec.Phone),
 		CallbackID:        testInstallation.CallbackID(name),
 		TimeoutSeconds:    90,
 	}
@@ -57,6 +58,9 @@ func TestIntentDefaults(t *testing.T) {
 	acct.Currency = "GMD"
 	c, err := intent(p, acct, testInstallation)
 	must(t, err)
+	if c.Spec.Payer != "" {
+		t.Error("Wave rings no phone, and the Charge names a payer")
+	}
 	if c.Spec.TimeoutSeconds != 3600 || c.Spec.Reference != "INV/7" || c.Spec.Requested != (v1alpha1.Money{Amount: "10.50", Currency: "GMD"}) ||
 		c.Spec.Money != (v1alpha1.Money{Amount: "10.5", Currency: "GMD"}) {
 		t.Errorf("%+v", c.Spec)

@@ -16,6 +16,8 @@ func messages() map[v1alpha1.Reason]string {
 		v1alpha1.ReasonProviderThrottled:   "The provider asks for fewer requests. It is tried again by itself.",
 		v1alpha1.ReasonAccountMisconfigured: "The provider does not accept the account's credentials or settings. " +
 			"Correct the account or its Secret; it goes on by itself.",
+		v1alpha1.ReasonPromptsLimited: "Payers were rung too often within an hour. It goes on by itself when the limit allows; " +
+			"the account's prompts say what the limit is.",
 		v1alpha1.ReasonAdoptOnly: "Nothing is sent for objects that may come from a backup, and the provider knows no payment under this reference. " +
 			"If it is a new sale, create a new Payment with a new name.",
 

@@ -81,6 +81,11 @@ func (i Installation) Fingerprint(p *v1alpha1.Payment, currency string) string {
 	return i.keyID() + ":" + hex.EncodeToString(mac)
 }
 
+// Payer stands for a phone. It is keyed, so that no number can be guessed from it.
+func (i Installation) Payer(phone string) string {
+	return lowerBase32(i.keyed("payer/v1", phone)[:15])
+}
+
 // Credentials tells credentials apart without keeping them.
 func (i Installation) Credentials(sum [32]byte) string {
 	return hex.EncodeToString(i.keyed("credentials/v1", string(sum[:]))[:16])

@@ -1,8 +1,11 @@
 package payment
 
 import (
+	"cmp"
 	"errors"
 	"time"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
 // Settings are the windows of the protocol. They are settings so that a test
@@ -36,6 +39,20 @@ type Settings struct {
 	AdoptionWindow time.Duration
 	// AdoptOnly: ask and adopt, but send nothing.
 	AdoptOnly bool
+	// Prompts limits how often payers may be rung where an account says nothing.
+	Prompts PromptLimits
+}
+
+// PromptLimits are how often payers may be rung in an hour by the Payments of one
+// namespace: the same phone, and any.
+type PromptLimits struct{ PerPhone, PerNamespace int }
+
+// or what an account says.
+func (l PromptLimits) or(own v1alpha1.Prompts) PromptLimits {
+	return PromptLimits{
+		PerPhone:     cmp.Or(int(own.PerPhone), l.PerPhone),
+		PerNamespace: cmp.Or(int(own.PerNamespace), l.PerNamespace),
+	}
 }
 
 // DefaultSettings for production.
@@ -55,6 +72,7 @@ func DefaultSettings() Settings {
 		SlowInterval:   time.Hour,
 		SlowFor:        72 * time.Hour,
 		AdoptionWindow: 24 * time.Hour,
+		Prompts:        PromptLimits{PerPhone: 20, PerNamespace: 3000},
 	}
 }
 
@@ -69,6 +87,8 @@ func (s Settings) Validate() error {
 		}
 	}
 	switch {
+	case s.Prompts.PerPhone < 1, s.Prompts.PerNamespace < 1:
+		return errors.New("--prompts-per-phone and --prompts-per-namespace must be at least 1")
 	case s.LateWindow < s.CallTimeout:
 		return errors.New("--late-window must not be shorter than --call-timeout: a request that is still under way would count as lost")
 	case s.ClockSkew < 0, s.ExpiryMargin < 0, s.AdoptionWindow < 0:

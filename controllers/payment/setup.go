@@ -24,6 +24,10 @@ const (
 	IndexCallbackID = "callbackID"
 	// IndexProviderReference finds Charges by what the provider calls them.
 	IndexProviderReference = "providerReference"
+	// IndexPromptPayer and IndexPromptNamespace find the Charges that rang a phone,
+	// by the hour: see brake.go.
+	IndexPromptPayer     = "promptPayer"
+	IndexPromptNamespace = "promptNamespace"
 )
 
 // SetupIndexes adds the indexes that the loop and the callback receiver use.
@@ -42,6 +46,8 @@ func SetupIndexes(ctx context.Context, indexer client.FieldIndexer, inst Install
 		{&v1alpha1.Charge{}, IndexProviderReference, func(o client.Object) []string {
 			return []string{o.(*v1alpha1.Charge).Spec.ProviderReference}
 		}},
+		{&v1alpha1.Charge{}, IndexPromptPayer, promptedPayer},
+		{&v1alpha1.Charge{}, IndexPromptNamespace, promptedNamespace},
 	}
 	for _, i := range indexes {
 		if err := indexer.IndexField(ctx, i.object, i.field, i.value); err != nil {

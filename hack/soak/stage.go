@@ -18,6 +18,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/testenv"
 	"mobilemoney.dev/operator/hack/internal/process"
 	"mobilemoney.dev/operator/hack/internal/shop"
@@ -195,7 +196,11 @@ func (s *stage) startFront() error {
 }
 
 func open(namespace string) shop.Shop {
-	return shop.Shop{Namespace: namespace, Clerk: "clerk", Refunder: "refunder", PollEvery: pollEvery}
+	return shop.Shop{
+		Namespace: namespace, Clerk: "clerk", Refunder: "refunder", PollEvery: pollEvery,
+		// One payer buys it all.
+		Prompts: v1alpha1.Prompts{PerPhone: 1_000_000, PerNamespace: 1_000_000},
+	}
 }
 
 func (s *stage) install(ctx context.Context) error {

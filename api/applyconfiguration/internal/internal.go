@@ -337,6 +337,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: money
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.Money
+    - name: payer
+      type:
+        scalar: string
     - name: payment
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.PaymentIdentity
@@ -408,6 +411,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: polling
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.Polling
+    - name: prompts
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Prompts
     - name: provider
       type:
         scalar: string
@@ -472,6 +478,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: polling
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.Polling
+    - name: prompts
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Prompts
     - name: provider
       type:
         scalar: string
@@ -682,6 +691,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: interval
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+- name: dev.mobilemoney.operator.api.v1alpha1.Prompts
+  map:
+    fields:
+    - name: perNamespace
+      type:
+        scalar: numeric
+    - name: perPhone
+      type:
+        scalar: numeric
 - name: dev.mobilemoney.operator.api.v1alpha1.Refund
   map:
     fields:

@@ -69,6 +69,8 @@ type Shop struct {
 	Clerk, Refunder string
 	// PollEvery is how often its open payments are asked about.
 	PollEvery time.Duration
+	// Prompts limits how often its payers are rung.
+	Prompts v1alpha1.Prompts
 }
 
 // Open creates the shop: its namespace, rights, and an account at each provider.
@@ -94,6 +96,7 @@ func (s Shop) objects(sim *simulator.Simulator) []client.Object {
 		a.spec.Country, a.spec.Currency = "ci", "XOF"
 		a.spec.SecretRef.Name = a.spec.Provider + "-credentials"
 		a.spec.Polling.Interval = &metav1.Duration{Duration: s.PollEvery}
+		a.spec.Prompts = s.Prompts
 		objects = append(objects,
 			&corev1.Secret{ObjectMeta: s.named(a.spec.SecretRef.Name), StringData: a.credentials},
 			&v1alpha1.MerchantAccount{ObjectMeta: s.named(a.spec.Provider), Spec: a.spec},

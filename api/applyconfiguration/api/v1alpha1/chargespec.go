@@ -30,6 +30,9 @@ type ChargeSpecApplyConfiguration struct {
 	// Fingerprint is a keyed hash of the money fields of the Payment, phone
 	// included: the same reference with other ones is refused.
 	Fingerprint *string `json:"fingerprint,omitempty"`
+	// Payer is a keyed hash of the phone that the provider rings, by which prompts
+	// to one payer are counted; empty where it rings none.
+	Payer *string `json:"payer,omitempty"`
 	// ProviderReference is what the provider knows the payment by.
 	ProviderReference *string `json:"providerReference,omitempty"`
 	// CallbackID is the unguessable part of the callback's path.
@@ -113,6 +116,14 @@ func (b *ChargeSpecApplyConfiguration) WithMoney(value *MoneyApplyConfiguration)
 // If called multiple times, the Fingerprint field is set to the value of the last call.
 func (b *ChargeSpecApplyConfiguration) WithFingerprint(value string) *ChargeSpecApplyConfiguration {
 	b.Fingerprint = &value
+	return b
+}
+
+// WithPayer sets the Payer field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Payer field is set to the value of the last call.
+func (b *ChargeSpecApplyConfiguration) WithPayer(value string) *ChargeSpecApplyConfiguration {
+	b.Payer = &value
 	return b
 }
 

@@ -113,6 +113,14 @@ func (b *ClusterMerchantAccountSpecApplyConfiguration) WithPolling(value *Pollin
 	return b
 }
 
+// WithPrompts sets the Prompts field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Prompts field is set to the value of the last call.
+func (b *ClusterMerchantAccountSpecApplyConfiguration) WithPrompts(value *PromptsApplyConfiguration) *ClusterMerchantAccountSpecApplyConfiguration {
+	b.MerchantAccountSpecApplyConfiguration.Prompts = value
+	return b
+}
+
 // WithReturnURL sets the ReturnURL field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ReturnURL field is set to the value of the last call.

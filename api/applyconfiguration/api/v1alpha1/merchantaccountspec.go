@@ -46,6 +46,8 @@ type MerchantAccountSpecApplyConfiguration struct {
 	Callbacks *string `json:"callbacks,omitempty"`
 	// Polling says how often an open payment is asked about.
 	Polling *PollingApplyConfiguration `json:"polling,omitempty"`
+	// Prompts limits how often payers may be rung, where the provider rings them (mtn).
+	Prompts *PromptsApplyConfiguration `json:"prompts,omitempty"`
 	// ReturnURL for Payments that name none.
 	ReturnURL *apiv1alpha1.BrowserURL `json:"returnURL,omitempty"`
 	// CancelURL for Payments that name none.
@@ -143,6 +145,14 @@ func (b *MerchantAccountSpecApplyConfiguration) WithCallbacks(value string) *Mer
 // If called multiple times, the Polling field is set to the value of the last call.
 func (b *MerchantAccountSpecApplyConfiguration) WithPolling(value *PollingApplyConfiguration) *MerchantAccountSpecApplyConfiguration {
 	b.Polling = value
+	return b
+}
+
+// WithPrompts sets the Prompts field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Prompts field is set to the value of the last call.
+func (b *MerchantAccountSpecApplyConfiguration) WithPrompts(value *PromptsApplyConfiguration) *MerchantAccountSpecApplyConfiguration {
+	b.Prompts = value
 	return b
 }
 

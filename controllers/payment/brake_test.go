@@ -1,0 +1,253 @@
+package payment
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"pgregory.net/rapid"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers/simulator"
+)
+
+// However requests come in, no hour has more prompts than the limit, and nobody
+// waits who need not.
+func TestHeldUntil(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.IntRange(1, 5).Draw(t, "limit")
+		var passed []time.Time
+		now := noon
+		for range rapid.IntRange(1, 60).Draw(t, "requests") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 1200).Draw(t, "seconds")) * time.Second)
+			shuffled := rapid.Permutation(passed).Draw(t, "order")
+			inWindow := 0
+			for _, at := range passed {
+				if now.Sub(at) < promptWindow {
+					inWindow++
+				}
+			}
+			until := heldUntil(now, limit, shuffled)
+			if free := inWindow < limit; free != !until.After(now) {
+				t.Fatalf("%d of %d in the window, held until %v at %v", inWindow, limit, until, now)
+			}
+			if until.After(now) {
+				if again := heldUntil(until, limit, passed); again.After(until) {
+					t.Fatalf("told to come back at %v, and then at %v", until, again)
+				}
+				if until.Sub(now) > promptWindow {
+					t.Fatalf("held for %v", until.Sub(now))
+				}
+				continue
+			}
+			passed = append(passed, now)
+		}
+	})
+}
+
+func prompts(limits PromptLimits) func(*Settings) {
+	return func(s *Settings) { s.Prompts = limits }
+}
+
+func to(phone string) func(*v1alpha1.Payment) {
+	return func(p *v1alpha1.Payment) { p.Spec.Phone = phone }
+}
+
+// rung is how many prompts the provider took.
+func (w *world) rung() int { return w.sim.Count(simulator.MTN, simulator.OpInitiate) }
+
+// names of Payments.
+func names(n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf("sale-%d", i)
+	}
+	return out
+}
+
+func TestBrakeOnOnePhone(t *testing.T) {
+	w := newWorld(t, prompts(PromptLimits{PerPhone: 3, PerNamespace: 100}))
+	for i, name := range names(8) {
+		w.payment(name, "mtn", "5901")
+		w.step(name)
+		if i == 4 {
+			w.start() // a new process counts on
+		}
+		w.until(name, 2*time.Minute, func() bool { return false })
+	}
+	if n := w.rung(); n != 3 {
+		t.Fatalf("rung %d times, the limit is 3", n)
+	}
+	held := w.get("sale-7")
+	expectPhase(t, held, v1alpha1.PhasePending, v1alpha1.ReasonPromptsLimited)
+	assertProjection(t, held)
+	if w.charge("sale-7") != nil {
+		t.Error("claimed, although it may not be asked for")
+	}
+
+	// Another phone is another payer.
+	w.payment("other", "mtn", "5901", to("+2250501020399"))
+	expectPhase(t, w.settle("other", time.Minute*5), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+
+	// It goes on by itself when an hour is over.
+	expectPhase(t, w.settle("sale-7", 2*time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	if n := w.rung(); n != 5 {
+		t.Errorf("rung %d times, want 5", n)
+	}
+}
+
+func TestBrakeOnANamespace(t *testing.T) {
+	w := newWorld(t, prompts(PromptLimits{PerPhone: 100, PerNamespace: 4}))
+	for i, name := range names(9) {
+		w.payment(name, "mtn", "5901", to(fmt.Sprintf("+22505010203%02d", i)))
+		w.until(name, time.Minute, func() bool { return false })
+	}
+	if n := w.rung(); n != 4 {
+		t.Fatalf("rung %d times, the limit is 4", n)
+	}
+	expectPhase(t, w.get("sale-8"), v1alpha1.PhasePending, v1alpha1.ReasonPromptsLimited)
+}
+
+// The defaults are on.
+func TestBrakeByDefault(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range names(30) {
+		w.payment(name, "mtn", "5901")
+		w.until(name, time.Second, func() bool { return false })
+	}
+	if n := w.rung(); n != DefaultSettings().Prompts.PerPhone {
+		t.Errorf("rung %d times", n)
+	}
+}
+
+func TestBrakeOfTheAccount(t *testing.T) {
+	w := newWorld(t)
+	var m v1alpha1.MerchantAccount
+	must(t, w.api.Get(w.ctx, types.NamespacedName{Namespace: testNamespace, Name: "mtn"}, &m))
+	m.Spec.Prompts.PerPhone = 2
+	must(t, w.api.Update(w.ctx, &m))
+	for _, name := range names(5) {
+		w.payment(name, "mtn", "5901")
+		w.until(name, time.Minute, func() bool { return false })
+	}
+	if n := w.rung(); n != 2 {
+		t.Fatalf("rung %d times, the limit is 2", n)
+	}
+	m.Spec.Prompts.PerPhone = 1000
+	must(t, w.api.Update(w.ctx, &m))
+	expectPhase(t, w.settle("sale-4", 5*time.Minute), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+}
+
+// Orange and Wave ring nobody.
+func TestBrakeOnPushOnly(t *testing.T) {
+	for _, provider := range []string{"orange", "wave"} {
+		w := newWorld(t, prompts(PromptLimits{PerPhone: 1, PerNamespace: 1}))
+		for _, name := range names(3) {
+			w.payment(name, provider, "5901")
+			w.step(name)
+			w.step(name)
+			w.step(name)
+			if c := w.charge(name); c == nil {
+				t.Errorf("%s: %s is held", provider, name)
+			}
+		}
+	}
+}
+
+// A Payment that comes again is one prompt, and one that is called off while it is
+// held none.
+func TestBrakeAndOtherFates(t *testing.T) {
+	w := newWorld(t, prompts(PromptLimits{PerPhone: 1, PerNamespace: 100}))
+	w.payment("first", "mtn", "5901")
+	expectPhase(t, w.settle("first", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	must(t, w.api.Delete(w.ctx, w.get("first")))
+	w.payment("first", "mtn", "5901")
+	expectPhase(t, w.settle("first", time.Minute), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+
+	w.payment("second", "mtn", "5901")
+	w.until("second", time.Minute, func() bool { return false })
+	expectPhase(t, w.get("second"), v1alpha1.PhasePending, v1alpha1.ReasonPromptsLimited)
+	w.callOff("second")
+	expectPhase(t, w.settle("second", time.Minute), v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
+
+	// What comes out of a backup rings nobody, and is looked up at once.
+	w.payment("restored", "mtn", "5901", func(p *v1alpha1.Payment) {
+		p.Labels = map[string]string{v1alpha1.LabelRestore: "nightly"}
+	})
+	expectPhase(t, w.settle("restored", time.Minute), v1alpha1.PhasePending, v1alpha1.ReasonAdoptOnly)
+	if n := w.rung(); n != 1 {
+		t.Errorf("rung %d times, want once", n)
+	}
+}
+
+// Many at once, with a cache that shows none of the claims: what was let pass counts.
+func TestBrakeWithAStaleCache(t *testing.T) {
+	w := newWorld(t, prompts(PromptLimits{PerPhone: 7, PerNamespace: 100}))
+	account, err := w.loop.Accounts.Resolve(w.ctx, newPayment("any", "mtn", "5901"))
+	must(t, err)
+	w.freeze()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	passed := 0
+	for _, name := range names(100) {
+		wg.Go(func() {
+			o := &observed{name: name, holder: newPayment(name, "mtn", "5901")}
+			if err := w.loop.hold(w.ctx, o, account, look); err != nil {
+				return
+			}
+			if err := w.loop.hold(w.ctx, o, account, take); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				passed++
+			}
+		})
+	}
+	wg.Wait()
+	if passed != 7 {
+		t.Errorf("%d passed, the limit is 7", passed)
+	}
+}
+
+// What this process let pass is forgotten once the cache must show it.
+func TestBrakeForgets(t *testing.T) {
+	b := brake{}
+	for i, name := range names(1000) {
+		b.pass(name, prompt{at: noon.Add(time.Duration(i) * time.Second)})
+	}
+	if n := len(b.passed); n > 62 {
+		t.Errorf("%d remembered", n)
+	}
+}
+
+func TestPromptedAt(t *testing.T) {
+	created, sent := noon, noon.Add(2*time.Hour)
+	charge := func(change func(*v1alpha1.Charge)) *v1alpha1.Charge {
+		c := &v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(created)},
+			Spec: v1alpha1.ChargeSpec{Payer: "payer", Payment: v1alpha1.PaymentIdentity{Namespace: "shop"}}}
+		change(c)
+		return c
+	}
+	for name, tc := range map[string]struct {
+		charge *v1alpha1.Charge
+		at     time.Time
+	}{
+		"claimed":          {charge(func(*v1alpha1.Charge) {}), created},
+		"sent":             {charge(func(c *v1alpha1.Charge) { c.Record.LastSend = &v1alpha1.Send{At: metav1.NewMicroTime(sent)} }), sent},
+		"rings nobody":     {charge(func(c *v1alpha1.Charge) { c.Spec.Payer = "" }), time.Time{}},
+		"ended unsent":     {charge(func(c *v1alpha1.Charge) { c.Record.Outcome = &v1alpha1.ChargeOutcome{} }), time.Time{}},
+		"asked about only": {charge(func(c *v1alpha1.Charge) { c.Record.Notice = &v1alpha1.ChargeNotice{Reason: v1alpha1.ReasonAdoptOnly} }), time.Time{}},
+	} {
+		at, ok := promptedAt(tc.charge)
+		if ok == tc.at.IsZero() || !at.Equal(tc.at) {
+			t.Errorf("%s: %v %v, want %v", name, at, ok, tc.at)
+		}
+		keys := slices.Concat(promptedPayer(tc.charge), promptedNamespace(tc.charge))
+		if ok && !slices.Equal(keys, []string{promptKey("shop/payer", tc.at), promptKey("shop", tc.at)}) || !ok && len(keys) != 0 {
+			t.Errorf("%s: keys %v", name, keys)
+		}
+	}
+}
