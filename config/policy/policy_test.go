@@ -83,7 +83,7 @@ func TestAgainstAnAPIServer(t *testing.T) {
 		g := NewWithT(t)
 		verbs := map[string]map[string]string{
 			"cashier":   {"payments": "get list watch create update patch delete", "refunds": "get list watch"},
-			"refunder":  {"payments": "get list watch", "refunds": "get list watch create update patch delete"},
+			"refunder":  {"payments": "get list watch", "refunds": "get list watch create patch delete"},
 			"settler":   {"payments": "get list watch update patch settle", "refunds": "get list watch"},
 			"confirmer": {"payments": "get list watch", "refunds": "get list watch update patch confirm"},
 			"viewer":    {"payments": "get list watch", "refunds": "get list watch"},
