@@ -6,6 +6,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,12 +36,26 @@ const DefaultInterval = 2 * time.Minute
 type Problem struct {
 	Reason  v1alpha1.Reason
 	Message string
+	// ForManager is the message for those who manage the account, where its users
+	// are not to learn as much; empty: Message.
+	ForManager string
 }
 
 func (p *Problem) Error() string { return p.Reason + ": " + p.Message }
 
 func problem(reason v1alpha1.Reason, format string, args ...any) *Problem {
 	return &Problem{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// problem of an account. What is wrong with one of the platform team, such as the
+// name of a Secret in the operator's namespace, is not for the tenants that use it.
+func (a *Account) problem(reason v1alpha1.Reason, format string, args ...any) *Problem {
+	p := problem(reason, format, args...)
+	if a.Pin.Kind == KindCluster {
+		p.ForManager = p.Message
+		p.Message = fmt.Sprintf("%s cannot be used now; its condition Ready tells the platform team why", DisplayName(a.Pin))
+	}
+	return p
 }
 
 // Account is a resolved account: everything but the credentials.
@@ -130,6 +145,9 @@ func (r *Resolver) Named(ctx context.Context, kind, namespace, name string) (*Ac
 			"provider %q is not known to this operator; use one of %v", acct.Provider, r.Registry.Names())
 	}
 	acct.Kind = known
+	if _, err := acct.namespaceSelector(); err != nil {
+		return nil, err
+	}
 	return r.complete(acct)
 }
 
@@ -139,6 +157,11 @@ func (r *Resolver) find(ctx context.Context, p *v1alpha1.Payment) (*Account, err
 		switch {
 		case err != nil:
 			return nil, err
+		case acct == nil && ref.Kind == KindCluster:
+			// Whether it exists is nobody's business whom it does not allow.
+			return nil, problem(v1alpha1.ReasonAccountNotAllowed,
+				"there is no ClusterMerchantAccount %q that allows namespace %q; ask the platform team to add it to allowedNamespaces",
+				ref.Name, p.Namespace)
 		case acct == nil:
 			return nil, problem(v1alpha1.ReasonAccountNotFound,
 				"%s %q, which accountRef names, does not exist; create it", ref.Kind, ref.Name)
@@ -160,9 +183,9 @@ func (r *Resolver) findDefault(ctx context.Context, namespace, provider string) 
 	for _, kind := range []string{KindNamespaced, KindCluster} {
 		acct, err := r.choose(ctx, kind, namespace, provider)
 		switch {
-		case isNotAllowed(err, &unfit), acct == nil && err == nil:
 		case err != nil:
 			return nil, err
+		case acct == nil:
 		case acct.Provider == provider:
 			return acct, nil
 		default:
@@ -182,14 +205,14 @@ func (r *Resolver) findDefault(ctx context.Context, namespace, provider string) 
 		provider, provider)
 }
 
-// choose returns the named account for a new payment of namespace, which has to
-// be allowed to use it, or nil if there is none.
+// choose returns the named account for a new payment of namespace, or nil if there
+// is none that the namespace may use.
 func (r *Resolver) choose(ctx context.Context, kind, namespace, name string) (*Account, error) {
 	acct, err := r.get(ctx, kind, namespace, name)
 	if err != nil || acct == nil || acct.allowed == nil {
 		return acct, err
 	}
-	if err := r.checkAllowed(ctx, acct, namespace); err != nil {
+	if ok, err := r.allows(ctx, acct, namespace); err != nil || !ok {
 		return nil, err
 	}
 	return acct, nil
@@ -251,30 +274,32 @@ func fromSpec(s v1alpha1.MerchantAccountSpec, pin v1alpha1.AccountPin, secret ty
 	}
 }
 
-func (r *Resolver) checkAllowed(ctx context.Context, a *Account, namespace string) error {
-	allowed := a.allowed
-	for _, n := range allowed.Names {
-		if n == namespace {
-			return nil
-		}
+// allows tells whether a namespace may use a.
+func (r *Resolver) allows(ctx context.Context, a *Account, namespace string) (bool, error) {
+	if slices.Contains(a.allowed.Names, namespace) {
+		return true, nil
 	}
-	if allowed.Selector != nil {
-		selector, err := metav1.LabelSelectorAsSelector(allowed.Selector)
-		if err != nil {
-			return problem(v1alpha1.ReasonAccountMisconfigured,
-				"the namespace selector of ClusterMerchantAccount %q cannot be read; correct it", a.Pin.Name)
-		}
-		var ns corev1.Namespace
-		if err := r.Live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
-			return fmt.Errorf("reading Namespace: %w", err)
-		}
-		if selector.Matches(labels.Set(ns.Labels)) {
-			return nil
-		}
+	selector, err := a.namespaceSelector()
+	if err != nil || a.allowed.Selector == nil {
+		return false, err
 	}
-	return problem(v1alpha1.ReasonAccountNotAllowed,
-		"ClusterMerchantAccount %q does not allow namespace %q; ask the platform team to add it to allowedNamespaces",
-		a.Pin.Name, namespace)
+	var ns corev1.Namespace
+	if err := r.Live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
+		return false, fmt.Errorf("reading Namespace: %w", err)
+	}
+	return selector.Matches(labels.Set(ns.Labels)), nil
+}
+
+// namespaceSelector of the allowed namespaces; without one it matches nothing.
+func (a *Account) namespaceSelector() (labels.Selector, error) {
+	if a.allowed == nil {
+		return labels.Nothing(), nil
+	}
+	selector, err := metav1.LabelSelectorAsSelector(a.allowed.Selector)
+	if err != nil {
+		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured, "the namespace selector of %s cannot be read; correct it", DisplayName(a.Pin))
+	}
+	return selector, nil
 }
 
 // complete checks a custom endpoint against the allow list and fills in the
@@ -282,7 +307,7 @@ func (r *Resolver) checkAllowed(ctx context.Context, a *Account, namespace strin
 func (r *Resolver) complete(a *Account) (*Account, error) {
 	if a.Pin.Kind != KindOperator {
 		for _, u := range []string{a.Pin.BaseURL, a.Pin.TokenURL} {
-			if err := r.checkEndpoint(u, a.Kind.Hosts); err != nil {
+			if err := r.checkEndpoint(a, u); err != nil {
 				return nil, err
 			}
 		}
@@ -301,7 +326,7 @@ func (a *Account) misconfigured(err error) *Problem {
 	if a.Pin.Kind == KindOperator {
 		what = "correct the operator's environment variables " + strings.ToUpper(a.Provider) + "_*"
 	}
-	return problem(v1alpha1.ReasonAccountMisconfigured,
+	return a.problem(v1alpha1.ReasonAccountMisconfigured,
 		"account %s cannot be used: %s; %s", DisplayName(a.Pin), detail(err), what)
 }
 

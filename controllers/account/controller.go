@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,7 +89,7 @@ func (r *Reconciler) judge(ctx context.Context, name types.NamespacedName) (meta
 	var p *Problem
 	switch {
 	case errors.As(err, &p):
-		return condition(metav1.ConditionFalse, p.Reason, p.Message), nil
+		return condition(metav1.ConditionFalse, p.Reason, cmp.Or(p.ForManager, p.Message)), nil
 	case err != nil:
 		return metav1.Condition{}, err
 	}

@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -14,15 +13,6 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/providers"
 )
-
-func isNotAllowed(err error, p **Problem) bool {
-	var found *Problem
-	if errors.As(err, &found) && found.Reason == v1alpha1.ReasonAccountNotAllowed {
-		*p = found
-		return true
-	}
-	return false
-}
 
 // detail is the part of a provider error that is written for people.
 func detail(err error) string {
@@ -40,7 +30,7 @@ func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
 		return nil, err
 	}
 	if missing := missingKeys(a.Kind.CredentialKeys, credentials); len(missing) > 0 {
-		return nil, problem(v1alpha1.ReasonCredentialsIncomplete,
+		return nil, a.problem(v1alpha1.ReasonCredentialsIncomplete,
 			"%s lacks %s; add it", a.credentialSource(), strings.Join(a.credentialNames(missing), ", "))
 	}
 	return r.client(a, "", only(a.collectionKeys(), credentials))
@@ -58,7 +48,7 @@ func (r *Resolver) RefundClient(ctx context.Context, a *Account) (*Client, error
 	}
 	required := slices.Concat(a.Kind.CredentialKeys, a.Kind.RefundCredentialKeys)
 	if missing := missingKeys(required, credentials); len(missing) > 0 {
-		return nil, problem(v1alpha1.ReasonRefundNotConfigured,
+		return nil, a.problem(v1alpha1.ReasonRefundNotConfigured,
 			"%s lacks %s, which refunds take; add it, and the refund goes on by itself",
 			a.credentialSource(), strings.Join(a.credentialNames(missing), ", "))
 	}
@@ -123,11 +113,15 @@ func (r *Resolver) credentials(ctx context.Context, a *Account) (map[string]prov
 		return a.literal, nil
 	}
 	var s corev1.Secret
-	if err := r.Live.Get(ctx, a.secret, &s); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil, problem(v1alpha1.ReasonCredentialsNotFound,
-				"%s does not exist; create it with the keys %s", a.credentialSource(), strings.Join(a.Kind.CredentialKeys, ", "))
-		}
+	switch err := r.Live.Get(ctx, a.secret, &s); {
+	case err == nil:
+	case apierrors.IsNotFound(err):
+		return nil, a.problem(v1alpha1.ReasonCredentialsNotFound,
+			"%s does not exist; create it with the keys %s", a.credentialSource(), strings.Join(a.Kind.CredentialKeys, ", "))
+	case apierrors.IsForbidden(err):
+		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
+			"the operator may not read %s; bind the ClusterRole mobile-money-secret-reader to it there, with a RoleBinding", a.credentialSource())
+	default:
 		return nil, fmt.Errorf("reading the Secret of account %s: %w", DisplayName(a.Pin), err)
 	}
 	out := make(map[string]providers.Secret, len(s.Data))
@@ -180,18 +174,18 @@ func (a *Account) credentialNames(keys []string) []string {
 
 // checkEndpoint: credentials go to the provider itself, and to the hosts that the
 // operator was told to trust.
-func (r *Resolver) checkEndpoint(raw string, own []string) error {
+func (r *Resolver) checkEndpoint(a *Account, raw string) error {
 	if raw == "" {
 		return nil
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
-		return problem(v1alpha1.ReasonAccountMisconfigured, "the account's baseURL or tokenURL is not a URL; correct it")
+		return a.problem(v1alpha1.ReasonAccountMisconfigured, "the account's baseURL or tokenURL is not a URL; correct it")
 	}
-	if slices.Contains(r.AllowedEndpoints, u.Host) || isOwnHost(u, own) {
+	if slices.Contains(r.AllowedEndpoints, u.Host) || isOwnHost(u, a.Kind.Hosts) {
 		return nil
 	}
-	return problem(v1alpha1.ReasonAccountMisconfigured,
+	return a.problem(v1alpha1.ReasonAccountMisconfigured,
 		"the operator does not send credentials to host %q; have it started with --allowed-endpoints=%s, or leave baseURL and tokenURL out",
 		u.Host, u.Host)
 }

@@ -211,6 +211,24 @@ func expectProblem(t *testing.T, err error, reason string, words ...string) {
 	}
 }
 
+// expectForManager: err, which is a Problem, says these to who manages the account,
+// and only to them.
+func expectForManager(t *testing.T, err error, words ...string) {
+	t.Helper()
+	var p *account.Problem
+	if !errors.As(err, &p) {
+		t.Fatalf("%v is no Problem", err)
+	}
+	for _, w := range words {
+		if !strings.Contains(p.ForManager, w) || strings.Contains(p.Message, w) {
+			t.Errorf("%q is in %q, or not in %q", w, p.Message, p.ForManager)
+		}
+	}
+	if strings.Contains(p.ForManager, canary) {
+		t.Errorf("a credential is in %q", p.ForManager)
+	}
+}
+
 // stub is a provider that hands out tokens and knows nothing else.
 type stub struct {
 	mu    sync.Mutex

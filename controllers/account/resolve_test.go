@@ -84,6 +84,8 @@ func TestAllowedNamespaces(t *testing.T) {
 					switch {
 					case allowed && (err != nil || a.Identity() != "ClusterMerchantAccount//wave"):
 						t.Errorf("%s: %+v, %v", ns, a, err)
+					case !allowed && p.Spec.AccountRef == nil:
+						expectProblem(t, err, v1alpha1.ReasonAccountNotFound, `"wave"`, "ClusterMerchantAccount of that name allow it")
 					case !allowed:
 						expectProblem(t, err, v1alpha1.ReasonAccountNotAllowed, `"wave"`, `"`+ns+`"`, "allowedNamespaces")
 					}
@@ -109,6 +111,8 @@ func TestProblems(t *testing.T) {
 		payment  *v1alpha1.Payment
 		reason   string
 		words    []string
+		// manager is what only those who manage the account are told.
+		manager []string
 	}{
 		"provider that nobody knows": {
 			payment: payment("shop", "mpesa"), reason: v1alpha1.ReasonProviderNotSupported,
@@ -125,7 +129,7 @@ func TestProblems(t *testing.T) {
 		},
 		"accountRef to no cluster account": {
 			objects: []client.Object{merchant("shop", "second", "mtn")},
-			payment: payment("shop", "mtn", through("ClusterMerchantAccount", "second")), reason: v1alpha1.ReasonAccountNotFound,
+			payment: payment("shop", "mtn", through("ClusterMerchantAccount", "second")), reason: v1alpha1.ReasonAccountNotAllowed,
 			words: []string{`ClusterMerchantAccount "second"`},
 		},
 		"accountRef to the operator's": {
@@ -168,7 +172,8 @@ func TestProblems(t *testing.T) {
 		},
 		"cluster account with a host that is not allowed": {
 			objects: []client.Object{cluster("wave", "wave", names("shop"), to("https://evil.example", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{`"evil.example"`},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"ClusterMerchantAccount/wave", "platform team"},
+			manager: []string{`"evil.example"`},
 		},
 		"base URL without a host": {
 			objects: []client.Object{merchant("shop", "wave", "wave", to("sim.example", ""))},
@@ -216,7 +221,7 @@ func TestProblems(t *testing.T) {
 			objects:  []client.Object{cluster("wave", "wave", badSelector)},
 			operator: waveEnvironment,
 			payment:  payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured,
-			words: []string{`ClusterMerchantAccount "wave"`, "selector", "correct it"},
+			words: []string{"ClusterMerchantAccount/wave", "platform team"}, manager: []string{"selector", "correct it"},
 		},
 	}
 	for name, c := range cases {
@@ -227,7 +232,53 @@ func TestProblems(t *testing.T) {
 				t.Errorf("an account all the same: %s", a.Identity())
 			}
 			expectProblem(t, err, c.reason, c.words...)
+			expectForManager(t, err, c.manager...)
 		})
+	}
+}
+
+// A tenant cannot tell an account of the platform team that does not allow it from
+// one that does not exist: not by name, and not by leaving the name out.
+func TestI11NoProbingForClusterAccounts(t *testing.T) {
+	say := func(p *v1alpha1.Payment, objects ...client.Object) string {
+		_, err := setUp(t, append(objects, namespace("shop", nil))...).Resolve(t.Context(), p)
+		if err == nil {
+			t.Fatal("an account all the same")
+		}
+		return err.Error()
+	}
+	for name, p := range map[string]*v1alpha1.Payment{
+		"named": payment("shop", "wave", through("ClusterMerchantAccount", "wave")), "by default": payment("shop", "wave"),
+	} {
+		nothing := say(p)
+		for what, there := range map[string]client.Object{
+			"allows nobody": cluster("wave", "wave", names()), "allows another": cluster("wave", "wave", names("bakery")),
+			"by label": cluster("wave", "wave", selector("pay", "yes")), "at another provider": cluster("wave", "mtn", names("bakery")),
+		} {
+			if got := say(p, there); got != nothing {
+				t.Errorf("%s, %s: %q; without any: %q", name, what, got, nothing)
+			}
+		}
+	}
+}
+
+// Who may use an account of the platform team learns from it neither what its Secret
+// is called nor what is in it; the platform team does.
+func TestI11NothingOfTheOperatorsSecretsIsTold(t *testing.T) {
+	for reason, secrets := range map[string][]client.Object{
+		v1alpha1.ReasonCredentialsNotFound:   nil,
+		v1alpha1.ReasonCredentialsIncomplete: {secret(operatorNamespace, "wave-credentials", nil)},
+		v1alpha1.ReasonAccountMisconfigured:  {secret(operatorNamespace, "wave-credentials", map[string]string{"apiKey": canary + "\n" + canary})},
+	} {
+		f := setUp(t, append(secrets, cluster("wave", "wave", names("shop")))...)
+		_, err := f.Client(f.ctx, f.resolve(payment("shop", "wave")))
+		expectProblem(t, err, reason, "ClusterMerchantAccount/wave", "platform team")
+		for _, word := range []string{"wave-credentials", "apiKey", "Secret", operatorNamespace} {
+			if strings.Contains(err.Error(), word) {
+				t.Errorf("%s is in %q", word, err)
+			}
+		}
+		expectForManager(t, err, "apiKey")
 	}
 }
 
@@ -389,7 +440,8 @@ func TestClusterAccountsReadTheOperatorsNamespace(t *testing.T) {
 	f := setUp(t, cluster("wave", "wave", names("shop")), secret("shop", "wave-credentials", map[string]string{"apiKey": "tenants"}))
 	a := f.resolve(payment("shop", "wave"))
 	_, err := f.Client(f.ctx, a)
-	expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound, `Secret "wave-credentials" in the operator's namespace`, "apiKey")
+	expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound)
+	expectForManager(t, err, `Secret "wave-credentials" in the operator's namespace`, "apiKey")
 	must(t, f.api.Create(f.ctx, secret(operatorNamespace, "wave-credentials", map[string]string{"apiKey": "k"})))
 	f.client(a)
 	if last := f.reads[len(f.reads)-1]; last != "Secret "+operatorNamespace+"/wave-credentials" {

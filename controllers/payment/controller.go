@@ -86,7 +86,6 @@ type observed struct {
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=payments/status,verbs=update;patch
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=charges,verbs=get;list;watch;create;update
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=merchantaccounts;clustermerchantaccounts,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 

@@ -68,7 +68,7 @@ func NewScheme() *runtime.Scheme {
 // Start starts a control plane with the CRDs of config/crd/bases. The binaries are
 // those of KUBEBUILDER_ASSETS, else of bin/controlplane; without them it fails.
 // Whoever starts it has to stop it: the processes outlive ours.
-func Start(ctx context.Context) (_ *Env, err error) {
+func Start(ctx context.Context, options ...Option) (_ *Env, err error) {
 	root, err := ModuleRoot()
 	if err != nil {
 		return nil, err
@@ -90,6 +90,11 @@ func Start(ctx context.Context) (_ *Env, err error) {
 	server.Configure().Set("authorization-mode", "RBAC")
 	// Or it waits for a minute until every watch has gone by itself.
 	server.Configure().Set("shutdown-watch-termination-grace-period", "1s")
+	for _, change := range options {
+		if err := change(server); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(certDir))
+		}
+	}
 	// Never a cluster that happens to be in somebody's kubeconfig.
 	useExisting := false
 	e := &Env{Scheme: scheme, Root: root, certDir: certDir, plane: &envtest.Environment{
