@@ -21,6 +21,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,6 +36,7 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/quiet"
 	"mobilemoney.dev/operator/controllers/refund"
 	"mobilemoney.dev/operator/controllers/retention"
 	"mobilemoney.dev/operator/controllers/rewind"
@@ -56,12 +58,22 @@ func main() {
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
 	flag.Parse()
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+	setLogger(logging)
 
 	if err := start(ctrl.SetupSignalHandler(), opts); err != nil {
 		ctrl.Log.Error(err, "The manager stopped")
 		os.Exit(1)
 	}
+}
+
+// setLogger makes one log of what this process says and of what its libraries say.
+func setLogger(o zap.Options) {
+	if o.Level != nil {
+		o.Level = quiet.Level(o.Level)
+	}
+	l := zap.New(zap.UseFlagOptions(&o))
+	ctrl.SetLogger(l)
+	klog.SetLogger(l)
 }
 
 func start(ctx context.Context, opts options) error {

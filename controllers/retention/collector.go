@@ -21,6 +21,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	recorded "mobilemoney.dev/operator/controllers/charge"
 	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/quiet"
 )
 
 const (
@@ -93,7 +94,8 @@ func NewMetrics(reg prometheus.Registerer) *prometheus.CounterVec {
 func (c *Collector) NeedLeaderElection() bool { return true }
 
 // Start sweeps until ctx is over.
-func (c *Collector) Start(ctx context.Context) error {
+func (c *Collector) Start(ctx context.Context) (err error) {
+	defer quiet.Recovered(&err)
 	tick := time.NewTicker(c.Settings.Every)
 	defer tick.Stop()
 	for {

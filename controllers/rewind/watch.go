@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/quiet"
 )
 
 // Watch follows the watches of a manager, and asks now and then for the newest
@@ -28,7 +29,8 @@ type Watch struct {
 func (w *Watch) NeedLeaderElection() bool { return false }
 
 // Start works until ctx is over.
-func (w *Watch) Start(ctx context.Context) error {
+func (w *Watch) Start(ctx context.Context) (err error) {
+	defer quiet.Recovered(&err)
 	for _, o := range []client.Object{&v1alpha1.Payment{}, &v1alpha1.Charge{}, &v1alpha1.Refund{}} {
 		informer, err := w.Cache.GetInformer(ctx, o)
 		if err != nil {

@@ -144,7 +144,7 @@ func (s *Simulator) mtnToken(c *call, product string) answer {
 	}
 	name := s.text(alphanumeric, 64)
 	user, _, _ := c.r.BasicAuth()
-	s.tokens[name] = token{audience: "mtn/" + product, user: user, expires: s.now().Add(mtnTokenLife)}
+	s.issue(name, token{audience: "mtn/" + product, user: user, expires: s.now().Add(mtnTokenLife)})
 	return asJSON(200, struct {
 		AccessToken string `json:"access_token"`
 		TokenType   string `json:"token_type"`

@@ -86,7 +86,7 @@ func (s *Simulator) orangeToken(c *call) answer {
 	}
 	name := s.text(alphanumeric, 28)
 	life := s.opts.Orange.TokenLife
-	s.tokens[name] = token{audience: "orange", expires: s.now().Add(life)}
+	s.issue(name, token{audience: "orange", expires: s.now().Add(life)})
 	var expiresIn any = int(life.Seconds())
 	if s.opts.Orange.ExpiresInString {
 		expiresIn = strconv.Itoa(int(life.Seconds()))

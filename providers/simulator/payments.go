@@ -3,6 +3,7 @@ package simulator
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -409,6 +410,31 @@ func (s *Simulator) payable(ref string) (*payment, error) {
 		return nil, fmt.Errorf("%q has %d sessions: name one by id or URL", ref, len(delivered))
 	}
 	return delivered[0], nil
+}
+
+// issue gives out an access token; the caller holds the lock.
+func (s *Simulator) issue(name string, t token) {
+	s.tokens[name] = t
+	s.issued = append(s.issued, name)
+}
+
+// Secrets are all that the providers ever told a client and that is to be kept
+// quiet: access tokens, what names a session, and payment pages. By it tests look
+// for leaks.
+func (s *Simulator) Secrets() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	secrets := slices.Clone(s.issued)
+	for _, p := range s.payments {
+		switch p.provider {
+		case Orange:
+			secrets = append(secrets, p.id, p.orange.notifToken, s.page(p, ""))
+		case Wave:
+			secrets = append(secrets, p.id, s.page(p, ""))
+		case MTN: // a reference of the client's own
+		}
+	}
+	return secrets
 }
 
 // ExpireTokens makes all access tokens expired, as in the middle of a flight.

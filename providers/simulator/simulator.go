@@ -113,6 +113,7 @@ type Simulator struct {
 	byID     map[name]*payment
 	byRef    map[name][]*payment
 	tokens   map[string]token
+	issued   []string // names of all tokens there ever were
 	rules    []*Rule
 	struck   map[strike]int
 	chosen   map[string]Scenario

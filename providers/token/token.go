@@ -108,7 +108,7 @@ func (s *Source) refresh(ctx context.Context) (providers.Secret, error) {
 		return value, nil
 	}
 	asked := s.now()
-	t, err := s.fetch(ctx)
+	t, err := s.safely(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -116,6 +116,17 @@ func (s *Source) refresh(ctx context.Context) (providers.Secret, error) {
 	defer s.mu.Unlock()
 	s.value, s.refreshAt = t.Value, asked.Add(goodFor(t.Life))
 	return t.Value, nil
+}
+
+// safely fetches. A panic is an error without its value: it would end the process,
+// and Go would print what it says.
+func (s *Source) safely(ctx context.Context) (_ Token, err error) {
+	defer func() {
+		if recover() != nil {
+			err = &providers.Error{Class: providers.ClassNotSent, Op: "token", Detail: "a bug in getting the token"}
+		}
+	}()
+	return s.fetch(ctx)
 }
 
 func goodFor(life time.Duration) time.Duration {

@@ -277,3 +277,14 @@ func TestTokenCacheProperties(t *testing.T) {
 		})
 	})
 }
+
+// What a panic says may hold the credentials; nobody above could keep it quiet,
+// since the fetch has a goroutine of its own.
+func TestI1PanicOfAFetchIsAnErrorWithoutItsText(t *testing.T) {
+	s := token.NewSource(func(context.Context) (token.Token, error) { panic("canary-secret") }, time.Now)
+	_, err := s.Get(t.Context())
+	if providers.ClassOf(err) != providers.ClassNotSent {
+		t.Errorf("class of %v", err)
+	}
+	wiretest.NoCanary(t, err.Error(), "canary")
+}

@@ -1,0 +1,55 @@
+// Package quiet keeps out of the log what nobody meant to write there: what a panic
+// says, which may be what was being worked on, and requests that a library prints.
+package quiet
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"go.uber.org/zap/zapcore"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// Panics is r, but that a panic of it tells no more than its type, unless it is one
+// of Go's own, such as an index out of range, which hold no data. The controller
+// counts it, logs it with its stack, and goes on.
+func Panics(r reconcile.Reconciler) reconcile.Reconciler {
+	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+		defer func() {
+			if v := recover(); v != nil {
+				panic(masked(v))
+			}
+		}()
+		return r.Reconcile(ctx, req)
+	})
+}
+
+// Recovered, deferred, makes a panic the error of a function that nobody else
+// recovers: Go itself would print the value.
+func Recovered(err *error) {
+	if v := recover(); v != nil {
+		stack := make([]byte, 64<<10)
+		stack = stack[:runtime.Stack(stack, false)]
+		*err = fmt.Errorf("a panic: %v\n%s", masked(v), stack)
+	}
+}
+
+func masked(v any) any {
+	if own, ok := v.(runtime.Error); ok {
+		return own
+	}
+	return fmt.Sprintf("a %T, which is not shown", v)
+}
+
+// Loudest level that a log can have. From 8 on, client-go writes what it sends to
+// the API server and what it gets, Secrets and all.
+const Loudest = 5
+
+// Level is l up to Loudest, whatever else a flag asks for.
+func Level(l zapcore.LevelEnabler) zapcore.LevelEnabler { return level{l} }
+
+type level struct{ inner zapcore.LevelEnabler }
+
+// Enabled takes zap's levels: those of logr, negated.
+func (l level) Enabled(at zapcore.Level) bool { return at >= -Loudest && l.inner.Enabled(at) }
