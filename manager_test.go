@@ -341,7 +341,7 @@ var _ = Describe("What is published", func() {
 			reasons := []string{}
 			for _, e := range events.Items {
 				reasons = append(reasons, e.Reason)
-				expectNoSecrets(e.Message)
+				expectNoSecrets(ctx, "an event", e.Message)
 			}
 			g.Expect(reasons).To(ContainElement(v1alpha1.ReasonPaid))
 		}, "10s", "200ms").Should(Succeed())

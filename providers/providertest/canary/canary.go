@@ -132,8 +132,19 @@ func formsOf(secret string) map[string][]string {
 		"hex":         {hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b))},
 		"bytes":       {strings.Trim(fmt.Sprint(b), "[]"), strings.Join(strings.Fields(strings.Trim(fmt.Sprint(b), "[]")), ","), strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", b), "[]byte{"), "}")},
 		"URL-encoded": {url.QueryEscape(secret), url.PathEscape(secret), percent.String(), strings.ToUpper(percent.String())},
+		"hex dump":    dumped(b),
 		"base64":      append(inside(base64.RawStdEncoding, b), inside(base64.RawURLEncoding, b)...),
 	}
+}
+
+// dumped are the runs of eight bytes that hex.Dump prints side by side: wherever b
+// begins, one of them is whole, if b has fifteen bytes.
+func dumped(b []byte) []string {
+	var out []string
+	for i := 0; i < 8 && i+8 <= len(b); i++ {
+		out = append(out, fmt.Sprintf("% x", b[i:i+8]))
+	}
+	return out
 }
 
 // inside is what of b shows in the encoding of something longer that holds it, for

@@ -35,7 +35,7 @@ func TestO8FindsPlantedLeaks(t *testing.T) {
 	planted := map[string]string{
 		"raw": secret, "lower": strings.ToLower(secret), "upper": strings.ToUpper(secret), "JSON": string(quoted), "JSON in JSON": string(twice),
 		"%q": fmt.Sprintf("%q", secret), "%#v": fmt.Sprintf("%#v", secret), "%x": fmt.Sprintf("%x", secret), "%X": fmt.Sprintf("%X", secret),
-		"bytes": fmt.Sprint(b), "bytes in Go": fmt.Sprintf("%#v", b), "dump": strings.ReplaceAll(hex.EncodeToString(b), "\n", ""),
+		"bytes": fmt.Sprint(b), "bytes in Go": fmt.Sprintf("%#v", b), "dump": hex.Dump(append([]byte("xyz"), b...)),
 		"query": url.QueryEscape(secret), "path": url.PathEscape(secret), "base64": base64.StdEncoding.EncodeToString(b),
 		"basic": "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+secret+":more")),
 		"url":   base64.URLEncoding.EncodeToString([]byte("x" + secret)),
