@@ -27,6 +27,7 @@ import (
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
+	"mobilemoney.dev/operator/providers/providertest/canary"
 	"mobilemoney.dev/operator/providers/simulator"
 	"mobilemoney.dev/operator/providers/transport"
 	"mobilemoney.dev/operator/providers/wave"
@@ -69,6 +70,9 @@ type world struct {
 	// errs are what Reconcile returned.
 	errs  []error
 	tweak func(*Settings)
+	// said is all that the loop logged, published and counted.
+	said    canary.Transcript
+	metrics []*prometheus.Registry
 }
 
 const testNamespace = "shop"
@@ -102,8 +106,58 @@ func newWorld(t *testing.T, tweaks ...func(*Settings)) *world {
 	must(t, SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
 	w.api = builder.Build()
 	w.createAccounts(server.URL)
+	t.Cleanup(w.saidNoSecret)
 	w.start()
 	return w
+}
+
+// saidNoSecret: whatever the story, nothing of it is told to anybody.
+func (w *world) saidNoSecret() {
+	for _, registry := range w.metrics {
+		families, err := registry.Gather()
+		must(w.t, err)
+		w.said.Say(families)
+	}
+	for _, err := range w.errs {
+		w.said.Say(err)
+	}
+	secrets := canary.New()
+	for provider, keys := range testCredentials() {
+		for key, value := range keys {
+			secrets.Secret(provider+" "+key, value)
+		}
+	}
+	for _, secret := range w.sim.Secrets() {
+		secrets.Secret("a token, a session or its page", secret)
+	}
+	secrets.Phone("the payer", testPhone)
+	for _, leak := range w.said.Leaks(secrets) {
+		w.t.Errorf("I-1: the loop tells %v", leak)
+	}
+}
+
+// telling is a recorder whose events are in the transcript, too.
+type telling struct {
+	events.EventRecorder
+	said *canary.Transcript
+}
+
+func (r telling) Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any) {
+	r.said.Say(reason, action, fmt.Sprintf(note, args...))
+	r.EventRecorder.Eventf(regarding, related, kind, reason, action, note, args...)
+}
+
+// say is what others may read of what was written: all but what a Charge and
+// nextAction are there to keep.
+func (w *world) say(o client.Object) {
+	if p, ok := o.(*v1alpha1.Payment); ok {
+		status := p.Status.DeepCopy()
+		status.NextAction = nil
+		w.said.Say(status)
+		for _, c := range status.Conditions {
+			w.said.Say(c)
+		}
+	}
 }
 
 type indexAdder struct{ *fake.ClientBuilder }
@@ -120,14 +174,19 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func (w *world) createAccounts(base string) {
-	credentials := map[string]map[string]string{
+const testPhone = "+2250501020304"
+
+func testCredentials() map[string]map[string]string {
+	return map[string]map[string]string{
 		"mtn":    {"subscriptionKey": simulator.DefaultMTNSubscriptionKey, "userID": simulator.DefaultMTNUser, "apiSecret": simulator.DefaultMTNKey},
 		"orange": {"clientID": simulator.DefaultOrangeClientID, "clientSecret": simulator.DefaultOrangeClientSecret, "merchantKey": simulator.DefaultOrangeMerchantKey},
 		"wave":   {"apiKey": simulator.DefaultWaveKey},
 	}
+}
+
+func (w *world) createAccounts(base string) {
 	endpoints := map[string]string{"mtn": w.sim.MTNURL(), "orange": w.sim.OrangeURL("dev"), "wave": w.sim.WaveURL()}
-	for provider, keys := range credentials {
+	for provider, keys := range testCredentials() {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: provider}, Data: map[string][]byte{}}
 		for k, v := range keys {
 			secret.Data[k] = []byte(v)
@@ -156,6 +215,8 @@ func (w *world) start() {
 	registry := testRegistry()
 	watched := w.intercept()
 	w.events = events.NewFakeRecorder(1000)
+	registered := prometheus.NewRegistry()
+	w.metrics = append(w.metrics, registered)
 	w.loop = &Reconciler{
 		Client: watched,
 		Live:   w.api,
@@ -167,8 +228,8 @@ func (w *world) start() {
 		Installation: testInstallation,
 		Settings:     settings,
 		URLs:         NewURLs("https://pay.example"),
-		Recorder:     w.events,
-		Metrics:      NewMetrics(prometheus.NewRegistry()),
+		Recorder:     telling{w.events, &w.said},
+		Metrics:      NewMetrics(registered),
 		Now:          w.clock.Now,
 		Process:      fmt.Sprintf("process-%d", w.starts),
 		Start:        w.clock.Now(),
@@ -217,6 +278,7 @@ func (w *world) intercept() client.Client {
 			return write("update "+kindOf(o), func() error { return c.Update(ctx, o, opts...) })
 		},
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			w.say(o)
 			return write("update "+kindOf(o)+" "+sub, func() error { return c.SubResource(sub).Update(ctx, o, opts...) })
 		},
 	})
@@ -279,7 +341,7 @@ func newPayment(name, provider, amount string) *v1alpha1.Payment {
 			Namespace: testNamespace, Name: name, Generation: 1,
 			UID: types.UID("uid-" + name + "-" + fmt.Sprint(uidCounter.Add(1))),
 		},
-		Spec: v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.NewAmount(amount), Phone: "+2250501020304", TimeoutSeconds: 3600},
+		Spec: v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.NewAmount(amount), Phone: testPhone, TimeoutSeconds: 3600},
 	}
 }
 
@@ -316,7 +378,7 @@ func (w *world) step(sale string) (wait time.Duration, again bool) {
 	}()
 	before := w.writes
 	req := request(testInstallation.ChargeName(testNamespace, sale))
-	ctx := logr.NewContext(w.ctx, logr.Discard())
+	ctx := logr.NewContext(w.ctx, w.said.Logger())
 	result, err := w.loop.Reconcile(ctx, req)
 	switch {
 	case err != nil:

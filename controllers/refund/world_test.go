@@ -28,6 +28,7 @@ import (
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
+	"mobilemoney.dev/operator/providers/providertest/canary"
 	"mobilemoney.dev/operator/providers/simulator"
 	"mobilemoney.dev/operator/providers/transport"
 	"mobilemoney.dev/operator/providers/wave"
@@ -35,7 +36,10 @@ import (
 
 var testInstallation = payment.Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
 
-const shop = "shop"
+const (
+	shop  = "shop"
+	payer = "+2250501020304"
+)
 
 // crash is what a dying process looks like from inside.
 type crash struct{ at string }
@@ -65,6 +69,50 @@ type world struct {
 	// stale, if set, is what the cache shows.
 	stale client.Reader
 	errs  []error
+	// said is all that the loops logged, published and counted.
+	said    canary.Transcript
+	metrics []*prometheus.Registry
+	secrets *canary.Scanner
+}
+
+// saidNoSecret: whatever the story, nothing of it is told to anybody.
+func (w *world) saidNoSecret() {
+	for _, registry := range w.metrics {
+		families, err := registry.Gather()
+		must(w.t, err)
+		w.said.Say(families)
+	}
+	for _, err := range w.errs {
+		w.said.Say(err)
+	}
+	for _, secret := range w.sim.Secrets() {
+		w.secrets.Secret("a token, a session or its page", secret)
+	}
+	w.secrets.Phone("the payer", payer)
+	for _, leak := range w.said.Leaks(w.secrets) {
+		w.t.Errorf("I-1: the loop tells %v", leak)
+	}
+}
+
+// telling is a recorder whose events are in the transcript, too.
+type telling struct {
+	events.EventRecorder
+	said *canary.Transcript
+}
+
+func (r telling) Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any) {
+	r.said.Say(reason, action, fmt.Sprintf(note, args...))
+	r.EventRecorder.Eventf(regarding, related, kind, reason, action, note, args...)
+}
+
+// say is what others may read of what was written.
+func (w *world) say(o client.Object) {
+	if r, ok := o.(*v1alpha1.Refund); ok {
+		w.said.Say(r.Status)
+		for _, c := range r.Status.Conditions {
+			w.said.Say(c)
+		}
+	}
 }
 
 func must(t *testing.T, err error) {
@@ -77,9 +125,10 @@ func must(t *testing.T, err error) {
 func newWorld(t *testing.T, options ...func(*simulator.Options)) *world {
 	t.Helper()
 	w := &world{
-		t: t, ctx: logr.NewContext(t.Context(), logr.Discard()), settings: payment.DefaultSettings(),
+		t: t, secrets: canary.New(), settings: payment.DefaultSettings(),
 		clock: simulator.NewClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)),
 	}
+	w.ctx = logr.NewContext(t.Context(), w.said.Logger())
 	opts := simulator.Options{Now: w.clock.Now, Rand: simulator.Seeded(1), Wave: simulator.WaveOptions{AllowHTTPReturnURLs: true}}
 	for _, change := range options {
 		change(&opts)
@@ -90,6 +139,7 @@ func newWorld(t *testing.T, options ...func(*simulator.Options)) *world {
 	sim.SetURL(server.URL)
 	t.Cleanup(func() { server.Close(); _ = sim.Close() })
 	w.sim = sim
+	t.Cleanup(w.saidNoSecret)
 
 	scheme := runtime.NewScheme()
 	must(t, corev1.AddToScheme(scheme))
@@ -121,6 +171,9 @@ func (i indexAdder) IndexField(_ context.Context, obj client.Object, field strin
 
 func (w *world) account(provider, base, tokenURL string, credentials map[string]string) {
 	w.t.Helper()
+	for key, value := range credentials {
+		w.secrets.Secret(provider+" "+key, value)
+	}
 	must(w.t, w.api.Create(w.ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: provider}, Data: bytesOf(credentials),
 	}))
@@ -152,7 +205,9 @@ func (w *world) start() {
 			Clients:          account.NewClients(t, w.clock.Now),
 		}
 	}
-	metrics := payment.NewMetrics(prometheus.NewRegistry())
+	registered := prometheus.NewRegistry()
+	w.metrics = append(w.metrics, registered)
+	metrics := payment.NewMetrics(registered)
 	plain := transport.New(transport.Options{})
 	w.payments = &payment.Reconciler{
 		Client: w.api, Live: w.api, Accounts: resolver(plain), Installation: testInstallation, Settings: w.settings,
@@ -162,8 +217,8 @@ func (w *world) start() {
 	w.events = events.NewFakeRecorder(1000)
 	w.loop = &Reconciler{
 		Client: w.intercept(), Live: w.api, Accounts: resolver(watchedTransport{w, plain}),
-		Installation: testInstallation, Settings: w.settings, Recorder: w.events,
-		Metrics: NewMetrics(prometheus.NewRegistry()), Called: metrics.Called, Now: w.clock.Now,
+		Installation: testInstallation, Settings: w.settings, Recorder: telling{w.events, &w.said},
+		Metrics: NewMetrics(registered), Called: metrics.Called, Now: w.clock.Now,
 		Process: fmt.Sprintf("process-%d", w.starts),
 	}
 }
@@ -217,6 +272,7 @@ func (w *world) intercept() client.Client {
 			return write("update charge", func() error { return c.Update(ctx, o, opts...) })
 		},
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			w.say(o)
 			return write("update refund "+sub, func() error { return c.SubResource(sub).Update(ctx, o, opts...) })
 		},
 	})
@@ -255,7 +311,7 @@ func (w *world) pay(name, provider, amount string) *v1alpha1.Payment {
 	w.t.Helper()
 	must(w.t, w.api.Create(w.ctx, &v1alpha1.Payment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: name, Generation: 1, UID: types.UID("uid-" + name), CreationTimestamp: metav1.NewTime(w.clock.Now())},
-		Spec:       v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.NewAmount(amount), Phone: "+2250501020304", TimeoutSeconds: 3600},
+		Spec:       v1alpha1.PaymentSpec{Provider: provider, Amount: v1alpha1.NewAmount(amount), Phone: payer, TimeoutSeconds: 3600},
 	}))
 	req := ctrl.Request{NamespacedName: types.NamespacedName{Name: testInstallation.ChargeName(shop, name)}}
 	for range 100 {

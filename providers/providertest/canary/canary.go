@@ -59,12 +59,13 @@ func (s *Scanner) secret(name, secret string) {
 		return
 	}
 	s.known[secret] = true
-	for kind, texts := range formsOf(secret) {
-		for _, text := range texts {
-			if len(text) >= shortest {
-				first := [shortest]byte([]byte(text[:shortest]))
-				s.forms[first] = append(s.forms[first], form{text, name, kind})
-			}
+	seen := map[string]bool{}
+	for _, form := range formsOf(secret) {
+		if len(form.text) >= shortest && !seen[form.text] {
+			seen[form.text] = true
+			form.name = name
+			first := [shortest]byte([]byte(form.text[:shortest]))
+			s.forms[first] = append(s.forms[first], form)
 		}
 	}
 }
@@ -113,29 +114,36 @@ func (s *Scanner) Find(text string) []Leak {
 	return out
 }
 
-// formsOf a secret, by what they are called.
-func formsOf(secret string) map[string][]string {
+// formsOf a secret. The plainest come first.
+func formsOf(secret string) []form {
 	b := []byte(secret)
 	marshalled, _ := json.Marshal(secret) // of a string: it cannot fail
-	escaped := string(marshalled[1 : len(marshalled)-1])
+	escaped := unquoted(string(marshalled))
 	again, _ := json.Marshal(escaped)
 	percent := strings.Builder{}
 	for _, c := range b {
 		fmt.Fprintf(&percent, "%%%02x", c)
 	}
-	return map[string][]string{
-		"raw":         {secret},
-		"lower case":  {strings.ToLower(secret)},
-		"upper case":  {strings.ToUpper(secret)},
-		"JSON":        {escaped, string(again[1 : len(again)-1])},
-		"Go":          {strings.Trim(strconv.Quote(secret), `"`), strings.Trim(strconv.QuoteToASCII(secret), `"`)},
-		"hex":         {hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b))},
-		"bytes":       {strings.Trim(fmt.Sprint(b), "[]"), strings.Join(strings.Fields(strings.Trim(fmt.Sprint(b), "[]")), ","), strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", b), "[]byte{"), "}")},
-		"URL-encoded": {url.QueryEscape(secret), url.PathEscape(secret), percent.String(), strings.ToUpper(percent.String())},
-		"hex dump":    dumped(b),
-		"base64":      append(inside(base64.RawStdEncoding, b), inside(base64.RawURLEncoding, b)...),
+	listed := strings.Trim(fmt.Sprint(b), "[]")
+	var out []form
+	add := func(kind string, texts ...string) {
+		for _, text := range texts {
+			out = append(out, form{text: text, kind: kind})
+		}
 	}
+	add("raw", secret)
+	add("in another case", strings.ToLower(secret), strings.ToUpper(secret))
+	add("JSON", escaped, unquoted(string(again)))
+	add("Go", unquoted(strconv.Quote(secret)), unquoted(strconv.QuoteToASCII(secret)))
+	add("URL-encoded", url.QueryEscape(secret), url.PathEscape(secret), percent.String(), strings.ToUpper(percent.String()))
+	add("hex", hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)))
+	add("hex dump", dumped(b)...)
+	add("bytes", listed, strings.ReplaceAll(listed, " ", ","), strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", b), "[]byte{"), "}"))
+	add("base64", append(inside(base64.RawStdEncoding, b), inside(base64.RawURLEncoding, b)...)...)
+	return out
 }
+
+func unquoted(s string) string { return s[1 : len(s)-1] }
 
 // dumped are the runs of eight bytes that hex.Dump prints side by side: wherever b
 // begins, one of them is whole, if b has fifteen bytes.
