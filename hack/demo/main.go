@@ -26,21 +26,7 @@ import (
 	"mobilemoney.dev/operator/hack/internal/shop"
 )
 
-const (
-	exitFailed      = 1
-	exitUsage       = 2
-	exitInterrupted = 130
-)
-
-func main() {
-	if guard, err := process.AsGuard(); guard {
-		if err != nil {
-			os.Exit(exitFailed)
-		}
-		return
-	}
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { process.Main(run) }
 
 type options struct {
 	stay      bool
@@ -87,7 +73,7 @@ func run(args []string, stdout *os.File, stderr io.Writer) int {
 		return 0
 	case err != nil:
 		fmt.Fprintln(stderr, "demo:", err)
-		return exitUsage
+		return process.ExitUsage
 	}
 	// The libraries would log between the lines of the table.
 	ctrl.SetLogger(logr.Discard())
@@ -107,10 +93,10 @@ func run(args []string, stdout *os.File, stderr io.Writer) int {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			fmt.Fprintln(stderr, "demo:", err)
 		}
-		return exitInterrupted
+		return process.ExitInterrupted
 	case err != nil:
 		fmt.Fprintln(stderr, "demo:", err)
-		return exitFailed
+		return process.ExitFailed
 	}
 	return 0
 }

@@ -24,21 +24,7 @@ import (
 	"mobilemoney.dev/operator/hack/internal/process"
 )
 
-const (
-	exitFailed      = 1
-	exitUsage       = 2
-	exitInterrupted = 130
-)
-
-func main() {
-	if guard, err := process.AsGuard(); guard {
-		if err != nil {
-			os.Exit(exitFailed)
-		}
-		return
-	}
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { process.Main(run) }
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
@@ -66,14 +52,14 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-func run(args []string, stdout, stderr io.Writer) int {
+func run(args []string, stdout *os.File, stderr io.Writer) int {
 	o, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
 		fmt.Fprintln(stderr, "soak:", err)
-		return exitUsage
+		return process.ExitUsage
 	}
 	// The libraries would log what is meant to happen here.
 	ctrl.SetLogger(logr.Discard())
@@ -88,24 +74,24 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		fmt.Fprintln(stderr, "soak:", err)
-		return exitFailed
+		return process.ExitFailed
 	}
 	r, err := soak(ctx, o, logf)
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "soak: interrupted")
-		return exitInterrupted
+		return process.ExitInterrupted
 	case err != nil:
 		fmt.Fprintln(stderr, "soak:", err)
-		return exitFailed
+		return process.ExitFailed
 	}
 	if err := r.write(o.out); err != nil {
 		fmt.Fprintln(stderr, "soak:", err)
-		return exitFailed
+		return process.ExitFailed
 	}
 	fmt.Fprint(stdout, "\n", r.summary(o))
 	if len(r.wrong(o)) > 0 {
-		return exitFailed
+		return process.ExitFailed
 	}
 	return 0
 }

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	// The soak starts a copy of this program to clear up after it.
 	if guard, err := process.AsGuard(); guard {
 		if err != nil {
-			os.Exit(exitFailed)
+			os.Exit(process.ExitFailed)
 		}
 		return
 	}

@@ -108,12 +108,6 @@ func timeless(kind string) (func(*World, *Process), bool) {
 	}
 }
 
-// IsEvent tells events of the world from faults of a point.
-func IsEvent(kind string) bool {
-	_, ok := (&World{}).event(kind)
-	return ok
-}
-
 // Cancel calls a payment off.
 func (w *World) Cancel(name string) {
 	w.Store.Edit(Key{Payment, Shop, name}, false, func(o client.Object) { o.(*v1alpha1.Payment).Spec.Cancel = true })
