@@ -51,6 +51,8 @@ const (
 	Wakes = "L4"
 	// Bounded: a fault costs a few calls and writes, and no more.
 	Bounded = "O7"
+	// Quiet: no log, error or status holds a secret or a phone.
+	Quiet = "O8"
 )
 
 // Violation of a promise.

@@ -51,6 +51,7 @@ func stories() map[string]string {
 		"refund-not-found-fails":       `^refund-late/mtn$`,
 		"refund-amount-unchecked":      `^refund/mtn$`,
 		"deadline-fails":               `^stuck/mtn$`,
+		"payer-logged":                 `^paid/mtn$`,
 		"expired-unasked":              `^confirmed-only/orange$`,
 		"ended-taken-for-unpaid":       `^stuck/wave$`,
 		"other-sessions-unasked":       `^surplus-stuck/wave$`,

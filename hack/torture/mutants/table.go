@@ -36,7 +36,7 @@ func All() []Mutant {
 func Invariants() []string {
 	return []string{
 		"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I14",
-		"L1", "L2", "L3", "L4", "O7",
+		"L1", "L2", "L3", "L4", "O7", "O8",
 	}
 }
 

@@ -82,6 +82,9 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 	} else {
 		j.Finish(sc.Waits)
 	}
+	for _, leak := range w.Leaks() {
+		j.Violations = append(j.Violations, judge.Violation{Invariant: judge.Quiet, Text: leak.Name + " is told (" + leak.Form + ")"})
+	}
 	res.Violations, res.Trace = j.Violations, w.Trace
 	if h.clean != nil && !w.Jumped() && !j.Deleted() {
 		res.Violations = append(res.Violations, h.compare(res, w)...)

@@ -119,7 +119,7 @@ func (w *World) boot(seat, stale int) *Process {
 	}
 	p.callbacks = (&callback.Receiver{
 		Client: cached, Accounts: resolver, Registry: resolver.Registry, Now: p.now, NoteGap: w.opts.Settings.CallbackGap,
-		Log: w.opts.Shared.Log,
+		Log: w.said.Logger(),
 	}).Handler()
 	seen := max(0, len(w.Store.history)-stale)
 	p.list(seen)
@@ -307,6 +307,7 @@ func (p *Process) run(j Job) {
 	}
 	switch {
 	case err != nil:
+		p.w.said.Say(err)
 		p.w.logf(p, "%s: %v", j, err)
 		p.delay(j, min(time.Second<<min(p.failures[j], 9), 5*time.Minute))
 		p.failures[j]++

@@ -25,12 +25,18 @@ import (
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
+	"mobilemoney.dev/operator/providers/providertest/canary"
 	"mobilemoney.dev/operator/providers/simulator"
 	"mobilemoney.dev/operator/providers/wave"
 )
 
 // Shop is the namespace of all that users own.
 const Shop = "shop"
+
+const (
+	payer      = "+2250501020304"
+	waveSecret = "wave_ci_WHS_secret"
+)
 
 // Observer is told what happens, as it happens.
 type Observer interface {
@@ -65,7 +71,6 @@ type Shared struct {
 	Installation payment.Installation
 	Payments     *payment.Metrics
 	Refunds      *refund.Metrics
-	Log          logr.Logger
 	Validate     func(kind Kind, status bool, old, written []byte) error
 }
 
@@ -76,7 +81,6 @@ func NewShared() *Shared {
 		Installation: payment.Installation{ID: "torture", Key: []byte("0123456789abcdef0123456789abcdef")},
 		Payments:     payment.NewMetrics(prometheus.NewRegistry()),
 		Refunds:      refund.NewMetrics(prometheus.NewRegistry()),
-		Log:          logr.Discard(),
 	}
 }
 
@@ -139,6 +143,8 @@ type World struct {
 	rotated   bool
 	jumped    bool
 	skew      time.Duration
+	// said is all that processes logged, returned and published.
+	said canary.Transcript
 }
 
 type timer struct {
@@ -150,9 +156,9 @@ type timer struct {
 func New(o Options) (*World, error) {
 	w := &World{
 		opts: o, observer: o.Observer, plan: o.Plan, fired: make([]bool, len(o.Plan)), counts: map[string]int{},
-		ctx:   logr.NewContext(context.Background(), logr.Discard()),
 		begin: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 	}
+	w.ctx = logr.NewContext(context.Background(), w.said.Logger())
 	w.clock = simulator.NewClock(w.begin)
 	w.Store = &Store{now: w.clock.Now, committed: w.committed, careless: w.observer.Careless}
 	if o.Checked {
@@ -162,7 +168,7 @@ func New(o Options) (*World, error) {
 		Now: w.clock.Now, Rand: simulator.Seeded(1), PublicURL: "https://" + simulatorHost,
 		PayerOpens: true, CallbackTransport: &postman{w},
 		Wave: simulator.WaveOptions{Callbacks: []simulator.WaveCallback{{
-			URL: publicURL + "/callbacks/wave/account/" + Shop + "/wave", SigningSecrets: []string{"wave_ci_WHS_secret"},
+			URL: publicURL + "/callbacks/wave/account/" + Shop + "/wave", SigningSecrets: []string{waveSecret},
 		}}},
 	})
 	if err != nil {
@@ -224,6 +230,7 @@ func (w *World) Refund(name string) *v1alpha1.Refund {
 }
 
 func (w *World) committed(v Version) {
+	w.publish(v.New)
 	if w.opts.Trace {
 		w.logf(nil, "%s", describe(v))
 	}
@@ -254,7 +261,7 @@ func credentials() map[string]map[string]string {
 			"clientID": simulator.DefaultOrangeClientID, "clientSecret": simulator.DefaultOrangeClientSecret,
 			"merchantKey": simulator.DefaultOrangeMerchantKey,
 		},
-		"wave": {"apiKey": simulator.DefaultWaveKey, "webhookSecret": "wave_ci_WHS_secret"},
+		"wave": {"apiKey": simulator.DefaultWaveKey, "webhookSecret": waveSecret},
 	}
 }
 
@@ -294,7 +301,7 @@ func (w *World) Pay(name, amount string, change func(*v1alpha1.Payment)) {
 	p := &v1alpha1.Payment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: name},
 		Spec: v1alpha1.PaymentSpec{
-			Provider: w.opts.Provider, Amount: v1alpha1.NewAmount(amount), Phone: "+2250501020304", TimeoutSeconds: 600,
+			Provider: w.opts.Provider, Amount: v1alpha1.NewAmount(amount), Phone: payer, TimeoutSeconds: 600,
 		},
 	}
 	if change != nil {
