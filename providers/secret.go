@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 )
 
@@ -17,7 +18,7 @@ type Secret string
 func (s Secret) Reveal() string { return string(s) }
 
 func (s Secret) String() string               { return masked }
-func (s Secret) GoString() string             { return masked }
+func (s Secret) Format(f fmt.State, _ rune)   { write(f, s) }
 func (s Secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
 func (s Secret) LogValue() slog.Value         { return slog.StringValue(masked) }
 
@@ -42,7 +43,7 @@ type Phone string
 // Reveal returns the number, to be sent where it belongs.
 func (p Phone) Reveal() string { return string(p) }
 
-func (p Phone) GoString() string             { return p.String() }
+func (p Phone) Format(f fmt.State, _ rune)   { write(f, p) }
 func (p Phone) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 func (p Phone) LogValue() slog.Value         { return slog.StringValue(p.String()) }
 
