@@ -9,6 +9,8 @@ export GOFLAGS := $(strip $(filter-out -trimpath,$(GOFLAGS)) -trimpath)
 TOOLS := bin/tools
 CONTROLLER_GEN := $(TOOLS)/controller-gen
 GOLANGCI_LINT := $(TOOLS)/golangci-lint
+GOVULNCHECK := $(TOOLS)/govulncheck
+CYCLONEDX := $(TOOLS)/cyclonedx-gomod
 
 # A control plane built elsewhere is used instead, if it is named.
 ifdef KUBEBUILDER_ASSETS
@@ -142,6 +144,7 @@ tidy: ## Tidy every go.mod
 	go mod tidy
 	go -C hack/controlplane mod tidy
 	go -C hack/tools mod tidy
+	go -C hack/release/tools mod tidy
 	go -C hack/browser mod tidy
 	go -C hack/peers/oauth2 mod tidy
 	go -C hack/peers/openapi mod tidy
@@ -152,6 +155,15 @@ tidy: ## Tidy every go.mod
 build: ## Build bin/manager and bin/simulator
 	go build -ldflags '-s -w' -o bin/manager .
 	go build -ldflags '-s -w' -o bin/simulator ./providers/simulator/cmd/simulator
+
+.PHONY: release
+release: controlplane $(GOVULNCHECK) $(CYCLONEDX) ## Make a release of this commit in bin/release (docs/release.md)
+	@KUBEBUILDER_ASSETS="$(ASSETS)" hack/tick.sh "making a release" hack/release/release.sh "$(CURDIR)/bin/release"
+
+# Exit code 4 says that the database could not be reached: loud, and no failure here.
+.PHONY: vuln
+vuln: $(GOVULNCHECK) ## Look for known vulnerabilities in what is called
+	@hack/release/vuln.sh "$(CURDIR)/$(GOVULNCHECK)" bin/vuln.txt . ./providers/simulator/cmd/simulator || test $$? -eq 4
 
 .PHONY: controlplane
 controlplane: ## Build etcd, etcdutl, kube-apiserver and kubectl into bin/controlplane, once
@@ -174,4 +186,9 @@ $(CONTROLLER_GEN): hack/tools/go.mod hack/tools/go.sum
 $(GOLANGCI_LINT): hack/tools/go.mod hack/tools/go.sum
 	hack/tick.sh "building golangci-lint (minutes the first time, once)" \
 		go build -C hack/tools -o "$(CURDIR)/$@" github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+$(GOVULNCHECK) $(CYCLONEDX): hack/release/tools/go.mod hack/release/tools/go.sum
+	hack/tick.sh "building $(@F)" \
+		go build -C hack/release/tools -o "$(CURDIR)/$@" $(if $(filter %govulncheck,$@),golang.org/x/vuln/cmd/govulncheck,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod)
 	@touch $@
