@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -85,6 +86,10 @@ func start(ctx context.Context, opts options) error {
 	return run(ctx, cfg, opts, t, os.Getenv)
 }
 
+// callbackKeyRefresh is how often Secrets are read that callbacks are verified with:
+// the operator may get them and not watch them.
+const callbackKeyRefresh = 30 * time.Second
+
 // options are the flags.
 type options struct {
 	namespace        string
@@ -92,6 +97,9 @@ type options struct {
 	publicURL        string
 	allowedEndpoints string
 	callbackAddress  string
+	callbackTLS      callback.TLSFiles
+	callbackLimits   callback.Limits
+	trustedProxies   string
 	metricsAddress   string
 	insecureMetrics  bool
 	probeAddress     string
@@ -112,6 +120,7 @@ func defaultOptions() options {
 	return options{
 		lease:    lease{duration: 60 * time.Second, renew: 40 * time.Second, retry: 8 * time.Second},
 		settings: payment.DefaultSettings(), retention: retention.DefaultSettings(),
+		callbackLimits: callback.DefaultLimits(),
 	}
 }
 
@@ -125,6 +134,15 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.allowedEndpoints, "allowed-endpoints", "",
 		"Hosts (host or host:port, comma-separated) that the baseURL or tokenURL of an account may name, besides those of its provider. Default: none.")
 	fs.StringVar(&o.callbackAddress, "callback-bind-address", ":8090", "Address of the callback receiver.")
+	fs.StringVar(&o.callbackTLS.Cert, "callback-tls-cert", "", "File with the certificate of the callback receiver; read again when it changes. Default: plain http, behind an ingress that ends TLS.")
+	fs.StringVar(&o.callbackTLS.Key, "callback-tls-key", "", "File with the key of that certificate.")
+	fs.StringVar(&o.trustedProxies, "callback-trusted-proxies", "",
+		"Networks (CIDR, comma-separated) of the proxies in front of the callback receiver, which are believed in X-Forwarded-For. Default: none.")
+	l := &o.callbackLimits
+	fs.IntVar(&l.Connections, "callback-max-connections", l.Connections, "Connections to the callback receiver, in all.")
+	fs.IntVar(&l.SourceConnections, "callback-max-connections-per-source", l.SourceConnections, "Connections to the callback receiver from one address that is no trusted proxy.")
+	fs.Float64Var(&l.SourceRate, "callback-source-rate", l.SourceRate, "Requests each second that the callback receiver takes from one address in the long run.")
+	fs.IntVar(&l.SourceBurst, "callback-source-burst", l.SourceBurst, "Requests that it takes from one address at once.")
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "Address of the metrics, such as :8443; 0 is off.")
 	fs.BoolVar(&o.insecureMetrics, "metrics-insecure", false, "Serve metrics by http and without authentication.")
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 is off.")
@@ -175,6 +193,9 @@ func (o *options) validate() error {
 	if o.revisionCheck <= 0 {
 		return errors.New("--revision-check must be more than 0")
 	}
+	if err := o.validateCallbacks(); err != nil {
+		return err
+	}
 	if o.publicURL == "" {
 		return nil
 	}
@@ -184,6 +205,26 @@ func (o *options) validate() error {
 	}
 	if u.Scheme != "https" && !isLoopback(u.Hostname()) {
 		return errors.New("--public-url must begin with https://; providers send callbacks there and payers come back to it")
+	}
+	return nil
+}
+
+// validateCallbacks reads what is a list, too.
+func (o *options) validateCallbacks() error {
+	if (o.callbackTLS.Cert == "") != (o.callbackTLS.Key == "") {
+		return errors.New("--callback-tls-cert and --callback-tls-key go together")
+	}
+	l := &o.callbackLimits
+	if l.Connections < 1 || l.SourceConnections < 1 || l.SourceRate <= 0 || l.SourceBurst < 1 {
+		return errors.New("the limits of the callback receiver must be more than 0")
+	}
+	l.TrustedProxies = nil
+	for _, s := range splitList(o.trustedProxies) {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return errors.New("--callback-trusted-proxies must be a list of networks such as 10.0.0.0/8")
+		}
+		l.TrustedProxies = append(l.TrustedProxies, p.Masked())
 	}
 	return nil
 }
@@ -247,7 +288,12 @@ func run(ctx context.Context, cfg *rest.Config, opts options, t providers.Transp
 		ctrl.Log.Info("The installation id is the default, the uid of this cluster's kube-system namespace. " +
 			"A rebuilt cluster gets another one and would charge again what it applies again: set --installation-id")
 	}
-	if err := setup(ctx, mgr, opts, installation, t, getenv); err != nil {
+	paths := installation.PathKeys()
+	if err := paths.Load(ctx, direct, opts.namespace); err != nil {
+		// Callback paths are not worth a manager that does not start.
+		ctrl.Log.Error(err, "The keys of callback paths could not be read")
+	}
+	if err := setup(ctx, mgr, opts, installation, paths, t, getenv); err != nil {
 		return err
 	}
 	if err := mgr.Start(ctx); err != nil {
@@ -293,7 +339,7 @@ func newManager(cfg *rest.Config, opts options) (manager.Manager, error) {
 }
 
 // setup adds the loop and the receiver to mgr.
-func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.Installation, t providers.Transport, getenv func(string) string) error {
+func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.Installation, paths *payment.PathKeys, t providers.Transport, getenv func(string) string) error {
 	if err := payment.SetupIndexes(ctx, mgr.GetFieldIndexer(), inst); err != nil {
 		return err
 	}
@@ -322,7 +368,7 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 		Accounts:     resolver,
 		Installation: inst,
 		Settings:     opts.settings,
-		URLs:         payment.NewURLs(opts.publicURL),
+		URLs:         payment.NewURLs(opts.publicURL, paths),
 		Recorder:     mgr.GetEventRecorder("mobile-money-operator"),
 		Metrics:      payment.NewMetrics(metrics.Registry),
 		Now:          time.Now,
@@ -367,19 +413,35 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	if err := addCollector(mgr, opts, inst, back); err != nil {
 		return err
 	}
-	return addReceiver(mgr, opts, resolver)
+	return addReceiver(mgr, opts, inst, loop.URLs.Paths, resolver)
 }
 
-// addReceiver adds the receiver of callbacks to mgr.
-func addReceiver(mgr manager.Manager, opts options, resolver *account.Resolver) error {
+// addReceiver adds the receiver of callbacks to mgr, and what keeps its keys.
+func addReceiver(mgr manager.Manager, opts options, inst payment.Installation, paths *payment.PathKeys, resolver *account.Resolver) error {
+	log := mgr.GetLogger().WithName("callback")
+	keyring := &callback.Keyring{Reader: mgr.GetClient(), Accounts: resolver, Refresh: callbackKeyRefresh}
+	if err := keyring.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	loader := &payment.PathKeyLoader{
+		Keys: paths, Live: mgr.GetAPIReader(), Namespace: opts.namespace, Every: callbackKeyRefresh, Log: log,
+	}
+	if err := mgr.Add(loader); err != nil {
+		return fmt.Errorf("adding the loader of path keys: %w", err)
+	}
 	receiver := &callback.Receiver{
 		Addr:     opts.callbackAddress,
+		TLS:      opts.callbackTLS,
 		Client:   mgr.GetClient(),
-		Accounts: resolver,
+		Paths:    paths,
+		Keyring:  keyring,
 		Registry: resolver.Registry,
+		Digest:   inst.CallbackDigest,
 		Now:      time.Now,
-		Log:      mgr.GetLogger().WithName("callback"),
+		Log:      log,
 		NoteGap:  opts.settings.CallbackGap,
+		Limits:   opts.callbackLimits,
+		Metrics:  callback.NewMetrics(metrics.Registry),
 	}
 	if err := mgr.Add(receiver); err != nil {
 		return fmt.Errorf("adding the callback receiver: %w", err)

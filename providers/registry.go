@@ -96,6 +96,8 @@ type Kind struct {
 	Traits Traits
 	// Callbacks verifies and reads callbacks; nil where there are none.
 	Callbacks CallbackParser
+	// CallbackByPut is set where callbacks may come by PUT as well as by POST.
+	CallbackByPut bool
 }
 
 // Registry holds the known providers by name. It is a value: built in main,

@@ -96,11 +96,6 @@ type ChargeSpec struct {
 	// +kubebuilder:validation:MaxLength=255
 	ProviderReference string `json:"providerReference"`
 
-	// CallbackID is the unguessable part of the callback's path.
-	// +required
-	// +kubebuilder:validation:MaxLength=64
-	CallbackID string `json:"callbackID"`
-
 	// TimeoutSeconds of the Payment.
 	// +required
 	// +kubebuilder:validation:Minimum=1

@@ -349,6 +349,11 @@ type CallbackNote struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Claim string `json:"claim,omitempty"`
+
+	// Digest of what it said, keyed: the same callback is not noted twice.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Digest string `json:"digest,omitempty"`
 }
 
 // PaymentList is a list of Payments.

@@ -5,7 +5,7 @@ const chargeBase = `{"spec": {
 	"payment": {"namespace": "shop", "name": "order-1042", "uid": "7f0c"},
 	"account": {"kind": "MerchantAccount", "namespace": "shop", "name": "orange", "environment": "sandbox", "baseURL": "https://api.example"},
 	"requested": {"amount": "5000", "currency": "XOF"}, "money": {"amount": "5000", "currency": "OUV"},
-	"fingerprint": "f", "providerReference": "r", "callbackID": "c", "timeoutSeconds": 3600}}`
+	"fingerprint": "f", "providerReference": "r", "timeoutSeconds": 3600}}`
 
 const (
 	intentKept        = `spec: Invalid value: the intent of a Charge cannot change`

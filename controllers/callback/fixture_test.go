@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -49,8 +50,12 @@ type fixture struct {
 	api client.WithWatch
 	now time.Time
 
+	resolver *account.Resolver
+	metrics  *prometheus.Registry
+
 	mu     sync.Mutex
 	writes []string
+	reads  []string
 	logs   bytes.Buffer
 	// onCall may fail what the receiver asks of the API, such as "list ChargeList".
 	onCall func(label string) error
@@ -70,19 +75,60 @@ func setUp(t testing.TB, objects ...client.Object) *fixture {
 	f.api = builder.Build()
 	registry := providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
 	watched := f.intercept()
+	f.resolver = &account.Resolver{Reader: watched, Live: watched, Registry: registry, OperatorNamespace: operatorNamespace}
+	f.metrics = prometheus.NewRegistry()
 	f.Receiver = &Receiver{
 		Client:   watched,
-		Accounts: &account.Resolver{Reader: watched, Live: watched, Registry: registry, OperatorNamespace: operatorNamespace},
+		Paths:    installation.PathKeys(),
+		Keyring:  &Keyring{Reader: watched, Accounts: f.resolver, Refresh: 30 * time.Second},
 		Registry: registry,
+		Digest:   installation.CallbackDigest,
+		Metrics:  NewMetrics(f.metrics),
 		Now:      func() time.Time { return f.now },
 		NoteGap:  10 * time.Second,
+		Limits:   Limits{SourceRate: 1e9, SourceBurst: 1e9},
 		Log: funcr.New(func(prefix, args string) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.logs.WriteString(prefix + args + "\n")
 		}, funcr.Options{Verbosity: 127, LogTimestamp: true}),
 	}
+	f.load()
+	// Most tests are not about rates.
+	f.Handler()
+	f.throttle.charges = newBuckets(1e9, 1e9)
 	return f
+}
+
+// load fills the keyring, as its controllers do.
+func (f *fixture) load() {
+	f.t.Helper()
+	var namespaced v1alpha1.MerchantAccountList
+	must(f.t, f.api.List(f.ctx, &namespaced))
+	for i := range namespaced.Items {
+		must(f.t, f.Keyring.Load(f.ctx, account.KindNamespaced, client.ObjectKeyFromObject(&namespaced.Items[i])))
+	}
+	var cluster v1alpha1.ClusterMerchantAccountList
+	must(f.t, f.api.List(f.ctx, &cluster))
+	for i := range cluster.Items {
+		must(f.t, f.Keyring.Load(f.ctx, account.KindCluster, client.ObjectKeyFromObject(&cluster.Items[i])))
+	}
+	f.reads = nil
+}
+
+// keep makes or changes an object, and fills the keyring anew.
+func (f *fixture) keep(o client.Object) {
+	f.t.Helper()
+	if err := f.api.Create(f.ctx, o); err != nil {
+		must(f.t, f.api.Update(f.ctx, o))
+	}
+	f.load()
+}
+
+func (f *fixture) remove(o client.Object) {
+	f.t.Helper()
+	must(f.t, f.api.Delete(f.ctx, o))
+	f.load()
 }
 
 type indexer struct{ *fake.ClientBuilder }
@@ -96,6 +142,8 @@ func (f *fixture) call(label string, write bool, do func() error) error {
 	f.mu.Lock()
 	if write {
 		f.writes = append(f.writes, label)
+	} else {
+		f.reads = append(f.reads, label)
 	}
 	hook := f.onCall
 	f.mu.Unlock()
@@ -151,6 +199,8 @@ func kindOf(o runtime.Object) string {
 		return "MerchantAccount"
 	case *v1alpha1.ClusterMerchantAccount:
 		return "ClusterMerchantAccount"
+	case *v1alpha1.Charge:
+		return "Charge"
 	case *v1alpha1.ChargeList:
 		return "ChargeList"
 	case *v1alpha1.PaymentList:
@@ -173,7 +223,7 @@ type sale struct {
 	charge  *v1alpha1.Charge
 }
 
-func (s sale) id() string        { return s.charge.Spec.CallbackID }
+func (s sale) id() string        { return installation.PathKeys().ID(s.charge.Spec.Provider, s.charge.Name) }
 func (s sale) reference() string { return s.charge.Spec.ProviderReference }
 func (s sale) path() string      { return "/callbacks/" + s.charge.Spec.Provider + "/" + s.id() }
 
@@ -193,7 +243,6 @@ func newSale(namespace, name, provider string, change ...func(*sale)) sale {
 				InstallationID: installation.ID, Provider: provider, Reference: name,
 				Payment:           v1alpha1.PaymentIdentity{Namespace: namespace, Name: name},
 				Account:           v1alpha1.AccountPin{Kind: account.KindNamespaced, Namespace: namespace, Name: provider},
-				CallbackID:        installation.CallbackID(chargeName),
 				ProviderReference: strings.ToLower("ref-" + namespace + "-" + name),
 			},
 			Record: v1alpha1.ChargeRecord{
@@ -300,6 +349,14 @@ func (f *fixture) expectWrites(n int) {
 	}
 }
 
+// expectReads wants so many reads since the keyring was filled, cache included.
+func (f *fixture) expectReads(n int) {
+	f.t.Helper()
+	if len(f.reads) != n {
+		f.t.Errorf("reads: %v, want %d", f.reads, n)
+	}
+}
+
 // expectQuiet wants none of the words in the log.
 func (f *fixture) expectQuiet(words ...string) {
 	f.t.Helper()
@@ -335,8 +392,13 @@ func (f *fixture) expect(want int, method, path, body string, headers ...string)
 		f.t.Fatalf("%s %s: HTTP %d, want %d\n%s", method, path, w.Code, want, f.logs.String())
 	}
 	// The sender learns nothing but the status.
-	if want != http.StatusMethodNotAllowed && want != http.StatusNotFound && w.Body.Len() > 0 {
-		f.t.Errorf("%s %s: answered %q", method, path, w.Body.String())
+	header := w.Header().Clone()
+	header.Del("Connection")
+	if want == http.StatusTooManyRequests {
+		header.Del("Retry-After")
+	}
+	if w.Body.Len() > 0 || len(header) > 0 {
+		f.t.Errorf("%s %s: answered %v %q", method, path, header, w.Body.String())
 	}
 }
 

@@ -21,8 +21,8 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
-// door is a path with what opens it, and whom it wakes.
-type door struct {
+// knocked is a path with what opens it, and whom it wakes.
+type knocked struct {
 	path, secret string
 	sale         sale
 }
@@ -41,7 +41,7 @@ func FuzzReceiver(f *testing.F) {
 			return nil
 		},
 	})
-	doors := []door{
+	doors := []knocked{
 		{mtnSale.path(), "", mtnSale}, {orangeSale.path(), notifToken, orangeSale}, {over.path(), "", over},
 		{pathA, secretA, m.a}, {pathB, secretB, m.b}, {pathOperator, secretOperator, m.operator}, {pathCluster, secretCluster, m.cluster}, {pathClosed, secretCluster, m.closed},
 	}
@@ -82,7 +82,7 @@ func FuzzReceiver(f *testing.F) {
 }
 
 // checkWrites: at most one, and only with the key of the door that the path is.
-func checkWrites(t *testing.T, m *market, doors []door, path, body, signatureHeader, authorization string, code int) {
+func checkWrites(t *testing.T, m *market, doors []knocked, path, body, signatureHeader, authorization string, code int) {
 	t.Helper()
 	if len(m.writes) == 0 {
 		return

@@ -21,14 +21,14 @@ var (
 	_ manager.LeaderElectionRunnable = (*Receiver)(nil)
 )
 
-func TestEveryReplicaReceives(t *testing.T) {
+func TestG7EveryReplicaReceives(t *testing.T) {
 	if (&Receiver{}).NeedLeaderElection() {
 		t.Error("only the leader receives")
 	}
 }
 
 // Slow and oversized senders hold nothing up.
-func TestLimits(t *testing.T) {
+func TestG12Limits(t *testing.T) {
 	s := (&Receiver{}).server()
 	if s.ReadHeaderTimeout != 3*time.Second || s.ReadTimeout != 5*time.Second || s.WriteTimeout != 5*time.Second ||
 		s.IdleTimeout != 30*time.Second || s.MaxHeaderBytes != 8<<10 {
@@ -142,7 +142,7 @@ func (p *pipes) client() *http.Client {
 }
 
 // What a stranger begins and does not end is cut off.
-func TestSlowSenders(t *testing.T) {
+func TestG12SlowSenders(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	for name, c := range map[string]struct {
 		sent  string
@@ -179,7 +179,7 @@ func TestSlowSenders(t *testing.T) {
 }
 
 // A connection that is kept open without a request ends by itself.
-func TestIdleConnections(t *testing.T) {
+func TestG12IdleConnections(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	bubble(t, s, func(t *testing.T, _ *fixture, p *pipes, stop func() error) {
 		conn, err := p.dial(t.Context(), "", "")
@@ -196,7 +196,7 @@ func TestIdleConnections(t *testing.T) {
 	})
 }
 
-func TestLargeHeader(t *testing.T) {
+func TestG8LargeHeader(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://x"+s.path(), strings.NewReader(mtnBody))
@@ -287,7 +287,7 @@ func TestDrainIsBounded(t *testing.T) {
 }
 
 // The API may be slow; the sender is told in time to come again.
-func TestSlowAPI(t *testing.T) {
+func TestG16SlowAPI(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	for _, at := range []string{"list PaymentList", "apply status"} {
 		bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {

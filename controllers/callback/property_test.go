@@ -19,7 +19,7 @@ type genuineCallback struct{ path, body, secret string }
 // Whatever is sent, to whatever path, with whatever proof, a
 // callback changes nothing but the note; it never breaks the receiver, and it
 // leaves no trace in the log.
-func TestNothingButTheNote(t *testing.T) {
+func TestG1NothingButTheNote(t *testing.T) {
 	m := newMarket(t)
 	mtnSale, orangeSale := newSale("shop", "at-mtn", "mtn"), newSale("shop", "at-orange", "orange")
 	early := newSale("shop", "early", "orange", unansweredSale)
@@ -72,7 +72,8 @@ func TestNothingButTheNote(t *testing.T) {
 	try := func(t *rapid.T) {
 		m.now = m.now.Add(time.Duration(rapid.IntRange(-3600, 3600).Draw(t, "seconds")) * time.Second)
 		g := rapid.SampledFrom(genuine).Draw(t, "genuine")
-		text, raw := g.body, g.path
+		// No two are the same, or they would not be noted twice.
+		text, raw := g.body+strings.Repeat(" ", rapid.IntRange(0, 1000).Draw(t, "spaces")), g.path
 		if rapid.Bool().Draw(t, "other body") {
 			text = body.Draw(t, "body")
 		}
@@ -102,7 +103,7 @@ func TestNothingButTheNote(t *testing.T) {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, req)
 
-		allowed := []int{200, 301, 307, 308, 400, 401, 404, 405, 413, 503}
+		allowed := []int{200, 400, 401, 404, 405, 413, 503}
 		if !slices.Contains(allowed, w.Code) {
 			t.Fatalf("%s %s: HTTP %d", req.Method, raw, w.Code)
 		}

@@ -1,6 +1,7 @@
 // Package callback receives what providers send. It runs on every replica with
 // its own listener. A callback decides nothing: it is verified, noted on the
-// Payment, and thereby makes the loop ask the provider.
+// Payment, and thereby makes the loop ask the provider. Nothing here can ask a
+// provider anything.
 package callback
 
 import (
@@ -11,26 +12,20 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
-	"strings"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/singleflight"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
-)
-
-const (
-	maxBody      = 64 << 10
-	maxHeader    = 8 << 10
-	drainTimeout = 10 * time.Second
-	// MTN gives up after two seconds, Wave after five.
-	noteTimeout = 1500 * time.Millisecond
 )
 
 // Receiver is the HTTP server for callbacks. It is a manager.Runnable that
@@ -39,16 +34,31 @@ type Receiver struct {
 	// Addr to listen on, unless Listener is given.
 	Addr     string
 	Listener net.Listener
+	// TLS files; without them plain http is spoken.
+	TLS TLSFiles
 	// Client reads the cache and notes callbacks.
-	Client   client.Client
-	Accounts *account.Resolver
+	Client client.Client
+	// Paths verify the paths that name a charge, Keyring holds what verifies
+	// those that name an account. Neither reads anything when a callback comes.
+	Paths    *payment.PathKeys
+	Keyring  *Keyring
 	Registry providers.Registry
-	Now      func() time.Time
-	Log      logr.Logger
+	// Digest tells bodies apart, keyed.
+	Digest func(body []byte) string
+	Now    func() time.Time
+	Log    logr.Logger
 	// NoteGap is the least time between two notes on one Payment.
 	NoteGap time.Duration
+	// Limits on what strangers may ask for; zero ones are the default.
+	Limits Limits
+	// Metrics may be nil.
+	Metrics *Metrics
 
 	listening atomic.Bool
+	once      sync.Once
+	throttle  *throttle
+	memory    *memory
+	flight    singleflight.Group
 }
 
 // Ready tells whether callbacks are received, which begins after the caches are
@@ -63,50 +73,7 @@ func (r *Receiver) Ready(*http.Request) error {
 // NeedLeaderElection is false: every replica receives.
 func (r *Receiver) NeedLeaderElection() bool { return false }
 
-// Start serves until ctx is over and then drains.
-func (r *Receiver) Start(ctx context.Context) error {
-	l := r.Listener
-	if l == nil {
-		var err error
-		if l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", r.Addr); err != nil {
-			return fmt.Errorf("listening for callbacks: %w", err)
-		}
-	}
-	server := r.server()
-	defer func() { _ = server.Close() }()
-	r.listening.Store(true)
-	defer r.listening.Store(false)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("serving callbacks: %w", err)
-	case <-ctx.Done():
-	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	if err := server.Shutdown(drain); err != nil {
-		return fmt.Errorf("draining callbacks: %w", err)
-	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving callbacks: %w", err)
-	}
-	return nil
-}
-
-// server with limits on everything that a stranger sends.
-func (r *Receiver) server() *http.Server {
-	return &http.Server{
-		Handler:           r.Handler(),
-		ReadHeaderTimeout: 3 * time.Second,
-		ReadTimeout:       5 * time.Second,
-		WriteTimeout:      5 * time.Second,
-		IdleTimeout:       30 * time.Second,
-		MaxHeaderBytes:    maxHeader,
-	}
-}
-
-// Handler routes callbacks:
+// Handler serves callbacks, and the payer's landing page:
 //
 //	/callbacks/{provider}/{id}                        one charge (mtn, orange)
 //	/callbacks/{provider}                             the operator's account (wave)
@@ -114,180 +81,136 @@ func (r *Receiver) server() *http.Server {
 //	/callbacks/{provider}/cluster/{name}              a ClusterMerchantAccount (wave)
 //	/return                                           the payer's landing page
 func (r *Receiver) Handler() http.Handler {
-	mux := http.NewServeMux()
-	for _, method := range []string{http.MethodPost, http.MethodPut} {
-		mux.HandleFunc(method+" /callbacks/{provider}/{id}", r.answer(r.byCharge))
-		mux.HandleFunc(method+" /callbacks/{provider}", r.answer(r.byOperatorAccount))
-		mux.HandleFunc(method+" /callbacks/{provider}/account/{namespace}/{name}", r.answer(r.byAccount))
-		mux.HandleFunc(method+" /callbacks/{provider}/cluster/{name}", r.answer(r.byClusterAccount))
-	}
-	mux.HandleFunc("GET /return", landing)
-	return mux
+	r.once.Do(func() {
+		r.Limits = r.Limits.withDefaults()
+		r.throttle, r.memory = newThrottle(r.Limits), newMemory()
+	})
+	return http.HandlerFunc(r.serve)
 }
 
-// Outcomes of a callback, each one HTTP status and nothing more: the sender
-// learns nothing from the answer.
-var (
-	errNotFound = errors.New("no such callback")
-	errLater    = errors.New("cannot be noted now")
-	errPanic    = errors.New("a bug in the callback receiver")
-)
+func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) {
+	t := targetOf(req.URL.EscapedPath())
+	defer r.recovered(w, t)
+	if t.kind == landingTarget {
+		r.land(w, req)
+		return
+	}
+	got, err := r.receive(w, req, t)
+	r.Metrics.received(r.label(t), got)
+	if err != nil && got == resultLater {
+		r.Log.Info("A callback could not be noted", "provider", r.label(t), "error", err.Error())
+	}
+	got.answer(w)
+}
 
-func (r *Receiver) answer(handle func(*http.Request, []byte) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
-		defer r.recovered(w)
-		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
-		if err != nil {
-			w.WriteHeader(unreadable(err))
-			return
+// receive takes one callback. What costs least is asked first, and no body is read
+// for somebody who was refused already.
+func (r *Receiver) receive(w http.ResponseWriter, req *http.Request, t target) (result, error) {
+	if !r.throttle.source(r.Limits.clientOf(req), r.Now()) {
+		return resultLimited, nil
+	}
+	kind := r.Registry[t.provider]
+	if !t.fits(kind) {
+		return resultUnknown, nil
+	}
+	if req.Method != http.MethodPost && (req.Method != http.MethodPut || !kind.CallbackByPut) {
+		return resultMethod, nil
+	}
+	if t.kind == chargeTarget {
+		name, key := r.Paths.Verify(t.provider, t.id)
+		r.Metrics.verifiedBy(key)
+		if key < 0 {
+			return resultUnverified, nil
 		}
-		err = handle(req, body)
-		switch {
-		case err == nil:
-			w.WriteHeader(http.StatusOK)
-		case errors.Is(err, errNotFound):
-			w.WriteHeader(http.StatusNotFound)
-		case errors.Is(err, providers.ErrBadCallback):
-			w.WriteHeader(http.StatusUnauthorized)
-		case errors.Is(err, providers.ErrMalformedCallback):
-			w.WriteHeader(http.StatusBadRequest)
-		default:
-			r.Log.Info("A callback could not be noted", "provider", req.PathValue("provider"), "error", withoutID(err, req))
-			w.WriteHeader(http.StatusServiceUnavailable)
+		if !r.throttle.charge(name, r.Now()) {
+			return resultLimited, nil
 		}
+		t.charge = name
 	}
-}
-
-// withoutID: the path names a charge, and whoever knows it can call back, so it
-// is not logged, also where an error of the API quotes it.
-func withoutID(err error, req *http.Request) string {
-	if id := req.PathValue("id"); id != "" {
-		return strings.ReplaceAll(err.Error(), id, "[id]")
-	}
-	return err.Error()
-}
-
-func unreadable(err error) int {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return http.StatusRequestEntityTooLarge
-	}
-	return http.StatusBadRequest
-}
-
-// recovered keeps net/http from printing a panic, whose text may hold what was
-// sent. The stack has no text.
-func (r *Receiver) recovered(w http.ResponseWriter) {
-	if recover() != nil {
-		r.Log.Error(errPanic, "A callback was dropped", "stack", string(debug.Stack()))
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-}
-
-// byCharge: the path holds the unguessable id of one charge.
-func (r *Receiver) byCharge(req *http.Request, body []byte) error {
-	parser := r.Registry[req.PathValue("provider")].Callbacks
-	if parser == nil {
-		return errNotFound
-	}
-	charge, err := r.findCharge(req.Context(), payment.IndexCallbackID, req.PathValue("id"))
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
 	if err != nil {
-		return err
+		return unreadable(err), nil
 	}
-	if charge == nil || charge.Spec.Provider != req.PathValue("provider") {
-		return errNotFound
-	}
+	defer working(req.Context())()
+	ctx, cancel := context.WithTimeout(req.Context(), noteTimeout)
+	defer cancel()
+	// Only the header that a parser reads, so that no other can matter.
 	cb := providers.CallbackRequest{Header: req.Header, Body: body, Now: r.Now()}
+	if t.kind == chargeTarget {
+		return r.byCharge(ctx, t, kind, cb)
+	}
+	return r.byAccount(ctx, t, kind, cb)
+}
+
+// byCharge: the path names one charge, and is proven.
+func (r *Receiver) byCharge(ctx context.Context, t target, kind providers.Kind, cb providers.CallbackRequest) (result, error) {
+	var charge v1alpha1.Charge
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: t.charge}, &charge); err != nil {
+		if apierrors.IsNotFound(err) {
+			return resultUnknown, nil
+		}
+		return resultLater, fmt.Errorf("looking the charge up: %w", err)
+	}
+	if charge.Spec.Provider != t.provider {
+		return resultUnknown, nil
+	}
 	if s := charge.Record.Session; s != nil {
 		cb.TokenHash = s.NotificationTokenHash
 	}
-	parsed, err := parser.ParseCallback(cb)
-	if errors.Is(err, providers.ErrBadCallback) && unanswered(charge) {
-		return errLater
+	parsed, err := kind.Callbacks.ParseCallback(cb)
+	switch {
+	case errors.Is(err, providers.ErrBadCallback) && unanswered(&charge):
+		return resultLater, errUnanswered
+	case err != nil:
+		return refused(err), nil
 	}
-	if err != nil {
-		return err
-	}
-	return r.note(req.Context(), charge, parsed)
+	return r.note(ctx, &charge, parsed, cb.Body)
 }
+
+var errUnanswered = errors.New("what it is recognised by is not recorded yet")
 
 // unanswered: what a callback is recognised by comes with an answer that is not
 // recorded yet, or not in this replica's cache. A provider whose callbacks are
 // recognised by their path alone (MTN, which sends each once) does not need it.
 func unanswered(c *v1alpha1.Charge) bool { return c.Record.Session == nil && c.Record.Outcome == nil }
 
-func (r *Receiver) byOperatorAccount(req *http.Request, body []byte) error {
-	provider := req.PathValue("provider")
-	return r.signed(req, body, account.KindOperator, "", provider)
-}
-
-func (r *Receiver) byAccount(req *http.Request, body []byte) error {
-	return r.signed(req, body, account.KindNamespaced, req.PathValue("namespace"), req.PathValue("name"))
-}
-
-func (r *Receiver) byClusterAccount(req *http.Request, body []byte) error {
-	return r.signed(req, body, account.KindCluster, "", req.PathValue("name"))
-}
-
-// signed: the path names an account, whose secrets verify the callback. It can
+// byAccount: the path names an account, whose secrets verify the callback. It can
 // only wake payments that were made through that account.
-func (r *Receiver) signed(req *http.Request, body []byte, kind, namespace, name string) error {
-	provider := req.PathValue("provider")
-	parser := r.Registry[provider].Callbacks
-	if parser == nil || len(r.Registry[provider].CallbackSecretKeys) == 0 {
-		return errNotFound
+func (r *Receiver) byAccount(ctx context.Context, t target, kind providers.Kind, cb providers.CallbackRequest) (result, error) {
+	secrets, loaded := r.Keyring.secrets(t.account)
+	// Also where there is nothing that could verify it: whoever has no secret does
+	// not learn whether the account exists.
+	cb.Secrets = r.Keyring.padded(secrets)
+	parsed, err := kind.Callbacks.ParseCallback(cb)
+	switch {
+	case !loaded && r.exists(ctx, t.account):
+		return resultLater, errNotLoaded
+	case len(secrets) == 0:
+		return resultUnverified, nil
+	case err != nil:
+		return refused(err), nil
+	case !r.throttle.account(t.account, r.Now()):
+		return resultLimited, nil
 	}
-	ctx, cancel := context.WithTimeout(req.Context(), noteTimeout)
-	defer cancel()
-	secrets, err := r.secrets(ctx, provider, kind, namespace, name)
+	charge, err := r.findCharge(ctx, parsed.Reference)
 	if err != nil {
-		return err
+		return resultLater, err
 	}
-	parsed, err := parser.ParseCallback(providers.CallbackRequest{
-		Header: req.Header, Body: body, Now: r.Now(), Secrets: secrets,
-	})
-	if err != nil {
-		return err
+	if charge == nil || !t.account.made(charge) {
+		return resultIgnored, nil // verified, but none of ours: nothing to repeat
 	}
-	charge, err := r.findCharge(ctx, payment.IndexProviderReference, parsed.Reference)
-	if err != nil {
-		return err
-	}
-	if charge == nil || !belongs(charge, provider, kind, namespace, name) {
-		// Verified, but none of ours: nothing to repeat.
-		return nil
-	}
-	return r.note(ctx, charge, parsed)
+	return r.note(ctx, charge, parsed, cb.Body)
 }
 
-// secrets of the account that a path names. An account that does not exist, or
-// that has none, verifies nothing.
-func (r *Receiver) secrets(ctx context.Context, provider, kind, namespace, name string) ([]providers.Secret, error) {
-	acct, err := r.Accounts.ForCallbacks(ctx, provider, kind, namespace, name)
-	if err == nil {
-		var secrets []providers.Secret
-		if secrets, err = r.Accounts.CallbackSecrets(ctx, acct); err == nil {
-			return secrets, nil
-		}
-	}
-	var p *account.Problem
-	if errors.As(err, &p) {
-		return nil, providers.ErrBadCallback
-	}
-	return nil, err
-}
+var errNotLoaded = errors.New("the secrets of its account are not loaded yet")
 
-func belongs(c *v1alpha1.Charge, provider, kind, namespace, name string) bool {
-	pin := c.Spec.Account
-	return c.Spec.Provider == provider && pin.Kind == kind && pin.Namespace == namespace && pin.Name == name
-}
-
-func (r *Receiver) findCharge(ctx context.Context, index, value string) (*v1alpha1.Charge, error) {
-	if value == "" {
+// findCharge by what the provider calls it.
+func (r *Receiver) findCharge(ctx context.Context, reference string) (*v1alpha1.Charge, error) {
+	if reference == "" {
 		return nil, nil
 	}
 	var list v1alpha1.ChargeList
-	if err := r.Client.List(ctx, &list, client.MatchingFields{index: value}); err != nil {
+	if err := r.Client.List(ctx, &list, client.MatchingFields{payment.IndexProviderReference: reference}); err != nil {
 		return nil, fmt.Errorf("looking the charge up: %w", err)
 	}
 	if len(list.Items) == 0 {
@@ -296,35 +219,22 @@ func (r *Receiver) findCharge(ctx context.Context, index, value string) (*v1alph
 	return &list.Items[0], nil
 }
 
-// note writes status.lastCallback of the Payments of the charge that are not paid
-// yet: one that failed may be paid late. It does so under a field
-// manager of its own, so that it is in nobody's way.
-func (r *Receiver) note(ctx context.Context, charge *v1alpha1.Charge, cb providers.Callback) error {
-	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
-	defer cancel()
-	var list v1alpha1.PaymentList
-	if err := r.Client.List(ctx, &list, client.MatchingFields{payment.IndexCharge: charge.Name}); err != nil {
-		return fmt.Errorf("looking the Payment up: %w", err)
+// recovered keeps net/http from printing a panic, whose text may hold what was
+// sent. The stack has no text.
+func (r *Receiver) recovered(w http.ResponseWriter, t target) {
+	if recover() != nil {
+		r.Metrics.received(r.label(t), resultBug)
+		r.Log.Error(errPanic, "A callback was dropped", "stack", string(debug.Stack()))
+		resultBug.answer(w)
 	}
-	for i := range list.Items {
-		p := &list.Items[i]
-		if p.Status.Phase == v1alpha1.PhaseSucceeded || r.notedJustNow(p) {
-			continue
-		}
-		if err := r.apply(ctx, p, cb); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("%w: %w", errLater, err)
-		}
-	}
-	return nil
 }
 
-// notedJustNow: a flood of callbacks is one note, and one question.
-func (r *Receiver) notedJustNow(p *v1alpha1.Payment) bool {
-	last := p.Status.LastCallback
-	return last != nil && r.Now().Sub(last.ReceivedAt.Time).Abs() < r.NoteGap
-}
+var errPanic = errors.New("a bug in the callback receiver")
 
-func (r *Receiver) apply(ctx context.Context, p *v1alpha1.Payment, cb providers.Callback) error {
-	return r.Client.Status().Apply(ctx, lastCallback(types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, cb, r.Now()),
-		client.FieldOwner(FieldManager), client.ForceOwnership)
+// label of a provider: one that is known, so that nobody makes up labels.
+func (r *Receiver) label(t target) string {
+	if slices.Contains(r.Registry.Names(), t.provider) {
+		return t.provider
+	}
+	return "other"
 }

@@ -189,7 +189,7 @@ func (r *Reconciler) initiateRequest(o *observed) providers.InitiateRequest {
 		Payer:       providers.Phone(p.Spec.Phone),
 		Description: p.Spec.Description,
 		Mark:        mark(o.charge),
-		CallbackURL: r.URLs.Callback(o.account, spec.CallbackID),
+		CallbackURL: r.URLs.Callback(o.account, o.charge.Name),
 		ReturnURL:   r.URLs.Return(o.account, p),
 		CancelURL:   r.URLs.Cancel(o.account, p),
 	}

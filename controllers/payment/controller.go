@@ -290,7 +290,7 @@ func (r *Reconciler) plan(ctx context.Context, o *observed) error {
 	if err != nil {
 		return err
 	}
-	if err := r.URLs.Check(acct, o.holder, r.Installation.CallbackID(o.name)); err != nil {
+	if err := r.URLs.Check(acct, o.holder); err != nil {
 		return err
 	}
 	if err := r.hold(ctx, o, acct, look); err != nil {

@@ -18,9 +18,8 @@ func intent(p *v1alpha1.Payment, acct *account.Account, inst Installation) (*v1a
 		return nil, err
 	}
 	sale := p.SaleReference()
-	name := inst.ChargeName(p.Namespace, sale)
 	return &v1alpha1.Charge{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
+		ObjectMeta: metav1.ObjectMeta{Name: inst.ChargeName(p.Namespace, sale)},
 		Spec: v1alpha1.ChargeSpec{
 			InstallationID:   inst.ID,
 			ReferenceVersion: ReferenceVersion,
@@ -38,7 +37,6 @@ func intent(p *v1alpha1.Payment, acct *account.Account, inst Installation) (*v1a
 			ProviderReference: acct.Kind.Reference(
 				inst.ReferenceDigest(p.Spec.Provider, acct.Identity(), p.Namespace, sale)),
 			Payer:          payer(p, acct, inst),
-			CallbackID:     inst.CallbackID(name),
 			TimeoutSeconds: timeoutSeconds(p),
 		},
 	}, nil

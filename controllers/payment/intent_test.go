@@ -36,7 +36,6 @@ func TestIntent(t *testing.T) {
 		Fingerprint:       testInstallation.Fingerprint(p, "XOF"),
 		ProviderReference: acct.Kind.Reference(testInstallation.ReferenceDigest("mtn", "MerchantAccount/shop/mtn", testNamespace, "order")),
 		Payer:             testInstallation.Payer(p.Spec.Phone),
-		CallbackID:        testInstallation.CallbackID(name),
 		TimeoutSeconds:    90,
 	}
 	if c.Name != name || c.Namespace != "" || c.Spec != want || !equality.Semantic.DeepEqual(c.Record, v1alpha1.ChargeRecord{}) {

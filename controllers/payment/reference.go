@@ -3,7 +3,6 @@ package payment
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base32"
 	"encoding/binary"
 	"encoding/hex"
 	"strings"
@@ -20,7 +19,8 @@ type Installation struct {
 	// ID of the installation. Two installations that share a merchant account
 	// must differ in it; one that takes over from another must keep it.
 	ID string
-	// Key for fingerprints and callback paths. It never leaves the cluster.
+	// Key for fingerprints, and what callback paths are signed with where there is
+	// no key of their own. It never leaves the cluster.
 	Key []byte
 }
 
@@ -42,15 +42,11 @@ func (i Installation) keyed(domain string, parts ...string) []byte {
 	return mac.Sum(nil)
 }
 
-func lowerBase32(b []byte) string {
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))
-}
-
 // ChargeName is the name of the one Charge that a sale of a namespace can have.
 // Creating it is the claim: the API server lets one creator win.
 func (i Installation) ChargeName(namespace, saleReference string) string {
 	sum := digest("charge/v1", i.ID, namespace, saleReference)
-	return "charge-" + lowerBase32(sum[:25])
+	return chargePrefix + nameEncoding().EncodeToString(sum[:chargeBytes])
 }
 
 // ReferenceDigest is what the provider's reference is made of. It holds no uid,
@@ -96,12 +92,10 @@ func (i Installation) keyID() string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// callbackIDLength is that of CallbackID: 160 bits in base32.
-const callbackIDLength = 32
-
-// CallbackID is the unguessable part of the path of a Charge's callback.
-func (i Installation) CallbackID(chargeName string) string {
-	return lowerBase32(i.keyed("callback/v1", chargeName)[:20])
+// CallbackDigest tells callbacks apart without keeping what they say: bodies hold
+// phones.
+func (i Installation) CallbackDigest(body []byte) string {
+	return hex.EncodeToString(i.keyed("callback-digest/v1", string(body))[:16])
 }
 
 // canonicalAmount drops what does not change an amount: zeros at the end of

@@ -21,8 +21,6 @@ import (
 const (
 	// IndexCharge finds Payments by the name of the Charge of their sale.
 	IndexCharge = "charge"
-	// IndexCallbackID finds Charges by the path of their callback.
-	IndexCallbackID = "callbackID"
 	// IndexProviderReference finds Charges by what the provider calls them.
 	IndexProviderReference = "providerReference"
 	// IndexPromptPayer and IndexPromptNamespace find the Charges that rang a phone,
@@ -40,9 +38,6 @@ func SetupIndexes(ctx context.Context, indexer client.FieldIndexer, inst Install
 	}{
 		{&v1alpha1.Payment{}, IndexCharge, func(o client.Object) []string {
 			return []string{inst.ChargeName(o.GetNamespace(), o.(*v1alpha1.Payment).SaleReference())}
-		}},
-		{&v1alpha1.Charge{}, IndexCallbackID, func(o client.Object) []string {
-			return []string{o.(*v1alpha1.Charge).Spec.CallbackID}
 		}},
 		{&v1alpha1.Charge{}, IndexProviderReference, func(o client.Object) []string {
 			return []string{o.(*v1alpha1.Charge).Spec.ProviderReference}

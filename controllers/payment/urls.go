@@ -15,17 +15,27 @@ type URLs struct {
 	// Base is where the receiver is reached from outside, without a slash at
 	// the end; empty: it is not.
 	Base string
+	// Paths sign what names a Charge in a URL.
+	Paths *PathKeys
 }
 
 // Callback is where a provider reports on one charge; empty: nowhere.
-func (u URLs) Callback(a *account.Account, callbackID string) string {
+func (u URLs) Callback(a *account.Account, chargeName string) string {
+	base := u.callbackBase(a)
+	if base == "" {
+		return ""
+	}
+	return base + "/" + u.Paths.ID(a.Provider, chargeName)
+}
+
+func (u URLs) callbackBase(a *account.Account) string {
 	switch {
 	case a.NoCallbacks && !a.Kind.Traits.NeedsCallbackURL:
 		return ""
 	case a.CallbackURL != "":
-		return a.CallbackURL + "/" + callbackID
+		return a.CallbackURL
 	case u.Base != "":
-		return u.Base + "/callbacks/" + a.Provider + "/" + callbackID
+		return u.Base + "/callbacks/" + a.Provider
 	default:
 		return ""
 	}
@@ -50,10 +60,11 @@ func (u URLs) Cancel(a *account.Account, p *v1alpha1.Payment) string {
 }
 
 // Check says what is missing, or too long, for a payment of p through a.
-func (u URLs) Check(a *account.Account, p *v1alpha1.Payment, callbackID string) error {
+func (u URLs) Check(a *account.Account, p *v1alpha1.Payment) error {
 	traits := a.Kind.Traits
-	for _, told := range []string{u.Callback(a, callbackID), u.Return(a, p), u.Cancel(a, p)} {
-		if traits.MaxURL > 0 && len(told) > traits.MaxURL {
+	callback := len(u.callbackBase(a)) + len("/") + pathIDLength
+	for _, length := range []int{callback, len(u.Return(a, p)), len(u.Cancel(a, p))} {
+		if traits.MaxURL > 0 && length > traits.MaxURL {
 			return &account.Problem{
 				Reason: v1alpha1.ReasonAccountMisconfigured,
 				Message: fmt.Sprintf("provider %s takes URLs of at most %d characters, and one of this payment's is longer; "+
@@ -69,7 +80,7 @@ func (u URLs) Check(a *account.Account, p *v1alpha1.Payment, callbackID string) 
 		}
 	}
 	switch {
-	case traits.NeedsCallbackURL && u.Callback(a, callbackID) == "":
+	case traits.NeedsCallbackURL && u.callbackBase(a) == "":
 		return missing("a URL for its notifications")
 	case traits.NeedsReturnURL && u.Return(a, p) == "":
 		return missing("a page for the payer to come back to (returnURL)")
@@ -81,8 +92,10 @@ func (u URLs) Check(a *account.Account, p *v1alpha1.Payment, callbackID string) 
 // CheckAccount says what is missing, or too long, for payments through a that
 // name no page of their own.
 func (u URLs) CheckAccount(a *account.Account) error {
-	return u.Check(a, &v1alpha1.Payment{}, strings.Repeat("x", callbackIDLength))
+	return u.Check(a, &v1alpha1.Payment{})
 }
 
 // NewURLs takes the public base URL as the user writes it.
-func NewURLs(base string) URLs { return URLs{Base: strings.TrimRight(base, "/")} }
+func NewURLs(base string, paths *PathKeys) URLs {
+	return URLs{Base: strings.TrimRight(base, "/"), Paths: paths}
+}

@@ -10,22 +10,24 @@ import (
 )
 
 func TestURLs(t *testing.T) {
-	acct := testAccount("orange")
+	acct, paths := testAccount("orange"), testInstallation.PathKeys()
+	name := testInstallation.ChargeName("shop", "order")
+	id := paths.ID("orange", name)
 	for base, want := range map[string][2]string{
 		"":                             {"", ""},
-		"https://pay.example":          {"https://pay.example/callbacks/orange/id", "https://pay.example/return"},
-		"https://pay.example/":         {"https://pay.example/callbacks/orange/id", "https://pay.example/return"},
-		"https://pay.example/momo//":   {"https://pay.example/momo/callbacks/orange/id", "https://pay.example/momo/return"},
-		"https://pay.example:8443/a/b": {"https://pay.example:8443/a/b/callbacks/orange/id", "https://pay.example:8443/a/b/return"},
+		"https://pay.example":          {"https://pay.example/callbacks/orange/" + id, "https://pay.example/return"},
+		"https://pay.example/":         {"https://pay.example/callbacks/orange/" + id, "https://pay.example/return"},
+		"https://pay.example/momo//":   {"https://pay.example/momo/callbacks/orange/" + id, "https://pay.example/momo/return"},
+		"https://pay.example:8443/a/b": {"https://pay.example:8443/a/b/callbacks/orange/" + id, "https://pay.example:8443/a/b/return"},
 	} {
-		u := NewURLs(base)
-		if got := [2]string{u.Callback(acct, "id"), u.Landing()}; got != want {
+		u := NewURLs(base, paths)
+		if got := [2]string{u.Callback(acct, name), u.Landing()}; got != want {
 			t.Errorf("%q: %v, want %v", base, got, want)
 		}
 	}
 	acct.CallbackURL = "https://own.example/momo"
 	for _, base := range []string{"", "https://pay.example"} {
-		if got := NewURLs(base).Callback(acct, "id"); got != "https://own.example/momo/id" {
+		if got := NewURLs(base, paths).Callback(acct, name); got != "https://own.example/momo/"+id {
 			t.Errorf("the account's own: %s", got)
 		}
 	}
@@ -33,10 +35,11 @@ func TestURLs(t *testing.T) {
 
 // An account can do without callbacks where its provider can.
 func TestNoCallbacks(t *testing.T) {
-	for provider, want := range map[string]string{"mtn": "", "orange": "https://pay.example/callbacks/orange/id", "wave": ""} {
+	paths, name := testInstallation.PathKeys(), testInstallation.ChargeName("shop", "order")
+	for provider, want := range map[string]string{"mtn": "", "orange": "https://pay.example/callbacks/orange/" + paths.ID("orange", name), "wave": ""} {
 		acct := testAccount(provider)
 		acct.NoCallbacks = true
-		if got := NewURLs("https://pay.example").Callback(acct, "id"); got != want {
+		if got := NewURLs("https://pay.example", paths).Callback(acct, name); got != want {
 			t.Errorf("%s: %q, want %q", provider, got, want)
 		}
 	}
@@ -72,7 +75,7 @@ func TestURLCheck(t *testing.T) {
 		if c.change != nil {
 			c.change(acct)
 		}
-		err := NewURLs(c.base).Check(acct, p, "id")
+		err := NewURLs(c.base, testInstallation.PathKeys()).Check(acct, p)
 		var problem *account.Problem
 		switch {
 		case c.missing == "":
@@ -91,16 +94,16 @@ func TestURLCheck(t *testing.T) {
 func TestURLTooLong(t *testing.T) {
 	base := "https://pay.example/" + strings.Repeat("a", 20)
 	p := newPayment("sale", "orange", "5000")
-	id := testInstallation.CallbackID("charge-x")
+	paths, name := testInstallation.PathKeys(), testInstallation.ChargeName("shop", "sale")
 	for length, ok := range map[int]bool{120: true, 121: false} {
-		pad := length - len(NewURLs(base).Callback(testAccount("orange"), id))
-		err := NewURLs(base+strings.Repeat("a", pad)).Check(testAccount("orange"), p, id)
+		pad := length - len(NewURLs(base, paths).Callback(testAccount("orange"), name))
+		err := NewURLs(base+strings.Repeat("a", pad), paths).Check(testAccount("orange"), p)
 		var problem *account.Problem
 		if (err == nil) != ok || !ok && (!errors.As(err, &problem) || !strings.Contains(problem.Message, "120")) {
 			t.Errorf("%d characters: %v", length, err)
 		}
 	}
-	if err := NewURLs(base+strings.Repeat("a", 100)).Check(testAccount("wave"), p, id); err != nil {
+	if err := NewURLs(base+strings.Repeat("a", 100), paths).Check(testAccount("wave"), p); err != nil {
 		t.Errorf("Wave has no limit: %v", err)
 	}
 }

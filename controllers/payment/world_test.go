@@ -227,7 +227,7 @@ func (w *world) start() {
 		},
 		Installation: testInstallation,
 		Settings:     settings,
-		URLs:         NewURLs("https://pay.example"),
+		URLs:         NewURLs("https://pay.example", testInstallation.PathKeys()),
 		Recorder:     telling{w.events, &w.said},
 		Metrics:      NewMetrics(registered),
 		Now:          w.clock.Now,

@@ -211,7 +211,7 @@ func (w *world) start() {
 	plain := transport.New(transport.Options{})
 	w.payments = &payment.Reconciler{
 		Client: w.api, Live: w.api, Accounts: resolver(plain), Installation: testInstallation, Settings: w.settings,
-		URLs: payment.NewURLs("https://pay.example"), Metrics: metrics, Now: w.clock.Now,
+		URLs: payment.NewURLs("https://pay.example", testInstallation.PathKeys()), Metrics: metrics, Now: w.clock.Now,
 		Process: fmt.Sprintf("process-%d", w.starts), Start: w.clock.Now(),
 	}
 	w.events = events.NewFakeRecorder(1000)

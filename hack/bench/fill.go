@@ -83,7 +83,7 @@ func newCharge(i int, now time.Time) *v1alpha1.Charge {
 			},
 			Requested: money, Money: money,
 			Fingerprint:       fmt.Sprintf("00000000:%064d", i),
-			ProviderReference: fmt.Sprintf("%030d", i), CallbackID: fmt.Sprintf("%032d", i), TimeoutSeconds: 3600,
+			ProviderReference: fmt.Sprintf("%030d", i), TimeoutSeconds: 3600,
 		},
 		Record: v1alpha1.ChargeRecord{
 			Sends: 1, LastSend: &v1alpha1.Send{Number: 1, Sender: "mobile-money-operator-0000000000-00000/1/00000000", At: at},

@@ -77,6 +77,7 @@ func Kind() providers.Kind {
 		New:                  newProvider,
 		Traits:               traits,
 		Callbacks:            Callbacks{},
+		CallbackByPut:        true,
 	}
 }
 

@@ -89,6 +89,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: claim
       type:
         scalar: string
+    - name: digest
+      type:
+        scalar: string
     - name: receivedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
@@ -325,9 +328,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: account
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.AccountPin
-    - name: callbackID
-      type:
-        scalar: string
     - name: fingerprint
       type:
         scalar: string

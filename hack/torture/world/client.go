@@ -303,6 +303,9 @@ func (s statusAPI) Apply(_ context.Context, config runtime.ApplyConfiguration, _
 			if claim := note.Status.LastCallback.Claim; claim != nil {
 				(*at).Claim = *claim
 			}
+			if digest := note.Status.LastCallback.Digest; digest != nil {
+				(*at).Digest = *digest
+			}
 		})
 		if !done {
 			return apierrors.NewNotFound(k.Kind.resource(), k.Name)

@@ -110,7 +110,7 @@ func (w *World) boot(seat, stale int) *Process {
 	}
 	p.payments = &payment.Reconciler{
 		Client: cached, Live: live, Accounts: resolver, Installation: w.opts.Shared.Installation, Settings: w.opts.Settings,
-		URLs: payment.NewURLs(publicURL), Metrics: w.opts.Shared.Payments, Now: p.now, Pause: p.pause,
+		URLs: payment.NewURLs(publicURL, w.opts.Shared.Installation.PathKeys()), Metrics: w.opts.Shared.Payments, Now: p.now, Pause: p.pause,
 		Process: p.Name, Start: p.now(),
 	}
 	p.refunds = &refund.Reconciler{
@@ -118,7 +118,8 @@ func (w *World) boot(seat, stale int) *Process {
 		Metrics: w.opts.Shared.Refunds, Called: w.opts.Shared.Payments.Called, Now: p.now, Pause: p.pause, Process: p.Name,
 	}
 	p.callbacks = (&callback.Receiver{
-		Client: cached, Accounts: resolver, Registry: resolver.Registry, Now: p.now, NoteGap: w.opts.Settings.CallbackGap,
+		Client: cached, Paths: p.payments.URLs.Paths, Keyring: w.keyring(resolver), Registry: resolver.Registry,
+		Digest: w.opts.Shared.Installation.CallbackDigest, Now: p.now, NoteGap: w.opts.Settings.CallbackGap,
 		Log: w.said.Logger(),
 	}).Handler()
 	seen := max(0, len(w.Store.history)-stale)

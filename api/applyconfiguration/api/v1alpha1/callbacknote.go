@@ -17,6 +17,8 @@ type CallbackNoteApplyConfiguration struct {
 	ReceivedAt *v1.MicroTime `json:"receivedAt,omitempty"`
 	// Claim is what it said, in the provider's word. It is not evidence.
 	Claim *string `json:"claim,omitempty"`
+	// Digest of what it said, keyed: the same callback is not noted twice.
+	Digest *string `json:"digest,omitempty"`
 }
 
 // CallbackNoteApplyConfiguration constructs a declarative configuration of the CallbackNote type for use with
@@ -38,5 +40,13 @@ func (b *CallbackNoteApplyConfiguration) WithReceivedAt(value v1.MicroTime) *Cal
 // If called multiple times, the Claim field is set to the value of the last call.
 func (b *CallbackNoteApplyConfiguration) WithClaim(value string) *CallbackNoteApplyConfiguration {
 	b.Claim = &value
+	return b
+}
+
+// WithDigest sets the Digest field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Digest field is set to the value of the last call.
+func (b *CallbackNoteApplyConfiguration) WithDigest(value string) *CallbackNoteApplyConfiguration {
+	b.Digest = &value
 	return b
 }

@@ -35,8 +35,6 @@ type ChargeSpecApplyConfiguration struct {
 	Payer *string `json:"payer,omitempty"`
 	// ProviderReference is what the provider knows the payment by.
 	ProviderReference *string `json:"providerReference,omitempty"`
-	// CallbackID is the unguessable part of the callback's path.
-	CallbackID *string `json:"callbackID,omitempty"`
 	// TimeoutSeconds of the Payment.
 	TimeoutSeconds *int32 `json:"timeoutSeconds,omitempty"`
 }
@@ -132,14 +130,6 @@ func (b *ChargeSpecApplyConfiguration) WithPayer(value string) *ChargeSpecApplyC
 // If called multiple times, the ProviderReference field is set to the value of the last call.
 func (b *ChargeSpecApplyConfiguration) WithProviderReference(value string) *ChargeSpecApplyConfiguration {
 	b.ProviderReference = &value
-	return b
-}
-
-// WithCallbackID sets the CallbackID field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the CallbackID field is set to the value of the last call.
-func (b *ChargeSpecApplyConfiguration) WithCallbackID(value string) *ChargeSpecApplyConfiguration {
-	b.CallbackID = &value
 	return b
 }
 

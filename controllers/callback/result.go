@@ -1,0 +1,79 @@
+package callback
+
+import (
+	"errors"
+	"net/http"
+
+	"mobilemoney.dev/operator/providers"
+)
+
+// result of a callback: a word for the metric, and one HTTP status and nothing more
+// for the sender, who learns nothing from the answer.
+type result string
+
+const (
+	resultNoted      result = "noted"
+	resultRepeated   result = "repeated"
+	resultIgnored    result = "ignored"
+	resultMalformed  result = "malformed"
+	resultUnverified result = "unverified"
+	resultUnknown    result = "unknown"
+	resultMethod     result = "method"
+	resultTooLarge   result = "too-large"
+	resultLimited    result = "limited"
+	resultLater      result = "later"
+	resultBug        result = "bug"
+)
+
+func (r result) status() int {
+	switch r {
+	case resultNoted, resultRepeated, resultIgnored:
+		return http.StatusOK
+	case resultMalformed:
+		return http.StatusBadRequest
+	case resultUnverified:
+		return http.StatusUnauthorized
+	case resultUnknown:
+		return http.StatusNotFound
+	case resultMethod:
+		return http.StatusMethodNotAllowed
+	case resultTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case resultLimited:
+		return http.StatusTooManyRequests
+	default:
+		return http.StatusServiceUnavailable
+	}
+}
+
+func (r result) answer(w http.ResponseWriter) {
+	status := r.status()
+	if status != http.StatusOK {
+		// Nothing is read any more, not even the rest of the body.
+		w.Header().Set("Connection", "close")
+	}
+	if r == resultLimited {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.WriteHeader(status)
+}
+
+// refused is the result of what a parser did not take.
+func refused(err error) result {
+	switch {
+	case errors.Is(err, providers.ErrBadCallback):
+		return resultUnverified
+	case errors.Is(err, providers.ErrMalformedCallback):
+		return resultMalformed
+	default:
+		return resultLater
+	}
+}
+
+func unreadable(err error) result {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return resultTooLarge
+	}
+	return resultMalformed
+}
