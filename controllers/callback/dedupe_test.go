@@ -1,0 +1,143 @@
+package callback
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+)
+
+func claimed(status string) string { return fmt.Sprintf(`{"status":%q}`, status) }
+
+// A thousand repetitions are one note, at whatever time they come and in whatever
+// turns.
+func TestG2Replay(t *testing.T) {
+	for name, bodies := range map[string][]string{
+		"the same":      {mtnBody},
+		"in turns":      {claimed("A"), claimed("B")},
+		"three of them": {claimed("A"), claimed("B"), claimed("C")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSale("shop", "order-1", "mtn")
+			f := withSales(t, s)
+			for i := range 1000 {
+				f.expect(http.StatusOK, http.MethodPost, s.path(), bodies[i%len(bodies)])
+				f.now = f.now.Add(f.NoteGap)
+			}
+			f.expectWrites(len(bodies))
+		})
+	}
+}
+
+// Many at the same time are one note, and all of them are taken.
+func TestG2AtTheSameTime(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	var senders sync.WaitGroup
+	for i := range 100 {
+		senders.Go(func() {
+			if w := f.do(http.MethodPost, s.path(), fmt.Sprintf(`{"status":"SUCCESSFUL","n":%d}`, i%3)); w.Code != http.StatusOK {
+				t.Errorf("HTTP %d", w.Code)
+			}
+		})
+	}
+	senders.Wait()
+	f.expectNote(s, "SUCCESSFUL")
+	f.expectWrites(1)
+}
+
+// What one replica noted, another one does not note again, and neither does its
+// successor: as far as the Payment shows it.
+func TestG2OtherReplicas(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	for range 3 {
+		f.Receiver.memory = newMemory() // another process
+		f.now = f.now.Add(time.Minute)
+		f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	}
+	f.expectWrites(1)
+}
+
+// A cache that is behind shows no note: the replica remembers its own.
+func TestG2CacheBehind(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	f.Client = interceptor.NewClient(f.Client.(client.WithWatch), interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+			err := c.List(ctx, l, opts...)
+			if payments, ok := l.(*v1alpha1.PaymentList); ok {
+				for i := range payments.Items {
+					payments.Items[i].Status.LastCallback = nil
+				}
+			}
+			return err
+		},
+	})
+	for i := range 100 { // in 50 s, all of them different
+		f.expect(http.StatusOK, http.MethodPost, s.path(), claimed(fmt.Sprint("N", i)))
+		f.now = f.now.Add(f.NoteGap / 20)
+	}
+	f.expectWrites(5)
+}
+
+// What could not be noted is not remembered as noted.
+func TestG2RepeatedAfterAFailure(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	f.onCall = func(label string) error {
+		if label == "apply status" {
+			return apierrors.NewServiceUnavailable("later")
+		}
+		return nil
+	}
+	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), mtnBody)
+	f.onCall = nil
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	f.expectNote(s, "SUCCESSFUL")
+	// Nor what was ignored because it came too soon.
+	f.expect(http.StatusOK, http.MethodPost, s.path(), claimed("FAILED"))
+	f.now = f.now.Add(f.NoteGap)
+	f.expect(http.StatusOK, http.MethodPost, s.path(), claimed("FAILED"))
+	f.expectNote(s, "FAILED")
+	// A conflict of our field manager is a failure like any other.
+	f.onCall = func(string) error {
+		return apierrors.NewConflict(schema.GroupResource{Resource: "payments"}, "order-1", errAPI)
+	}
+	f.now = f.now.Add(f.NoteGap)
+	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), claimed("PENDING"))
+}
+
+// The words of a payment that ended unpaid are news once more after its end: it may
+// be paid late, and then says what it said before.
+func TestG6LateWordsAreNewsOnce(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	f.now = f.now.Add(time.Minute)
+	_, c := f.get(s)
+	c.Record.Outcome = &v1alpha1.ChargeOutcome{Phase: v1alpha1.PhaseExpired, Reason: "PayerTimeout"}
+	c.Record.Outcome.At.Time = f.now
+	must(t, f.api.Update(f.ctx, c))
+	s.charge = c
+	f.now = f.now.Add(time.Minute)
+	first := f.now
+	for range 100 {
+		f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+		f.now = f.now.Add(f.NoteGap)
+	}
+	f.expectWrites(2)
+	if n := f.noteOf(s); !n.ReceivedAt.Time.Equal(first) {
+		t.Errorf("noted at %s", n.ReceivedAt)
+	}
+}
