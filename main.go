@@ -346,6 +346,9 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 	if err := refund.SetupIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
+	if err := account.SetupIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
 	if err := retention.SetupIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
@@ -402,9 +405,12 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 			Kind:        kind,
 			CheckURLs:   loop.URLs.CheckAccount,
 			Now:         time.Now,
+			Recorder:    loop.Recorder,
 			CallTimeout: opts.settings.CallTimeout,
 			Retry:       opts.settings.RetryMax,
 			Recheck:     opts.accountRecheck,
+			Settle:      opts.settings.RunTimeout() + opts.settings.ClockSkew,
+			Watched:     opts.settings.SlowFor,
 		}
 		if err := accounts.SetupWithManager(mgr); err != nil {
 			return fmt.Errorf("setting the account controller up: %w", err)

@@ -165,6 +165,12 @@ func deleteNamespace(ctx context.Context, name string) {
 	for _, o := range []client.Object{&v1alpha1.Payment{}, &v1alpha1.Refund{}, &v1alpha1.MerchantAccount{}, &corev1.Secret{}} {
 		Expect(api.DeleteAllOf(ctx, o, client.InNamespace(name))).To(Succeed())
 	}
+	// Nothing holds the accounts of a namespace that goes.
+	Eventually(func(g Gomega) {
+		var list v1alpha1.MerchantAccountList
+		g.Expect(api.List(ctx, &list, client.InNamespace(name))).To(Succeed())
+		g.Expect(list.Items).To(BeEmpty())
+	}, "20s", "50ms").Should(Succeed())
 	Expect(api.Get(ctx, client.ObjectKeyFromObject(ns), ns)).To(Succeed())
 	ns.Spec.Finalizers = nil
 	Expect(api.SubResource("finalize").Update(ctx, ns)).To(Succeed())

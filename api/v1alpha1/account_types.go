@@ -49,6 +49,9 @@ type ClusterMerchantAccount struct {
 	Status MerchantAccountStatus `json:"status,omitzero"`
 }
 
+// FinalizerCharges keeps an account for as long as open charges need it.
+const FinalizerCharges = "mobilemoney.dev/open-charges"
+
 // AccountStatus is the status, for code that serves both kinds of account.
 func (m *MerchantAccount) AccountStatus() *MerchantAccountStatus { return &m.Status }
 
@@ -116,6 +119,11 @@ type MerchantAccountSpec struct {
 	// +kubebuilder:validation:MaxLength=30
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="merchantName must be plain text on one line, without control characters"
 	MerchantName string `json:"merchantName,omitempty"`
+
+	// Suspend stops everything new: Payments wait, and what is claimed but was
+	// never sent is not sent. What was asked for already is followed to its end.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
 
 	// SecretRef names the Secret with the credentials, in the account's own
 	// namespace (a ClusterMerchantAccount: in the operator's). Its keys are,

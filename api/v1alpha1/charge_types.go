@@ -13,6 +13,9 @@ import (
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,categories=mobilemoney
 // +kubebuilder:selectablefield:JSONPath=.spec.provider
+// +kubebuilder:selectablefield:JSONPath=.spec.account.kind
+// +kubebuilder:selectablefield:JSONPath=.spec.account.name
+// +kubebuilder:selectablefield:JSONPath=.record.outcome.phase
 // +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.provider`
 // +kubebuilder:printcolumn:name="Amount",type=string,JSONPath=`.spec.money.amount`
 // +kubebuilder:printcolumn:name="Currency",type=string,JSONPath=`.spec.money.currency`

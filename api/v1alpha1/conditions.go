@@ -70,6 +70,8 @@ const (
 	ReasonAccountNotFound       Reason = "AccountNotFound"
 	ReasonAccountNotAllowed     Reason = "AccountNotAllowed"
 	ReasonAccountMismatch       Reason = "AccountMismatch"
+	ReasonAccountSuspended      Reason = "AccountSuspended"
+	ReasonAccountDeleting       Reason = "AccountDeleting"
 	ReasonAccountMisconfigured  Reason = "AccountMisconfigured"
 	ReasonCredentialsNotFound   Reason = "CredentialsNotFound"
 	ReasonCredentialsIncomplete Reason = "CredentialsIncomplete"
@@ -137,6 +139,8 @@ const (
 	ReasonContradicted   Reason = "Contradicted"
 	ReasonAccountUsable  Reason = "Usable"
 	ReasonAccountChecked Reason = "Checked"
+	// ReasonDeletionHeld: the account is deleted as soon as no open charge needs it.
+	ReasonDeletionHeld Reason = "DeletionHeld"
 )
 
 // Labels and annotations.

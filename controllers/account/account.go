@@ -76,6 +76,8 @@ type Account struct {
 	CancelURL string
 	// CallbackURL overrides where the provider's callbacks arrive.
 	CallbackURL string
+	// Closed says why nothing new is sent through it; nil: it is open.
+	Closed *Problem
 	// NoCallbacks: the provider is told no callback URL unless it needs one.
 	NoCallbacks bool
 
@@ -88,7 +90,7 @@ type Account struct {
 // Identity names the account within the installation. What the provider sees
 // is derived from it, so it never changes for the same account.
 func (a *Account) Identity() string {
-	return a.Pin.Kind + "/" + a.Pin.Namespace + "/" + a.Pin.Name
+	return identity(a.Pin)
 }
 
 // DisplayName is the account for people: kind/name.
@@ -125,6 +127,9 @@ func (r *Resolver) Resolve(ctx context.Context, p *v1alpha1.Payment) (*Account, 
 	if err != nil {
 		return nil, err
 	}
+	if acct.Closed != nil {
+		return nil, acct.Closed
+	}
 	acct.Kind = kind
 	return r.complete(acct)
 }
@@ -132,7 +137,7 @@ func (r *Resolver) Resolve(ctx context.Context, p *v1alpha1.Payment) (*Account, 
 // Named returns the account of that kind and name, complete but for its
 // credentials.
 func (r *Resolver) Named(ctx context.Context, kind, namespace, name string) (*Account, error) {
-	acct, err := r.get(ctx, kind, namespace, name)
+	acct, err := r.get(ctx, r.Reader, kind, namespace, name)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +213,7 @@ func (r *Resolver) findDefault(ctx context.Context, namespace, provider string) 
 // choose returns the named account for a new payment of namespace, or nil if there
 // is none that the namespace may use.
 func (r *Resolver) choose(ctx context.Context, kind, namespace, name string) (*Account, error) {
-	acct, err := r.get(ctx, kind, namespace, name)
+	acct, err := r.get(ctx, r.Reader, kind, namespace, name)
 	if err != nil || acct == nil || acct.allowed == nil {
 		return acct, err
 	}
@@ -219,27 +224,64 @@ func (r *Resolver) choose(ctx context.Context, kind, namespace, name string) (*A
 }
 
 // get returns the named account, or nil if there is none.
-func (r *Resolver) get(ctx context.Context, kind, namespace, name string) (*Account, error) {
+func (r *Resolver) get(ctx context.Context, from client.Reader, kind, namespace, name string) (*Account, error) {
 	switch kind {
 	case KindNamespaced:
 		var m v1alpha1.MerchantAccount
-		if err := r.Reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &m); err != nil {
+		if err := from.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &m); err != nil {
 			return nil, ignoreNotFound("MerchantAccount", err)
 		}
-		return fromSpec(m.Spec, v1alpha1.AccountPin{Kind: kind, Namespace: namespace, Name: name},
-			types.NamespacedName{Namespace: namespace, Name: m.Spec.SecretRef.Name}), nil
+		acct := fromSpec(m.Spec, v1alpha1.AccountPin{Kind: kind, Namespace: namespace, Name: name},
+			types.NamespacedName{Namespace: namespace, Name: m.Spec.SecretRef.Name})
+		acct.Closed = closed(kind, &m, m.Spec.Suspend)
+		return acct, nil
 	case KindCluster:
 		var m v1alpha1.ClusterMerchantAccount
-		if err := r.Reader.Get(ctx, types.NamespacedName{Name: name}, &m); err != nil {
+		if err := from.Get(ctx, types.NamespacedName{Name: name}, &m); err != nil {
 			return nil, ignoreNotFound("ClusterMerchantAccount", err)
 		}
 		acct := fromSpec(m.Spec.MerchantAccountSpec, v1alpha1.AccountPin{Kind: kind, Name: name},
 			types.NamespacedName{Namespace: r.OperatorNamespace, Name: m.Spec.SecretRef.Name})
 		acct.allowed = &m.Spec.AllowedNamespaces
+		acct.Closed = closed(kind, &m, m.Spec.Suspend)
 		return acct, nil
 	default:
 		return nil, problem(v1alpha1.ReasonAccountNotFound,
 			"there is no kind of account %q; use %s or %s", kind, KindNamespaced, KindCluster)
+	}
+}
+
+// closed says why nothing new is sent through an account; nil: it is open.
+func closed(kind string, o client.Object, suspended bool) *Problem {
+	switch {
+	case o.GetDeletionTimestamp() != nil:
+		return problem(v1alpha1.ReasonAccountDeleting,
+			"%s %q is being deleted, so nothing new is sent through it; create it again once it is gone, or name another account in a new Payment",
+			kind, o.GetName())
+	case suspended:
+		return problem(v1alpha1.ReasonAccountSuspended,
+			"%s %q is suspended, so nothing new is sent through it; take its suspend out, and what waits goes on by itself",
+			kind, o.GetName())
+	default:
+		return nil
+	}
+}
+
+// ClosedNow says why nothing new may be sent through a, by what the API server
+// says now: a cache may be behind, and who suspended or deleted the account was
+// told that it is done. nil: it may.
+func (r *Resolver) ClosedNow(ctx context.Context, a *Account) (*Problem, error) {
+	if a.Pin.Kind == KindOperator {
+		return nil, nil //nolint:nilnil // No problem, and no error.
+	}
+	now, err := r.get(ctx, r.Live, a.Pin.Kind, a.Pin.Namespace, a.Pin.Name)
+	switch {
+	case err != nil:
+		return nil, err
+	case now == nil:
+		return problem(v1alpha1.ReasonAccountNotFound, "%s is gone; create it again", DisplayName(a.Pin)), nil
+	default:
+		return now.Closed, nil
 	}
 }
 
@@ -358,7 +400,7 @@ func (r *Resolver) pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	}
 	// Whether the namespace is still allowed is not asked: only new payments are
 	// refused, the open ones learn how they end, also once their namespace is gone.
-	acct, err := r.get(ctx, pin.Kind, c.Spec.Payment.Namespace, pin.Name)
+	acct, err := r.get(ctx, r.Reader, pin.Kind, c.Spec.Payment.Namespace, pin.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -11,9 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -34,10 +36,15 @@ type Reconciler struct {
 	// CheckURLs says what the operator itself has to provide for an account.
 	CheckURLs func(*Account) error
 	Now       func() time.Time
+	// Recorder tells of a deletion that is held.
+	Recorder events.EventRecorder
 	// CallTimeout bounds the question to the provider.
 	CallTimeout time.Duration
 	// Retry is the wait for an account that is not ready; Recheck for one that is.
 	Retry, Recheck time.Duration
+	// Settle is how long after its last look at an account somebody may still send
+	// through it; Watched is how long a charge in phase Unknown is asked about.
+	Settle, Watched time.Duration
 }
 
 // object is either kind of account.
@@ -46,6 +53,7 @@ type object interface {
 	AccountStatus() *v1alpha1.MerchantAccountStatus
 }
 
+// +kubebuilder:rbac:groups=mobilemoney.dev,resources=merchantaccounts;clustermerchantaccounts,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=merchantaccounts/status;clustermerchantaccounts/status,verbs=update
 
 // SetupWithManager starts the reconciler with mgr.
@@ -54,6 +62,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(name).
 		For(r.newObject(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.Charge{}, handler.EnqueueRequestsFromMapFunc(r.ofCharge)).
 		Complete(quiet.Panics(r))
 }
 
@@ -64,11 +73,18 @@ func (r *Reconciler) newObject() object {
 	return &v1alpha1.MerchantAccount{}
 }
 
-// Reconcile asks whether one account can be used, and says so in its status.
+// Reconcile asks whether one account can be used, and says so in its status. One
+// that is being deleted goes once no open charge needs it.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	o := r.newObject()
 	if err := r.Client.Get(ctx, req.NamespacedName, o); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if o.GetDeletionTimestamp() != nil {
+		return r.letGo(ctx, o)
+	}
+	if err := r.keep(ctx, o); err != nil {
+		return ctrl.Result{}, err
 	}
 	ready, err := r.judge(ctx, req.NamespacedName)
 	if err != nil {
@@ -122,6 +138,9 @@ func (r *Reconciler) usable(ctx context.Context, name types.NamespacedName) (*Cl
 	acct, err := r.Resolver.Named(ctx, r.Kind, name.Namespace, name.Name)
 	if err != nil {
 		return nil, err
+	}
+	if acct.Closed != nil {
+		return nil, acct.Closed
 	}
 	if err := r.CheckURLs(acct); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -63,6 +64,8 @@ func mute() providers.Kind {
 type readiness struct {
 	*account.Reconciler
 	t      *testing.T
+	clock  *fixture
+	events *events.FakeRecorder
 	api    client.Client
 	writes int
 	name   types.NamespacedName
@@ -73,9 +76,11 @@ func readinessOf(t *testing.T, o client.Object, wire providers.Transport, others
 	f := setUp(t, append(others, o)...)
 	f.Clients = account.NewClients(wire, func() time.Time { return f.now })
 	f.Registry["mute"] = mute()
-	r := &readiness{t: t, name: client.ObjectKeyFromObject(o)}
-	api := fake.NewClientBuilder().WithScheme(f.api.Scheme()).WithObjects(append(others, o)...).
-		WithStatusSubresource(&v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{}).Build()
+	r := &readiness{t: t, clock: f, events: events.NewFakeRecorder(10), name: client.ObjectKeyFromObject(o)}
+	builder := fake.NewClientBuilder().WithScheme(f.api.Scheme()).WithObjects(append(others, o)...).
+		WithStatusSubresource(&v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{})
+	must(t, account.SetupIndexes(t.Context(), indexAdder{builder}))
+	api := withSelectableFields(builder).Build()
 	f.Reader, f.Live = api, api
 	r.api = interceptor.NewClient(api, interceptor.Funcs{
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
@@ -91,7 +96,8 @@ func readinessOf(t *testing.T, o client.Object, wire providers.Transport, others
 		Client: r.api, Resolver: f.Resolver, Kind: kind,
 		CheckURLs: func(*account.Account) error { return nil },
 		Now:       func() time.Time { return f.now }, CallTimeout: time.Second,
-		Retry: time.Minute, Recheck: time.Hour,
+		Retry: time.Minute, Recheck: time.Hour, Settle: settle, Watched: watched,
+		Recorder: r.events,
 	}
 	return r
 }

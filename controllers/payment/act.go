@@ -27,7 +27,7 @@ func (r *Reconciler) act(ctx context.Context, o *observed, d decision) error {
 	case actHold:
 		return r.record(ctx, o, foldHold(d.reason, "", r.Now()))
 	case actNote:
-		return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: d.reason}, r.Now()))
+		return r.record(ctx, o, foldNotice(noticeOf(o, d.reason), r.Now()))
 	case actExpire:
 		return r.record(ctx, o, foldExpired(r.Now()))
 	case actCallOff:
@@ -41,6 +41,15 @@ func (r *Reconciler) act(ctx context.Context, o *observed, d decision) error {
 	default:
 		return nil
 	}
+}
+
+// noticeOf a reason, in the words of the account where it is the account's.
+func noticeOf(o *observed, reason v1alpha1.Reason) v1alpha1.ChargeNotice {
+	n := v1alpha1.ChargeNotice{Reason: reason}
+	if o.account != nil && o.account.Closed != nil && o.account.Closed.Reason == reason {
+		n.Message = o.account.Closed.Message
+	}
+	return n
 }
 
 // cancelled ends what was called off before anybody could pay. Without a Charge
@@ -125,6 +134,9 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client) e
 	if ready, err := r.prepare(ctx, o, c); !ready || err != nil {
 		return err
 	}
+	if open, err := r.accountOpen(ctx, o); !open || err != nil {
+		return err
+	}
 	if err := ctx.Err(); err != nil {
 		return err // shutting down: begin nothing
 	}
@@ -157,6 +169,20 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client) e
 	}
 	initiation, err := c.Initiate(callCtx, r.initiateRequest(o))
 	return r.recordInitiation(ctx, o, c, send, initiation, err)
+}
+
+// accountOpen tells whether a first request may be sent through the account: not
+// once the API server has told somebody that it is suspended or being deleted.
+func (r *Reconciler) accountOpen(ctx context.Context, o *observed) (bool, error) {
+	if openSends(&o.charge.Record) > 0 {
+		return true, nil // followed to its end
+	}
+	closed, err := r.Accounts.ClosedNow(ctx, o.account)
+	if closed == nil || err != nil {
+		return err == nil, err
+	}
+	o.account.Closed = closed
+	return false, r.record(ctx, o, foldNotice(noticeOf(o, closed.Reason), r.Now()))
 }
 
 // prepare does what asks for no money: it takes the access token, and where

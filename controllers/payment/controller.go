@@ -170,6 +170,9 @@ func (r *Reconciler) facts(o *observed) facts {
 	}
 	if o.account != nil {
 		f.interval = o.account.Interval
+		if o.account.Closed != nil {
+			f.closed = o.account.Closed.Reason
+		}
 	}
 	if o.charge != nil {
 		f.traits = r.Accounts.Registry[o.charge.Spec.Provider].Traits

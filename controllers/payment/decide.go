@@ -60,6 +60,8 @@ type facts struct {
 	charge   *v1alpha1.Charge
 	traits   providers.Traits
 	interval time.Duration
+	// closed is why nothing new is sent through the account; empty: it is open.
+	closed v1alpha1.Reason
 	// seen is what this process learnt from the provider.
 	seen observation
 }
@@ -137,9 +139,20 @@ func (f facts) unasked() decision {
 		return decision{action: actIdle}
 	case !f.maySend():
 		return f.adopt()
+	case f.closed != "":
+		return f.waitUntilOpen()
 	default:
 		return f.afterRetry(actSend)
 	}
+}
+
+// waitUntilOpen: the account takes nothing new, which stops a first request only.
+// One that may have arrived is followed to its end, whatever that takes.
+func (f facts) waitUntilOpen() decision {
+	if n := f.charge.Record.Notice; n == nil || n.Reason != f.closed {
+		return decision{action: actNote, reason: f.closed}
+	}
+	return decision{action: actWait, after: f.settings.RetryMax}
 }
 
 // maySend: there is somebody to ask for, and no sign that this object is older

@@ -44,6 +44,7 @@ func TestExploreKnowsEveryCall(t *testing.T) {
 		"claim":            "Client.Create Live.Get",
 		"act":              "record foldHold record foldNotice record foldExpired record foldCallOff record foldSettled",
 		"send":             "record foldHold raise Client.Update record foldVoid record foldVoid Initiate",
+		"accountOpen":      "record foldNotice", // the model's account is always open
 		"prepare":          "Prepare",
 		"recordInitiation": "record foldRefusal record foldVoid",
 		"recordKnown":      "record foldHold",

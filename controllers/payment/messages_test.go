@@ -25,12 +25,14 @@ var saidByAccounts = []v1alpha1.Reason{
 	v1alpha1.ReasonAccountNotFound,
 	v1alpha1.ReasonAccountNotAllowed,
 	v1alpha1.ReasonAccountMismatch,
+	v1alpha1.ReasonAccountSuspended,
+	v1alpha1.ReasonAccountDeleting,
 	v1alpha1.ReasonCredentialsNotFound,
 	v1alpha1.ReasonCredentialsIncomplete,
 }
 
 // Reasons that no Payment shows: those of account readiness.
-var ofAccounts = []v1alpha1.Reason{v1alpha1.ReasonAccountUsable, v1alpha1.ReasonAccountChecked}
+var ofAccounts = []v1alpha1.Reason{v1alpha1.ReasonAccountUsable, v1alpha1.ReasonAccountChecked, v1alpha1.ReasonDeletionHeld}
 
 // reasonConstants are the Reason constants, by name, as the source has them.
 func reasonConstants(t *testing.T) map[string]v1alpha1.Reason {

@@ -98,6 +98,13 @@ func (s Settings) Validate() error {
 	}
 }
 
+// RunTimeout bounds one run of a loop: what is read at its beginning is not older
+// when it ends.
+func (s Settings) RunTimeout() time.Duration {
+	// A call and its record have to fit.
+	return 3*s.CallTimeout + 2*s.RecordTimeout
+}
+
 // Retry is the wait after the n-th failure in a row.
 func (s Settings) Retry(n int) time.Duration {
 	wait := s.RetryMin

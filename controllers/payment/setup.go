@@ -70,8 +70,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		Watches(&v1alpha1.ClusterMerchantAccount{}, toWaiting).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
-			// A call and its record have to fit.
-			ReconciliationTimeout: 3*r.Settings.CallTimeout + 2*r.Settings.RecordTimeout,
+			ReconciliationTimeout:   r.Settings.RunTimeout(),
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				time.Second, 5*time.Minute),
 		}).

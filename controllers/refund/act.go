@@ -27,12 +27,21 @@ func (r *Reconciler) act(ctx context.Context, o *observed, d decision) error {
 	case actHold:
 		return r.record(ctx, o, foldHold(name, d.reason, "", r.Now()))
 	case actNote:
-		return r.record(ctx, o, foldNotice(name, v1alpha1.ChargeNotice{Reason: d.reason}, r.Now()))
+		return r.record(ctx, o, foldNotice(name, noticeOf(o, d.reason), r.Now()))
 	case actSend, actAsk:
 		return r.call(ctx, o, d.action)
 	default:
 		return nil
 	}
+}
+
+// noticeOf a reason, in the words of the account where it is the account's.
+func noticeOf(o *observed, reason v1alpha1.Reason) v1alpha1.ChargeNotice {
+	n := v1alpha1.ChargeNotice{Reason: reason}
+	if o.account != nil && o.account.Closed != nil && o.account.Closed.Reason == reason {
+		n.Message = o.account.Closed.Message
+	}
+	return n
 }
 
 // claim writes on the Charge what is to be given back, if that much is left.
@@ -69,6 +78,9 @@ func (r *Reconciler) accountReady(ctx context.Context, o *observed, kind provide
 		return true, nil
 	}
 	if o.account == nil {
+		return false, nil
+	}
+	if o.problem = o.account.Closed; o.problem != nil {
 		return false, nil
 	}
 	_, err := r.Accounts.RefundClient(ctx, o.account)
@@ -108,6 +120,9 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client, r
 	if err := r.prepare(ctx, o, c); err != nil {
 		return r.failed(ctx, o, c, err)
 	}
+	if open, err := r.accountOpen(ctx, o); !open || err != nil {
+		return err
+	}
 	if err := ctx.Err(); err != nil {
 		return err // shutting down: begin nothing
 	}
@@ -143,6 +158,20 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client, r
 	}
 	err := refunder.Refund(callCtx, providers.RefundRequest{RefundHandle: handleOf(o), Description: reason})
 	return r.recordAnswer(ctx, o, c, send, err)
+}
+
+// accountOpen tells whether a first request may be sent through the account: not
+// once the API server has told somebody that it is suspended or being deleted.
+func (r *Reconciler) accountOpen(ctx context.Context, o *observed) (bool, error) {
+	if openSends(o.claim()) > 0 {
+		return true, nil // followed to its end
+	}
+	closed, err := r.Accounts.ClosedNow(ctx, o.account)
+	if closed == nil || err != nil {
+		return err == nil, err
+	}
+	o.account.Closed = closed
+	return false, r.record(ctx, o, foldNotice(o.key.Name, noticeOf(o, closed.Reason), r.Now()))
 }
 
 // prepare gets what gives nothing back, such as an access token.

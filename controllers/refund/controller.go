@@ -268,6 +268,9 @@ func (r *Reconciler) facts(o *observed) facts {
 	}
 	if o.account != nil {
 		f.interval = o.account.Interval
+		if o.account.Closed != nil {
+			f.closed = o.account.Closed.Reason
+		}
 	}
 	if o.charge != nil {
 		f.mode = r.kind(o).Traits.Refund

@@ -56,7 +56,9 @@ type facts struct {
 	claim    *v1alpha1.ChargeRefund
 	mode     providers.RefundMode
 	interval time.Duration
-	seen     observation
+	// closed is why nothing new is sent through the account; empty: it is open.
+	closed v1alpha1.Reason
+	seen   observation
 	// foreign: the provider or the record is none that this operator knows.
 	foreign bool
 }
@@ -142,6 +144,8 @@ func (f facts) confirmed() bool {
 // unsent: nothing was sent, or nothing that arrived.
 func (f facts) unsent() decision {
 	switch {
+	case f.maySend() && f.closed != "":
+		return f.waitUntilOpen()
 	case f.maySend():
 		return f.onceShown(f.afterRetry(actSend))
 	case !f.seen.ok():
@@ -155,6 +159,14 @@ func (f facts) unsent() decision {
 	default:
 		return decision{action: actNote, reason: v1alpha1.ReasonAdoptOnly}
 	}
+}
+
+// waitUntilOpen: the account takes nothing new, which stops a first request only.
+func (f facts) waitUntilOpen() decision {
+	if n := f.claim.Notice; n == nil || n.Reason != f.closed {
+		return decision{action: actNote, reason: f.closed}
+	}
+	return decision{action: actWait, after: f.settings.RetryMax}
 }
 
 // gone: nobody asks for it any more. A Refund that says Failed was refused by

@@ -56,10 +56,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		For(&v1alpha1.Refund{}).
 		Watches(&v1alpha1.Charge{}, chargeHandler()).
 		Watches(&v1alpha1.Payment{}, handler.EnqueueRequestsFromMapFunc(r.ofPayment)).
+		Watches(&v1alpha1.MerchantAccount{}, handler.EnqueueRequestsFromMapFunc(r.ofAccount)).
+		Watches(&v1alpha1.ClusterMerchantAccount{}, handler.EnqueueRequestsFromMapFunc(r.ofAccount)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
-			// A call and its record have to fit.
-			ReconciliationTimeout: 3*r.Settings.CallTimeout + 2*r.Settings.RecordTimeout,
+			ReconciliationTimeout:   r.Settings.RunTimeout(),
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				time.Second, 5*time.Minute),
 		}).
@@ -108,6 +109,22 @@ func (r *Reconciler) ofPayment(ctx context.Context, o client.Object) []reconcile
 	var out []reconcile.Request
 	for i := range list.Items {
 		if refund := &list.Items[i]; !refund.Status.Phase.Terminal() {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(refund)})
+		}
+	}
+	return out
+}
+
+// ofAccount wakes the Refunds that wait for an account, which are in its namespace
+// or, where it has none, in any.
+func (r *Reconciler) ofAccount(ctx context.Context, o client.Object) []reconcile.Request {
+	var list v1alpha1.RefundList
+	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace())); err != nil {
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range list.Items {
+		if refund := &list.Items[i]; refund.Status.Phase == "" || refund.Status.Phase == v1alpha1.RefundPending {
 			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(refund)})
 		}
 	}

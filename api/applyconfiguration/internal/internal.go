@@ -423,6 +423,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: secretRef
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.SecretReference
+    - name: suspend
+      type:
+        scalar: boolean
     - name: targetEnvironment
       type:
         scalar: string
@@ -490,6 +493,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: secretRef
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.SecretReference
+    - name: suspend
+      type:
+        scalar: boolean
     - name: targetEnvironment
       type:
         scalar: string

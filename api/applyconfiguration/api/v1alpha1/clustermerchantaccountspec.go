@@ -65,6 +65,14 @@ func (b *ClusterMerchantAccountSpecApplyConfiguration) WithMerchantName(value st
 	return b
 }
 
+// WithSuspend sets the Suspend field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Suspend field is set to the value of the last call.
+func (b *ClusterMerchantAccountSpecApplyConfiguration) WithSuspend(value bool) *ClusterMerchantAccountSpecApplyConfiguration {
+	b.MerchantAccountSpecApplyConfiguration.Suspend = &value
+	return b
+}
+
 // WithSecretRef sets the SecretRef field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the SecretRef field is set to the value of the last call.

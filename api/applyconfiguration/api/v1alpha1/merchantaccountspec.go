@@ -24,6 +24,9 @@ type MerchantAccountSpecApplyConfiguration struct {
 	Currency *string `json:"currency,omitempty"`
 	// MerchantName that the payer sees, where the provider shows one.
 	MerchantName *string `json:"merchantName,omitempty"`
+	// Suspend stops everything new: Payments wait, and what is claimed but was
+	// never sent is not sent. What was asked for already is followed to its end.
+	Suspend *bool `json:"suspend,omitempty"`
 	// SecretRef names the Secret with the credentials, in the account's own
 	// namespace (a ClusterMerchantAccount: in the operator's). Its keys are,
 	// for mtn: subscriptionKey, userID, apiSecret, and for refunds
@@ -97,6 +100,14 @@ func (b *MerchantAccountSpecApplyConfiguration) WithCurrency(value string) *Merc
 // If called multiple times, the MerchantName field is set to the value of the last call.
 func (b *MerchantAccountSpecApplyConfiguration) WithMerchantName(value string) *MerchantAccountSpecApplyConfiguration {
 	b.MerchantName = &value
+	return b
+}
+
+// WithSuspend sets the Suspend field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Suspend field is set to the value of the last call.
+func (b *MerchantAccountSpecApplyConfiguration) WithSuspend(value bool) *MerchantAccountSpecApplyConfiguration {
+	b.Suspend = &value
 	return b
 }
 

@@ -1,0 +1,226 @@
+package account_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+)
+
+const (
+	settle  = 2 * time.Minute
+	watched = 72 * time.Hour
+)
+
+type indexAdder struct{ *fake.ClientBuilder }
+
+func (i indexAdder) IndexField(_ context.Context, o client.Object, field string, extract client.IndexerFunc) error {
+	i.WithIndex(o, field, extract)
+	return nil
+}
+
+// withSelectableFields are those that the API server knows of a Charge.
+func withSelectableFields(b *fake.ClientBuilder) *fake.ClientBuilder {
+	for field, value := range map[string]func(*v1alpha1.Charge) string{
+		"spec.account.kind": func(c *v1alpha1.Charge) string { return c.Spec.Account.Kind },
+		"spec.account.name": func(c *v1alpha1.Charge) string { return c.Spec.Account.Name },
+		"record.outcome.phase": func(c *v1alpha1.Charge) string {
+			if c.Record.Outcome == nil {
+				return ""
+			}
+			return string(c.Record.Outcome.Phase)
+		},
+	} {
+		b.WithIndex(&v1alpha1.Charge{}, field, func(o client.Object) []string { return []string{value(o.(*v1alpha1.Charge))} })
+	}
+	return b
+}
+
+// open is a Charge through an account that somebody may pay.
+func open(name string, pin v1alpha1.AccountPin) *v1alpha1.Charge {
+	return &v1alpha1.Charge{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       v1alpha1.ChargeSpec{Provider: "mtn", Account: pin, Payment: v1alpha1.PaymentIdentity{Namespace: "shop", Name: name}},
+		Record:     v1alpha1.ChargeRecord{Sends: 1},
+	}
+}
+
+func pinOf(o client.Object) v1alpha1.AccountPin {
+	kind := account.KindNamespaced
+	if _, ok := o.(*v1alpha1.ClusterMerchantAccount); ok {
+		kind = account.KindCluster
+	}
+	return v1alpha1.AccountPin{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
+}
+
+// reconcile looks at the account once, and tells whether it is still there.
+func (r *readiness) reconcile(o client.Object) (ctrl.Result, bool) {
+	r.t.Helper()
+	result, err := r.Reconcile(r.t.Context(), ctrl.Request{NamespacedName: r.name})
+	must(r.t, err)
+	err = r.api.Get(r.t.Context(), r.name, o)
+	if apierrors.IsNotFound(err) {
+		return result, false
+	}
+	must(r.t, err)
+	return result, true
+}
+
+// A deletion waits for the open charges of the account, and for nobody else's.
+func TestDeletionIsHeld(t *testing.T) {
+	for name, o := range map[string]client.Object{
+		"namespaced": merchant("shop", "mtn", "mtn"), "cluster": cluster("mtn", "mtn", names("shop")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, pin := t.Context(), pinOf(o)
+			charges := []*v1alpha1.Charge{}
+			others := []client.Object{namespace("shop", nil), namespace(operatorNamespace, nil)}
+			for i := range 5 {
+				charges = append(charges, open(fmt.Sprintf("order-%d", i), pin))
+				others = append(others, charges[i])
+			}
+			for i, foreign := range []v1alpha1.AccountPin{
+				{Kind: account.KindOperator, Name: "mtn"}, {Kind: account.KindNamespaced, Namespace: "other", Name: "mtn"},
+				{Kind: pin.Kind, Namespace: pin.Namespace, Name: "mtn-2"},
+			} {
+				others = append(others, open(fmt.Sprintf("foreign-%d", i), foreign))
+			}
+			r := readinessOf(t, o, token(), others...)
+			if r.reconcile(o); !slices.Contains(o.GetFinalizers(), v1alpha1.FinalizerCharges) {
+				t.Fatal("no finalizer")
+			}
+			must(t, r.api.Delete(ctx, o))
+			for i, over := range charges {
+				c, there := r.ready()
+				if c.Reason != v1alpha1.ReasonDeletionHeld || c.Status != metav1.ConditionFalse || there != time.Minute {
+					t.Fatalf("%+v, next look after %s", c, there)
+				}
+				if !strings.Contains(c.Message, fmt.Sprintf("Open: %d, such as shop/order-%d", 5-i, i)) || strings.Count(c.Message, "shop/") > 3 {
+					t.Errorf("message %q", c.Message)
+				}
+				over.Record.Outcome = &v1alpha1.ChargeOutcome{Phase: v1alpha1.PhaseSucceeded}
+				must(t, r.api.Update(ctx, over))
+			}
+			if _, there := r.reconcile(o); there {
+				t.Error("held by nothing")
+			}
+			if n := len(r.events.Events); n != 1 {
+				t.Errorf("%d events", n)
+			}
+		})
+	}
+}
+
+// What nobody can be asked about any more holds nothing.
+func TestDeletionIsNotHeldForEver(t *testing.T) {
+	for name, c := range map[string]struct {
+		passed time.Duration
+		change func(*readiness, *v1alpha1.Charge)
+	}{
+		"the namespace goes, and the Secret with it": {0, func(r *readiness, _ *v1alpha1.Charge) {
+			ns := namespace("shop", nil)
+			must(r.t, r.api.Get(r.t.Context(), client.ObjectKeyFromObject(ns), ns))
+			must(r.t, r.api.Delete(r.t.Context(), ns))
+		}},
+		"Unknown for longer than it is watched": {watched + time.Hour, func(r *readiness, c *v1alpha1.Charge) {
+			c.Record.Hold = &v1alpha1.ChargeHold{At: metav1.NewMicroTime(r.clock.now)}
+		}},
+		"claimed, and never sent": {settle + time.Minute, func(_ *readiness, c *v1alpha1.Charge) { c.Record.Sends = 0 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := merchant("shop", "mtn", "mtn")
+			charge, ns := open("order", pinOf(o)), namespace("shop", nil)
+			ns.Finalizers = []string{"kubernetes"} // as its content holds it
+			r := readinessOf(t, o, token(), charge, ns)
+			r.reconcile(o)
+			must(t, r.api.Delete(t.Context(), o))
+			if _, there := r.reconcile(o); !there {
+				t.Fatal("not held")
+			}
+			must(t, r.api.Get(t.Context(), client.ObjectKeyFromObject(charge), charge))
+			r.clock.now = time.Now() // the fake API dates deletions by it
+			c.change(r, charge)
+			must(t, r.api.Update(t.Context(), charge))
+			r.clock.now = r.clock.now.Add(c.passed)
+			if _, there := r.reconcile(o); there {
+				t.Error("held")
+			}
+		})
+	}
+}
+
+// A Charge that the cache does not show yet holds the account, too.
+func TestDeletionIsHeldByWhatIsLive(t *testing.T) {
+	o := merchant("shop", "mtn", "mtn")
+	r := readinessOf(t, o, token(), namespace("shop", nil), open("order", pinOf(o)))
+	r.reconcile(o)
+	must(t, r.api.Delete(t.Context(), o))
+	empty := withSelectableFields(fake.NewClientBuilder().WithScheme(r.api.Scheme()))
+	must(t, account.SetupIndexes(t.Context(), indexAdder{empty}))
+	r.Client = behind{r.api, empty.Build()}
+	if _, there := r.reconcile(o); !there {
+		t.Error("let go while a charge is open")
+	}
+}
+
+// behind shows no list as it is now.
+type behind struct {
+	client.Client
+	past client.Reader
+}
+
+func (b behind) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	return b.past.List(ctx, list, opts...)
+}
+
+func TestSuspendedIsNotReady(t *testing.T) {
+	o := merchant("shop", "mtn", "mtn", func(s *v1alpha1.MerchantAccountSpec) { s.Suspend = true })
+	wire := token()
+	r := readinessOf(t, o, wire, secret("shop", "mtn-credentials", keysOf("mtn")))
+	if got, _ := r.ready(); got.Status != metav1.ConditionFalse || got.Reason != v1alpha1.ReasonAccountSuspended || wire.calls != 0 {
+		t.Fatalf("%+v after %d calls", got, wire.calls)
+	}
+	must(t, r.api.Get(t.Context(), r.name, o))
+	o.Spec.Suspend = false
+	must(t, r.api.Update(t.Context(), o))
+	if got, _ := r.ready(); got.Status != metav1.ConditionTrue {
+		t.Fatalf("%+v", got)
+	}
+}
+
+// A closed account is not passed over: its Payments wait for it. What is open is
+// followed on.
+func TestClosedTakesNothingNew(t *testing.T) {
+	suspended := func(s *v1alpha1.MerchantAccountSpec) { s.Suspend = true }
+	f := setUp(t, merchant("shop", "mtn", "mtn", suspended), cluster("mtn", "mtn", names("shop")),
+		secret("shop", "mtn-credentials", keysOf("mtn")))
+	_, err := f.Resolve(f.ctx, payment("shop", "mtn"))
+	expectProblem(t, err, v1alpha1.ReasonAccountSuspended, `"mtn" is suspended`, "goes on by itself")
+	pinned, err := f.Pinned(f.ctx, open("order", v1alpha1.AccountPin{Kind: account.KindNamespaced, Namespace: "shop", Name: "mtn", Environment: "sandbox"}))
+	must(t, err)
+	f.client(pinned)
+	expectProblem(t, pinned.Closed, v1alpha1.ReasonAccountSuspended)
+
+	gone := &account.Account{Pin: v1alpha1.AccountPin{Kind: account.KindNamespaced, Namespace: "shop", Name: "gone"}}
+	p, err := f.ClosedNow(f.ctx, gone)
+	must(t, err)
+	expectProblem(t, p, v1alpha1.ReasonAccountNotFound)
+	if p, err := f.ClosedNow(f.ctx, &account.Account{Pin: v1alpha1.AccountPin{Kind: account.KindOperator}}); p != nil || err != nil {
+		t.Error(p, err)
+	}
+	f.broken = "MerchantAccount"
+	if _, err := f.ClosedNow(f.ctx, gone); err == nil {
+		t.Error("an account that cannot be read is not open")
+	}
+}
