@@ -79,7 +79,7 @@ func (i Installation) Fingerprint(p *v1alpha1.Payment, currency string) string {
 
 // Payer stands for a phone. It is keyed, so that no number can be guessed from it.
 func (i Installation) Payer(phone string) string {
-	return lowerBase32(i.keyed("payer/v1", phone)[:15])
+	return hex.EncodeToString(i.keyed("payer/v1", phone)[:16])
 }
 
 // Credentials tells credentials apart without keeping them.
