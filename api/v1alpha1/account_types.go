@@ -186,6 +186,7 @@ type SecretReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '' || !format.dns1123Subdomain().validate(self).hasValue()",message="secretRef.name must be the name of a Secret, such as mtn-credentials"
 	Name string `json:"name"`
 }
 
