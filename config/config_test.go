@@ -1,0 +1,354 @@
+// Package config tests the manifests as a whole, against a real API server: that it
+// takes them without a warning, and what they leave open.
+package config
+
+import (
+	"context"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/testenv"
+)
+
+const operator = "mobile-money-system"
+
+// warnings that an API server gave.
+type warnings struct {
+	mu   sync.Mutex
+	text []string
+}
+
+func (w *warnings) HandleWarningHeader(_ int, _, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text = append(w.text, text)
+}
+
+func (w *warnings) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer func() { w.text = nil }()
+	return w.text
+}
+
+// manifests are all objects below this folder.
+func manifests(t *testing.T, env *testenv.Env) (all []*unstructured.Unstructured) {
+	t.Helper()
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if dir := filepath.Dir(path); err == nil && filepath.Ext(path) == ".yaml" {
+			seen[dir] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := range seen {
+		objects, err := env.ReadManifests(filepath.Join("config", dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, objects...)
+	}
+	return all
+}
+
+func of[T any](g *WithT, objects []*unstructured.Unstructured, kind string) (found []T) {
+	for _, o := range objects {
+		if o.GetKind() == kind {
+			var typed T
+			g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &typed)).To(Succeed())
+			found = append(found, typed)
+		}
+	}
+	g.Expect(found).NotTo(BeEmpty(), kind)
+	return found
+}
+
+func TestManifests(t *testing.T) {
+	env := testenv.ForTest(t)
+	all := manifests(t, env)
+	t.Run("kustomize builds them and the API server takes them", func(t *testing.T) { testInstalled(t, env) })
+	t.Run("J3 the API server admits the pod under enforce=restricted without a warning, and no laxer one", func(t *testing.T) { testPodSecurity(t, env, all) })
+	t.Run("J3 a token only where one is needed, a read-only root, a numeric user, limits", func(t *testing.T) { testPod(t, all) })
+	t.Run("J5 no admission webhook, no conversion webhook, no aggregated API", func(t *testing.T) { testNoWebhooks(t, all) })
+	t.Run("H5 the network policy lets the operator out to providers, DNS and the API server only", func(t *testing.T) { testNetworkPolicy(t, all) })
+	t.Run("I-3 no column shows a phone, not even with -o wide", func(t *testing.T) { testColumns(t, env, all) })
+	t.Run("H11 a ResourceQuota caps the Payments of a namespace", func(t *testing.T) { testQuota(t, env) })
+	t.Run("H11 whatever a tenant writes has a largest size", func(t *testing.T) { testSizes(t, all) })
+}
+
+// testInstalled applies what an installation with everything applies.
+func testInstalled(t *testing.T, env *testenv.Env) {
+	g, ctx, w := NewWithT(t), t.Context(), &warnings{}
+	cfg := env.AdminConfig()
+	cfg.WarningHandler = w
+	c, err := client.New(cfg, client.Options{Scheme: env.Scheme})
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, folder := range []string{"default", "network-policy", "prometheus"} {
+		out, err := exec.CommandContext(ctx, env.Kubectl(), "kustomize", folder).Output()
+		g.Expect(err).NotTo(HaveOccurred(), folder)
+		file := filepath.Join(t.TempDir(), "built.yaml")
+		g.Expect(os.WriteFile(file, out, 0o600)).To(Succeed())
+		objects, err := env.ReadManifests(file)
+		g.Expect(err).NotTo(HaveOccurred())
+		for _, o := range objects {
+			if o.GetKind() == "ServiceMonitor" { // of the Prometheus operator
+				continue
+			}
+			g.Expect(c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("platform"), client.ForceOwnership)).
+				To(Succeed(), "%s %s", o.GetKind(), o.GetName())
+		}
+	}
+	g.Expect(w.take()).To(BeEmpty())
+}
+
+func testPodSecurity(t *testing.T, env *testenv.Env, all []*unstructured.Unstructured) {
+	g, ctx, w := NewWithT(t), t.Context(), &warnings{}
+	var ns corev1.Namespace
+	g.Expect(env.Client().Get(ctx, client.ObjectKey{Name: operator}, &ns)).To(Succeed())
+	g.Expect(ns.Labels).To(HaveKeyWithValue("pod-security.kubernetes.io/enforce", "restricted"))
+	cfg := env.AdminConfig()
+	cfg.WarningHandler = w
+	c, err := client.New(cfg, client.Options{Scheme: env.Scheme})
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, d := range of[appsv1.Deployment](g, all, "Deployment") {
+		pod := func(change func(*corev1.PodSpec)) *corev1.Pod {
+			p := &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{Namespace: operator, Name: d.Name, Labels: d.Spec.Template.Labels},
+				Spec:       *d.Spec.Template.Spec.DeepCopy(),
+			}
+			change(&p.Spec)
+			return p
+		}
+		g.Expect(c.Create(ctx, pod(func(*corev1.PodSpec) {}), client.DryRunAll)).To(Succeed())
+		g.Expect(w.take()).To(BeEmpty())
+		for what, change := range laxer() {
+			err := c.Create(ctx, pod(change), client.DryRunAll)
+			g.Expect(err).To(Satisfy(apierrors.IsForbidden), what)
+			g.Expect(err).To(MatchError(ContainSubstring(`violates PodSecurity "restricted:latest"`)), what)
+		}
+	}
+}
+
+// laxer are changes to a pod that have to be refused.
+func laxer() map[string]func(*corev1.PodSpec) {
+	yes, no, root := true, false, int64(0)
+	container := func(change func(*corev1.SecurityContext)) func(*corev1.PodSpec) {
+		return func(p *corev1.PodSpec) { change(p.Containers[0].SecurityContext) }
+	}
+	return map[string]func(*corev1.PodSpec){
+		"privileged":  container(func(s *corev1.SecurityContext) { s.Privileged, s.AllowPrivilegeEscalation = &yes, nil }),
+		"escalation":  container(func(s *corev1.SecurityContext) { s.AllowPrivilegeEscalation = nil }),
+		"capability":  container(func(s *corev1.SecurityContext) { s.Capabilities.Add = []corev1.Capability{"NET_ADMIN"} }),
+		"all of them": container(func(s *corev1.SecurityContext) { s.Capabilities = nil }),
+		"root":        func(p *corev1.PodSpec) { p.SecurityContext.RunAsUser = &root },
+		"maybe root":  func(p *corev1.PodSpec) { p.SecurityContext.RunAsNonRoot = &no },
+		"no seccomp":  func(p *corev1.PodSpec) { p.SecurityContext.SeccompProfile = nil },
+		"host's net":  func(p *corev1.PodSpec) { p.HostNetwork = true },
+		"host's pid":  func(p *corev1.PodSpec) { p.HostPID = true },
+		"host's disk": func(p *corev1.PodSpec) {
+			p.Volumes = append(p.Volumes, corev1.Volume{Name: "host", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}})
+		},
+	}
+}
+
+// testPod looks at what Pod Security does not ask for.
+func testPod(t *testing.T, all []*unstructured.Unstructured) {
+	g := NewWithT(t)
+	accounts := map[string]corev1.ServiceAccount{}
+	for _, a := range of[corev1.ServiceAccount](g, all, "ServiceAccount") {
+		accounts[a.Name] = a
+		g.Expect(a.AutomountServiceAccountToken).To(HaveValue(BeFalse()), a.Name)
+	}
+	for _, d := range of[appsv1.Deployment](g, all, "Deployment") {
+		pod := d.Spec.Template.Spec
+		g.Expect(accounts).To(HaveKey(pod.ServiceAccountName), "never the default one")
+		g.Expect(pod.AutomountServiceAccountToken).To(HaveValue(BeTrue()), "it talks to the API server")
+		g.Expect(pod.EnableServiceLinks).To(HaveValue(BeFalse()))
+		g.Expect(pod.SecurityContext.RunAsUser).To(HaveValue(BeNumerically(">", 1000)))
+		g.Expect(pod.SecurityContext.RunAsGroup).To(HaveValue(BeNumerically(">", 1000)))
+		for _, v := range pod.Volumes {
+			g.Expect(v.Secret != nil || v.ConfigMap != nil || v.Projected != nil).To(BeTrue(), "it writes nowhere: volume %s", v.Name)
+		}
+		for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+			g.Expect(c.SecurityContext.ReadOnlyRootFilesystem).To(HaveValue(BeTrue()))
+			g.Expect(c.SecurityContext.Capabilities.Drop).To(ConsistOf(corev1.Capability("ALL")))
+			g.Expect(c.Resources.Limits).To(HaveKey(corev1.ResourceMemory))
+			g.Expect(c.Resources.Requests).To(HaveKey(corev1.ResourceCPU))
+			g.Expect(c.Args).NotTo(ContainElement(ContainSubstring("metrics-insecure")))
+			g.Expect(c.Args).NotTo(ContainElement(ContainSubstring("--leader-elect=false")))
+		}
+	}
+	for _, kind := range []string{"Pod", "StatefulSet", "DaemonSet", "Job", "CronJob"} {
+		g.Expect(all).NotTo(ContainElement(HaveField("GetKind()", kind)), "no test looks at it")
+	}
+}
+
+func testNoWebhooks(t *testing.T, all []*unstructured.Unstructured) {
+	g := NewWithT(t)
+	for _, o := range all {
+		g.Expect(o.GetKind()).NotTo(Or(HaveSuffix("WebhookConfiguration"), Equal("APIService")), o.GetName())
+	}
+	for _, crd := range of[apiextensionsv1.CustomResourceDefinition](g, all, "CustomResourceDefinition") {
+		if crd.Spec.Conversion != nil {
+			g.Expect(crd.Spec.Conversion.Strategy).To(Equal(apiextensionsv1.NoneConverter))
+		}
+	}
+}
+
+func testNetworkPolicy(t *testing.T, all []*unstructured.Unstructured) {
+	g := NewWithT(t)
+	var closed, operators *networkingv1.NetworkPolicy
+	for _, p := range of[networkingv1.NetworkPolicy](g, all, "NetworkPolicy") {
+		g.Expect(p.Namespace).To(Equal(operator))
+		g.Expect(p.Spec.PolicyTypes).To(ConsistOf(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress))
+		if len(p.Spec.PodSelector.MatchLabels) == 0 {
+			closed = &p
+		} else {
+			operators = &p
+		}
+	}
+	g.Expect(closed.Spec.Ingress).To(BeEmpty())
+	g.Expect(closed.Spec.Egress).To(BeEmpty())
+	pod := of[appsv1.Deployment](g, all, "Deployment")[0].Spec.Template
+	g.Expect(pod.Labels).To(Equal(operators.Spec.PodSelector.MatchLabels))
+	open := map[string]map[string]string{}
+	for _, rule := range operators.Spec.Ingress {
+		g.Expect(rule.From).To(HaveLen(1))
+		open[rule.Ports[0].Port.String()] = rule.From[0].NamespaceSelector.MatchLabels
+	}
+	g.Expect(open).To(Equal(map[string]map[string]string{
+		"callbacks": {"mobilemoney.dev/callbacks": "allowed"}, "metrics": {"mobilemoney.dev/metrics": "allowed"},
+	}))
+	for address, want := range map[string]bool{
+		"41.202.207.1:443": true, "[2a00:1450::1]:443": true, "10.96.0.1:443": true, "172.18.0.2:6443": true,
+		"10.96.0.10:53": true, "169.254.20.10:53": true,
+		"169.254.169.254:80": false, "169.254.169.254:443": false, "[fe80::1]:443": false, "[fd00:ec2::254]:80": false,
+		"127.0.0.1:443": false, "[::1]:443": false, "10.0.0.7:80": false, "10.0.0.7:5432": false, "41.202.207.1:80": false, "41.202.207.1:6443": false,
+	} {
+		g.Expect(letsOut(operators, netip.MustParseAddrPort(address))).To(Equal(want), address)
+	}
+}
+
+func letsOut(p *networkingv1.NetworkPolicy, to netip.AddrPort) bool {
+	within := func(cidr string) bool { return netip.MustParsePrefix(cidr).Contains(to.Addr()) }
+	for _, rule := range p.Spec.Egress {
+		port := slices.ContainsFunc(rule.Ports, func(p networkingv1.NetworkPolicyPort) bool { return p.Port.IntValue() == int(to.Port()) })
+		peer := len(rule.To) == 0 || slices.ContainsFunc(rule.To, func(p networkingv1.NetworkPolicyPeer) bool {
+			return within(p.IPBlock.CIDR) && !slices.ContainsFunc(p.IPBlock.Except, within)
+		})
+		if port && peer {
+			return true
+		}
+	}
+	return false
+}
+
+func testColumns(t *testing.T, env *testenv.Env, all []*unstructured.Unstructured) {
+	g, ctx := NewWithT(t), t.Context()
+	for _, crd := range of[apiextensionsv1.CustomResourceDefinition](g, all, "CustomResourceDefinition") {
+		for _, column := range crd.Spec.Versions[0].AdditionalPrinterColumns {
+			g.Expect(strings.ToLower(column.Name + column.JSONPath)).NotTo(ContainSubstring("phone"))
+		}
+	}
+	p := &v1alpha1.Payment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "sale"},
+		Spec:       v1alpha1.PaymentSpec{Provider: "mtn", Amount: v1alpha1.AmountFromInt(5000), Phone: "+2250501020304"},
+	}
+	g.Expect(env.Client().Create(ctx, p)).To(Succeed())
+	refund := &v1alpha1.Refund{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "back"},
+		Spec:       v1alpha1.RefundSpec{PaymentRef: v1alpha1.PaymentReference{Name: "sale"}, Reason: "goods came back"},
+	}
+	g.Expect(env.Client().Create(ctx, refund)).To(Succeed())
+	out := kubectl(ctx, g, env, t.TempDir(), "get", "payments,refunds", "-n", "default", "-o", "wide", "--show-labels")
+	g.Expect(out).To(And(ContainSubstring("sale"), ContainSubstring("back"), Not(ContainSubstring("0501020304"))))
+}
+
+func kubectl(ctx context.Context, g *WithT, env *testenv.Env, dir string, args ...string) string {
+	kubeconfig, err := testenv.Kubeconfig(env.AdminConfig())
+	g.Expect(err).NotTo(HaveOccurred())
+	file := filepath.Join(dir, "kubeconfig")
+	g.Expect(os.WriteFile(file, kubeconfig, 0o600)).To(Succeed())
+	out, err := exec.CommandContext(ctx, env.Kubectl(), append([]string{"--kubeconfig", file}, args...)...).CombinedOutput()
+	g.Expect(err).NotTo(HaveOccurred(), string(out))
+	return string(out)
+}
+
+// testQuota does as docs/operations.md says. What the controller manager would
+// write into the quota's status is written by hand: it does not run here.
+func testQuota(t *testing.T, env *testenv.Env) {
+	g, ctx := NewWithT(t), t.Context()
+	const ns = "capped"
+	g.Expect(env.Client().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})).To(Succeed())
+	hard := corev1.ResourceList{"count/payments.mobilemoney.dev": resource.MustParse("3")}
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "payments"}, Spec: corev1.ResourceQuotaSpec{Hard: hard}}
+	g.Expect(env.Client().Create(ctx, quota)).To(Succeed())
+	quota.Status = corev1.ResourceQuotaStatus{Hard: hard, Used: corev1.ResourceList{"count/payments.mobilemoney.dev": resource.MustParse("0")}}
+	g.Expect(env.Client().Status().Update(ctx, quota)).To(Succeed())
+	create := func() error {
+		return env.Client().Create(ctx, &v1alpha1.Payment{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "sale-"},
+			Spec:       v1alpha1.PaymentSpec{Provider: "wave", Amount: v1alpha1.AmountFromInt(5000)},
+		})
+	}
+	// The quota takes a moment to be seen, so the refusal may come after more than three.
+	g.Eventually(create, "30s", "10ms").Should(And(Satisfy(apierrors.IsForbidden), MatchError(ContainSubstring("exceeded quota"))))
+}
+
+// testSizes: etcd and the operator's memory are not filled by one object.
+func testSizes(t *testing.T, all []*unstructured.Unstructured) {
+	g := NewWithT(t)
+	for _, crd := range of[apiextensionsv1.CustomResourceDefinition](g, all, "CustomResourceDefinition") {
+		if crd.Spec.Scope == apiextensionsv1.ClusterScoped { // of the platform team
+			continue
+		}
+		for _, version := range crd.Spec.Versions {
+			spec := version.Schema.OpenAPIV3Schema.Properties["spec"]
+			g.Expect(unbounded(crd.Spec.Names.Kind, spec)).To(BeEmpty())
+		}
+	}
+}
+
+// unbounded are the paths of a schema whose values may be as large as they like.
+func unbounded(path string, s apiextensionsv1.JSONSchemaProps) (paths []string) {
+	switch {
+	case s.XPreserveUnknownFields != nil && *s.XPreserveUnknownFields,
+		s.Type == "string" && s.MaxLength == nil && len(s.Enum) == 0 && s.Format == "",
+		s.Type == "array" && s.MaxItems == nil,
+		s.AdditionalProperties != nil && s.MaxProperties == nil:
+		paths = append(paths, path)
+	}
+	for name, property := range s.Properties {
+		paths = append(paths, unbounded(path+"."+name, property)...)
+	}
+	if s.Items != nil && s.Items.Schema != nil {
+		paths = append(paths, unbounded(path+"[]", *s.Items.Schema)...)
+	}
+	if s.AdditionalProperties != nil && s.AdditionalProperties.Schema != nil {
+		paths = append(paths, unbounded(path+"{}", *s.AdditionalProperties.Schema)...)
+	}
+	return paths
+}
