@@ -120,7 +120,9 @@ func TestManager(t *testing.T) {
 var _ = BeforeSuite(func(ctx context.Context) {
 	keepCredentials()
 	var err error
-	env, err = testenv.Start(ctx)
+	auditDir, err = os.MkdirTemp("", "audit-")
+	Expect(err).NotTo(HaveOccurred())
+	env, err = testenv.Start(ctx, testenv.WithAudit(auditDir, operatorUser))
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(env.Stop()).To(Succeed()) })
 	api = env.Client()

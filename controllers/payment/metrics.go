@@ -55,10 +55,10 @@ func (m *Metrics) orphaned(provider string, phase v1alpha1.Phase) {
 	m.orphans.WithLabelValues(provider, string(phase)).Inc()
 }
 
-func (m *Metrics) ended(p *v1alpha1.Payment) {
+func (m *Metrics) ended(p *v1alpha1.Payment, provider string) {
 	reason := ""
 	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionSucceeded); c != nil {
 		reason = c.Reason
 	}
-	m.finished.WithLabelValues(p.Spec.Provider, string(p.Status.Phase), reason).Inc()
+	m.finished.WithLabelValues(provider, string(p.Status.Phase), reason).Inc()
 }

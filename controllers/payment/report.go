@@ -12,7 +12,7 @@ import (
 func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 	if isTrue(p, v1alpha1.ConditionLateSettlement) && !isTrue(old, v1alpha1.ConditionLateSettlement) {
 		r.event(p, corev1.EventTypeWarning, v1alpha1.ConditionLateSettlement, v1alpha1.ConditionLateSettlement)
-		r.Metrics.contradicted(p.Spec.Provider)
+		r.Metrics.contradicted(r.providerLabel(p))
 	}
 	if isTrue(p, v1alpha1.ConditionAdopted) && !isTrue(old, v1alpha1.ConditionAdopted) {
 		r.event(p, corev1.EventTypeNormal, v1alpha1.ConditionAdopted, v1alpha1.ConditionAdopted)
@@ -28,8 +28,17 @@ func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 	}
 	r.event(p, kind, string(p.Status.Phase), v1alpha1.ConditionSucceeded)
 	if p.Status.Phase.Terminal() || p.Status.Phase == v1alpha1.PhaseUnknown {
-		r.Metrics.ended(p)
+		r.Metrics.ended(p, r.providerLabel(p))
 	}
+}
+
+// providerLabel is the provider of p for a metric: any name may stand in a Payment,
+// so one that the operator does not know would be a label of the user's choice.
+func (r *Reconciler) providerLabel(p *v1alpha1.Payment) string {
+	if _, known := r.Accounts.Registry[p.Spec.Provider]; known {
+		return p.Spec.Provider
+	}
+	return "unknown"
 }
 
 func (r *Reconciler) event(p *v1alpha1.Payment, kind, action, condition string) {

@@ -17,8 +17,11 @@ type Option func(*envtest.APIServer) error
 func WithAudit(dir, user string) Option {
 	return func(server *envtest.APIServer) error {
 		policy := filepath.Join(dir, "policy.yaml")
-		content := fmt.Sprintf(`{apiVersion: audit.k8s.io/v1, kind: Policy, omitStages: [RequestReceived],
-rules: [{level: Metadata, users: [%q]}, {level: None}]}`, user)
+		content := fmt.Sprintf(`apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules: [{level: Metadata, users: [%q]}, {level: None}]
+`, user)
 		if err := os.WriteFile(policy, []byte(content), 0o600); err != nil {
 			return err
 		}
