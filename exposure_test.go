@@ -55,7 +55,7 @@ var _ = Describe("What the manager exposes", func() {
 		address := freeAddress()
 		m := startManager(ctx, "--metrics-bind-address="+address)
 		page := "https://" + address + "/metrics"
-		reader, stranger, admin := tokenOf(ctx, "prometheus", "mobile-money-metrics-reader"), tokenOf(ctx, "stranger", ""), tokenOf(ctx, "admin", "cluster-admin")
+		reader, stranger, admin := tokenOf(ctx, "prometheus", "mobilemoney-metrics-reader"), tokenOf(ctx, "stranger", ""), tokenOf(ctx, "admin", "cluster-admin")
 		Eventually(func(g Gomega) {
 			status, body := visit(ctx, g, page, reader)
 			g.Expect(status).To(Equal(http.StatusOK), body)

@@ -82,7 +82,7 @@ func messageOf(p *v1alpha1.Payment) string {
 }
 
 var _ = Describe("Tenants", func() {
-	It("H1 no field of a Payment or of an account names another namespace, and a Payment names no Secret", func(ctx context.Context) {
+	It("H1 no field of a Payment or of an account names another namespace", func(ctx context.Context) {
 		ns := newNamespace(ctx)
 		for kind, field := range map[string][]string{
 			"Payment":         {"accountRef", "namespace"},
@@ -99,6 +99,10 @@ var _ = Describe("Tenants", func() {
 			Expect(unstructured.SetNestedField(u.Object, "victim", append([]string{"spec"}, field...)...)).To(Succeed())
 			Expect(api.Create(ctx, u, client.FieldValidation(metav1.FieldValidationStrict))).To(MatchError(ContainSubstring("unknown field")))
 		}
+	})
+
+	It("H2 a Payment names an account and no Secret", func(ctx context.Context) {
+		ns := newNamespace(ctx)
 		for _, field := range []string{"secretRef", "secretName", "credentials"} {
 			u := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"provider": "wave", "amount": int64(1), field: "mtn-credentials"}}}
 			u.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind("Payment"))
@@ -221,6 +225,16 @@ var _ = Describe("Tenants", func() {
 		paidOnce(ctx, first)
 		Expect(sim.Charges(chargeOf(ctx, second).Spec.ProviderReference)).To(BeZero())
 		Expect(told(ctx, b)).NotTo(Or(ContainSubstring(first.Status.TransactionID), ContainSubstring(a)))
+
+		// Nor does a Refund over there give back what was paid here.
+		Expect(api.Create(ctx, newRefund(b, "back", "order", 0))).To(Succeed())
+		Eventually(func(g Gomega) {
+			var r v1alpha1.Refund
+			g.Expect(api.Get(ctx, types.NamespacedName{Namespace: b, Name: "back"}, &r)).To(Succeed())
+			g.Expect(r.Status.Phase).NotTo(BeEmpty())
+			g.Expect(r.Status.Phase).NotTo(Equal(v1alpha1.RefundSucceeded))
+		}, "20s", "100ms").Should(Succeed())
+		Expect(sim.Refunds(chargeOf(ctx, first).Spec.ProviderReference)).To(BeEmpty())
 		Expect(get(ctx, Default, a, "order").Status).To(Equal(first.Status))
 	})
 

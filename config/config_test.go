@@ -126,6 +126,7 @@ func testInstalled(t *testing.T, env *testenv.Env) {
 
 func testPodSecurity(t *testing.T, env *testenv.Env, all []*unstructured.Unstructured) {
 	g, ctx, w := NewWithT(t), t.Context(), &warnings{}
+	g.Expect(env.ApplyManifests(ctx, "config/manager", "config/rbac")).To(Succeed())
 	var ns corev1.Namespace
 	g.Expect(env.Client().Get(ctx, client.ObjectKey{Name: operator}, &ns)).To(Succeed())
 	g.Expect(ns.Labels).To(HaveKeyWithValue("pod-security.kubernetes.io/enforce", "restricted"))

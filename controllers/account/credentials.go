@@ -48,9 +48,13 @@ func (r *Resolver) RefundClient(ctx context.Context, a *Account) (*Client, error
 	}
 	required := slices.Concat(a.Kind.CredentialKeys, a.Kind.RefundCredentialKeys)
 	if missing := missingKeys(required, credentials); len(missing) > 0 {
-		return nil, a.problem(v1alpha1.ReasonRefundNotConfigured,
+		p := a.problem(v1alpha1.ReasonRefundNotConfigured,
 			"%s lacks %s, which refunds take; add it, and the refund goes on by itself",
 			a.credentialSource(), strings.Join(a.credentialNames(missing), ", "))
+		if a.Pin.Kind == KindCluster { // whose condition Ready is about collecting
+			p.Message = DisplayName(a.Pin) + " lacks the credentials that refunds take; ask the platform team to add them, and the refund goes on by itself"
+		}
+		return nil, p
 	}
 	return r.client(a, "refunds", only(slices.Concat(a.collectionKeys(), a.Kind.RefundCredentialKeys), credentials))
 }

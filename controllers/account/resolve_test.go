@@ -280,6 +280,10 @@ func TestI11NothingOfTheOperatorsSecretsIsTold(t *testing.T) {
 		}
 		expectForManager(t, err, "apiKey")
 	}
+	f := setUp(t, cluster("mtn", "mtn", names("shop")), secret(operatorNamespace, "mtn-credentials", keysOf("mtn")))
+	_, err := f.RefundClient(f.ctx, f.resolve(payment("shop", "mtn")))
+	expectProblem(t, err, v1alpha1.ReasonRefundNotConfigured, "ClusterMerchantAccount/mtn", "platform team", "by itself")
+	expectForManager(t, err, `Secret "mtn-credentials"`, "disbursementUserID")
 }
 
 // A provider's own hosts need no leave of the operator, at https and its default
