@@ -1,0 +1,192 @@
+package callback
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// looksSecret are names of what nobody may find out byte by byte.
+var looksSecret = regexp.MustCompile(`(?i)(mac|signatures?|token|tokenhash|secrets?|hash|bearer|digest|sum|apikey|authorization|signer)$`)
+
+// comparesToo are functions that compare, and stop at the first difference.
+var comparesToo = []string{"bytes.Equal", "bytes.Compare", "bytes.HasPrefix", "strings.Compare", "strings.EqualFold", "slices.Equal", "slices.Contains", "reflect.DeepEqual"}
+
+// notSecret are comparisons that are none of a secret with what a stranger sent.
+var notSecret = map[string]string{
+	"have.Credentials == sum": "our own credentials with earlier ones",
+	"last.Digest == n.digest": "a digest proves nothing to anybody: it tells repetitions apart",
+}
+
+// findings are the comparisons in a file that take longer the more is right.
+func findings(t *testing.T, name string, src any, used map[string]bool) (out []string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, name, src, 0)
+	must(t, err)
+	text := func(n ast.Node) string {
+		var b strings.Builder
+		must(t, printer.Fprint(&b, fset, n))
+		return b.String()
+	}
+	report := func(n ast.Node) {
+		if _, ok := notSecret[text(n)]; ok {
+			used[text(n)] = true
+		} else {
+			out = append(out, fmt.Sprintf("%s: %s", fset.Position(n.Pos()), text(n)))
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch x := n.(type) {
+		case *ast.BinaryExpr:
+			if (x.Op == token.EQL || x.Op == token.NEQ) && !isFixed(x.X) && !isFixed(x.Y) && (isSecret(x.X) || isSecret(x.Y)) {
+				report(x)
+			}
+		case *ast.CallExpr:
+			if slices.Contains(comparesToo, text(x.Fun)) && slices.ContainsFunc(x.Args, isSecret) {
+				report(x)
+			}
+		case *ast.SwitchStmt:
+			if x.Tag != nil && isSecret(x.Tag) {
+				report(x.Tag)
+			}
+		}
+		return true
+	})
+	return out
+}
+
+// isFixed: a literal, nil, a number of things, a computed constant.
+func isFixed(e ast.Expr) bool {
+	switch x := e.(type) {
+	case *ast.BasicLit:
+		return true
+	case *ast.Ident:
+		return x.Name == "nil" || x.Name == "true" || x.Name == "false"
+	case *ast.CallExpr:
+		f, ok := x.Fun.(*ast.Ident)
+		return ok && f.Name == "len"
+	}
+	return false
+}
+
+func isSecret(e ast.Expr) bool {
+	switch x := e.(type) {
+	case *ast.Ident:
+		return looksSecret.MatchString(x.Name)
+	case *ast.SelectorExpr:
+		return looksSecret.MatchString(x.Sel.Name)
+	case *ast.ParenExpr:
+		return isSecret(x.X)
+	case *ast.IndexExpr:
+		return isSecret(x.X)
+	case *ast.SliceExpr:
+		return isSecret(x.X)
+	case *ast.StarExpr:
+		return isSecret(x.X)
+	case *ast.CallExpr:
+		if s, ok := x.Fun.(*ast.SelectorExpr); ok && (s.Sel.Name == "Reveal" || s.Sel.Name == "Sum") {
+			return true
+		}
+		if _, isType := x.Fun.(*ast.ArrayType); isType || isString(x.Fun) {
+			return len(x.Args) == 1 && isSecret(x.Args[0])
+		}
+		return isSecret(x.Fun)
+	}
+	return false
+}
+
+func isString(e ast.Expr) bool {
+	i, ok := e.(*ast.Ident)
+	return ok && i.Name == "string"
+}
+
+// sources of the manager: what is neither test nor simulator.
+func sources(t *testing.T, roots ...string) (files []string) {
+	t.Helper()
+	for _, root := range roots {
+		must(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && slices.Contains([]string{"simulator", "providertest", "wiretest", "simtest", "testenv", "testdata"}, d.Name()):
+				return fs.SkipDir
+			case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go"):
+				files = append(files, path)
+			}
+			return nil
+		}))
+	}
+	return files
+}
+
+// No secret, MAC or token is compared by anything that stops at the first
+// difference.
+func TestG8SecretsAreComparedInConstantTime(t *testing.T) {
+	files := sources(t, "../../providers", "../../controllers", "../../main.go")
+	if len(files) < 40 {
+		t.Fatalf("only %d files", len(files))
+	}
+	used := map[string]bool{}
+	for _, name := range files {
+		for _, f := range findings(t, name, nil, used) {
+			t.Errorf("%s: compare with hmac.Equal, subtle.ConstantTimeCompare or Secret.Equal", f)
+		}
+	}
+	if len(used) != len(notSecret) {
+		t.Errorf("of the exceptions only these are there: %v", used)
+	}
+	// It finds what it is there to find.
+	for _, bad := range []string{
+		`secret.Reveal() == sent`, `sent != secret.Reveal()`, `string(mac) == sent`, `bytes.Equal(sum, got)`, `cb.TokenHash == hash`,
+		`strings.EqualFold(header, signature)`, `mac.Sum(nil)[0] == x`, `[]byte(token)[i] != b`, `slices.Contains(secrets, sent)`, `string(h.Sum(nil)) == sent`,
+	} {
+		src := "package x\nfunc f() bool { return " + bad + " }"
+		if len(findings(t, "bad.go", src, used)) != 1 {
+			t.Errorf("not found: %s", bad)
+		}
+	}
+	for _, good := range []string{`secret == ""`, `len(signatures) == 1`, `hmac.Equal(mac, sent)`, `secret.Equal(sent)`, `name == sent`, `token != nil`} {
+		src := "package x\nfunc f() bool { return " + good + " }"
+		if got := findings(t, "good.go", src, used); len(got) != 0 {
+			t.Errorf("found: %v", got)
+		}
+	}
+}
+
+// The receiver has nothing by which it could ask a provider: it uses no client of one,
+// and of the accounts no more than what verifies callbacks.
+func TestG16NoWayToAProvider(t *testing.T) {
+	for _, name := range sources(t, ".") {
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, nil, 0)
+		must(t, err)
+		for _, i := range file.Imports {
+			path := strings.Trim(i.Path.Value, `"`)
+			if strings.HasPrefix(path, "mobilemoney.dev/operator/providers/") {
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if inner, ok := s.X.(*ast.SelectorExpr); ok && inner.Sel.Name == "Accounts" && !slices.Contains([]string{"ForCallbacks", "CallbackSecrets", "Registry"}, s.Sel.Name) {
+				t.Errorf("%s: uses Accounts.%s", fset.Position(s.Pos()), s.Sel.Name)
+			}
+			if x, ok := s.X.(*ast.Ident); ok && x.Name == "http" && slices.Contains([]string{"Client", "Get", "Post", "Transport", "DefaultClient", "NewRequest", "NewRequestWithContext"}, s.Sel.Name) {
+				t.Errorf("%s: http.%s", fset.Position(s.Pos()), s.Sel.Name)
+			}
+			return true
+		})
+	}
+}
