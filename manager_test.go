@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/testenv"
 	"mobilemoney.dev/operator/providers/simulator"
 )
@@ -78,7 +80,7 @@ var _ = Describe("The main job", func() {
 		Expect(kubectl("", "explain", "payment.spec.reference")).To(ContainSubstring("unique in the namespace"))
 	})
 
-	It("finishes for every outcome, with or without callbacks", func(ctx context.Context) {
+	It("G5 finishes for every outcome, with or without callbacks", func(ctx context.Context) {
 		startManager(ctx)
 		ns := tenant(ctx, time.Second)
 		stories := map[string]struct {
@@ -144,7 +146,7 @@ var _ = Describe("Callbacks", func() {
 		}
 	})
 
-	It("that lie change nothing", func(ctx context.Context) {
+	It("G1 change nothing where they lie", func(ctx context.Context) {
 		startManager(ctx)
 		ns := tenant(ctx, time.Hour)
 		Expect(api.Create(ctx, newPayment(ns, "forged", "mtn", 5964))).To(Succeed())
@@ -155,6 +157,29 @@ var _ = Describe("Callbacks", func() {
 		Consistently(func(g Gomega) {
 			g.Expect(get(ctx, g, ns, "forged").Status.Phase).To(Equal(v1alpha1.PhaseProcessing))
 		}, "1500ms", "100ms").Should(Succeed())
+	})
+})
+
+var _ = Describe("A callback at a replica that does not lead", func() {
+	It("G7 is noted there, and the leader asks", func(ctx context.Context) {
+		lease := []string{"--leader-elect=true", "--leader-elect-lease-duration=15s", "--leader-elect-renew-deadline=10s", "--leader-elect-retry-period=500ms"}
+		startManager(ctx, lease...)
+		ns := tenant(ctx, time.Hour)
+		Expect(api.Create(ctx, newPayment(ns, "stuck", "mtn", 5907))).To(Succeed())
+		p := reaches(ctx, ns, "stuck", v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer) // so the first one leads
+		follower := startManager(ctx, lease...)
+
+		installation, err := payment.LoadInstallation(ctx, api, operatorNamespace, "", rand.Reader)
+		Expect(err).NotTo(HaveOccurred())
+		before := sim.Count(simulator.MTN, simulator.OpStatus)
+		path := "/callbacks/mtn/" + installation.PathKeys().ID("mtn", p.Status.ChargeName)
+		response, err := http.Post("http://"+follower.callbacks+path, "application/json", strings.NewReader(`{"status":"SUCCESSFUL"}`))
+		Expect(err).NotTo(HaveOccurred())
+		response.Body.Close()
+		Expect(response.StatusCode).To(Equal(http.StatusOK))
+		Expect(get(ctx, Default, ns, "stuck").Status.LastCallback.Claim).To(Equal("SUCCESSFUL"))
+		Eventually(func() int { return sim.Count(simulator.MTN, simulator.OpStatus) }, "20s", "100ms").Should(BeNumerically(">", before))
+		Expect(get(ctx, Default, ns, "stuck").Status.Phase).To(Equal(v1alpha1.PhaseProcessing))
 	})
 })
 

@@ -3,6 +3,8 @@ package main
 import (
 	"flag"
 	"io"
+	"net/netip"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -55,4 +57,37 @@ func TestRevisionCheck(t *testing.T) {
 	}
 	o := parsed(t, "--revision-check=1s")
 	g.Expect(o.validate()).To(Succeed())
+}
+
+// What the callback receiver is told is checked before anything starts.
+func TestCallbackFlags(t *testing.T) {
+	for args, complaint := range map[string]string{
+		"":                                                "",
+		"--callback-tls-cert=a":                           "go together",
+		"--callback-tls-key=a":                            "go together",
+		"--callback-max-connections=0":                    "more than 0",
+		"--callback-source-rate=-1":                       "more than 0",
+		"--callback-source-burst=0":                       "more than 0",
+		"--callback-trusted-proxies=10.0.0.1":             "networks",
+		"--callback-trusted-proxies=everything":           "networks",
+		"--callback-max-connections-per-source=-5":        "more than 0",
+		"--callback-trusted-proxies=10.1.2.3/8, fd00::/8": "",
+		"--callback-tls-cert=a --callback-tls-key=b":      "",
+	} {
+		var list []string
+		if strings.Contains(args, ", ") {
+			list = []string{args}
+		} else {
+			list = strings.Fields(args)
+		}
+		o := parsed(t, list...)
+		if complaint == "" {
+			NewWithT(t).Expect(o.validate()).To(Succeed(), args)
+		} else {
+			NewWithT(t).Expect(o.validate()).To(MatchError(ContainSubstring(complaint)), args)
+		}
+	}
+	o := parsed(t, "--callback-trusted-proxies=10.1.2.3/8,fd00::/8")
+	NewWithT(t).Expect(o.validate()).To(Succeed())
+	NewWithT(t).Expect(o.callbackLimits.TrustedProxies).To(HaveExactElements(netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")))
 }

@@ -190,6 +190,33 @@ func TestG8WaveSignatures(t *testing.T) {
 	m.expectQuiet(secretA, secretB, m.a.reference())
 }
 
+// A callback has one timestamp, in seconds, of these minutes.
+func TestG9WaveTimestamps(t *testing.T) {
+	m := newMarket(t)
+	body := waveBody(m.a.reference())
+	sign := func(timestamp string) string {
+		mac := hmac.New(sha256.New, []byte(secretA))
+		mac.Write([]byte(timestamp + body))
+		return "t=" + timestamp + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+	}
+	now := m.now.Unix()
+	for name, header := range map[string]string{
+		"old": sign(fmt.Sprint(now - 301)), "of the future": sign(fmt.Sprint(now + 31)), "negative": sign(fmt.Sprint(-now)),
+		"of 1970": sign("0"), "too large": sign("9223372036854775808"), "the largest": sign("9223372036854775807"), "the smallest": sign("-9223372036854775808"),
+		"in milliseconds": sign(fmt.Sprint(now * 1000)), "a fraction": sign(fmt.Sprint(now) + ".0"), "hexadecimal": sign(fmt.Sprintf("0x%x", now)),
+		"a word": sign("now"), "empty": sign(""), "missing": sign(fmt.Sprint(now))[len(fmt.Sprintf("t=%d,", now)):],
+		"twice the same": fmt.Sprintf("t=%d,", now) + sign(fmt.Sprint(now)), "an old one first": fmt.Sprintf("t=%d,", now-400) + sign(fmt.Sprint(now)),
+	} {
+		if got := m.send(http.MethodPost, pathA, body, "Wave-Signature", header); got != http.StatusUnauthorized {
+			t.Errorf("%s: HTTP %d", name, got)
+		}
+	}
+	m.expectWrites(0)
+	m.expectReads(0)
+	m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", sign(fmt.Sprint(now)))
+	m.expectNote(m.a, "checkout.session.completed")
+}
+
 // Wave's other strategy: the secret itself, as a bearer.
 func TestG8WaveSharedSecret(t *testing.T) {
 	m := newMarket(t)

@@ -22,6 +22,10 @@ type ledger struct {
 	w            *World
 	asked, noted []time.Duration
 	last         time.Time
+	// asks are the requests for money; meanwhile happens while a question is under
+	// way.
+	asks      int
+	meanwhile func()
 }
 
 func (l *ledger) Committed(v Version) {
@@ -33,10 +37,18 @@ func (l *ledger) Committed(v Version) {
 }
 
 func (l *ledger) Arrives(f *Flight) {
-	if f.Asks == simulator.OpStatus {
-		l.asked = append(l.asked, l.w.Elapsed())
+	if f.Asks == simulator.OpInitiate {
+		l.asks++
+	}
+	if f.Asks != simulator.OpStatus {
+		return
+	}
+	l.asked = append(l.asked, l.w.Elapsed())
+	if l.meanwhile != nil {
+		l.meanwhile()
 	}
 }
+
 func (*ledger) Acknowledged(*Process, Version)         {}
 func (*ledger) Refused(*Process, Key, error)           {}
 func (*ledger) Careless(Key)                           {}
@@ -105,5 +117,45 @@ func TestG14FloodOfDifferentCallbacks(t *testing.T) {
 				t.Errorf("it is %s now", p.Status.Phase)
 			}
 		})
+	}
+}
+
+// Callbacks come exactly while the loop asks, each of them another one, one before and
+// one of them true after the end: there is one request for money and one outcome.
+func TestG4CallbackRacesPoll(t *testing.T) {
+	for _, amount := range []string{"1902", "1903", "1963"} { // paid, refused, paid with the callback ahead
+		l := &ledger{}
+		w, err := New(Options{Shared: NewShared(), Observer: l, Provider: "mtn", Settings: payment.DefaultSettings()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.w = w
+		n, codes := 0, map[int]int{}
+		knock := func() {
+			p := w.processes[0]
+			if w.Charge(Sale) == nil {
+				return
+			}
+			n++
+			rec := httptest.NewRecorder()
+			path := "/callbacks/mtn/" + p.payments.URLs.Paths.ID("mtn", w.Charge(Sale).Name)
+			p.callbacks.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, path, strings.NewReader(fmt.Sprintf(`{"status":"FAILED","n":%d}`, n))))
+			codes[rec.Code]++
+		}
+		l.meanwhile = knock
+		w.Pay(Sale, amount, nil)
+		w.After(time.Second, knock)
+		w.After(10*time.Minute, knock)
+		if err := w.Run(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]v1alpha1.Phase{"1902": v1alpha1.PhaseSucceeded, "1903": v1alpha1.PhaseFailed, "1963": v1alpha1.PhaseSucceeded}[amount]
+		if p := w.Payment(Sale); p.Status.Phase != want || l.asks != 1 {
+			t.Errorf("%s: %s, asked for money %d times", amount, p.Status.Phase, l.asks)
+		}
+		if codes[http.StatusOK] < 2 || codes[http.StatusOK] != n {
+			t.Errorf("%s: answers %v", amount, codes)
+		}
+		_ = w.Close()
 	}
 }
