@@ -175,7 +175,7 @@ var _ = Describe("What the manager exposes", func() {
 			g.Expect(len(events.Items)).To(BeNumerically("<=", 3*payments))
 			for _, e := range events.Items {
 				g.Expect(known).To(ContainElement(e.Reason))
-				expectNoSecrets(e.Message)
+				expectNoSecrets(ctx, "an event", e.Message)
 			}
 		}, "2s", "500ms").Should(Succeed())
 	})
