@@ -82,8 +82,17 @@ func start(ctx context.Context, opts options) error {
 	if err != nil {
 		return fmt.Errorf("finding the cluster: %w", err)
 	}
-	t := transport.New(transport.Options{Timeout: opts.settings.CallTimeout})
-	return run(ctx, cfg, opts, t, os.Getenv)
+	return run(ctx, cfg, opts, newTransport(opts, os.Getenv), os.Getenv)
+}
+
+// newTransport trusts the hosts that the platform team itself names: those of the
+// flag and of the operator's own accounts may be in the private network.
+func newTransport(opts options, getenv func(string) string) *transport.Transport {
+	trusted := account.Hosts(account.FromEnvironment(getenv))
+	for _, endpoint := range splitList(opts.allowedEndpoints) {
+		trusted = append(trusted, (&url.URL{Host: endpoint}).Hostname())
+	}
+	return transport.New(transport.Options{Timeout: opts.settings.CallTimeout, Trusted: trusted})
 }
 
 // callbackKeyRefresh is how often Secrets are read that callbacks are verified with:
@@ -132,7 +141,7 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.publicURL, "public-url", "",
 		"Public https URL of the callback receiver, such as https://pay.example.com. Orange and Wave need it.")
 	fs.StringVar(&o.allowedEndpoints, "allowed-endpoints", "",
-		"Hosts (host or host:port, comma-separated) that the baseURL or tokenURL of an account may name, besides those of its provider. Default: none.")
+		"Hosts (host or host:port, comma-separated) that the baseURL or tokenURL of an account may name, besides those of its provider. Only these may be at private addresses. Default: none.")
 	fs.StringVar(&o.callbackAddress, "callback-bind-address", ":8090", "Address of the callback receiver.")
 	fs.StringVar(&o.callbackTLS.Cert, "callback-tls-cert", "", "File with the certificate of the callback receiver; read again when it changes. Default: plain http, behind an ingress that ends TLS.")
 	fs.StringVar(&o.callbackTLS.Key, "callback-tls-key", "", "File with the key of that certificate.")

@@ -30,7 +30,6 @@ import (
 	"mobilemoney.dev/operator/controllers/testenv"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
-	"mobilemoney.dev/operator/providers/transport"
 )
 
 // The manager of these tests is a process of its own: this test binary, started
@@ -69,7 +68,7 @@ func managerProcess() error {
 	if err != nil {
 		return err
 	}
-	out := mortal{inner: transport.New(transport.Options{Timeout: opts.settings.CallTimeout}), at: os.Getenv(killAt)}
+	out := mortal{inner: newTransport(opts, os.Getenv), at: os.Getenv(killAt)}
 	return run(ctrl.SetupSignalHandler(), cfg, opts, out, os.Getenv)
 }
 

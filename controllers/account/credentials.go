@@ -183,7 +183,7 @@ func (r *Resolver) checkEndpoint(a *Account, raw string) error {
 		return nil
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return a.problem(v1alpha1.ReasonAccountMisconfigured, "the account's baseURL or tokenURL is not a URL; correct it")
 	}
 	if slices.Contains(r.AllowedEndpoints, u.Host) || isOwnHost(u, a.Kind.Hosts) {

@@ -74,6 +74,19 @@ func FromEnvironment(getenv func(string) string) map[string]OperatorAccount {
 	return accounts
 }
 
+// Hosts that the endpoints of accounts name, without ports.
+func Hosts(accounts map[string]OperatorAccount) []string {
+	var hosts []string
+	for _, a := range accounts {
+		for _, endpoint := range []string{a.BaseURL, a.TokenURL} {
+			if u, err := url.Parse(endpoint); err == nil && u.Hostname() != "" {
+				hosts = append(hosts, u.Hostname())
+			}
+		}
+	}
+	return hosts
+}
+
 func read(variables map[string]string, getenv func(string) string) map[string]providers.Secret {
 	credentials := map[string]providers.Secret{}
 	for key, variable := range variables {

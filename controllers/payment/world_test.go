@@ -223,7 +223,7 @@ func (w *world) start() {
 		Accounts: &account.Resolver{
 			Reader: w.api, Live: w.api, Registry: registry, OperatorNamespace: "mobile-money-system",
 			AllowedEndpoints: []string{strings.TrimPrefix(w.sim.URL(), "http://")},
-			Clients:          account.NewClients(watchedTransport{w, transport.New(transport.Options{})}, w.clock.Now),
+			Clients:          account.NewClients(watchedTransport{w, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}})}, w.clock.Now),
 		},
 		Installation: testInstallation,
 		Settings:     settings,

@@ -81,7 +81,7 @@ func (r *Reconciler) accountReady(ctx context.Context, o *observed, kind provide
 		return false, nil
 	}
 	if o.problem = o.account.Closed; o.problem != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // It is the user's to read, not ours to try again.
 	}
 	_, err := r.Accounts.RefundClient(ctx, o.account)
 	if errors.As(err, &o.problem) {

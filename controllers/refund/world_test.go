@@ -208,7 +208,7 @@ func (w *world) start() {
 	registered := prometheus.NewRegistry()
 	w.metrics = append(w.metrics, registered)
 	metrics := payment.NewMetrics(registered)
-	plain := transport.New(transport.Options{})
+	plain := transport.New(transport.Options{Trusted: []string{"127.0.0.1"}})
 	w.payments = &payment.Reconciler{
 		Client: w.api, Live: w.api, Accounts: resolver(plain), Installation: testInstallation, Settings: w.settings,
 		URLs: payment.NewURLs("https://pay.example", testInstallation.PathKeys()), Metrics: metrics, Now: w.clock.Now,

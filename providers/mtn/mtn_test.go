@@ -46,7 +46,7 @@ func account(baseURL string) providers.Account {
 func client(t testing.TB, script ...answer) (*mtn.Provider, *wiretest.Server, *wiretest.Clock) {
 	t.Helper()
 	s, clock := wiretest.Start(t, script...), wiretest.NewClock()
-	p, err := mtn.Kind().New(account(s.URL+"/"), transport.New(transport.Options{}), clock.Now)
+	p, err := mtn.Kind().New(account(s.URL+"/"), transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -161,7 +161,7 @@ func sandbox(t *testing.T, refuseAtPost bool) (*mtn.Provider, func(time.Duration
 			mtn.KeyDisbursementSubscription: simulator.DefaultMTNDisbursementSubscriptionKey,
 			mtn.KeyDisbursementUserID:       simulator.DefaultMTNDisbursementUser, mtn.KeyDisbursementAPISecret: simulator.DefaultMTNDisbursementKey,
 		},
-	}, transport.New(transport.Options{}), clock.Now)
+	}, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func collecting(t *testing.T, environment providers.Environment, target string, 
 	for _, key := range mtn.Kind().RefundCredentialKeys {
 		delete(a.Credentials, key)
 	}
-	p, err := mtn.Kind().New(a, transport.New(transport.Options{}), wiretest.NewClock().Now)
+	p, err := mtn.Kind().New(a, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), wiretest.NewClock().Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func account(baseURL string) providers.Account {
 func client(t testing.TB, script ...answer) (providers.Provider, *wiretest.Server, *wiretest.Clock) {
 	t.Helper()
 	s, clock := wiretest.Start(t, script...), wiretest.NewClock()
-	p, err := orange.Kind().New(account(s.URL+"/orange-money-webpay/ci/v1/"), transport.New(transport.Options{}), clock.Now)
+	p, err := orange.Kind().New(account(s.URL+"/orange-money-webpay/ci/v1/"), transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestInitiateFillsIn(t *testing.T) {
 		s := wiretest.Start(t, tokenAnswer, opened)
 		a := account(s.URL)
 		a.MerchantName = merchant
-		p, err := orange.Kind().New(a, transport.New(transport.Options{}), time.Now)
+		p, err := orange.Kind().New(a, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -513,7 +513,7 @@ func TestTokenURL(t *testing.T) {
 	s := wiretest.Start(t, tokenAnswer, opened)
 	a := account(s.URL + "/orange-money-webpay/ci/v1")
 	a.TokenURL = s.URL + "/oauth/v2/token"
-	p, err := orange.Kind().New(a, transport.New(transport.Options{}), time.Now)
+	p, err := orange.Kind().New(a, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

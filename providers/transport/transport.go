@@ -44,7 +44,13 @@ type Options struct {
 	Observe func(op string, class providers.Class, httpStatus int, d time.Duration)
 	// Now measures the durations for Observe; default time.Now.
 	Now func() time.Time
-	// DialContext opens connections; default a net.Dialer.
+	// Trusted hosts, without ports, may be at any address. All others have to be at
+	// public ones: a host that somebody names must not lead into the private network.
+	Trusted []string
+	// Resolver looks host names up; nil: the system's.
+	Resolver *net.Resolver
+	// DialContext opens connections, to whatever address; default one that keeps to
+	// Trusted. For tests.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// Proxy chooses a proxy; default http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
@@ -76,7 +82,7 @@ func New(o Options) *Transport {
 		return &Transport{options: o, http: o.RoundTripper}
 	}
 	if o.DialContext == nil {
-		o.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
+		o.DialContext = dialer{net.Dialer{Timeout: dialTimeout, Resolver: o.Resolver}, o.Trusted}.dial
 	}
 	if o.Proxy == nil {
 		o.Proxy = http.ProxyFromEnvironment
@@ -131,16 +137,31 @@ func (t *Transport) do(ctx context.Context, call providers.Call) (providers.Answ
 	if err != nil {
 		return providers.Answer{}, err
 	}
+	if t.proxied(req) {
+		req = req.WithContext(context.WithValue(ctx, viaProxy{}, true))
+	}
 	resp, err := t.http.RoundTrip(req)
 	if err != nil {
 		class := providers.ClassNotSent
-		if connected.Load() {
+		switch {
+		case connected.Load():
 			class = providers.ClassUnknown
+		case errors.Is(err, errNotPublic):
+			class = providers.ClassMisconfigured
 		}
 		return providers.Answer{}, failure(ctx, call.Op, class, err)
 	}
 	defer resp.Body.Close()
 	return t.read(ctx, call.Op, resp)
+}
+
+// proxied tells whether a request goes through a proxy.
+func (t *Transport) proxied(req *http.Request) bool {
+	if t.options.Proxy == nil {
+		return false
+	}
+	proxy, err := t.options.Proxy(req)
+	return err == nil && proxy != nil
 }
 
 func (t *Transport) request(ctx context.Context, call providers.Call) (*http.Request, error) {
@@ -208,6 +229,8 @@ func describe(err error) string {
 		network     net.Error
 	)
 	switch {
+	case errors.Is(err, errNotPublic):
+		return "the host is at a private address, and the operator does not trust it with --allowed-endpoints"
 	case errors.As(err, &dns):
 		return "the host name cannot be resolved"
 	case errors.As(err, &certificate):

@@ -33,6 +33,9 @@ const (
 	canaryPath  = "canary-path-52"
 )
 
+// local is where the tests' servers are.
+var local = []string{"127.0.0.1", "localhost"}
+
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil }
 
 func call(method, base string, body []byte) providers.Call {
@@ -95,10 +98,11 @@ func readRequest(c net.Conn) (*http.Request, []byte) {
 
 const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-func TestAnswersOfAnyStatusAreNoErrors(t *testing.T) {
+func TestH5NoRedirectIsFollowed(t *testing.T) {
+	// Answers of any status are answers, and no errors.
 	for _, status := range []int{200, 202, 301, 302, 307, 308, 400, 401, 409, 429, 500, 503} {
 		s := wiretest.Start(t, wiretest.Answer{Status: status, Body: "body", Header: map[string]string{"Location": "/elsewhere", "X-A": "b"}})
-		a, err := transport.New(transport.Options{}).Do(t.Context(), call(http.MethodPost, s.URL, []byte("{}")))
+		a, err := transport.New(transport.Options{Trusted: local}).Do(t.Context(), call(http.MethodPost, s.URL, []byte("{}")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +117,7 @@ func TestAnswersOfAnyStatusAreNoErrors(t *testing.T) {
 
 func TestRequestAsSent(t *testing.T) {
 	s := wiretest.Start(t, wiretest.Answer{Status: 200}, wiretest.Answer{Status: 200}, wiretest.Answer{Status: 200}, wiretest.Answer{Status: 200})
-	tr := transport.New(transport.Options{})
+	tr := transport.New(transport.Options{Trusted: local})
 	for _, c := range []providers.Call{
 		call(http.MethodPost, s.URL, []byte(`{"a":1}`)),
 		call(http.MethodPost, s.URL, nil),
@@ -153,7 +157,7 @@ func TestCompressedAnswerIsNotDecoded(t *testing.T) {
 	_, _ = w.Write([]byte(`{"status":"SUCCESSFUL"}`))
 	_ = w.Close()
 	s := wiretest.Start(t, wiretest.Answer{Status: 200, Body: packed.String(), Header: map[string]string{"Content-Encoding": "gzip"}})
-	a, err := transport.New(transport.Options{}).Do(t.Context(), call(http.MethodGet, s.URL, nil))
+	a, err := transport.New(transport.Options{Trusted: local}).Do(t.Context(), call(http.MethodGet, s.URL, nil))
 	if err != nil || !bytes.Equal(a.Body, packed.Bytes()) {
 		t.Errorf("got %q, %v", a.Body, err)
 	}
@@ -211,6 +215,7 @@ func TestNotSent(t *testing.T) {
 			if ctx == nil {
 				ctx = t.Context()
 			}
+			tt.options.Trusted = local
 			_, err := transport.New(tt.options).Do(ctx, tt.call)
 			checkError(t, err, providers.ClassNotSent)
 			if !strings.Contains(err.Error(), tt.detail) {
@@ -297,7 +302,7 @@ func TestUnknown(t *testing.T) {
 		for _, c := range []providers.Call{{Method: "POST", Body: []byte(`{"phone":"` + canaryPhone + `"}`)}, {Method: "POST"}, {Method: "GET"}} {
 			t.Run(fmt.Sprintf("%s, %s with %d bytes", name, c.Method, len(c.Body)), func(t *testing.T) {
 				base, accepted := raw(t, func(_ int, c net.Conn) { tt.serve(c) })
-				tr := transport.New(transport.Options{MaxBody: 64})
+				tr := transport.New(transport.Options{MaxBody: 64, Trusted: local})
 				_, err := tr.Do(t.Context(), call(c.Method, base, c.Body))
 				checkError(t, err, providers.ClassUnknown)
 				if e := providers.AsError(err); !strings.Contains(e.Detail, tt.detail) || e.HTTPStatus != tt.status || e.Op != "test" {
@@ -313,7 +318,7 @@ func TestUnknown(t *testing.T) {
 
 func TestBodyOfTheLargestSize(t *testing.T) {
 	s := wiretest.Start(t, wiretest.Answer{Status: 200, Body: strings.Repeat("a", 64)})
-	a, err := transport.New(transport.Options{MaxBody: 64}).Do(t.Context(), call("GET", s.URL, nil))
+	a, err := transport.New(transport.Options{MaxBody: 64, Trusted: local}).Do(t.Context(), call("GET", s.URL, nil))
 	if err != nil || len(a.Body) != 64 {
 		t.Errorf("%d bytes, %v", len(a.Body), err)
 	}
@@ -339,7 +344,7 @@ func TestIdleConnectionsAreNotReused(t *testing.T) {
 			_, _ = io.WriteString(c, okAnswer)
 		}
 	})
-	tr := transport.New(transport.Options{})
+	tr := transport.New(transport.Options{Trusted: local})
 	for i, c := range []providers.Call{
 		call("POST", base, []byte("{}")), call("POST", base, nil), call("GET", base, nil), call("POST", base, []byte("{}")),
 	} {
@@ -373,7 +378,7 @@ func TestTimeoutsAfterSending(t *testing.T) {
 				<-arrived
 				cancel()
 			}()
-			_, err := transport.New(transport.Options{}).Do(ctx, call("POST", base, []byte("{}")))
+			_, err := transport.New(transport.Options{Trusted: local}).Do(ctx, call("POST", base, []byte("{}")))
 			checkError(t, err, providers.ClassUnknown)
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("%q must be a cancellation", err)
@@ -384,7 +389,7 @@ func TestTimeoutsAfterSending(t *testing.T) {
 				_, _ = io.WriteString(c, text)
 				_, _ = io.Copy(io.Discard, c)
 			})
-			_, err = transport.New(transport.Options{Timeout: 50 * time.Millisecond}).Do(t.Context(), call("POST", base, []byte("{}")))
+			_, err = transport.New(transport.Options{Timeout: 50 * time.Millisecond, Trusted: local}).Do(t.Context(), call("POST", base, []byte("{}")))
 			checkError(t, err, providers.ClassUnknown)
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%q must be a time-out", err)
@@ -400,7 +405,7 @@ func TestTLS(t *testing.T) {
 	t.Cleanup(s.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
-	a, err := transport.New(transport.Options{RootCAs: roots, Proxy: noProxy}).Do(t.Context(), call("POST", s.URL, []byte("{}")))
+	a, err := transport.New(transport.Options{RootCAs: roots, Proxy: noProxy, Trusted: local}).Do(t.Context(), call("POST", s.URL, []byte("{}")))
 	if err != nil || string(a.Body) != "HTTP/1.1" {
 		t.Errorf("%q, %v", a.Body, err)
 	}
@@ -416,6 +421,7 @@ func TestObserve(t *testing.T) {
 	var got []seen
 	clock := wiretest.NewClock()
 	o := transport.Options{
+		Trusted: local,
 		Now: func() time.Time {
 			defer clock.Advance(3 * time.Second)
 			return clock.Now()

@@ -48,7 +48,7 @@ func account(baseURL string) providers.Account {
 func client(t testing.TB, script ...answer) (*wave.Provider, *wiretest.Server) {
 	t.Helper()
 	s := wiretest.Start(t, script...)
-	p, err := wave.Kind().New(account(s.URL+"/"), transport.New(transport.Options{}), wiretest.NewClock().Now)
+	p, err := wave.Kind().New(account(s.URL+"/"), transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), wiretest.NewClock().Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func Start(t providertest.T, p simulator.Provider, o simulator.Options, facts fu
 	sim.SetDefault(p, simulator.Scenario{Payer: simulator.Waits})
 	return &Fixture{
 		sim: sim, provider: p, clock: clock, facts: facts(sim),
-		transport: transport.New(transport.Options{Now: clock.Now}),
+		transport: transport.New(transport.Options{Now: clock.Now, Trusted: []string{"127.0.0.1"}}),
 	}
 }
 
