@@ -60,8 +60,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.MerchantAccountStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Money"):
 		return &apiv1alpha1.MoneyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MTNAccount"):
+		return &apiv1alpha1.MTNAccountApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NextAction"):
 		return &apiv1alpha1.NextActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("OrangeAccount"):
+		return &apiv1alpha1.OrangeAccountApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Payment"):
 		return &apiv1alpha1.PaymentApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PaymentFailure"):

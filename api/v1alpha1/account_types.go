@@ -82,13 +82,16 @@ type AllowedNamespaces struct {
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
-// MerchantAccountSpec describes an account at a provider. Open charges go on
+// MerchantAccountSpec describes an account at a provider. provider says which of
+// the members mtn and orange may be there. Open charges go on
 // with the endpoint that they began with, whatever changes here.
 //
 // +kubebuilder:validation:XValidation:rule="self.provider == oldSelf.provider",message="provider cannot change; create another account"
 // +kubebuilder:validation:XValidation:rule="self.provider != 'wave' || self.environment != 'sandbox' || has(self.baseURL)",message="wave has no sandbox: write production, or set baseURL to a simulator"
-// +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || self.environment != 'production' || has(self.targetEnvironment)",message="targetEnvironment is required for mtn in production: MTN's word for the country, such as mtnivorycoast"
+// +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || self.environment != 'production' || (has(self.mtn) && has(self.mtn.targetEnvironment))",message="mtn.targetEnvironment is required for mtn in production: MTN's word for the country, such as mtnivorycoast"
 // +kubebuilder:validation:XValidation:rule="self.provider != 'orange' || self.environment != 'production' || has(self.country) || has(self.baseURL)",message="country is required for orange in production: two letters, such as ci"
+// +kubebuilder:validation:XValidation:rule="!has(self.mtn) || self.provider == 'mtn'",message="mtn is for accounts whose provider is mtn; take it out"
+// +kubebuilder:validation:XValidation:rule="!has(self.orange) || self.provider == 'orange'",message="orange is for accounts whose provider is orange; take it out"
 type MerchantAccountSpec struct {
 	// Provider of the account: mtn, orange or wave.
 	// +required
@@ -135,13 +138,6 @@ type MerchantAccountSpec struct {
 	// +required
 	SecretRef SecretReference `json:"secretRef"`
 
-	// TargetEnvironment is MTN's word for the country, such as mtnivorycoast.
-	// Never "production".
-	// +optional
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]+$') && self != 'production'",message="targetEnvironment must be MTN's word for the country in small letters, such as mtnivorycoast; it is never production"
-	TargetEnvironment string `json:"targetEnvironment,omitempty"`
-
 	// BaseURL of the provider's API, where it is not the default. Credentials are
 	// sent there: the provider's own hosts may be named, any other has to be
 	// allowed by the operator.
@@ -150,18 +146,13 @@ type MerchantAccountSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$') && isURL(self)",message="baseURL must be an http or https URL without user, query or fragment"
 	BaseURL string `json:"baseURL,omitempty"`
 
-	// TokenURL of the provider (orange), where it is not the provider's own.
+	// MTN holds what only accounts at mtn have.
 	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$') && isURL(self)",message="tokenURL must be an http or https URL without user, query or fragment"
-	TokenURL string `json:"tokenURL,omitempty"`
+	MTN *MTNAccount `json:"mtn,omitempty"`
 
-	// Callbacks: Disabled tells mtn no callback URL, so that payments are only
-	// polled; needed where the operator's public host is not registered at MTN.
+	// Orange holds what only accounts at orange have.
 	// +optional
-	// +kubebuilder:default=Enabled
-	// +kubebuilder:validation:Enum=Enabled;Disabled
-	Callbacks string `json:"callbacks,omitempty"`
+	Orange *OrangeAccount `json:"orange,omitempty"`
 
 	// Polling says how often an open payment is asked about.
 	// +optional
@@ -178,6 +169,36 @@ type MerchantAccountSpec struct {
 	// CancelURL for Payments that name none.
 	// +optional
 	CancelURL BrowserURL `json:"cancelURL,omitempty"`
+}
+
+// CallbacksDisabled is the value of callbacks that turns them off.
+const CallbacksDisabled = "Disabled"
+
+// MTNAccount is what only accounts at mtn have.
+type MTNAccount struct {
+	// TargetEnvironment is MTN's word for the country, such as mtnivorycoast.
+	// Never "production".
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]+$') && self != 'production'",message="targetEnvironment must be MTN's word for the country in small letters, such as mtnivorycoast; it is never production"
+	TargetEnvironment string `json:"targetEnvironment,omitempty"`
+
+	// Callbacks: Disabled tells mtn no callback URL, so that payments are only
+	// polled; needed where the operator's public host is not registered at MTN.
+	// +optional
+	// +kubebuilder:default=Enabled
+	// +kubebuilder:validation:Enum=Enabled;Disabled
+	Callbacks string `json:"callbacks,omitempty"`
+}
+
+// OrangeAccount is what only accounts at orange have.
+type OrangeAccount struct {
+	// TokenURL is where access tokens are taken, where that is not on the host of
+	// the API.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$') && isURL(self)",message="tokenURL must be an http or https URL without user, query or fragment"
+	TokenURL string `json:"tokenURL,omitempty"`
 }
 
 // SecretReference names a Secret.

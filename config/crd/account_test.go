@@ -7,8 +7,10 @@ const accountBase = `{"spec": {"provider": "mtn", "environment": "sandbox", "sec
 const (
 	waveSandbox     = `spec: Invalid value: wave has no sandbox: write production, or set baseURL to a simulator`
 	accountProvider = `spec: Invalid value: provider cannot change; create another account`
-	accountTarget   = `spec: Invalid value: targetEnvironment is required for mtn in production: MTN's word for the country, such as mtnivorycoast`
+	accountTarget   = `spec: Invalid value: mtn.targetEnvironment is required for mtn in production: MTN's word for the country, such as mtnivorycoast`
 	accountCountry  = `spec: Invalid value: country is required for orange in production: two letters, such as ci`
+	memberMTN       = `spec: Invalid value: mtn is for accounts whose provider is mtn; take it out`
+	memberOrange    = `spec: Invalid value: orange is for accounts whose provider is orange; take it out`
 	targetShape     = `targetEnvironment must be MTN's word for the country in small letters, such as mtnivorycoast; it is never production`
 	countryShape    = `country must be two lower-case letters, such as ci`
 	accountCurrency = `currency must be a three-letter ISO 4217 code in capitals, such as XOF`
@@ -18,8 +20,8 @@ const (
 
 var accountCases = []testCase{
 	creates(``),
-	creates(`spec.country="ci"; spec.currency="XAF"; spec.merchantName="Chez Aïcha"; spec.targetEnvironment="mtnivorycoast"; ` +
-		`spec.baseURL="http://simulator.demo:8080/mtn"; spec.tokenURL="https://api.example/token"; spec.polling.interval="30s"; ` +
+	creates(`spec.country="ci"; spec.currency="XAF"; spec.merchantName="Chez Aïcha"; spec.mtn.targetEnvironment="mtnivorycoast"; ` +
+		`spec.baseURL="http://simulator.demo:8080/mtn"; spec.polling.interval="30s"; ` +
 		`spec.returnURL="https://shop.example/thanks"; spec.cancelURL="https://shop.example/back"`),
 	creates(`-spec`, `spec: Required value`),
 	creates(`spec={}`, `spec.environment: Required value`, `spec.provider: Required value`, `spec.secretRef: Required value`),
@@ -28,8 +30,8 @@ var accountCases = []testCase{
 	creates(`spec.provider="wave"`, waveSandbox),
 	creates(`spec.provider="wave"; spec.environment="production"`),
 	creates(`spec.provider="wave"; spec.baseURL="http://simulator.demo:8080/wave"`),
-	creates(`spec.callbacks="Disabled"`),
-	creates(`spec.callbacks="off"`, `spec.callbacks: Unsupported value: "off": supported values: "Enabled", "Disabled"`),
+	creates(`spec.mtn.callbacks="Disabled"`),
+	creates(`spec.mtn.callbacks="off"`, `spec.mtn.callbacks: Unsupported value: "off": supported values: "Enabled", "Disabled"`),
 	creates(`spec.environment="prod"`, `spec.environment: Unsupported value: "prod": supported values: "sandbox", "production"`),
 	refuses(`spec.country="CI"`, countryShape),
 	refuses(`spec.country="civ"`, countryShape),
@@ -43,19 +45,19 @@ var accountCases = []testCase{
 	refuses(`spec.returnURL="http://shop.example/"`, urlShape),
 	refuses(`spec.cancelURL="javascript:alert(1)"`, urlShape),
 
-	creates(`spec.country="Ivory Coast"; spec.currency="West African CFA franc"; spec.secretRef.name="`+strings.Repeat("a", 254)+`"; spec.targetEnvironment="`+strings.Repeat("a", 64)+`"`,
+	creates(`spec.country="Ivory Coast"; spec.currency="West African CFA franc"; spec.secretRef.name="`+strings.Repeat("a", 254)+`"; spec.mtn.targetEnvironment="`+strings.Repeat("a", 64)+`"`,
 		`spec.country: Too long: may not be more than 8 bytes`, `spec.currency: Too long: may not be more than 16 bytes`,
-		`spec.secretRef.name: Too long: may not be more than 253 bytes`, `spec.targetEnvironment: Too long: may not be more than 63 bytes`),
-	creates(`spec.baseURL="https://`+strings.Repeat("a", 512)+`"; spec.tokenURL="https://`+strings.Repeat("a", 512)+`"`,
-		`spec.baseURL: Too long: may not be more than 512 bytes`, `spec.tokenURL: Too long: may not be more than 512 bytes`),
+		`spec.secretRef.name: Too long: may not be more than 253 bytes`, `spec.mtn.targetEnvironment: Too long: may not be more than 63 bytes`),
+	creates(`spec.provider="orange"; spec.baseURL="https://`+strings.Repeat("a", 512)+`"; spec.orange.tokenURL="https://`+strings.Repeat("a", 512)+`"`,
+		`spec.baseURL: Too long: may not be more than 512 bytes`, `spec.orange.tokenURL: Too long: may not be more than 512 bytes`),
 	creates(`spec.returnURL="https://`+strings.Repeat("a", 120)+`"; spec.cancelURL="https://`+strings.Repeat("a", 120)+`"`,
 		`spec.returnURL: Too long: may not be more than 120 bytes`, `spec.cancelURL: Too long: may not be more than 120 bytes`),
 
 	// What production needs.
-	creates(`spec.environment="production"; spec.targetEnvironment="mtnivorycoast"`),
+	creates(`spec.environment="production"; spec.mtn.targetEnvironment="mtnivorycoast"`),
 	creates(`spec.environment="production"`, accountTarget),
-	refuses(`spec.targetEnvironment="production"`, targetShape),
-	refuses(`spec.targetEnvironment="MTN Ivory Coast"`, targetShape),
+	refuses(`spec.mtn.targetEnvironment="production"`, targetShape),
+	refuses(`spec.mtn.targetEnvironment="MTN Ivory Coast"`, targetShape),
 	creates(`spec.provider="orange"`),
 	creates(`spec.provider="orange"; spec.environment="production"; spec.country="ci"`),
 	creates(`spec.provider="orange"; spec.environment="production"; spec.baseURL="https://api.example"`),
@@ -71,8 +73,19 @@ var accountCases = []testCase{
 	refuses(`spec.baseURL="https://api.example?x=1"`, `baseURL `+apiURLShape),
 	refuses(`spec.baseURL="https://api.example#x"`, `baseURL `+apiURLShape),
 	refuses(`spec.baseURL="https://:::/"`, `baseURL `+apiURLShape),
-	refuses(`spec.tokenURL="token"`, `tokenURL `+apiURLShape),
-	refuses(`spec.tokenURL="https://api.example/../token?x"`, `tokenURL `+apiURLShape),
+	creates(`spec.provider="orange"; spec.orange.tokenURL="https://api.example/token"`),
+	creates(`spec.provider="orange"; spec.orange.tokenURL="token"`, `spec.orange.tokenURL: Invalid value: "token": tokenURL `+apiURLShape),
+	creates(`spec.provider="orange"; spec.orange.tokenURL="https://api.example/../token?x"`, `spec.orange.tokenURL: Invalid value: "https://api.example/../token?x": tokenURL `+apiURLShape),
+
+	// What only one provider has.
+	creates(`spec.mtn={}`),
+	creates(`spec.provider="orange"; spec.orange={}`),
+	creates(`spec.provider="orange"; spec.mtn={}`, memberMTN),
+	creates(`spec.provider="wave"; spec.environment="production"; spec.mtn.callbacks="Disabled"`, memberMTN),
+	creates(`spec.orange.tokenURL="https://api.example/token"`, memberOrange),
+	creates(`spec.provider="wave"; spec.environment="production"; spec.orange={}; spec.mtn={}`, memberMTN, memberOrange),
+	changes(``, `spec.orange={}`, memberOrange),
+	changes(`spec.mtn.targetEnvironment="mtnivorycoast"`, `-spec.mtn`),
 
 	// Polling. The API server's own idea of a duration is not Go's.
 	creates(`spec.polling={}`),
@@ -94,7 +107,7 @@ var accountCases = []testCase{
 	// An account can change; what a provider's name stands for cannot.
 	changes(``, `spec.secretRef.name="mtn-2"`),
 	changes(``, `spec.baseURL="https://api.example"`),
-	changes(``, `spec.environment="production"; spec.targetEnvironment="mtnivorycoast"`),
+	changes(``, `spec.environment="production"; spec.mtn.targetEnvironment="mtnivorycoast"`),
 	changes(``, `spec.provider="wave"`, accountProvider, waveSandbox),
 	changes(``, `-spec`, `spec: Required value`),
 	changes(``, `status.conditions=[{"type": "Ready", "status": "True", "reason": "Usable", "message": "", "lastTransitionTime": "2026-07-01T10:00:00Z"}]`),

@@ -295,8 +295,13 @@ func ignoreNotFound(what string, err error) error {
 func fromSpec(s v1alpha1.MerchantAccountSpec, pin v1alpha1.AccountPin, secret types.NamespacedName) *Account {
 	pin.Environment = s.Environment
 	pin.BaseURL = s.BaseURL
-	pin.TokenURL = s.TokenURL
-	pin.TargetEnvironment = s.TargetEnvironment
+	noCallbacks := false
+	if s.MTN != nil {
+		pin.TargetEnvironment, noCallbacks = s.MTN.TargetEnvironment, s.MTN.Callbacks == v1alpha1.CallbacksDisabled
+	}
+	if s.Orange != nil {
+		pin.TokenURL = s.Orange.TokenURL
+	}
 	interval := DefaultInterval
 	if s.Polling.Interval != nil {
 		interval = s.Polling.Interval.Duration
@@ -311,7 +316,7 @@ func fromSpec(s v1alpha1.MerchantAccountSpec, pin v1alpha1.AccountPin, secret ty
 		Prompts:      s.Prompts,
 		ReturnURL:    string(s.ReturnURL),
 		CancelURL:    string(s.CancelURL),
-		NoCallbacks:  s.Callbacks == "Disabled",
+		NoCallbacks:  noCallbacks,
 		secret:       secret,
 	}
 }

@@ -136,7 +136,7 @@ func TestReadiness(t *testing.T) {
 	partial := secret("shop", "mtn-credentials", map[string]string{"userID": "u"})
 	elsewhere := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://evil.example" }
 	production := func(s *v1alpha1.MerchantAccountSpec) {
-		s.Environment, s.TargetEnvironment = "production", "mtnivorycoast"
+		s.Environment, s.MTN = "production", &v1alpha1.MTNAccount{TargetEnvironment: "mtnivorycoast"}
 	}
 
 	for name, c := range map[string]struct {

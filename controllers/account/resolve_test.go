@@ -98,11 +98,11 @@ func TestAllowedNamespaces(t *testing.T) {
 // Each Problem has its reason, and says what to do.
 func TestProblems(t *testing.T) {
 	to := func(base, token string) func(*v1alpha1.MerchantAccountSpec) {
-		return func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL, s.TokenURL = base, token }
+		return func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL, s.Orange = base, &v1alpha1.OrangeAccount{TokenURL: token} }
 	}
 	production := func(s *v1alpha1.MerchantAccountSpec) { s.Environment = "production" }
 	target := func(word string) func(*v1alpha1.MerchantAccountSpec) {
-		return func(s *v1alpha1.MerchantAccountSpec) { s.TargetEnvironment = word }
+		return func(s *v1alpha1.MerchantAccountSpec) { s.MTN = &v1alpha1.MTNAccount{TargetEnvironment: word} }
 	}
 	badSelector := v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Sometimes"}}}}
 	cases := map[string]struct {
@@ -311,7 +311,7 @@ func TestOwnHosts(t *testing.T) {
 		{"orange", "https://api.orange.com/orange-money-webpay/sn/v1", "https://api.wave.com/token", ""},
 		{"wave", "https://api.orange.com", "", ""},
 	} {
-		f := setUp(t, merchant("shop", c.provider, c.provider, func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL, s.TokenURL = c.base, c.token }))
+		f := setUp(t, merchant("shop", c.provider, c.provider, func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL, s.Orange = c.base, &v1alpha1.OrangeAccount{TokenURL: c.token} }))
 		a, err := f.Resolve(f.ctx, payment("shop", c.provider))
 		if c.want == "" {
 			expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured)
@@ -518,7 +518,7 @@ func TestPinnedClientKeepsTheEndpoint(t *testing.T) {
 	made := charge(p, f.resolve(p))
 	var m v1alpha1.MerchantAccount
 	must(t, f.api.Get(f.ctx, client.ObjectKey{Namespace: "shop", Name: "mtn"}, &m))
-	m.Spec.BaseURL, m.Spec.Environment, m.Spec.TargetEnvironment = "", "production", "mtnivorycoast"
+	m.Spec.BaseURL, m.Spec.Environment, m.Spec.MTN = "", "production", &v1alpha1.MTNAccount{TargetEnvironment: "mtnivorycoast"}
 	must(t, f.api.Update(f.ctx, &m))
 
 	for _, ask := range []struct {

@@ -196,9 +196,11 @@ func (w *world) createAccounts(base string) {
 			ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: provider},
 			Spec: v1alpha1.MerchantAccountSpec{
 				Provider: provider, Environment: "sandbox", Currency: "XOF", BaseURL: endpoints[provider],
-				TokenURL:  map[string]string{"orange": w.sim.OrangeTokenURL()}[provider],
 				SecretRef: v1alpha1.SecretReference{Name: provider},
 			},
+		}
+		if provider == "orange" {
+			acct.Spec.Orange = &v1alpha1.OrangeAccount{TokenURL: w.sim.OrangeTokenURL()}
 		}
 		must(w.t, w.api.Create(w.ctx, acct))
 	}

@@ -177,13 +177,17 @@ func (w *world) account(provider, base, tokenURL string, credentials map[string]
 	must(w.t, w.api.Create(w.ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: provider}, Data: bytesOf(credentials),
 	}))
-	must(w.t, w.api.Create(w.ctx, &v1alpha1.MerchantAccount{
+	m := &v1alpha1.MerchantAccount{
 		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: provider},
 		Spec: v1alpha1.MerchantAccountSpec{
-			Provider: provider, Environment: "sandbox", Currency: "XOF", BaseURL: base, TokenURL: tokenURL,
+			Provider: provider, Environment: "sandbox", Currency: "XOF", BaseURL: base,
 			SecretRef: v1alpha1.SecretReference{Name: provider},
 		},
-	}))
+	}
+	if tokenURL != "" {
+		m.Spec.Orange = &v1alpha1.OrangeAccount{TokenURL: tokenURL}
+	}
+	must(w.t, w.api.Create(w.ctx, m))
 }
 
 func bytesOf(m map[string]string) map[string][]byte {

@@ -388,10 +388,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: baseURL
       type:
         scalar: string
-    - name: callbacks
-      type:
-        scalar: string
-      default: Enabled
     - name: cancelURL
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.BrowserURL
@@ -408,6 +404,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: merchantName
       type:
         scalar: string
+    - name: mtn
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.MTNAccount
+    - name: orange
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.OrangeAccount
     - name: polling
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.Polling
@@ -426,14 +428,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: suspend
       type:
         scalar: boolean
+- name: dev.mobilemoney.operator.api.v1alpha1.ConfirmedOutcome
+  scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.MTNAccount
+  map:
+    fields:
+    - name: callbacks
+      type:
+        scalar: string
+      default: Enabled
     - name: targetEnvironment
       type:
         scalar: string
-    - name: tokenURL
-      type:
-        scalar: string
-- name: dev.mobilemoney.operator.api.v1alpha1.ConfirmedOutcome
-  scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.MerchantAccount
   map:
     fields:
@@ -458,10 +464,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: baseURL
       type:
         scalar: string
-    - name: callbacks
-      type:
-        scalar: string
-      default: Enabled
     - name: cancelURL
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.BrowserURL
@@ -478,6 +480,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: merchantName
       type:
         scalar: string
+    - name: mtn
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.MTNAccount
+    - name: orange
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.OrangeAccount
     - name: polling
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.Polling
@@ -496,12 +504,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: suspend
       type:
         scalar: boolean
-    - name: targetEnvironment
-      type:
-        scalar: string
-    - name: tokenURL
-      type:
-        scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.MerchantAccountStatus
   map:
     fields:
@@ -539,6 +541,12 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.NextActionType
   scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.OrangeAccount
+  map:
+    fields:
+    - name: tokenURL
+      type:
+        scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.Payment
   map:
     fields:

@@ -140,7 +140,7 @@ func accounts(sim *simulator.Simulator) []account {
 		{
 			spec: v1alpha1.MerchantAccountSpec{
 				Provider: "orange", Environment: "sandbox", MerchantName: "Demo Shop",
-				BaseURL: sim.OrangeURL("dev"), TokenURL: sim.OrangeTokenURL(),
+				BaseURL: sim.OrangeURL("dev"), Orange: &v1alpha1.OrangeAccount{TokenURL: sim.OrangeTokenURL()},
 			},
 			credentials: map[string]string{
 				"clientID":     simulator.DefaultOrangeClientID,

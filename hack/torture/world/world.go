@@ -283,7 +283,8 @@ func (w *World) openAccount() {
 	case "mtn":
 		acct.Spec.BaseURL = w.sim.MTNURL()
 	case "orange":
-		acct.Spec.BaseURL, acct.Spec.TokenURL = w.sim.OrangeURL("dev"), w.sim.OrangeTokenURL()
+		acct.Spec.BaseURL = w.sim.OrangeURL("dev")
+		acct.Spec.Orange = &v1alpha1.OrangeAccount{TokenURL: w.sim.OrangeTokenURL()}
 	case "wave":
 		acct.Spec.BaseURL = w.sim.WaveURL()
 	}

@@ -81,14 +81,6 @@ func (b *ClusterMerchantAccountSpecApplyConfiguration) WithSecretRef(value *Secr
 	return b
 }
 
-// WithTargetEnvironment sets the TargetEnvironment field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the TargetEnvironment field is set to the value of the last call.
-func (b *ClusterMerchantAccountSpecApplyConfiguration) WithTargetEnvironment(value string) *ClusterMerchantAccountSpecApplyConfiguration {
-	b.MerchantAccountSpecApplyConfiguration.TargetEnvironment = &value
-	return b
-}
-
 // WithBaseURL sets the BaseURL field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the BaseURL field is set to the value of the last call.
@@ -97,19 +89,19 @@ func (b *ClusterMerchantAccountSpecApplyConfiguration) WithBaseURL(value string)
 	return b
 }
 
-// WithTokenURL sets the TokenURL field in the declarative configuration to the given value
+// WithMTN sets the MTN field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the TokenURL field is set to the value of the last call.
-func (b *ClusterMerchantAccountSpecApplyConfiguration) WithTokenURL(value string) *ClusterMerchantAccountSpecApplyConfiguration {
-	b.MerchantAccountSpecApplyConfiguration.TokenURL = &value
+// If called multiple times, the MTN field is set to the value of the last call.
+func (b *ClusterMerchantAccountSpecApplyConfiguration) WithMTN(value *MTNAccountApplyConfiguration) *ClusterMerchantAccountSpecApplyConfiguration {
+	b.MerchantAccountSpecApplyConfiguration.MTN = value
 	return b
 }
 
-// WithCallbacks sets the Callbacks field in the declarative configuration to the given value
+// WithOrange sets the Orange field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Callbacks field is set to the value of the last call.
-func (b *ClusterMerchantAccountSpecApplyConfiguration) WithCallbacks(value string) *ClusterMerchantAccountSpecApplyConfiguration {
-	b.MerchantAccountSpecApplyConfiguration.Callbacks = &value
+// If called multiple times, the Orange field is set to the value of the last call.
+func (b *ClusterMerchantAccountSpecApplyConfiguration) WithOrange(value *OrangeAccountApplyConfiguration) *ClusterMerchantAccountSpecApplyConfiguration {
+	b.MerchantAccountSpecApplyConfiguration.Orange = value
 	return b
 }
 

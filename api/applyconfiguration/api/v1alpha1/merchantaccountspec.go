@@ -11,7 +11,8 @@ import (
 // MerchantAccountSpecApplyConfiguration represents a declarative configuration of the MerchantAccountSpec type for use
 // with apply.
 //
-// MerchantAccountSpec describes an account at a provider. Open charges go on
+// MerchantAccountSpec describes an account at a provider. provider says which of
+// the members mtn and orange may be there. Open charges go on
 // with the endpoint that they began with, whatever changes here.
 type MerchantAccountSpecApplyConfiguration struct {
 	// Provider of the account: mtn, orange or wave.
@@ -35,18 +36,14 @@ type MerchantAccountSpecApplyConfiguration struct {
 	// optionally webhookSecret to verify callbacks (one secret a line) and
 	// signingSecret to sign requests.
 	SecretRef *SecretReferenceApplyConfiguration `json:"secretRef,omitempty"`
-	// TargetEnvironment is MTN's word for the country, such as mtnivorycoast.
-	// Never "production".
-	TargetEnvironment *string `json:"targetEnvironment,omitempty"`
 	// BaseURL of the provider's API, where it is not the default. Credentials are
 	// sent there: the provider's own hosts may be named, any other has to be
 	// allowed by the operator.
 	BaseURL *string `json:"baseURL,omitempty"`
-	// TokenURL of the provider (orange), where it is not the provider's own.
-	TokenURL *string `json:"tokenURL,omitempty"`
-	// Callbacks: Disabled tells mtn no callback URL, so that payments are only
-	// polled; needed where the operator's public host is not registered at MTN.
-	Callbacks *string `json:"callbacks,omitempty"`
+	// MTN holds what only accounts at mtn have.
+	MTN *MTNAccountApplyConfiguration `json:"mtn,omitempty"`
+	// Orange holds what only accounts at orange have.
+	Orange *OrangeAccountApplyConfiguration `json:"orange,omitempty"`
 	// Polling says how often an open payment is asked about.
 	Polling *PollingApplyConfiguration `json:"polling,omitempty"`
 	// Prompts limits how often payers may be rung, where the provider rings them (mtn).
@@ -119,14 +116,6 @@ func (b *MerchantAccountSpecApplyConfiguration) WithSecretRef(value *SecretRefer
 	return b
 }
 
-// WithTargetEnvironment sets the TargetEnvironment field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the TargetEnvironment field is set to the value of the last call.
-func (b *MerchantAccountSpecApplyConfiguration) WithTargetEnvironment(value string) *MerchantAccountSpecApplyConfiguration {
-	b.TargetEnvironment = &value
-	return b
-}
-
 // WithBaseURL sets the BaseURL field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the BaseURL field is set to the value of the last call.
@@ -135,19 +124,19 @@ func (b *MerchantAccountSpecApplyConfiguration) WithBaseURL(value string) *Merch
 	return b
 }
 
-// WithTokenURL sets the TokenURL field in the declarative configuration to the given value
+// WithMTN sets the MTN field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the TokenURL field is set to the value of the last call.
-func (b *MerchantAccountSpecApplyConfiguration) WithTokenURL(value string) *MerchantAccountSpecApplyConfiguration {
-	b.TokenURL = &value
+// If called multiple times, the MTN field is set to the value of the last call.
+func (b *MerchantAccountSpecApplyConfiguration) WithMTN(value *MTNAccountApplyConfiguration) *MerchantAccountSpecApplyConfiguration {
+	b.MTN = value
 	return b
 }
 
-// WithCallbacks sets the Callbacks field in the declarative configuration to the given value
+// WithOrange sets the Orange field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Callbacks field is set to the value of the last call.
-func (b *MerchantAccountSpecApplyConfiguration) WithCallbacks(value string) *MerchantAccountSpecApplyConfiguration {
-	b.Callbacks = &value
+// If called multiple times, the Orange field is set to the value of the last call.
+func (b *MerchantAccountSpecApplyConfiguration) WithOrange(value *OrangeAccountApplyConfiguration) *MerchantAccountSpecApplyConfiguration {
+	b.Orange = value
 	return b
 }
 
