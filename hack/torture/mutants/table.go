@@ -24,7 +24,7 @@ func Uncounted() []string {
 // All mutants.
 func All() []Mutant {
 	table := slices.Concat(sendMutants(), againMutants(), answerMutants(), lossMutants(), verdictMutants(), adoptionMutants(), followMutants(),
-		refundMutants(), providerMutants())
+		refundMutants(), providerMutants(), quietMutants())
 	shown := stories()
 	for i := range table {
 		table[i].Stories = shown[table[i].Name]

@@ -3,13 +3,6 @@ package mutants
 // verdictMutants break how an outcome is told.
 func verdictMutants() []Mutant {
 	return []Mutant{
-		one("payer-logged", "a log holds no phone",
-			ids("O8"), actFile,
-			`if before.Record.Outcome == nil && after.Record.Outcome != nil && o.holder == nil {`,
-			`if mutation.On("payer-logged") && o.holder != nil {
-		r.logger(ctx, o).V(5).Info("Recorded", "spec", o.holder.Spec)
-	}
-	if before.Record.Outcome == nil && after.Record.Outcome != nil && o.holder == nil {`),
 		one("deadline-fails", "our own deadline is no verdict",
 			ids("I4"), actFile,
 			`return r.record(ctx, o, foldHold(d.reason, "", r.Now()))`,
@@ -154,5 +147,18 @@ func followMutants() []Mutant {
 			ids("O7"), decideFile,
 			`if f.seen.failures == 0 {`,
 			`if f.seen.failures == 0 || mutation.On("no-back-off") {`),
+	}
+}
+
+// quietMutants tell what is nobody's business.
+func quietMutants() []Mutant {
+	return []Mutant{
+		one("payer-logged", "a log holds no phone",
+			ids("O8"), actFile,
+			`if before.Record.Outcome == nil && after.Record.Outcome != nil && o.holder == nil {`,
+			`if mutation.On("payer-logged") && o.holder != nil {
+		r.logger(ctx, o).V(5).Info("Recorded", "spec", o.holder.Spec)
+	}
+	if before.Record.Outcome == nil && after.Record.Outcome != nil && o.holder == nil {`),
 	}
 }
