@@ -75,6 +75,7 @@ type PaymentReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$')",message="name must be that of a Payment: small letters, digits, . and - only"
 	Name string `json:"name"`
 }
 

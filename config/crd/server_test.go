@@ -21,13 +21,14 @@ import (
 func TestAPIServer(t *testing.T) {
 	env := testenv.ForTest(t)
 	for name, test := range map[string]func(*testing.T, *testenv.Env){
-		"rules":       testRules,
-		"permissions": testPermissions,
-		"status":      testStatusStays,
-		"typos":       testTypos,
-		"selectors":   testSelectors,
-		"discovery":   testDiscovery,
-		"columns":     testColumns,
+		"rules":                              testRules,
+		"H6 H8 H15 nasty values are refused": testNasty,
+		"permissions":                        testPermissions,
+		"status":                             testStatusStays,
+		"typos":                              testTypos,
+		"selectors":                          testSelectors,
+		"discovery":                          testDiscovery,
+		"columns":                            testColumns,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, env) })
 	}
