@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -69,12 +71,17 @@ func main() {
 
 // setLogger makes one log of what this process says and of what its libraries say.
 func setLogger(o zap.Options) {
+	l := newLogger(o, os.Stderr)
+	ctrl.SetLogger(l)
+	klog.SetLogger(l)
+}
+
+func newLogger(o zap.Options, to io.Writer) logr.Logger {
 	if o.Level != nil {
 		o.Level = quiet.Level(o.Level)
 	}
-	l := zap.New(zap.UseFlagOptions(&o))
-	ctrl.SetLogger(l)
-	klog.SetLogger(l)
+	o.DestWriter = quiet.Writer(to)
+	return zap.New(zap.UseFlagOptions(&o))
 }
 
 func start(ctx context.Context, opts options) error {

@@ -70,6 +70,8 @@ type world struct {
 	// errs are what Reconcile returned.
 	errs  []error
 	tweak func(*Settings)
+	// sent are the calls to providers.
+	sent []providers.Call
 	// said is all that the loop logged, published and counted.
 	said    canary.Transcript
 	metrics []*prometheus.Registry
@@ -317,6 +319,7 @@ type watchedTransport struct {
 
 func (t watchedTransport) Do(ctx context.Context, call providers.Call) (providers.Answer, error) {
 	var answer providers.Answer
+	t.w.sent = append(t.w.sent, call)
 	err := t.w.point("call "+call.Op, func() error {
 		var err error
 		answer, err = t.inner.Do(ctx, call)

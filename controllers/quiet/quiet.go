@@ -1,11 +1,16 @@
 // Package quiet keeps out of the log what nobody meant to write there: what a panic
-// says, which may be what was being worked on, and requests that a library prints.
+// says, which may be what was being worked on, requests that a library prints, and
+// characters that steer a terminal.
 package quiet
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"runtime"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.uber.org/zap/zapcore"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -53,3 +58,31 @@ type level struct{ inner zapcore.LevelEnabler }
 
 // Enabled takes zap's levels: those of logr, negated.
 func (l level) Enabled(at zapcore.Level) bool { return at >= -Loudest && l.inner.Enabled(at) }
+
+// Writer writes to w, with everything escaped that is neither printable nor a line
+// feed or a tab: an encoder of JSON escapes quotes and ASCII's control characters, but
+// not those of Unicode that steer a terminal or turn text around. Inside JSON what it
+// writes means the same.
+func Writer(w io.Writer) io.Writer { return writer{w} }
+
+type writer struct{ inner io.Writer }
+
+func (w writer) Write(p []byte) (int, error) {
+	var out strings.Builder
+	for rest := p; len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		rest = rest[size:]
+		switch {
+		case r == '\n', r == '\t', r != utf8.RuneError && unicode.IsPrint(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			out.WriteString(`\ufffd`)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	if _, err := io.WriteString(w.inner, out.String()); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

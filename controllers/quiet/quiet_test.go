@@ -120,3 +120,18 @@ func TestI1LevelIsCapped(t *testing.T) {
 		t.Error("a calmer log stays calm")
 	}
 }
+
+func TestH8WriterEscapes(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain\tand é\n":       "plain\tand é\n",
+		"\x1b[31m\x00\r\x7f":   `\u001b[31m\u0000\u000d\u007f`,
+		"a\u202eb\u009b\u200b": `a\u202eb\u009b\u200b`,
+		"\xff\U000e0041":       `\ufffd\ufffd`,
+	} {
+		var out bytes.Buffer
+		n, err := quiet.Writer(&out).Write([]byte(text))
+		if n != len(text) || err != nil || out.String() != want {
+			t.Errorf("%q became %q, %d, %v", text, out.String(), n, err)
+		}
+	}
+}

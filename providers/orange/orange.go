@@ -229,6 +229,10 @@ func (p *Provider) encode(req providers.InitiateRequest) ([]byte, error) {
 			return nil, wire.Refuse(opInitiate, providers.ClassMisconfigured, "the "+u.name+" URL must have 1 to 120 characters")
 		}
 	}
+	// The CRDs ask for it too; a page that the payer is sent to is checked twice.
+	if base := p.account.BaseURL; !wire.IsPayerURL(req.ReturnURL, base) || !wire.IsPayerURL(req.CancelURL, base) {
+		return nil, wire.Refuse(opInitiate, providers.ClassMisconfigured, "Orange needs return and cancel URLs that are https")
+	}
 	return json.Marshal(payment{
 		MerchantKey: p.account.Credentials[KeyMerchant].Reveal(),
 		Currency:    money.Currency,
