@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -157,6 +160,24 @@ var _ = Describe("Callbacks", func() {
 		Consistently(func(g Gomega) {
 			g.Expect(get(ctx, g, ns, "forged").Status.Phase).To(Equal(v1alpha1.PhaseProcessing))
 		}, "1500ms", "100ms").Should(Succeed())
+	})
+})
+
+var _ = Describe("The callback receiver", func() {
+	It("ends TLS itself, if it is given a certificate", func(ctx context.Context) {
+		dir := GinkgoT().TempDir()
+		chain, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", nil, nil)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(os.WriteFile(filepath.Join(dir, "tls.crt"), chain, 0o600)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, "tls.key"), key, 0o600)).To(Succeed())
+		m := startManager(ctx, "--callback-tls-cert="+filepath.Join(dir, "tls.crt"), "--callback-tls-key="+filepath.Join(dir, "tls.key"))
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(chain)
+		secure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
+		response, err := secure.Get("https://" + m.callbacks + "/return")
+		Expect(err).NotTo(HaveOccurred())
+		response.Body.Close()
+		Expect(response.StatusCode).To(Equal(http.StatusOK))
 	})
 })
 

@@ -134,7 +134,6 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request, t target) (
 	defer working(req.Context())()
 	ctx, cancel := context.WithTimeout(req.Context(), noteTimeout)
 	defer cancel()
-	// Only the header that a parser reads, so that no other can matter.
 	cb := providers.CallbackRequest{Header: req.Header, Body: body, Now: r.Now()}
 	if t.kind == chargeTarget {
 		return r.byCharge(ctx, t, kind, cb)
