@@ -79,7 +79,7 @@ func TestTLS(t *testing.T) {
 	if status := post(fresh); status != http.StatusOK {
 		t.Errorf("HTTP %d", status)
 	}
-	outdated := &tls.Config{RootCAs: second, MaxVersion: tls.VersionTLS11}
+	outdated := &tls.Config{RootCAs: second, MaxVersion: tls.VersionTLS11} //nolint:gosec // this is what has to be refused
 	if conn, err := tls.Dial("tcp", addr, outdated); err == nil {
 		_ = conn.Close()
 		t.Error("TLS 1.1 is spoken")
