@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,12 +139,13 @@ func TestG10PathKeyRotation(t *testing.T) {
 // nothing. The clock is not the real one.
 func TestPathKeyLoader(t *testing.T) {
 	api := installationAPI(t, pathSecret(map[string]string{"current": strings.Repeat("1", 32)}))
-	var failing error
-	var reads int
+	var failing atomic.Bool
+	var reads atomic.Int32
+	outOfOrder := errors.New("the API is out of order")
 	watched := interceptor.NewClient(api, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-			if reads++; failing != nil {
-				return failing
+			if reads.Add(1); failing.Load() {
+				return outOfOrder
 			}
 			return c.Get(ctx, key, o, opts...)
 		},
@@ -163,19 +165,19 @@ func TestPathKeyLoader(t *testing.T) {
 		go func() { ended <- l.Start(ctx) }()
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
-		if reads != 2 || keys.ID("mtn", name) == before {
-			t.Errorf("%d reads; the new key does not sign", reads)
+		if reads.Load() != 2 || keys.ID("mtn", name) == before {
+			t.Errorf("%d reads; the new key does not sign", reads.Load())
 		}
 		after := keys.ID("mtn", name)
-		failing = errors.New("the API is out of order")
+		failing.Store(true)
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		if _, key := keys.Verify("mtn", after); key != 0 || !strings.Contains(logs.String(), failing.Error()) {
-			t.Errorf("a failure took the keys, or was not said: %s", logs.String())
-		}
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+		if _, key := keys.Verify("mtn", after); key != 0 || !strings.Contains(logs.String(), outOfOrder.Error()) {
+			t.Errorf("a failure took the keys, or was not said: %s", logs.String())
 		}
 	})
 }
