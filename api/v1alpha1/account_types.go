@@ -154,13 +154,17 @@ type MerchantAccountSpec struct {
 	// +optional
 	Orange *OrangeAccount `json:"orange,omitempty"`
 
-	// Polling says how often an open payment is asked about.
+	// Polling says how often an open payment is asked about, and for how long.
 	// +optional
 	Polling Polling `json:"polling,omitzero"`
 
 	// Prompts limits how often payers may be rung, where the provider rings them (mtn).
 	// +optional
 	Prompts Prompts `json:"prompts,omitzero"`
+
+	// RateLimit of the calls through the account.
+	// +optional
+	RateLimit RateLimit `json:"rateLimit,omitzero"`
 
 	// ReturnURL for Payments that name none.
 	// +optional
@@ -211,7 +215,7 @@ type SecretReference struct {
 	Name string `json:"name"`
 }
 
-// Polling says how often an open payment is asked about.
+// Polling says how often an open payment is asked about, and for how long.
 type Polling struct {
 	// A pattern instead of the format "duration": that one takes words which Go
 	// cannot read ("1 min"), and one such account would stop the informer for all.
@@ -222,6 +226,25 @@ type Polling struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="interval must be between 1s and 1h, such as 90s or 2m"
 	Interval *metav1.Duration `json:"interval,omitempty"`
+
+	// Timeout after which an undecided payment that names none (timeoutSeconds) is no
+	// longer followed closely, such as 1h (the default); 30s to 168h. A payment keeps
+	// the one that it began with.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('30s') && duration(self) <= duration('168h')",message="timeout must be between 30s and 168h, such as 30m or 1h"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+}
+
+// RateLimit of the calls through an account.
+type RateLimit struct {
+	// ChecksPerSecond is how many questions about payments and refunds are asked in a
+	// second; 1 to 100. Default: what the provider allows (mtn: 8, below its 10), where it says so.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	ChecksPerSecond int32 `json:"checksPerSecond,omitempty"`
 }
 
 // Prompts limits how often payers may be rung. The Payments of a namespace that are

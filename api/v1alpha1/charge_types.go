@@ -99,7 +99,7 @@ type ChargeSpec struct {
 	// +kubebuilder:validation:MaxLength=255
 	ProviderReference string `json:"providerReference"`
 
-	// TimeoutSeconds of the Payment.
+	// TimeoutSeconds of the Payment, or of the account when the Charge was made.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	TimeoutSeconds int32 `json:"timeoutSeconds"`

@@ -51,7 +51,7 @@ type Payment struct {
 // +kubebuilder:validation:XValidation:rule="has(self.accountRef) == has(oldSelf.accountRef) && (!has(self.accountRef) || self.accountRef == oldSelf.accountRef)",message="accountRef cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule=`(has(self.returnURL) ? self.returnURL : "") == (has(oldSelf.returnURL) ? oldSelf.returnURL : "")`,message="returnURL cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule=`(has(self.cancelURL) ? self.cancelURL : "") == (has(oldSelf.cancelURL) ? oldSelf.cancelURL : "")`,message="cancelURL cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(3600) == oldSelf.?timeoutSeconds.orValue(3600)",message="timeoutSeconds cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(0) == oldSelf.?timeoutSeconds.orValue(0)",message="timeoutSeconds cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",message="cancel cannot be taken back; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.settlement) || (has(self.settlement) && self.settlement == oldSelf.settlement)",message="a settlement cannot change or be taken back"
 // +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || has(self.phone)",message="phone is required for provider mtn, which asks the payer on that phone; add phone, such as +2250501020304"
@@ -118,10 +118,8 @@ type PaymentSpec struct {
 	CancelURL BrowserURL `json:"cancelURL,omitempty"`
 
 	// TimeoutSeconds after which an undecided payment is no longer followed
-	// closely. Default 3600: thirty checks, two minutes apart.
+	// closely. Default: polling.timeout of the account, else 3600.
 	// +optional
-	// +default=3600
-	// +kubebuilder:default=3600
 	// +kubebuilder:validation:Minimum=30
 	// +kubebuilder:validation:Maximum=604800
 	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`

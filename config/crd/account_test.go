@@ -15,6 +15,7 @@ const (
 	countryShape    = `country must be two lower-case letters, such as ci`
 	accountCurrency = `currency must be a three-letter ISO 4217 code in capitals, such as XOF`
 	apiURLShape     = `must be an http or https URL without user, query or fragment`
+	timeoutShape    = `timeout must be between 30s and 168h, such as 30m or 1h`
 	intervalShape   = `interval must be between 1s and 1h, such as 90s or 2m`
 )
 
@@ -103,6 +104,18 @@ var accountCases = []testCase{
 	refuses(`spec.polling.interval="9999h9999h9999h9999h9999h9999h"`, intervalShape),
 	refuses(`spec.polling.interval="999999999999h"`, intervalShape),
 	refuses(`spec.polling.interval=""`, intervalShape),
+
+	creates(`spec.polling.timeout="30s"`),
+	creates(`spec.polling.timeout="168h"`),
+	refuses(`spec.polling.timeout="29s"`, timeoutShape),
+	refuses(`spec.polling.timeout="168h1s"`, timeoutShape),
+	refuses(`spec.polling.timeout="3600"`, timeoutShape),
+	refuses(`spec.polling.timeout=""`, timeoutShape),
+	creates(`spec.rateLimit={}`),
+	creates(`spec.rateLimit.checksPerSecond=1`),
+	creates(`spec.rateLimit.checksPerSecond=100`),
+	refuses(`spec.rateLimit.checksPerSecond=0`, `spec.rateLimit.checksPerSecond in body should be greater than or equal to 1`),
+	refuses(`spec.rateLimit.checksPerSecond=101`, `spec.rateLimit.checksPerSecond in body should be less than or equal to 100`),
 
 	// An account can change; what a provider's name stands for cannot.
 	changes(``, `spec.secretRef.name="mtn-2"`),

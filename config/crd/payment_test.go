@@ -211,7 +211,7 @@ var paymentCases = []testCase{
 	// A Payment does not change.
 	changes(full, `metadata.labels={"a": "b"}`),
 	changes(full, `spec.amount="5000"`), // the same amount, written otherwise
-	changes(``, `spec.timeoutSeconds=3600`),
+	changes(``, `spec.timeoutSeconds=3600`, fixed("timeoutSeconds")),
 	changes(``, `spec.description=""`),
 	changes(`spec.accountRef.name="shop"`, `spec.accountRef.kind="MerchantAccount"`),
 	changes(full, `spec.provider="wave"`, fixed("provider")),

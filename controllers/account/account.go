@@ -28,8 +28,12 @@ const (
 	KindOperator   = "Operator"
 )
 
-// DefaultInterval between two checks of an open payment.
-const DefaultInterval = 2 * time.Minute
+// DefaultInterval between two checks of an open payment, and DefaultTimeout after
+// which it is no longer followed closely.
+const (
+	DefaultInterval = 2 * time.Minute
+	DefaultTimeout  = time.Hour
+)
 
 // Problem says why an account cannot be used now, in a form for the user: a
 // reason from the closed list and a message that says what to do.
@@ -71,9 +75,13 @@ type Account struct {
 	MerchantName string
 	Interval     time.Duration
 	// Prompts limits how often payers may be rung; 0: as the operator says.
-	Prompts   v1alpha1.Prompts
-	ReturnURL string
-	CancelURL string
+	Prompts v1alpha1.Prompts
+	// Timeout of payments that name none.
+	Timeout time.Duration
+	// ChecksPerSecond to the account; 0: as many as its provider allows.
+	ChecksPerSecond float64
+	ReturnURL       string
+	CancelURL       string
 	// CallbackURL overrides where the provider's callbacks arrive.
 	CallbackURL string
 	// Closed says why nothing new is sent through it; nil: it is open.
@@ -306,18 +314,24 @@ func fromSpec(s v1alpha1.MerchantAccountSpec, pin v1alpha1.AccountPin, secret ty
 	if s.Polling.Interval != nil {
 		interval = s.Polling.Interval.Duration
 	}
+	timeout := DefaultTimeout
+	if s.Polling.Timeout != nil {
+		timeout = s.Polling.Timeout.Duration
+	}
 	return &Account{
-		Pin:          pin,
-		Provider:     s.Provider,
-		Country:      s.Country,
-		Currency:     s.Currency,
-		MerchantName: s.MerchantName,
-		Interval:     interval,
-		Prompts:      s.Prompts,
-		ReturnURL:    string(s.ReturnURL),
-		CancelURL:    string(s.CancelURL),
-		NoCallbacks:  noCallbacks,
-		secret:       secret,
+		Pin:             pin,
+		Provider:        s.Provider,
+		Country:         s.Country,
+		Currency:        s.Currency,
+		MerchantName:    s.MerchantName,
+		Interval:        interval,
+		Timeout:         timeout,
+		ChecksPerSecond: float64(s.RateLimit.ChecksPerSecond),
+		Prompts:         s.Prompts,
+		ReturnURL:       string(s.ReturnURL),
+		CancelURL:       string(s.CancelURL),
+		NoCallbacks:     noCallbacks,
+		secret:          secret,
 	}
 }
 

@@ -42,9 +42,6 @@ func (c *Client) Reserve(who string) time.Duration {
 	if wait := c.pausedUntil.Sub(now); wait > 0 {
 		return wait
 	}
-	if c.limiter == nil {
-		return 0
-	}
 	if turn, ok := c.turns[who]; ok {
 		if wait := turn.Sub(now); wait > 0 {
 			return wait
@@ -60,6 +57,17 @@ func (c *Client) Reserve(who string) time.Duration {
 		c.turns[who] = now.Add(wait)
 	}
 	return wait
+}
+
+// limit the status calls in a second; 0: no limit. Turns that were given stay.
+func (c *Client) limit(perSecond float64) {
+	limit := rate.Limit(perSecond)
+	if perSecond <= 0 {
+		limit = rate.Inf
+	}
+	if c.limiter.Limit() != limit {
+		c.limiter.SetLimitAt(c.now(), limit)
+	}
 }
 
 // Pause stops calls to the account for a while, as the provider asked for.
@@ -81,7 +89,8 @@ func (c *Client) Paused() time.Duration {
 }
 
 // Clients keeps one client for each account at each endpoint, so that access
-// tokens and limits are shared. New credentials replace the client.
+// tokens and limits are shared. New credentials replace the client; another limit
+// does not, so that the access token stays.
 type Clients struct {
 	transport providers.Transport
 	now       func() time.Time
@@ -95,23 +104,22 @@ func NewClients(transport providers.Transport, now func() time.Time) *Clients {
 	return &Clients{transport: transport, now: now, clients: map[string]*Client{}}
 }
 
-func (c *Clients) get(identity, provider string, kind providers.Kind, a providers.Account) (*Client, error) {
+func (c *Clients) get(identity, provider string, kind providers.Kind, a providers.Account, checksPerSecond float64) (*Client, error) {
 	key := fmt.Sprintf("%s|%s|%s|%s|%s|%s|%s|%s", identity, provider, a.Environment, a.BaseURL, a.TokenURL, a.TargetEnvironment, a.Country, a.MerchantName)
 	sum := credentialSum(a.Credentials)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if have, ok := c.clients[key]; ok && have.Credentials == sum {
+		have.limit(checksPerSecond)
 		return have, nil
 	}
 	p, err := kind.New(a, c.transport, c.now)
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{Provider: p, Credentials: sum, now: c.now, turns: map[string]time.Time{}}
-	if perSecond := kind.Traits.StatusPerSecond; perSecond > 0 {
-		client.limiter = rate.NewLimiter(rate.Limit(perSecond), 1)
-	}
+	client := &Client{Provider: p, Credentials: sum, now: c.now, turns: map[string]time.Time{}, limiter: rate.NewLimiter(rate.Inf, 1)}
+	client.limit(checksPerSecond)
 	c.clients[key] = client
 	return client, nil
 }

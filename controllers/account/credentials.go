@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -67,7 +68,8 @@ func (a *Account) collectionKeys() []string {
 // client of an account, for a purpose. What else the Secret holds, such as what
 // verifies callbacks, makes no other client.
 func (r *Resolver) client(a *Account, purpose string, credentials map[string]providers.Secret) (*Client, error) {
-	c, err := r.Clients.get(a.Identity()+"|"+purpose, a.Provider, a.Kind, a.providerAccount(credentials))
+	checks := cmp.Or(a.ChecksPerSecond, a.Kind.Traits.StatusPerSecond)
+	c, err := r.Clients.get(a.Identity()+"|"+purpose, a.Provider, a.Kind, a.providerAccount(credentials), checks)
 	if err != nil {
 		return nil, a.misconfigured(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/providers"
@@ -468,5 +470,33 @@ func TestContext(t *testing.T) {
 	cancel()
 	if err := c.Provider.(providers.Preparer).Prepare(ctx); err != nil && providers.ClassOf(err) != providers.ClassNotSent {
 		t.Errorf("%v", err)
+	}
+}
+
+// An account's own limit holds at each provider, a change of it at once, and the
+// client, with its access token, stays the same.
+func TestRateLimitOfTheAccount(t *testing.T) {
+	for _, provider := range []string{"mtn", "wave"} {
+		m := merchant("shop", provider, provider)
+		f := setUp(t, m, secret("shop", provider+"-credentials", keysOf(provider)))
+		first := f.client(f.resolve(payment("shop", provider)))
+		for _, perSecond := range []int32{2, 50, 1} {
+			must(t, f.api.Get(f.ctx, client.ObjectKeyFromObject(m), m))
+			m.Spec.RateLimit.ChecksPerSecond = perSecond
+			must(t, f.api.Update(f.ctx, m))
+			c := f.client(f.resolve(payment("shop", provider)))
+			if c != first {
+				t.Fatal("another client for another limit")
+			}
+			made := 0
+			for end := f.now.Add(10 * time.Second); f.now.Before(end); f.now = f.now.Add(time.Millisecond) {
+				if c.Reserve("a") == 0 {
+					made++
+				}
+			}
+			if want := int(perSecond) * 10; made < want-1 || made > want+1 {
+				t.Errorf("%s: %d calls in 10 s, want %d", provider, made, want)
+			}
+		}
 	}
 }

@@ -157,6 +157,7 @@ func (o OperatorAccount) account(provider string) *Account {
 		Provider:    provider,
 		Currency:    "XOF",
 		Interval:    DefaultInterval,
+		Timeout:     DefaultTimeout,
 		CallbackURL: strings.TrimRight(o.CallbackURL, "/"),
 		literal:     o.Credentials,
 	}

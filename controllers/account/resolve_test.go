@@ -98,7 +98,9 @@ func TestAllowedNamespaces(t *testing.T) {
 // Each Problem has its reason, and says what to do.
 func TestProblems(t *testing.T) {
 	to := func(base, token string) func(*v1alpha1.MerchantAccountSpec) {
-		return func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL, s.Orange = base, &v1alpha1.OrangeAccount{TokenURL: token} }
+		return func(s *v1alpha1.MerchantAccountSpec) {
+			s.BaseURL, s.Orange = base, &v1alpha1.OrangeAccount{TokenURL: token}
+		}
 	}
 	production := func(s *v1alpha1.MerchantAccountSpec) { s.Environment = "production" }
 	target := func(word string) func(*v1alpha1.MerchantAccountSpec) {
@@ -311,7 +313,9 @@ func TestOwnHosts(t *testing.T) {
 		{"orange", "https://api.orange.com/orange-money-webpay/sn/v1", "https://api.wave.com/token", ""},
 		{"wave", "https://api.orange.com", "", ""},
 	} {
-		f := setUp(t, merchant("shop", c.provider, c.provider, func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL, s.Orange = c.base, &v1alpha1.OrangeAccount{TokenURL: c.token} }))
+		f := setUp(t, merchant("shop", c.provider, c.provider, func(s *v1alpha1.MerchantAccountSpec) {
+			s.BaseURL, s.Orange = c.base, &v1alpha1.OrangeAccount{TokenURL: c.token}
+		}))
 		a, err := f.Resolve(f.ctx, payment("shop", c.provider))
 		if c.want == "" {
 			expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured)

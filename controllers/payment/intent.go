@@ -1,6 +1,9 @@
 package payment
 
 import (
+	"cmp"
+	"time"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -37,7 +40,7 @@ func intent(p *v1alpha1.Payment, acct *account.Account, inst Installation) (*v1a
 			ProviderReference: acct.Kind.Reference(
 				inst.ReferenceDigest(p.Spec.Provider, acct.Identity(), p.Namespace, sale)),
 			Payer:          payer(p, acct, inst),
-			TimeoutSeconds: timeoutSeconds(p),
+			TimeoutSeconds: timeoutSeconds(p, acct),
 		},
 	}, nil
 }
@@ -57,9 +60,11 @@ func currencyOf(p *v1alpha1.Payment, acct *account.Account) string {
 	return acct.Currency
 }
 
-func timeoutSeconds(p *v1alpha1.Payment) int32 {
+// timeoutSeconds in force for the whole life of the Charge, whatever the account
+// says later.
+func timeoutSeconds(p *v1alpha1.Payment, acct *account.Account) int32 {
 	if p.Spec.TimeoutSeconds > 0 {
 		return p.Spec.TimeoutSeconds
 	}
-	return 3600
+	return int32(cmp.Or(acct.Timeout, account.DefaultTimeout) / time.Second)
 }

@@ -2,8 +2,11 @@ package payment
 
 import (
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -113,5 +116,41 @@ func TestIntentMoney(t *testing.T) {
 		case got.Spec.Money != c.want || got.Spec.Requested != (v1alpha1.Money{Amount: c.amount, Currency: c.currency}):
 			t.Errorf("%+v: %+v", c, got.Spec)
 		}
+	}
+}
+
+// The time-out is that of the Payment, else that of the account, and it is pinned:
+// who edits the account moves no deadline of what is open.
+func TestTimeoutIsPinned(t *testing.T) {
+	for _, c := range []struct {
+		payment int32
+		account time.Duration
+		want    int32
+	}{{0, 0, 3600}, {0, 10 * time.Minute, 600}, {0, 168 * time.Hour, 604800}, {90, 10 * time.Minute, 90}} {
+		p, acct := newPayment("order", "mtn", "5000"), testAccount("mtn")
+		p.Spec.TimeoutSeconds, acct.Timeout = c.payment, c.account
+		made, err := intent(p, acct, testInstallation)
+		must(t, err)
+		if made.Spec.TimeoutSeconds != c.want {
+			t.Errorf("%+v: %d", c, made.Spec.TimeoutSeconds)
+		}
+	}
+
+	w := newWorld(t)
+	change := func(timeout time.Duration) {
+		var m v1alpha1.MerchantAccount
+		must(t, w.api.Get(w.ctx, types.NamespacedName{Namespace: testNamespace, Name: "mtn"}, &m))
+		m.Spec.Polling.Timeout = &metav1.Duration{Duration: timeout}
+		must(t, w.api.Update(w.ctx, &m))
+	}
+	change(10 * time.Minute)
+	w.payment("sale", "mtn", "1907", func(p *v1alpha1.Payment) { p.Spec.TimeoutSeconds = 0 }) // nobody pays
+	w.until("sale", time.Minute, func() bool { return w.charge("sale") != nil && w.charge("sale").Record.Session != nil })
+	opened := w.charge("sale").Record.Session.At
+	change(24 * time.Hour)
+	w.until("sale", time.Hour, func() bool { return w.charge("sale").Record.Hold != nil })
+	hold := w.charge("sale").Record.Hold
+	if hold == nil || hold.At.Sub(opened.Time) < 10*time.Minute || hold.At.Sub(opened.Time) > 15*time.Minute {
+		t.Fatalf("opened at %s, held: %+v", opened, hold)
 	}
 }

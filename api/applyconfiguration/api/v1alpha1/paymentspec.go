@@ -45,7 +45,7 @@ type PaymentSpecApplyConfiguration struct {
 	// wave). Default: as for returnURL.
 	CancelURL *apiv1alpha1.BrowserURL `json:"cancelURL,omitempty"`
 	// TimeoutSeconds after which an undecided payment is no longer followed
-	// closely. Default 3600: thirty checks, two minutes apart.
+	// closely. Default: polling.timeout of the account, else 3600.
 	TimeoutSeconds *int32 `json:"timeoutSeconds,omitempty"`
 	// Cancel calls the payment off; true cannot become false again. One that
 	// was not asked for yet ends as Cancelled. Wave ends an open session, unless

@@ -11,10 +11,14 @@ import (
 // PollingApplyConfiguration represents a declarative configuration of the Polling type for use
 // with apply.
 //
-// Polling says how often an open payment is asked about.
+// Polling says how often an open payment is asked about, and for how long.
 type PollingApplyConfiguration struct {
 	// Interval between two checks, such as 2m (the default); 1s to 1h.
 	Interval *v1.Duration `json:"interval,omitempty"`
+	// Timeout after which an undecided payment that names none (timeoutSeconds) is no
+	// longer followed closely, such as 1h (the default); 30s to 168h. A payment keeps
+	// the one that it began with.
+	Timeout *v1.Duration `json:"timeout,omitempty"`
 }
 
 // PollingApplyConfiguration constructs a declarative configuration of the Polling type for use with
@@ -28,5 +32,13 @@ func Polling() *PollingApplyConfiguration {
 // If called multiple times, the Interval field is set to the value of the last call.
 func (b *PollingApplyConfiguration) WithInterval(value v1.Duration) *PollingApplyConfiguration {
 	b.Interval = &value
+	return b
+}
+
+// WithTimeout sets the Timeout field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Timeout field is set to the value of the last call.
+func (b *PollingApplyConfiguration) WithTimeout(value v1.Duration) *PollingApplyConfiguration {
+	b.Timeout = &value
 	return b
 }
