@@ -82,6 +82,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.PollingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Prompts"):
 		return &apiv1alpha1.PromptsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RateLimit"):
+		return &apiv1alpha1.RateLimitApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Refund"):
 		return &apiv1alpha1.RefundApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RefundConfirmation"):

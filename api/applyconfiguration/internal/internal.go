@@ -419,6 +419,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: provider
       type:
         scalar: string
+    - name: rateLimit
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.RateLimit
     - name: returnURL
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.BrowserURL
@@ -495,6 +498,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: provider
       type:
         scalar: string
+    - name: rateLimit
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.RateLimit
     - name: returnURL
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.BrowserURL
@@ -634,7 +640,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: timeoutSeconds
       type:
         scalar: numeric
-      default: 3600
 - name: dev.mobilemoney.operator.api.v1alpha1.PaymentStatus
   map:
     fields:
@@ -705,6 +710,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: interval
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+    - name: timeout
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
 - name: dev.mobilemoney.operator.api.v1alpha1.Prompts
   map:
     fields:
@@ -712,6 +720,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
     - name: perPhone
+      type:
+        scalar: numeric
+- name: dev.mobilemoney.operator.api.v1alpha1.RateLimit
+  map:
+    fields:
+    - name: checksPerSecond
       type:
         scalar: numeric
 - name: dev.mobilemoney.operator.api.v1alpha1.Refund

@@ -35,7 +35,7 @@ type ChargeSpecApplyConfiguration struct {
 	Payer *string `json:"payer,omitempty"`
 	// ProviderReference is what the provider knows the payment by.
 	ProviderReference *string `json:"providerReference,omitempty"`
-	// TimeoutSeconds of the Payment.
+	// TimeoutSeconds of the Payment, or of the account when the Charge was made.
 	TimeoutSeconds *int32 `json:"timeoutSeconds,omitempty"`
 }
 

@@ -121,6 +121,14 @@ func (b *ClusterMerchantAccountSpecApplyConfiguration) WithPrompts(value *Prompt
 	return b
 }
 
+// WithRateLimit sets the RateLimit field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RateLimit field is set to the value of the last call.
+func (b *ClusterMerchantAccountSpecApplyConfiguration) WithRateLimit(value *RateLimitApplyConfiguration) *ClusterMerchantAccountSpecApplyConfiguration {
+	b.MerchantAccountSpecApplyConfiguration.RateLimit = value
+	return b
+}
+
 // WithReturnURL sets the ReturnURL field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ReturnURL field is set to the value of the last call.

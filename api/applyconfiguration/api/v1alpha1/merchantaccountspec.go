@@ -44,10 +44,12 @@ type MerchantAccountSpecApplyConfiguration struct {
 	MTN *MTNAccountApplyConfiguration `json:"mtn,omitempty"`
 	// Orange holds what only accounts at orange have.
 	Orange *OrangeAccountApplyConfiguration `json:"orange,omitempty"`
-	// Polling says how often an open payment is asked about.
+	// Polling says how often an open payment is asked about, and for how long.
 	Polling *PollingApplyConfiguration `json:"polling,omitempty"`
 	// Prompts limits how often payers may be rung, where the provider rings them (mtn).
 	Prompts *PromptsApplyConfiguration `json:"prompts,omitempty"`
+	// RateLimit of the calls through the account.
+	RateLimit *RateLimitApplyConfiguration `json:"rateLimit,omitempty"`
 	// ReturnURL for Payments that name none.
 	ReturnURL *apiv1alpha1.BrowserURL `json:"returnURL,omitempty"`
 	// CancelURL for Payments that name none.
@@ -153,6 +155,14 @@ func (b *MerchantAccountSpecApplyConfiguration) WithPolling(value *PollingApplyC
 // If called multiple times, the Prompts field is set to the value of the last call.
 func (b *MerchantAccountSpecApplyConfiguration) WithPrompts(value *PromptsApplyConfiguration) *MerchantAccountSpecApplyConfiguration {
 	b.Prompts = value
+	return b
+}
+
+// WithRateLimit sets the RateLimit field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RateLimit field is set to the value of the last call.
+func (b *MerchantAccountSpecApplyConfiguration) WithRateLimit(value *RateLimitApplyConfiguration) *MerchantAccountSpecApplyConfiguration {
+	b.RateLimit = value
 	return b
 }
 
