@@ -59,3 +59,16 @@ func expectPhases(ctx context.Context, namespace string, want map[v1alpha1.Phase
 		g.Expect(got).To(Equal(want))
 	}, "30s", "200ms").Should(Succeed())
 }
+
+// releaseBrake lets a namespace ring one phone as often as it likes.
+func releaseBrake(ctx context.Context, namespace string) {
+	GinkgoHelper()
+	Eventually(func() error {
+		var m v1alpha1.MerchantAccount
+		if err := api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "mtn"}, &m); err != nil {
+			return err
+		}
+		m.Spec.Prompts = v1alpha1.Prompts{PerPhone: 10_000, PerNamespace: 10_000}
+		return api.Update(ctx, &m)
+	}, "10s", "50ms").Should(Succeed())
+}

@@ -53,7 +53,7 @@ var _ = Describe("What the manager exposes", func() {
 	It("I-4 metrics take a token with the right to them, probes have their own port, and pprof is nowhere", func(ctx context.Context) {
 		Expect(env.ApplyManifests(ctx, "config/prometheus/metrics_reader.yaml")).To(Succeed())
 		address := freeAddress()
-		m := startManager(ctx, "--metrics-bind-address="+address)
+		m := startManager(ctx, "--metrics-bind-address="+address, "--metrics-insecure=false")
 		page := "https://" + address + "/metrics"
 		reader, stranger, admin := tokenOf(ctx, "prometheus", "mobilemoney-metrics-reader"), tokenOf(ctx, "stranger", ""), tokenOf(ctx, "admin", "cluster-admin")
 		Eventually(func(g Gomega) {
@@ -100,6 +100,7 @@ var _ = Describe("What the manager exposes", func() {
 			return body
 		}
 		ns := tenant(ctx, time.Second)
+		releaseBrake(ctx, ns)
 		end := func(name string) {
 			Expect(api.Create(ctx, newPayment(ns, name, "mtn", 5901))).To(Succeed())
 		}
@@ -140,7 +141,7 @@ var _ = Describe("What the manager exposes", func() {
 			labels[l[1]] = true
 		}
 		for l := range labels {
-			Expect([]string{"provider", "operation", "class", "phase", "reason"}).To(ContainElement(l))
+			Expect([]string{"provider", "operation", "class", "phase", "reason", "result", "key"}).To(ContainElement(l))
 		}
 		// A call may end in another class under load; the names may add nothing.
 		Expect(seriesOf(body)).To(BeNumerically("<", before+40))
@@ -150,6 +151,7 @@ var _ = Describe("What the manager exposes", func() {
 	It("H10 events have reasons from the documented list, a handful for each payment", func(ctx context.Context) {
 		startManager(ctx)
 		ns := tenant(ctx, time.Second)
+		releaseBrake(ctx, ns)
 		const payments = 30
 		for i := range payments {
 			Expect(api.Create(ctx, newPayment(ns, fmt.Sprintf("sale-%d", i), "mtn", []int64{5901, 5903, 5904}[i%3]))).To(Succeed())
