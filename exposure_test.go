@@ -132,7 +132,7 @@ var _ = Describe("What the manager exposes", func() {
 		}, "90s", "500ms").Should(Succeed())
 
 		body := scrape(Default)
-		Expect(body).To(MatchRegexp(`mobilemoney_payments_ended_total\{phase="Cancelled",provider="unknown",reason="Cancelled"\} 1\d\d`))
+		Expect(body).To(MatchRegexp(`mobilemoney_payments_ended_total\{phase="Cancelled",provider="other",reason="Cancelled"\} 1\d\d`))
 		for _, label := range regexp.MustCompile(`="([^"]*)"`).FindAllStringSubmatch(body, -1) {
 			Expect(label[1]).NotTo(Or(ContainSubstring("quartz"), ContainSubstring(ns), ContainSubstring("shop-"), ContainSubstring("0501020304")))
 		}

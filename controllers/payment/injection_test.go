@@ -3,6 +3,7 @@ package payment
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -156,4 +157,37 @@ func TestH7InjectionIsSeen(t *testing.T) {
 
 func jsonHeader() map[string][]string {
 	return map[string][]string{"Content-Type": {"application/json"}}
+}
+
+// Who may create Payments makes no time series: each of these ends, in Failed or
+// Cancelled, under a provider of its own.
+func TestH9MadeUpProvidersAreOneLabel(t *testing.T) {
+	w := newWorld(t)
+	w.payment("sale", "mtn", "5901")
+	w.settle("sale", time.Hour)
+	for i := range 50 {
+		name := fmt.Sprintf("made-up-%d", i)
+		w.payment(name, name, "5901", func(p *v1alpha1.Payment) { p.Spec.Reference = "sale" })
+		w.payment(name+"-off", name, "5901", func(p *v1alpha1.Payment) { p.Spec.Cancel = true })
+		w.until(name+"-off", time.Hour, func() bool { return false })
+	}
+	w.until("sale", time.Hour, func() bool { return false })
+	ends := 0
+	for _, registry := range w.metrics {
+		families, err := registry.Gather()
+		must(t, err)
+		for _, family := range families {
+			for _, m := range family.Metric {
+				ends += int(m.GetCounter().GetValue())
+				for _, l := range m.Label {
+					if strings.Contains(l.GetValue(), "made-up") {
+						t.Fatalf("%s has the label %s=%s", family.GetName(), l.GetName(), l.GetValue())
+					}
+				}
+			}
+		}
+	}
+	if ends < 100 {
+		t.Errorf("only %d ends were counted", ends)
+	}
 }

@@ -38,7 +38,7 @@ func (r *Reconciler) providerLabel(p *v1alpha1.Payment) string {
 	if _, known := r.Accounts.Registry[p.Spec.Provider]; known {
 		return p.Spec.Provider
 	}
-	return "unknown"
+	return "other"
 }
 
 func (r *Reconciler) event(p *v1alpha1.Payment, kind, action, condition string) {
