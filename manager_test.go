@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -181,6 +182,38 @@ var _ = Describe("The callback receiver", func() {
 	})
 })
 
+var _ = Describe("Forged callbacks", func() {
+	It("G14 cost the provider and the Payment nothing", func(ctx context.Context) {
+		m := startManager(ctx)
+		ns := tenant(ctx, time.Hour)
+		Expect(api.Create(ctx, newPayment(ns, "stuck", "mtn", 5907))).To(Succeed())
+		reaches(ctx, ns, "stuck", v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer)
+		var before *v1alpha1.Payment
+		Eventually(func(g Gomega) { // until the loop has nothing more to write
+			p := get(ctx, g, ns, "stuck")
+			same := before != nil && p.ResourceVersion == before.ResourceVersion
+			before = p
+			g.Expect(same).To(BeTrue())
+		}, "20s", "1s").Should(Succeed())
+		calls := sim.Count(simulator.MTN, "")
+		id := strings.Repeat("A", 50)
+		answers := map[int]int{}
+		for i := range 2000 {
+			path := []string{"/callbacks/mtn/" + fmt.Sprintf("%s%05d", id, i), "/callbacks/wave/account/" + ns + "/wave"}[i%2]
+			response, err := http.Post("http://"+m.callbacks+path, "application/json", strings.NewReader(`{"status":"SUCCESSFUL"}`))
+			Expect(err).NotTo(HaveOccurred())
+			response.Body.Close()
+			answers[response.StatusCode]++
+		}
+		Expect(answers).To(HaveKey(http.StatusUnauthorized))
+		delete(answers, http.StatusUnauthorized)
+		delete(answers, http.StatusTooManyRequests)
+		Expect(answers).To(BeEmpty())
+		Expect(sim.Count(simulator.MTN, "")).To(Equal(calls))
+		Expect(get(ctx, Default, ns, "stuck").ResourceVersion).To(Equal(before.ResourceVersion))
+	})
+})
+
 var _ = Describe("A callback at a replica that does not lead", func() {
 	It("G7 is noted there, and the leader asks", func(ctx context.Context) {
 		lease := []string{"--leader-elect=true", "--leader-elect-lease-duration=15s", "--leader-elect-renew-deadline=10s", "--leader-elect-retry-period=500ms"}
@@ -201,6 +234,19 @@ var _ = Describe("A callback at a replica that does not lead", func() {
 		Expect(get(ctx, Default, ns, "stuck").Status.LastCallback.Claim).To(Equal("SUCCESSFUL"))
 		Eventually(func() int { return sim.Count(simulator.MTN, simulator.OpStatus) }, "20s", "100ms").Should(BeNumerically(">", before))
 		Expect(get(ctx, Default, ns, "stuck").Status.Phase).To(Equal(v1alpha1.PhaseProcessing))
+
+		By("knowing the secrets of accounts, too")
+		knock := func(secret string) int {
+			request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+follower.callbacks+"/callbacks/wave/account/"+ns+"/wave", strings.NewReader(`{"type":"test.test_event"}`))
+			Expect(err).NotTo(HaveOccurred())
+			request.Header.Set("Authorization", "Bearer "+secret)
+			response, err := http.DefaultClient.Do(request)
+			Expect(err).NotTo(HaveOccurred())
+			response.Body.Close()
+			return response.StatusCode
+		}
+		Eventually(func() int { return knock(waveSecret) }, "20s", "100ms").Should(Equal(http.StatusOK))
+		Expect(knock("wrong")).To(Equal(http.StatusUnauthorized))
 	})
 })
 
