@@ -112,7 +112,7 @@ var _ = Describe("Tenants", func() {
 		}
 	})
 
-	It("I11 a namespace neither uses nor learns of the accounts and Secrets of another", func(ctx context.Context) {
+	It("H16 a namespace neither uses nor learns of the accounts and Secrets of another", func(ctx context.Context) {
 		startManager(ctx)
 		victim, attacker := newNamespace(ctx), newNamespace(ctx)
 		secret := newSecret(victim, "mtn")
@@ -154,7 +154,7 @@ var _ = Describe("Tenants", func() {
 		Expect(sim.Count(simulator.MTN, "")).To(Equal(calls), "nothing was sent with the victim's keys")
 	})
 
-	It("I11 a shared account is for nobody by default, for who has the label once it has it, and tells others nothing", func(ctx context.Context) {
+	It("H16 a shared account is for nobody by default, for who has the label once it has it, and tells others nothing", func(ctx context.Context) {
 		startManager(ctx)
 		ns := newNamespace(ctx)
 		refused := func(name, account string) *v1alpha1.Payment {
@@ -185,7 +185,7 @@ var _ = Describe("Tenants", func() {
 		refused("afterwards", "opened-one")
 	})
 
-	It("I11 who may use a shared account is not told where its Secret is or what it lacks", func(ctx context.Context) {
+	It("H16 who may use a shared account is not told where its Secret is or what it lacks", func(ctx context.Context) {
 		startManager(ctx)
 		ns := newNamespace(ctx)
 		a := sharedAccount(ctx, "broken-one", v1alpha1.AllowedNamespaces{Names: []string{ns}})

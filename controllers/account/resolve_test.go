@@ -241,7 +241,7 @@ func TestProblems(t *testing.T) {
 
 // A tenant cannot tell an account of the platform team that does not allow it from
 // one that does not exist: not by name, and not by leaving the name out.
-func TestI11NoProbingForClusterAccounts(t *testing.T) {
+func TestH16NoProbingForClusterAccounts(t *testing.T) {
 	say := func(p *v1alpha1.Payment, objects ...client.Object) string {
 		_, err := setUp(t, append(objects, namespace("shop", nil))...).Resolve(t.Context(), p)
 		if err == nil {
@@ -266,7 +266,7 @@ func TestI11NoProbingForClusterAccounts(t *testing.T) {
 
 // Who may use an account of the platform team learns from it neither what its Secret
 // is called nor what is in it; the platform team does.
-func TestI11NothingOfTheOperatorsSecretsIsTold(t *testing.T) {
+func TestH16NothingOfTheOperatorsSecretsIsTold(t *testing.T) {
 	for reason, secrets := range map[string][]client.Object{
 		v1alpha1.ReasonCredentialsNotFound:   nil,
 		v1alpha1.ReasonCredentialsIncomplete: {secret(operatorNamespace, "wave-credentials", nil)},
