@@ -36,6 +36,8 @@ func (s *Simulator) adminRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /admin/approve", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Approve()) })
 	mux.HandleFunc("POST /admin/expire-tokens", func(http.ResponseWriter, *http.Request) { s.ExpireTokens() })
 	mux.HandleFunc("POST /admin/revoke-tokens", func(http.ResponseWriter, *http.Request) { s.RevokeTokens() })
+	mux.HandleFunc("POST /admin/keys", s.adminKeys(s.AddKeys))
+	mux.HandleFunc("DELETE /admin/keys", s.adminKeys(s.RevokeKeys))
 	mux.HandleFunc("POST /admin/tick", func(http.ResponseWriter, *http.Request) { s.Tick() })
 }
 

@@ -187,10 +187,10 @@ func (s *Simulator) subscribed(c *call, product string) bool {
 
 // subscription is the product whose key a request has; empty: none's.
 func (s *Simulator) subscription(c *call) string {
-	switch c.r.Header.Get("Ocp-Apim-Subscription-Key") {
-	case s.opts.MTN.SubscriptionKey:
+	switch key := c.r.Header.Get("Ocp-Apim-Subscription-Key"); {
+	case s.has(MTN, func(k Keys) bool { return k.Key == key }):
 		return collection
-	case s.opts.MTN.DisbursementSubscriptionKey:
+	case key == s.opts.MTN.DisbursementSubscriptionKey:
 		return disbursement
 	default:
 		return ""

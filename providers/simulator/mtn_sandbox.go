@@ -9,10 +9,10 @@ type mtnUser struct {
 
 // productOf a user: the one whose subscription key created it.
 func (s *Simulator) productOf(user string) string {
-	switch user {
-	case s.opts.MTN.APIUser:
+	switch {
+	case s.has(MTN, func(k Keys) bool { return k.ID == user }):
 		return collection
-	case s.opts.MTN.DisbursementUser:
+	case user == s.opts.MTN.DisbursementUser:
 		return disbursement
 	default:
 		return s.users[user].product
@@ -37,7 +37,7 @@ func (s *Simulator) provisionRoutes(handle func(string, wire)) {
 func (s *Simulator) knownUser(user, key string) bool {
 	o := s.opts.MTN
 	u, ok := s.users[user]
-	return user == o.APIUser && key == o.APIKey || user == o.DisbursementUser && key == o.DisbursementKey ||
+	return s.has(MTN, func(k Keys) bool { return k.ID == user && k.Secret == key }) || user == o.DisbursementUser && key == o.DisbursementKey ||
 		ok && key != "" && key == u.key
 }
 

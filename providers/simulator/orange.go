@@ -107,7 +107,7 @@ func (s *Simulator) orangeTokenRefusal(c *call) (answer, bool) {
 		return orangeError(429, 53), false
 	case !o.AnyAccept && !strings.Contains(c.r.Header.Get("Accept"), "application/json"):
 		return orangeError(406, 62), false
-	case !basic || id != o.ClientID || secret != o.ClientSecret:
+	case !basic || !s.has(Orange, func(k Keys) bool { return k.ID == id && k.Secret == secret }):
 		return oauthError(401, "invalid_client", "Client credentials are invalid"), false
 	case !strings.HasPrefix(c.r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
 		return oauthError(400, "invalid_request", "The body must be a form"), false
@@ -247,7 +247,7 @@ func (s *Simulator) webPayment(c *call) answer {
 	key, _ := f.text("merchant_key")
 	currency, _ := f.text("currency")
 	switch {
-	case key != s.opts.Orange.MerchantKey:
+	case !s.has(Orange, func(k Keys) bool { return k.Key == key }):
 		return orangeError(403, 1202)
 	case !orangeCurrencyFits(env, currency):
 		return orangeError(403, 1203)

@@ -112,6 +112,7 @@ type Simulator struct {
 	payments []*payment
 	byID     map[name]*payment
 	byRef    map[name][]*payment
+	keys     map[Provider][]Keys
 	tokens   map[string]token
 	issued   []string // names of all tokens there ever were
 	rules    []*Rule
@@ -142,7 +143,7 @@ func New(opts Options) (*Simulator, error) {
 		users:    map[string]mtnUser{},
 		payouts:  map[string]*payment{},
 	}
-	s.random = s.opts.Rand
+	s.random, s.keys = s.opts.Rand, s.opts.keys()
 	s.client = callbackClient(s.opts.CallbackTimeout, s.opts.CallbackTransport)
 	if err := s.ledger.open(opts.LedgerFile); err != nil {
 		return nil, err

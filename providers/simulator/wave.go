@@ -125,7 +125,7 @@ func (s *Simulator) waveAccess(c *call) (answer, bool) {
 		return waveError(401, "invalid-auth", "The Authorization header is invalid"), false
 	case key == "":
 		return waveError(401, "api-key-not-provided", "The API key is missing"), false
-	case key != s.opts.Wave.APIKey:
+	case !s.has(Wave, func(k Keys) bool { return k.Key == key }):
 		return waveError(401, "no-matching-api-key", "The API key is unknown"), false
 	case !s.signed(c):
 		return waveError(401, "authorization-error", "The request signature is missing or wrong"), false
