@@ -52,6 +52,10 @@ type ClusterMerchantAccount struct {
 // FinalizerCharges keeps an account for as long as open charges need it.
 const FinalizerCharges = "mobilemoney.dev/open-charges"
 
+// SecretTypeCredentials is the type that a Secret with credentials may have, besides
+// Opaque.
+const SecretTypeCredentials = "mobilemoney.dev/credentials"
+
 // AccountStatus is the status, for code that serves both kinds of account.
 func (m *MerchantAccount) AccountStatus() *MerchantAccountStatus { return &m.Status }
 
@@ -129,7 +133,8 @@ type MerchantAccountSpec struct {
 	Suspend bool `json:"suspend,omitempty"`
 
 	// SecretRef names the Secret with the credentials, in the account's own
-	// namespace (a ClusterMerchantAccount: in the operator's). Its keys are,
+	// namespace (a ClusterMerchantAccount: in the operator's). It is of type Opaque or
+	// mobilemoney.dev/credentials. Its keys are,
 	// for mtn: subscriptionKey, userID, apiSecret, and for refunds
 	// disbursementSubscriptionKey, disbursementUserID, disbursementAPISecret; for
 	// orange: clientID, clientSecret, merchantKey; for wave: apiKey, and

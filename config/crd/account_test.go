@@ -15,6 +15,7 @@ const (
 	countryShape    = `country must be two lower-case letters, such as ci`
 	accountCurrency = `currency must be a three-letter ISO 4217 code in capitals, such as XOF`
 	apiURLShape     = `must be an http or https URL without user, query or fragment`
+	secretName      = `secretRef.name must be the name of a Secret: small letters, digits, dashes and dots`
 	timeoutShape    = `timeout must be between 30s and 168h, such as 30m or 1h`
 	intervalShape   = `interval must be between 1s and 1h, such as 90s or 2m`
 )
@@ -43,6 +44,10 @@ var accountCases = []testCase{
 	creates(`spec.merchantName="`+strings.Repeat("a", 31)+`"`, `spec.merchantName: Too long: may not be more than 30 bytes`),
 	creates(`spec.secretRef={}`, `spec.secretRef.name: Required value`),
 	creates(`spec.secretRef.name=""`, `spec.secretRef.name: Invalid value: "": spec.secretRef.name in body should be at least 1 chars long`),
+	creates(`spec.secretRef.name="a.b-2"`),
+	creates(`spec.secretRef.name="../other/secret"`, `spec.secretRef.name: Invalid value: "../other/secret": `+secretName),
+	creates(`spec.secretRef.name="a/b"`, `spec.secretRef.name: Invalid value: "a/b": `+secretName),
+	creates(`spec.secretRef.name="A"`, `spec.secretRef.name: Invalid value: "A": `+secretName),
 	refuses(`spec.returnURL="http://shop.example/"`, urlShape),
 	refuses(`spec.cancelURL="javascript:alert(1)"`, urlShape),
 

@@ -23,6 +23,10 @@ func detail(err error) string {
 	return err.Error()
 }
 
+// maxCredential is how long a key of a Secret may be, in bytes; those of providers
+// have less than a hundredth of that.
+const maxCredential = 16 << 10
+
 // Client returns the provider client of a, with its credentials as they are
 // now. The same credentials at the same endpoint share one client.
 func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
@@ -130,11 +134,30 @@ func (r *Resolver) credentials(ctx context.Context, a *Account) (map[string]prov
 	default:
 		return nil, fmt.Errorf("reading the Secret of account %s: %w", DisplayName(a.Pin), err)
 	}
-	out := make(map[string]providers.Secret, len(s.Data))
-	for k, v := range s.Data {
+	return a.readSecret(&s)
+}
+
+// readSecret takes the provider's keys, and nothing else, out of a Secret that is
+// meant for it. A Secret that Kubernetes or another program uses is never sent to a
+// provider, whoever names it. No message quotes what is in one.
+func (a *Account) readSecret(s *corev1.Secret) (map[string]providers.Secret, error) {
+	if s.Type != "" && s.Type != corev1.SecretTypeOpaque && s.Type != v1alpha1.SecretTypeCredentials {
+		return nil, problem(v1alpha1.ReasonAccountMisconfigured,
+			"%s is of a type that is not for credentials of a provider; name one of type %s or %s",
+			a.credentialSource(), corev1.SecretTypeOpaque, v1alpha1.SecretTypeCredentials)
+	}
+	out := map[string]providers.Secret{}
+	for _, k := range slices.Concat(a.collectionKeys(), a.Kind.RefundCredentialKeys, a.Kind.CallbackSecretKeys) {
 		// A Secret made with `echo` or an editor often ends in a newline, which
 		// is never part of a credential.
-		out[k] = providers.Secret(strings.TrimRight(string(v), "\r\n"))
+		v := strings.TrimRight(string(s.Data[k]), "\r\n")
+		if len(v) > maxCredential {
+			return nil, problem(v1alpha1.ReasonAccountMisconfigured,
+				"%s has a %s of more than %d bytes, which is no credential; correct it", a.credentialSource(), k, maxCredential)
+		}
+		if v != "" {
+			out[k] = providers.Secret(v)
+		}
 	}
 	return out, nil
 }

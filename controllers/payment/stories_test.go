@@ -224,7 +224,7 @@ func TestMisconfiguredAccountIsMended(t *testing.T) {
 
 // A send that may have arrived is not repeated with other credentials: they
 // may be another merchant's.
-func TestOtherCredentialsAreNotSentWith(t *testing.T) {
+func TestH3OtherCredentialsAreNotSentWith(t *testing.T) {
 	w := newWorld(t)
 	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Drop())
 	w.payment("sale", "wave", "1902")

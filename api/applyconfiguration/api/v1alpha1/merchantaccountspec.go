@@ -29,7 +29,8 @@ type MerchantAccountSpecApplyConfiguration struct {
 	// never sent is not sent. What was asked for already is followed to its end.
 	Suspend *bool `json:"suspend,omitempty"`
 	// SecretRef names the Secret with the credentials, in the account's own
-	// namespace (a ClusterMerchantAccount: in the operator's). Its keys are,
+	// namespace (a ClusterMerchantAccount: in the operator's). It is of type Opaque or
+	// mobilemoney.dev/credentials. Its keys are,
 	// for mtn: subscriptionKey, userID, apiSecret, and for refunds
 	// disbursementSubscriptionKey, disbursementUserID, disbursementAPISecret; for
 	// orange: clientID, clientSecret, merchantKey; for wave: apiKey, and
