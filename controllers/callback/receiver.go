@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -232,7 +231,7 @@ var errPanic = errors.New("a bug in the callback receiver")
 
 // label of a provider: one that is known, so that nobody makes up labels.
 func (r *Receiver) label(t target) string {
-	if slices.Contains(r.Registry.Names(), t.provider) {
+	if _, known := r.Registry[t.provider]; known {
 		return t.provider
 	}
 	return "other"
