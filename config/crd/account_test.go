@@ -15,7 +15,7 @@ const (
 	countryShape    = `country must be two lower-case letters, such as ci`
 	accountCurrency = `currency must be a three-letter ISO 4217 code in capitals, such as XOF`
 	apiURLShape     = `must be an http or https URL without user, query or fragment`
-	secretName      = `secretRef.name must be the name of a Secret: small letters, digits, dashes and dots`
+	secretName      = `secretRef.name must be the name of a Secret, such as mtn-credentials`
 	timeoutShape    = `timeout must be between 30s and 168h, such as 30m or 1h`
 	intervalShape   = `interval must be between 1s and 1h, such as 90s or 2m`
 )

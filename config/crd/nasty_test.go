@@ -90,8 +90,8 @@ var textFields = map[string]struct{ free, closed []string }{
 }
 
 var accountFields = []string{
-	"spec.provider", "spec.environment", "spec.country", "spec.currency", "spec.targetEnvironment", "spec.baseURL", "spec.tokenURL",
-	"spec.returnURL", "spec.cancelURL", "spec.secretRef.name", "spec.polling.interval", "spec.callbacks",
+	"spec.provider", "spec.environment", "spec.country", "spec.currency", "spec.mtn.targetEnvironment", "spec.baseURL", "spec.orange.tokenURL",
+	"spec.returnURL", "spec.cancelURL", "spec.secretRef.name", "spec.polling.interval", "spec.polling.timeout", "spec.mtn.callbacks",
 }
 
 // nastyEdits are writes that have to be refused, by a name, with the field.
