@@ -142,11 +142,11 @@ var _ = Describe("Nothing leaks", func() {
 		"for people":   {"--zap-devel=true"},
 		"for machines": {"--zap-devel=false", "--zap-encoder=json", "--zap-stacktrace-level=info"},
 	} {
-		It("I-1 I-2 at the highest verbosity, whatever goes wrong: the log "+format, func(ctx context.Context) {
+		It("I-1 I-2 at the highest verbosity, whatever ends how: the log "+format, func(ctx context.Context) {
 			m := startManager(ctx, flags...)
 			ns := tenant(ctx, time.Second)
 			refundKeys(ctx, ns)
-			// One of each end, answers that get lost, and an account that is wrong.
+			// Good and bad ends, forged callbacks, and an account that is wrong.
 			amounts := map[string]int64{"paid": 5901, "declined": 5903, "late": 5906, "mismatch": 5943, "odd": 5942, "forged": 5964}
 			for name, amount := range amounts {
 				for _, provider := range allProviders() {
