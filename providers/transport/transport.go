@@ -143,10 +143,9 @@ func (t *Transport) do(ctx context.Context, call providers.Call) (providers.Answ
 	resp, err := t.http.RoundTrip(req)
 	if err != nil {
 		class := providers.ClassNotSent
-		switch {
-		case connected.Load():
+		if connected.Load() {
 			class = providers.ClassUnknown
-		case errors.Is(err, errNotPublic):
+		} else if errors.Is(err, errNotPublic) {
 			class = providers.ClassMisconfigured
 		}
 		return providers.Answer{}, failure(ctx, call.Op, class, err)
