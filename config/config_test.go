@@ -51,12 +51,28 @@ func (w *warnings) take() []string {
 	return w.text
 }
 
+// patched is a folder of patches, whose objects are whole only once it is built.
+const patched = "callbacks/tls"
+
+// built are the objects of a folder as kubectl kustomize makes them.
+func built(t *testing.T, env *testenv.Env, folder string) []*unstructured.Unstructured {
+	t.Helper()
+	g := NewWithT(t)
+	out, err := exec.CommandContext(t.Context(), env.Kubectl(), "kustomize", folder).Output()
+	g.Expect(err).NotTo(HaveOccurred(), folder)
+	file := filepath.Join(t.TempDir(), "built.yaml")
+	g.Expect(os.WriteFile(file, out, 0o600)).To(Succeed())
+	objects, err := env.ReadManifests(file)
+	g.Expect(err).NotTo(HaveOccurred(), folder)
+	return objects
+}
+
 // manifests are all objects below this folder.
 func manifests(t *testing.T, env *testenv.Env) (all []*unstructured.Unstructured) {
 	t.Helper()
 	seen := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
-		if dir := filepath.Dir(path); err == nil && filepath.Ext(path) == ".yaml" {
+		if dir := filepath.Dir(path); err == nil && filepath.Ext(path) == ".yaml" && dir != patched {
 			seen[dir] = true
 		}
 		return err
@@ -70,6 +86,12 @@ func manifests(t *testing.T, env *testenv.Env) (all []*unstructured.Unstructured
 			t.Fatal(err)
 		}
 		all = append(all, objects...)
+	}
+	// The rest of it is there already, but for a Service that is in the other's place.
+	for _, o := range built(t, env, patched) {
+		if o.GetKind() == "Deployment" {
+			all = append(all, o)
+		}
 	}
 	return all
 }
@@ -92,6 +114,7 @@ func TestManifests(t *testing.T) {
 	t.Run("kustomize builds them and the API server takes them", func(t *testing.T) { testInstalled(t, env) })
 	t.Run("J3 the API server admits the pod under enforce=restricted without a warning, and no laxer one", func(t *testing.T) { testPodSecurity(t, env, all) })
 	t.Run("J3 a token only where one is needed, a read-only root, a numeric user, limits", func(t *testing.T) { testPod(t, all) })
+	t.Run("I-5 a crash dumps no core and no other goroutine", func(t *testing.T) { testCrash(t, all) })
 	t.Run("J5 no admission webhook, no conversion webhook, no aggregated API", func(t *testing.T) { testNoWebhooks(t, all) })
 	t.Run("H5 the network policy lets the operator out to providers, DNS and the API server only", func(t *testing.T) { testNetworkPolicy(t, all) })
 	t.Run("I-3 no column shows a phone, not even with -o wide", func(t *testing.T) { testColumns(t, env, all) })
@@ -106,14 +129,8 @@ func testInstalled(t *testing.T, env *testenv.Env) {
 	cfg.WarningHandler = w
 	c, err := client.New(cfg, client.Options{Scheme: env.Scheme})
 	g.Expect(err).NotTo(HaveOccurred())
-	for _, folder := range []string{"default", "network-policy", "prometheus"} {
-		out, err := exec.CommandContext(ctx, env.Kubectl(), "kustomize", folder).Output()
-		g.Expect(err).NotTo(HaveOccurred(), folder)
-		file := filepath.Join(t.TempDir(), "built.yaml")
-		g.Expect(os.WriteFile(file, out, 0o600)).To(Succeed())
-		objects, err := env.ReadManifests(file)
-		g.Expect(err).NotTo(HaveOccurred())
-		for _, o := range objects {
+	for _, folder := range []string{"default", "network-policy", "prometheus", patched} {
+		for _, o := range built(t, env, folder) {
 			if o.GetKind() == "ServiceMonitor" { // of the Prometheus operator
 				continue
 			}
@@ -204,6 +221,17 @@ func testPod(t *testing.T, all []*unstructured.Unstructured) {
 	}
 	for _, kind := range []string{"Pod", "StatefulSet", "DaemonSet", "Job", "CronJob"} {
 		g.Expect(all).NotTo(ContainElement(HaveField("GetKind()", kind)), "no test looks at it")
+	}
+}
+
+func testCrash(t *testing.T, all []*unstructured.Unstructured) {
+	g := NewWithT(t)
+	for _, d := range of[appsv1.Deployment](g, all, "Deployment") {
+		for _, c := range d.Spec.Template.Spec.Containers {
+			g.Expect(c.Env).To(ContainElement(corev1.EnvVar{Name: "GOTRACEBACK", Value: "single"}))
+			// And there is nowhere to write a core to.
+			g.Expect(c.SecurityContext.ReadOnlyRootFilesystem).To(HaveValue(BeTrue()))
+		}
 	}
 }
 
