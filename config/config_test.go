@@ -129,7 +129,7 @@ func testInstalled(t *testing.T, env *testenv.Env) {
 	cfg.WarningHandler = w
 	c, err := client.New(cfg, client.Options{Scheme: env.Scheme})
 	g.Expect(err).NotTo(HaveOccurred())
-	for _, folder := range []string{"default", "network-policy", "prometheus", patched} {
+	for _, folder := range []string{patched, "default", "network-policy", "prometheus"} {
 		for _, o := range built(t, env, folder) {
 			if o.GetKind() == "ServiceMonitor" { // of the Prometheus operator
 				continue
