@@ -182,11 +182,11 @@ func (r *Reconciler) users(ctx context.Context, o object) ([]string, error) {
 func (r *Reconciler) list(ctx context.Context, from client.Reader, which client.MatchingFields, pin v1alpha1.AccountPin, d deletion) ([]string, error) {
 	var list v1alpha1.ChargeList
 	err := from.List(ctx, &list, which)
-	if apierrors.IsNotFound(err) {
-		// The kind itself is gone, and its objects with it: the CRDs were deleted.
+	switch {
+	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
+		// The kind itself is gone, and all Charges with it: somebody removes the CRDs.
 		return nil, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("listing the Charges of %s: %w", DisplayName(pin), err)
 	}
 	var users []string

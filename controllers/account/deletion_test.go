@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,9 +11,11 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -222,5 +225,24 @@ func TestClosedTakesNothingNew(t *testing.T) {
 	f.broken = "MerchantAccount"
 	if _, err := f.ClosedNow(f.ctx, gone); err == nil {
 		t.Error("an account that cannot be read is not open")
+	}
+}
+
+// Who removes the CRDs is not stopped: without the kind Charge there is none.
+func TestDeletionWithoutTheKindCharge(t *testing.T) {
+	o := merchant("shop", "mtn", "mtn")
+	r := readinessOf(t, o, token(), namespace("shop", nil))
+	r.reconcile(o)
+	must(t, r.api.Delete(t.Context(), o))
+	gone := apierrors.NewNotFound(schema.GroupResource{Group: "mobilemoney.dev", Resource: "charges"}, "")
+	broken := errors.New("the API is out of order")
+	for _, err := range []error{broken, gone} {
+		r.Resolver.Live = interceptor.NewClient(r.api.(client.WithWatch), interceptor.Funcs{
+			List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return err },
+		})
+		_, got := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.name})
+		if there := !apierrors.IsNotFound(r.api.Get(t.Context(), r.name, o)); there != errors.Is(err, broken) || there != (got != nil) {
+			t.Errorf("%v: there %t, %v", err, there, got)
+		}
 	}
 }
