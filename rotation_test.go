@@ -128,6 +128,7 @@ var _ = Describe("Credentials", func() {
 			})
 			startManager(ctx)
 			ns := tenant(ctx, time.Second)
+			releaseBrake(ctx, ns)
 			s := startStream(ctx, ns, provider)
 			s.next(ctx)
 
