@@ -137,53 +137,56 @@ var _ = AfterEach(func(ctx context.Context) {
 })
 
 var _ = Describe("Nothing leaks", func() {
-	// Each format prints other things: the one for people whole objects.
-	for format, flags := range map[string][]string{
-		"for people":   {"--zap-devel=true"},
-		"for machines": {"--zap-devel=false", "--zap-encoder=json", "--zap-stacktrace-level=info"},
-	} {
-		It("I-1 I-2 at the highest verbosity, whatever ends how: the log "+format, func(ctx context.Context) {
-			m := startManager(ctx, flags...)
-			ns := tenant(ctx, time.Second)
-			refundKeys(ctx, ns)
-			// Good and bad ends, forged callbacks, and an account that is wrong.
-			amounts := map[string]int64{"paid": 5901, "declined": 5903, "late": 5906, "mismatch": 5943, "odd": 5942, "forged": 5964}
-			for name, amount := range amounts {
-				for _, provider := range allProviders() {
-					Expect(api.Create(ctx, newPayment(ns, provider+"-"+name, provider, amount))).To(Succeed())
-				}
-			}
-			wrong := newNamespace(ctx)
+	It("I-1 I-2 at the highest verbosity, whatever ends how: the log for people, and the log for machines", func(ctx context.Context) {
+		// Each format prints other things: the one for people whole objects.
+		managers := []*process{
+			startManager(ctx, "--zap-devel=true"),
+			startManager(ctx, "--zap-devel=false", "--zap-encoder=json", "--zap-stacktrace-level=info"),
+		}
+		ns := tenant(ctx, time.Second)
+		refundKeys(ctx, ns)
+		// Good and bad ends, forged callbacks, and an account that is wrong.
+		amounts := map[string]int64{"paid": 5901, "declined": 5903, "late": 5906, "mismatch": 5943, "odd": 5942, "forged": 5964}
+		for name, amount := range amounts {
 			for _, provider := range allProviders() {
-				secret := newSecret(wrong, provider)
-				for key := range secret.StringData {
-					secret.StringData[key] = "wrong-but-secret-" + key
-					kept.Secret("wrong "+key, secret.StringData[key])
-				}
-				Expect(api.Create(ctx, secret)).To(Succeed())
-				Expect(api.Create(ctx, newAccount(wrong, provider, time.Second))).To(Succeed())
-				Expect(api.Create(ctx, newPayment(wrong, provider, provider, 5901))).To(Succeed())
+				Expect(api.Create(ctx, newPayment(ns, provider+"-"+name, provider, amount))).To(Succeed())
 			}
-			for _, provider := range allProviders() {
-				reaches(ctx, ns, provider+"-paid", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-				reaches(ctx, wrong, provider, v1alpha1.PhasePending, v1alpha1.ReasonAccountMisconfigured)
-				Expect(api.Create(ctx, newRefund(ns, provider, provider+"-paid", 0))).To(Succeed())
+		}
+		wrong := newNamespace(ctx)
+		for _, provider := range allProviders() {
+			secret := newSecret(wrong, provider)
+			for key := range secret.StringData {
+				secret.StringData[key] = "wrong-but-secret-" + key
+				kept.Secret("wrong "+key, secret.StringData[key])
 			}
-			reaches(ctx, ns, "mtn-declined", v1alpha1.PhaseFailed, v1alpha1.ReasonPayerDeclined)
-			reaches(ctx, ns, "orange-late", v1alpha1.PhaseExpired, v1alpha1.ReasonPayerTimeout)
-			refundReaches(ctx, ns, "mtn", v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
-			refundReaches(ctx, ns, "wave", v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
+			Expect(api.Create(ctx, secret)).To(Succeed())
+			Expect(api.Create(ctx, newAccount(wrong, provider, time.Second))).To(Succeed())
+			Expect(api.Create(ctx, newPayment(wrong, provider, provider, 5901))).To(Succeed())
+		}
+		for _, provider := range allProviders() {
+			reaches(ctx, ns, provider+"-paid", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+			reaches(ctx, wrong, provider, v1alpha1.PhasePending, v1alpha1.ReasonAccountMisconfigured)
+			Expect(api.Create(ctx, newRefund(ns, provider, provider+"-paid", 0))).To(Succeed())
+		}
+		reaches(ctx, ns, "mtn-declined", v1alpha1.PhaseFailed, v1alpha1.ReasonPayerDeclined)
+		reaches(ctx, ns, "orange-late", v1alpha1.PhaseExpired, v1alpha1.ReasonPayerTimeout)
+		refundReaches(ctx, ns, "mtn", v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
+		refundReaches(ctx, ns, "wave", v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
 
-			// A genuine path with a body of a stranger's, full of what is not his to tell.
-			p := get(ctx, Default, ns, "orange-paid")
-			body := strings.NewReader(strings.Join(append(sim.Secrets(), phone), "\n"))
-			r, err := http.Post("http://"+m.callbacks+"/callbacks/orange/"+callbackPaths(ctx).ID("orange", p.Status.ChargeName)+"?"+phone, "application/json", body)
+		// A genuine path with a body of a stranger's, full of what is not his to tell.
+		p := get(ctx, Default, ns, "orange-paid")
+		body := strings.Join(append(sim.Secrets(), phone), "\n")
+		for _, m := range managers {
+			r, err := http.Post("http://"+m.callbacks+"/callbacks/orange/"+callbackPaths(ctx).ID("orange", p.Status.ChargeName)+"?"+phone,
+				"application/json", strings.NewReader(body))
 			Expect(err).NotTo(HaveOccurred())
 			r.Body.Close()
+		}
 
+		for _, m := range managers {
 			Expect(m.out.String()).To(ContainSubstring("Reconcile successful"), "the log is at its loudest")
 			Expect(m.scrape()).To(ContainSubstring("mobilemoney_"))
-			// What is said is searched when the spec is over, here as everywhere.
-		})
-	}
+		}
+		// What is said is searched when the spec is over, here as everywhere.
+	})
 })

@@ -80,6 +80,14 @@ func (c *Client) Pause(d time.Duration) {
 	}
 }
 
+// Heed pauses for as long as the provider asked for in an error, if it did. A nil
+// Client has nobody to heed.
+func (c *Client) Heed(e *providers.Error) {
+	if c != nil && e.RetryAfter > 0 {
+		c.Pause(e.RetryAfter)
+	}
+}
+
 // Paused returns how long calls to the account have to wait.
 func (c *Client) Paused() time.Duration {
 	now := c.now()

@@ -157,7 +157,7 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client) e
 		return errors.New("something in the cluster changed the send while it was written down; nothing is sent")
 	}
 
-	if r.settings().AdoptOnly {
+	if r.Settings.InForce(r.WentBack).AdoptOnly {
 		// The acknowledgement itself may have shown that records are missing.
 		return r.record(ctx, o, foldVoid(send, v1alpha1.ReasonAdoptOnly, "", r.Now()))
 	}
@@ -241,7 +241,7 @@ func (r *Reconciler) recordInitiation(ctx context.Context, o *observed, c *accou
 		}, c.Traits().Flow))
 	case providers.ClassMisconfigured, providers.ClassThrottled, providers.ClassNotSent:
 		r.rememberFailure(o)
-		throttle(c, e)
+		c.Heed(e)
 		return r.record(ctx, o, foldVoid(send, charge.ReasonOf(e), e.Code, now))
 	default:
 		r.logger(ctx, o).Info("No usable answer from the provider; finding out what became of the request", "error", e.Error())
@@ -515,14 +515,8 @@ func (r *Reconciler) failed(ctx context.Context, o *observed, c *account.Client,
 		return err
 	}
 	r.logger(ctx, o).Info("The provider did not answer a question", "error", e.Error())
-	throttle(c, e)
+	c.Heed(e)
 	return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: charge.ReasonOf(e), Code: e.Code}, r.Now()))
-}
-
-func throttle(c *account.Client, e *providers.Error) {
-	if c != nil && e.RetryAfter > 0 {
-		c.Pause(e.RetryAfter)
-	}
 }
 
 // record commits a fold; see charge.Recorder.

@@ -11,6 +11,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/charge"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -60,7 +61,7 @@ const (
 // hold returns a *account.Problem, and has o wait, if the payer may not be prompted
 // now.
 func (r *Reconciler) hold(ctx context.Context, o *observed, acct *account.Account, b braking) error {
-	if acct.Kind.Traits.Flow != providers.FlowPush || restored(o.holder) || r.settings().AdoptOnly {
+	if acct.Kind.Traits.Flow != providers.FlowPush || charge.Restored(o.holder) || r.Settings.InForce(r.WentBack).AdoptOnly {
 		return nil
 	}
 	next := prompt{namespace: o.holder.Namespace, payer: r.Installation.Payer(o.holder.Spec.Phone), at: r.Now()}

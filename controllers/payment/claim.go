@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/charge"
 )
 
 // relation says what a Payment is to the Charge of its sale.
@@ -108,19 +109,14 @@ func endedTooLongBefore(p *v1alpha1.Payment, charge *v1alpha1.Charge, window tim
 // consents tells whether p says, or its restore from a backup shows, that it
 // means the old sale.
 func consents(p *v1alpha1.Payment) bool {
-	return p.Annotations[v1alpha1.AnnotationAdopt] == "true" || restored(p)
+	return p.Annotations[v1alpha1.AnnotationAdopt] == "true" || charge.Restored(p)
 }
 
 // settlement is what a person found out about p. What a restore from a backup
 // brought back was said about another record.
 func settlement(p *v1alpha1.Payment) *v1alpha1.Settlement {
-	if restored(p) {
+	if charge.Restored(p) {
 		return nil
 	}
 	return p.Spec.Settlement
-}
-
-func restored(p *v1alpha1.Payment) bool {
-	_, ok := p.Labels[v1alpha1.LabelRestore]
-	return ok
 }

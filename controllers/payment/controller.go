@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -111,24 +110,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		d = r.waitForAccount(o)
 	}
 	actErr, projectErr := r.act(ctx, o, d), r.projectAll(ctx, o)
-	slower := apierrors.IsConflict(actErr) || apierrors.IsConflict(projectErr)
-	err = errors.Join(ignoreConflict(actErr), ignoreConflict(projectErr))
+	slower, err := charge.Conflicts(actErr, projectErr)
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err
 	case slower:
-		// What the faster one wrote wakes us, too.
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	default:
 		return r.next(o, d), nil
 	}
-}
-
-func ignoreConflict(err error) error {
-	if apierrors.IsConflict(err) {
-		return nil
-	}
-	return err
 }
 
 // next is when to come back: at once if there is something to do, else when
@@ -160,7 +150,7 @@ func (r *Reconciler) next(o *observed, done decision) ctrl.Result {
 func (r *Reconciler) facts(o *observed) facts {
 	f := facts{
 		now:          r.Now(),
-		settings:     r.settings(),
+		settings:     r.Settings.InForce(r.WentBack),
 		process:      r.Process,
 		processStart: r.Start,
 		payment:      o.holder,
@@ -181,14 +171,6 @@ func (r *Reconciler) facts(o *observed) facts {
 		}
 	}
 	return f
-}
-
-// settings in force: once the API server went back in time, records may be older
-// than what was sent.
-func (r *Reconciler) settings() Settings {
-	s := r.Settings
-	s.AdoptOnly = s.AdoptOnly || (r.WentBack != nil && r.WentBack())
-	return s
 }
 
 func (r *Reconciler) relation(o *observed, p *v1alpha1.Payment) relation {

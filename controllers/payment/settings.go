@@ -76,6 +76,13 @@ func DefaultSettings() Settings {
 	}
 }
 
+// InForce are s, but that nothing is sent once the API server went back in time:
+// records may be older than what was sent. Without wentBack it never does.
+func (s Settings) InForce(wentBack func() bool) Settings {
+	s.AdoptOnly = s.AdoptOnly || (wentBack != nil && wentBack())
+	return s
+}
+
 // Validate refuses windows with which the protocol is not safe.
 func (s Settings) Validate() error {
 	for _, d := range []time.Duration{

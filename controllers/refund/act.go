@@ -142,7 +142,7 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client, r
 	if last := o.claim().LastSend; !raised || last == nil || last.Number != send || last.Sender != r.Process || send != seen.Sends+1 {
 		return nil // another one was faster
 	}
-	if r.settings().AdoptOnly {
+	if r.Settings.InForce(r.WentBack).AdoptOnly {
 		// The acknowledgement itself may have shown that records are missing.
 		return r.record(ctx, o, foldVoid(name, send, v1alpha1.ReasonAdoptOnly, "", r.Now()))
 	}
@@ -204,7 +204,7 @@ func (r *Reconciler) recordAnswer(ctx context.Context, o *observed, c *account.C
 		}))
 	case providers.ClassMisconfigured, providers.ClassThrottled, providers.ClassNotSent:
 		r.rememberFailure(o)
-		throttle(c, e)
+		c.Heed(e)
 		return r.record(ctx, o, foldVoid(name, send, charge.ReasonOf(e), e.Code, now))
 	default:
 		r.logger(ctx, o).Info("No usable answer from the provider; finding out what became of the refund", "error", e.Error())
@@ -258,14 +258,8 @@ func (r *Reconciler) failed(ctx context.Context, o *observed, c *account.Client,
 		return err
 	}
 	r.logger(ctx, o).Info("The provider did not answer a question", "error", e.Error())
-	throttle(c, e)
+	c.Heed(e)
 	return r.record(ctx, o, foldNotice(o.key.Name, v1alpha1.ChargeNotice{Reason: charge.ReasonOf(e), Code: e.Code}, r.Now()))
-}
-
-func throttle(c *account.Client, e *providers.Error) {
-	if c != nil && e.RetryAfter > 0 {
-		c.Pause(e.RetryAfter)
-	}
 }
 
 // record commits a fold; see charge.Recorder.

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -199,8 +198,7 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 		d = decide(r.facts(o))
 	}
 	actErr, projectErr := r.act(ctx, o, d), r.projectOne(ctx, o)
-	slower := apierrors.IsConflict(actErr) || apierrors.IsConflict(projectErr)
-	err = errors.Join(ignoreConflict(actErr), ignoreConflict(projectErr))
+	slower, err := charge.Conflicts(actErr, projectErr)
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err
@@ -209,13 +207,6 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 	default:
 		return r.next(o, d), nil
 	}
-}
-
-func ignoreConflict(err error) error {
-	if apierrors.IsConflict(err) {
-		return nil
-	}
-	return err
 }
 
 // next is when to come back.
@@ -256,7 +247,7 @@ func (o *observed) claim() *v1alpha1.ChargeRefund { return claimOf(o.charge, o.k
 func (r *Reconciler) facts(o *observed) facts {
 	f := facts{
 		now:      r.Now(),
-		settings: r.settings(),
+		settings: r.Settings.InForce(r.WentBack),
 		process:  r.Process,
 		refund:   o.refund,
 		payment:  o.payment,
@@ -279,14 +270,6 @@ func (r *Reconciler) facts(o *observed) facts {
 		f.refund = nil // it is another one under the same name
 	}
 	return f
-}
-
-// settings in force: once the API server went back in time, records may be older
-// than what was sent.
-func (r *Reconciler) settings() payment.Settings {
-	s := r.Settings
-	s.AdoptOnly = s.AdoptOnly || (r.WentBack != nil && r.WentBack())
-	return s
 }
 
 func (r *Reconciler) kind(o *observed) providers.Kind {

@@ -158,7 +158,7 @@ func TestDecideAlways(t *testing.T) {
 		switch d.action {
 		case actSend:
 			sound := c != nil && c.Outcome == nil && c.Hold == nil && c.Taken == nil && !manual(f.mode) &&
-				f.refund != nil && f.refund.DeletionTimestamp == nil && !restored(f.refund) && !f.settings.AdoptOnly &&
+				f.refund != nil && f.refund.DeletionTimestamp == nil && !charge.Restored(f.refund) && !f.settings.AdoptOnly &&
 				!f.foreign && f.refund.Status.ChargeName == f.charge.Name && !f.refund.Status.Phase.Terminal()
 			resend := c != nil && openSends(c) > 0
 			if !sound || resend && (!f.seen.notThere || f.seen.at.Before(f.lateUntil()) || f.seen.failures > 0) {
@@ -169,7 +169,7 @@ func TestDecideAlways(t *testing.T) {
 				t.Fatalf("withdraws in %+v", f)
 			}
 		case actConfirm:
-			if f.refund == nil || f.refund.Spec.Confirmation == nil || restored(f.refund) || (!manual(f.mode) || f.foreign) && c.Hold == nil {
+			if f.refund == nil || f.refund.Spec.Confirmation == nil || charge.Restored(f.refund) || (!manual(f.mode) || f.foreign) && c.Hold == nil {
 				t.Fatalf("confirms in %+v", f)
 			}
 		case actWait:
