@@ -142,6 +142,7 @@ var _ = Describe("Callbacks", func() {
 		sim.RegisterWaveCallback(simulator.WaveCallback{
 			URL: "http://" + m.callbacks + "/callbacks/wave/account/" + ns + "/wave", SigningSecrets: []string{waveSecret},
 		})
+		knowsSecrets(ctx, m, ns, waveSecret)
 		for _, provider := range []string{"mtn", "orange", "wave"} {
 			Expect(api.Create(ctx, newPayment(ns, provider, provider, 5901))).To(Succeed())
 			p := reaches(ctx, ns, provider, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
@@ -186,6 +187,7 @@ var _ = Describe("Forged callbacks", func() {
 	It("G14 cost the provider and the Payment nothing", func(ctx context.Context) {
 		m := startManager(ctx)
 		ns := tenant(ctx, time.Hour)
+		knowsSecrets(ctx, m, ns, waveSecret)
 		Expect(api.Create(ctx, newPayment(ns, "stuck", "mtn", 5907))).To(Succeed())
 		reaches(ctx, ns, "stuck", v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer)
 		var before *v1alpha1.Payment
@@ -214,6 +216,26 @@ var _ = Describe("Forged callbacks", func() {
 	})
 })
 
+// knock sends a test callback to Wave's path of a namespace's account.
+func knock(ctx context.Context, m *process, namespace, secret string) int {
+	GinkgoHelper()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+m.callbacks+"/callbacks/wave/account/"+namespace+"/wave",
+		strings.NewReader(`{"type":"test.test_event"}`))
+	Expect(err).NotTo(HaveOccurred())
+	request.Header.Set("Authorization", "Bearer "+secret)
+	response, err := http.DefaultClient.Do(request)
+	Expect(err).NotTo(HaveOccurred())
+	response.Body.Close()
+	return response.StatusCode
+}
+
+// knowsSecrets waits until a manager has loaded what verifies callbacks of a
+// namespace's account at Wave; until then it answers 503.
+func knowsSecrets(ctx context.Context, m *process, namespace, secret string) {
+	GinkgoHelper()
+	Eventually(func() int { return knock(ctx, m, namespace, secret) }, "20s", "100ms").Should(Equal(http.StatusOK))
+}
+
 var _ = Describe("A callback at a replica that does not lead", func() {
 	It("G7 is noted there, and the leader asks", func(ctx context.Context) {
 		lease := []string{"--leader-elect=true", "--leader-elect-lease-duration=15s", "--leader-elect-renew-deadline=10s", "--leader-elect-retry-period=500ms"}
@@ -236,17 +258,8 @@ var _ = Describe("A callback at a replica that does not lead", func() {
 		Expect(get(ctx, Default, ns, "stuck").Status.Phase).To(Equal(v1alpha1.PhaseProcessing))
 
 		By("knowing the secrets of accounts, too")
-		knock := func(secret string) int {
-			request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+follower.callbacks+"/callbacks/wave/account/"+ns+"/wave", strings.NewReader(`{"type":"test.test_event"}`))
-			Expect(err).NotTo(HaveOccurred())
-			request.Header.Set("Authorization", "Bearer "+secret)
-			response, err := http.DefaultClient.Do(request)
-			Expect(err).NotTo(HaveOccurred())
-			response.Body.Close()
-			return response.StatusCode
-		}
-		Eventually(func() int { return knock(waveSecret) }, "20s", "100ms").Should(Equal(http.StatusOK))
-		Expect(knock("wrong")).To(Equal(http.StatusUnauthorized))
+		knowsSecrets(ctx, follower, ns, waveSecret)
+		Expect(knock(ctx, follower, ns, "wrong")).To(Equal(http.StatusUnauthorized))
 	})
 })
 

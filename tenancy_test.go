@@ -301,6 +301,8 @@ var _ = Describe("Tenants", func() {
 		const secretA, secretB = "wave_ci_WHS_tenant-a", "wave_ci_WHS_tenant-b"
 		a, referenceA := open(secretA)
 		b, referenceB := open(secretB)
+		knowsSecrets(ctx, m, a, secretA)
+		knowsSecrets(ctx, m, b, secretB)
 		send := func(ns, secret, reference string) int {
 			GinkgoHelper()
 			return postWave(ctx, "http://"+m.callbacks+"/callbacks/wave/account/"+ns+"/wave", secret, reference)

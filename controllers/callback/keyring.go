@@ -149,7 +149,9 @@ func (k *Keyring) SetupWithManager(mgr ctrl.Manager) error {
 			For(object, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 			WithOptions(controller.Options{
 				NeedLeaderElection: &everywhere,
-				RateLimiter:        workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](time.Second, k.Refresh),
+				// After a start, all of them wait for a read each.
+				MaxConcurrentReconciles: 8,
+				RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](time.Second, k.Refresh),
 			}).
 			Complete(k.reconciler(kind))
 		if err != nil {
