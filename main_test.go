@@ -5,7 +5,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -175,7 +174,9 @@ func startManager(ctx context.Context, settings ...string) *process {
 	path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
 	Expect(os.WriteFile(path, kubeconfig, 0o600)).To(Succeed())
 
-	p := &process{out: &output{}, done: make(chan struct{}), callbacks: freeAddress(), probes: freeAddress(), metrics: freeAddress()}
+	free, err := testenv.FreePorts(ctx, 3)
+	Expect(err).NotTo(HaveOccurred())
+	p := &process{out: &output{}, done: make(chan struct{}), callbacks: free[0], probes: free[1], metrics: free[2]}
 	p.cmd = exec.Command(os.Args[0],
 		"--namespace="+operatorNamespace,
 		"--public-url=http://"+p.callbacks,
@@ -235,10 +236,9 @@ func (p *process) stop(signal syscall.Signal) {
 
 func freeAddress() string {
 	GinkgoHelper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addresses, err := testenv.FreePorts(context.Background(), 1)
 	Expect(err).NotTo(HaveOccurred())
-	defer l.Close()
-	return l.Addr().String()
+	return addresses[0]
 }
 
 const (

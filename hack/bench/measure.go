@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -114,11 +113,15 @@ func startManager(ctx context.Context, env *testenv.Env, o options, dir string, 
 		return nil, fmt.Errorf("making the log: %w", err)
 	}
 	defer log.Close()
-	m := &manager{done: make(chan struct{}), metrics: freeAddress(), probe: freeAddress()}
+	free, err := testenv.FreePorts(ctx, 3)
+	if err != nil {
+		return nil, err
+	}
+	m := &manager{done: make(chan struct{}), metrics: free[0], probe: free[1]}
 	//nolint:noctx // A context would kill it; stop asks it first.
 	m.cmd = exec.Command(o.manager,
 		"--namespace="+operatorNamespace, "--installation-id="+installationID, "--leader-elect=false", "--charge-retention=0",
-		"--callback-bind-address="+freeAddress(), "--health-probe-bind-address="+m.probe,
+		"--callback-bind-address="+free[2], "--health-probe-bind-address="+m.probe,
 		"--metrics-bind-address="+m.metrics, "--metrics-insecure")
 	m.cmd.Env = append(os.Environ(), "TEST_RUN_AS_MANAGER=1", "KUBECONFIG="+kubeconfig)
 	if keep > 0 {
@@ -232,13 +235,4 @@ func get(ctx context.Context, url string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%s: %s", url, response.Status)
 	}
 	return response.Body, nil
-}
-
-func freeAddress() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "127.0.0.1:0"
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -158,7 +158,7 @@ func (s *stage) startControlPlane(ctx context.Context) (err error) {
 }
 
 func (s *stage) startSimulator(ctx context.Context) error {
-	ports, err := process.FreePorts(ctx, 2)
+	ports, err := testenv.FreePorts(ctx, 2)
 	if err != nil {
 		return err
 	}

@@ -129,7 +129,7 @@ func (s *stage) writeKubeconfig(name string, cfg *rest.Config) (string, error) {
 }
 
 func (s *stage) startSimulator(ctx context.Context) error {
-	ports, err := process.FreePorts(ctx, 1+3*managersInCrew)
+	ports, err := testenv.FreePorts(ctx, 1+3*managersInCrew)
 	if err != nil {
 		return err
 	}
