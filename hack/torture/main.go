@@ -28,6 +28,8 @@ import (
 func main() {
 	// Runs are short and leave much behind; memory is cheaper than collecting it.
 	debug.SetGCPercent(400)
+	// A run that hangs is ended by a panic: where it hangs is what one wants to know.
+	debug.SetTraceback("all")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	code, err := run(ctx, os.Args[1:], os.Stdout, time.Now)
 	stop()

@@ -33,6 +33,10 @@ type runner struct {
 	scenarios map[string]Scenario
 }
 
+// hung is how long a run, which takes milliseconds, may take before it is known to
+// wait for what will never be: nobody else is there to wake it.
+const hung = time.Minute
+
 // how to run.
 type how struct {
 	checked, trace bool
@@ -60,6 +64,7 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 		return Result{}, err
 	}
 	defer func() { _ = w.Close() }()
+	defer time.AfterFunc(hung, func() { panic("a run does not come to its end: " + s.String()) }).Stop()
 	j.Watch(w)
 	j.Alone = o.Processes < 2
 	w.Pay(world.Sale, sc.Amount, sc.Payment)

@@ -76,6 +76,19 @@ func TestAFaultThatDoesNotFireDoesNotCount(t *testing.T) {
 	}
 }
 
+// A callback that is due while another one about its charge is noted comes after it:
+// there is one thread, and it would wait for itself.
+func TestCallbacksAreCarriedOneAfterAnother(t *testing.T) {
+	s := small(t, Options{}, Scenarios()...)
+	schedule, err := ParseSchedule("callback-reordered/wave: patch Payment/status#1=crash-before~3; patch Payment/status#2=lost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := s.Replay(schedule); err != nil || !res.Fired || len(res.Violations) > 0 {
+		t.Errorf("%v, %v", res.Violations, err)
+	}
+}
+
 // A run is the same each time, so that a violation can be shown again.
 func TestRunsAreDeterministic(t *testing.T) {
 	s := small(t, Options{}, Scenarios()...)

@@ -143,6 +143,8 @@ type World struct {
 	rotated   bool
 	jumped    bool
 	skew      time.Duration
+	// delivering callbacks: they are carried one after another.
+	delivering bool
 	// said is all that processes logged, returned and published.
 	said canary.Transcript
 }
@@ -367,7 +369,13 @@ func (w *World) tick() {
 			t.do()
 		}
 	}
-	w.sim.Tick()
+	// A receiver that works off a callback makes the next one about the same charge
+	// wait for it, and there is one thread here: the tick that delivers goes on to it.
+	if !w.delivering {
+		w.delivering = true
+		defer func() { w.delivering = false }()
+		w.sim.Tick()
+	}
 }
 
 // payers act on the pages that were published.
