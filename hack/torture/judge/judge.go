@@ -81,7 +81,7 @@ type Judge struct {
 	Alone bool
 
 	w          *world.World
-	grants     map[string]*grant
+	grants     map[string]map[*world.Process]*grant
 	pending    map[*world.Process][]answer
 	confirmed  map[string]bool
 	disclosed  map[string][]string
@@ -99,8 +99,6 @@ type Judge struct {
 
 // grant is the leave to send once.
 type grant struct {
-	p    *world.Process
-	send int32
 	at   time.Time
 	used bool
 }
@@ -114,7 +112,7 @@ type answer struct {
 // New judge; Watch tells it what.
 func New() *Judge {
 	return &Judge{
-		grants: map[string]*grant{}, pending: map[*world.Process][]answer{}, confirmed: map[string]bool{},
+		grants: map[string]map[*world.Process]*grant{}, pending: map[*world.Process][]answer{}, confirmed: map[string]bool{},
 		disclosed: map[string][]string{}, references: map[string]string{}, over: map[*world.Process]bool{}, refunding: map[*world.Process]bool{},
 		began: map[*world.Process]int{},
 	}
@@ -379,14 +377,23 @@ func (j *Judge) Acknowledged(p *world.Process, v world.Version) {
 		old = &v1alpha1.Charge{}
 	}
 	if last := c.Record.LastSend; c.Record.Sends > old.Record.Sends && last != nil && last.Sender == p.Name {
-		j.grants["pay "+c.Spec.ProviderReference] = &grant{p: p, send: c.Record.Sends, at: j.w.Now()}
+		j.grant(p, "pay "+c.Spec.ProviderReference)
 	}
 	for i := range c.Record.Refunds {
 		claim := &c.Record.Refunds[i]
 		if last := claim.LastSend; claim.Sends > claimOf(&old.Record, claim.Name).Sends && last != nil && last.Sender == p.Name {
-			j.grants["refund "+refundReference(c, claim)] = &grant{p: p, send: claim.Sends, at: j.w.Now()}
+			j.grant(p, "refund "+refundReference(c, claim))
 		}
 	}
+}
+
+// grant takes the leave from whoever had it, but where an administrator deleted the
+// Charge that said so: then nobody can know of the other.
+func (j *Judge) grant(p *world.Process, what string) {
+	if !j.deleted || j.grants[what] == nil {
+		j.grants[what] = map[*world.Process]*grant{}
+	}
+	j.grants[what][p] = &grant{at: j.w.Now()}
 }
 
 // refundReference is what the provider knows a refund by.
@@ -440,9 +447,9 @@ func (j *Judge) Arrives(f *world.Flight) {
 	if f.Replayable {
 		j.violated(OneAttempt, "the body of %s can be sent again", f.Op)
 	}
-	g := j.grants[kind+f.Reference]
+	g := j.grants[kind+f.Reference][f.Process]
 	switch {
-	case g == nil || g.p != f.Process:
+	case g == nil:
 		j.violated(IntentFirst, "%s was sent without an acknowledged write-ahead of its reference", f.Op)
 	case g.used:
 		j.violated(OneAttempt, "%s was sent twice for one write-ahead", f.Op)
@@ -464,7 +471,7 @@ func (j *Judge) Answered(f *world.Flight) {
 	switch {
 	case moving && f.Err == nil && f.Status == 401:
 		// Refused at the door: it may knock again with another token.
-		if g := j.grants[kind+f.Reference]; g != nil {
+		if g := j.grants[kind+f.Reference][f.Process]; g != nil {
 			g.used = false
 		}
 	case moving && accepted(f):

@@ -76,16 +76,25 @@ func TestAFaultThatDoesNotFireDoesNotCount(t *testing.T) {
 	}
 }
 
-// A callback that is due while another one about its charge is noted comes after it:
-// there is one thread, and it would wait for itself.
-func TestCallbacksAreCarriedOneAfterAnother(t *testing.T) {
+// What was wrong with the world or its judge, and not with what they look at.
+func TestSchedulesThatOnceWereFalseAlarms(t *testing.T) {
 	s := small(t, Options{}, Scenarios()...)
-	schedule, err := ParseSchedule("callback-reordered/wave: patch Payment/status#1=crash-before~3; patch Payment/status#2=lost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if res, err := s.Replay(schedule); err != nil || !res.Fired || len(res.Violations) > 0 {
-		t.Errorf("%v, %v", res.Violations, err)
+	for name, text := range map[string]string{
+		"a callback that is due while another one is noted comes after it": "callback-reordered/wave: patch Payment/status#1=crash-before~3; patch Payment/status#2=lost",
+		"a late fault has time to be mended":                               "unknown-word/wave: call checkout session status#59=lost; update Charge#5=deleted",
+		"so it has where one looks seldom":                                 "unknown-word/wave: get Charge#81=not-found; live get Charge#20=gone",
+		"who wrote ahead on a record that was deleted since may send":      "replicas/mtn: call requesttopay#1=paused-20s; live get Charge#3=gone",
+		"the right keys come into a Secret that was away":                  "wrong-keys/orange: get Charge#1=wrong-keys; live get Secret#3=gone",
+	} {
+		t.Run(name, func(t *testing.T) {
+			schedule, err := ParseSchedule(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res, err := s.Replay(schedule); err != nil || !res.Fired || len(res.Violations) > 0 {
+				t.Errorf("%v, %v", res.Violations, err)
+			}
+		})
 	}
 }
 

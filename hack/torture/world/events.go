@@ -76,7 +76,7 @@ func (w *World) event(kind string) (func(*World, *Process), bool) {
 	case WrongKeys:
 		return func(w *World, _ *Process) {
 			w.editKeys("-wrong")
-			w.after(3*time.Minute, func() { w.editKeys("") })
+			w.after(3*time.Minute, w.rightKeys)
 		}, true
 	case DeleteRefund:
 		return func(w *World, _ *Process) { w.Store.Delete(Key{Refund, Shop, GiveBackName}) }, true
@@ -196,6 +196,15 @@ func (w *World) editKeys(suffix string) {
 			}
 		}
 	})
+}
+
+// rightKeys mends what somebody got wrong; a Secret that is away, once it is back.
+func (w *World) rightKeys() {
+	if w.Store.Live(Key{Secret, Shop, w.opts.Provider}) == nil {
+		w.after(mendedAfter, w.rightKeys)
+		return
+	}
+	w.editKeys("")
 }
 
 // jump sets the operator's clock, while time goes on as it does.

@@ -96,6 +96,9 @@ func (w *World) arrive(p *Process, class Class, label string) hit {
 		}
 		w.fired[i] = true
 		w.lastFault = w.clock.Now()
+		if late := w.lastFault.Add(settling); late.After(w.end) {
+			w.end = late
+		}
 		if i == 0 {
 			w.FiredAt = len(w.Points)
 		}

@@ -72,6 +72,7 @@ type Shared struct {
 	Payments     *payment.Metrics
 	Refunds      *refund.Metrics
 	Validate     func(kind Kind, status bool, old, written []byte) error
+	secrets      *canary.Scanner
 }
 
 // NewShared makes one.
@@ -81,6 +82,7 @@ func NewShared() *Shared {
 		Installation: payment.Installation{ID: "torture", Key: []byte("0123456789abcdef0123456789abcdef")},
 		Payments:     payment.NewMetrics(prometheus.NewRegistry()),
 		Refunds:      refund.NewMetrics(prometheus.NewRegistry()),
+		secrets:      canary.New(),
 	}
 }
 
@@ -417,7 +419,11 @@ func (w *World) hot() bool {
 	return w.steps > maxSteps
 }
 
-// Run until the horizon.
+// settling is how long a run goes on after the last fault at least: a payment that is
+// looked at slowly, and begins anew because of the fault, comes to its end.
+const settling = 90 * time.Minute
+
+// Run until the horizon, or longer if the last fault was late.
 func (w *World) Run(horizon time.Duration) error {
 	w.end = w.clock.Now().Add(horizon)
 	for w.clock.Now().Before(w.end) {

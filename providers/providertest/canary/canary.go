@@ -21,8 +21,10 @@ const shortest = 6
 // Scanner knows what to look for. It can be used by several at once.
 type Scanner struct {
 	mu sync.Mutex
-	// forms by their first bytes, so that a text is gone through once.
+	// forms by their first bytes, so that a text is gone through once; begins has the
+	// first two of each, and passes over most of a text.
 	forms  map[[shortest]byte][]form
+	begins [1 << 16]bool
 	known  map[string]bool
 	phones map[string]string // national digits to name
 }
@@ -66,6 +68,7 @@ func (s *Scanner) secret(name, secret string) {
 			form.name = name
 			first := [shortest]byte([]byte(form.text[:shortest]))
 			s.forms[first] = append(s.forms[first], form)
+			s.begins[pair(first[0], first[1])] = true
 		}
 	}
 }
@@ -99,6 +102,9 @@ func (s *Scanner) Find(text string) []Leak {
 		}
 	}
 	for i := 0; i+shortest <= len(text); i++ {
+		if !s.begins[pair(text[i], text[i+1])] {
+			continue
+		}
 		for _, f := range s.forms[[shortest]byte([]byte(text[i:i+shortest]))] {
 			if strings.HasPrefix(text[i:], f.text) {
 				tell(f.name, f.kind, i)
@@ -113,6 +119,8 @@ func (s *Scanner) Find(text string) []Leak {
 	}
 	return out
 }
+
+func pair(a, b byte) int { return int(a)<<8 | int(b) }
 
 // formsOf a secret. The plainest come first.
 func formsOf(secret string) []form {

@@ -21,6 +21,10 @@ func (t *Transcript) Say(values ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, v := range values {
+		if text, ok := v.(string); ok {
+			t.text.WriteString(text + "\n")
+			continue
+		}
 		fmt.Fprintf(&t.text, "%v\n%+v\n%#v\n", v, v, v)
 	}
 }
