@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
@@ -110,6 +111,13 @@ func TestBrakeOnANamespace(t *testing.T) {
 		t.Fatalf("rung %d times, the limit is 4", n)
 	}
 	expectPhase(t, w.get("sale-8"), v1alpha1.PhasePending, v1alpha1.ReasonPromptsLimited)
+	// However often they are looked at.
+	if n := testutil.ToFloat64(w.loop.Metrics.waits.WithLabelValues("mtn", v1alpha1.ReasonPromptsLimited)); n != 5 {
+		t.Errorf("%v payments are counted as waiting, want 5", n)
+	}
+	if n := testutil.CollectAndCount(w.loop.Metrics.waits); n != 1 {
+		t.Errorf("%d reasons to wait, want one: a payer who takes time is none", n)
+	}
 }
 
 // The defaults are on.

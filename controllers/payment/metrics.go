@@ -12,6 +12,7 @@ import (
 type Metrics struct {
 	calls          *prometheus.CounterVec
 	finished       *prometheus.CounterVec
+	waits          *prometheus.CounterVec
 	unmapped       *prometheus.CounterVec
 	contradictions *prometheus.CounterVec
 	orphans        *prometheus.CounterVec
@@ -29,6 +30,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Calls to providers, by operation and what their end means for the money (OK, or the class of the error).", "provider", "operation", "class"),
 		finished: counter("payments_ended_total",
 			"Payments that came to an end or to phase Unknown.", "provider", "phase", "reason"),
+		waits: counter("payments_waiting_total",
+			"Times that a Payment that is not over began to wait for something else than its payer, by reason.", "provider", "reason"),
 		unmapped: counter("unrecognized_status_total",
 			"Status words that this version has no mapping for.", "provider"),
 		contradictions: counter("late_settlements_total",
@@ -53,6 +56,10 @@ func (m *Metrics) contradicted(provider string) { m.contradictions.WithLabelValu
 
 func (m *Metrics) orphaned(provider string, phase v1alpha1.Phase) {
 	m.orphans.WithLabelValues(provider, string(phase)).Inc()
+}
+
+func (m *Metrics) waiting(provider string, reason v1alpha1.Reason) {
+	m.waits.WithLabelValues(provider, reason).Inc()
 }
 
 func (m *Metrics) ended(p *v1alpha1.Payment, provider string) {

@@ -17,6 +17,9 @@ func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 	if isTrue(p, v1alpha1.ConditionAdopted) && !isTrue(old, v1alpha1.ConditionAdopted) {
 		r.event(p, corev1.EventTypeNormal, v1alpha1.ConditionAdopted, v1alpha1.ConditionAdopted)
 	}
+	if reason := waitsFor(p); reason != "" && reason != waitsFor(old) {
+		r.Metrics.waiting(r.providerLabel(p), reason)
+	}
 	if old.Status.Phase == p.Status.Phase {
 		return
 	}
@@ -29,6 +32,21 @@ func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 	r.event(p, kind, string(p.Status.Phase), v1alpha1.ConditionSucceeded)
 	if p.Status.Phase.Terminal() || p.Status.Phase == v1alpha1.PhaseUnknown {
 		r.Metrics.ended(p, r.providerLabel(p))
+	}
+}
+
+// waitsFor is the reason why a Payment gets no further, and neither its payer nor an
+// answer is what it waits for; empty: nothing is in its way, or it is over.
+func waitsFor(p *v1alpha1.Payment) v1alpha1.Reason {
+	c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionSucceeded)
+	if c == nil || p.Status.Phase != v1alpha1.PhasePending && p.Status.Phase != v1alpha1.PhaseProcessing {
+		return ""
+	}
+	switch c.Reason {
+	case v1alpha1.ReasonAccepted, v1alpha1.ReasonAwaitingPayer, v1alpha1.ReasonAwaitingAnswer:
+		return ""
+	default:
+		return c.Reason
 	}
 }
 

@@ -107,7 +107,7 @@ func newWorld(t *testing.T, tweaks ...func(*Settings)) *world {
 		WithStatusSubresource(&v1alpha1.Payment{}, &v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{})
 	must(t, SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
 	w.api = builder.Build()
-	w.createAccounts(server.URL)
+	w.createAccounts()
 	t.Cleanup(w.saidNoSecret)
 	w.start()
 	return w
@@ -186,7 +186,7 @@ func testCredentials() map[string]map[string]string {
 	}
 }
 
-func (w *world) createAccounts(base string) {
+func (w *world) createAccounts() {
 	endpoints := map[string]string{"mtn": w.sim.MTNURL(), "orange": w.sim.OrangeURL("dev"), "wave": w.sim.WaveURL()}
 	for provider, keys := range testCredentials() {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: provider}, Data: map[string][]byte{}}
@@ -206,7 +206,6 @@ func (w *world) createAccounts(base string) {
 		}
 		must(w.t, w.api.Create(w.ctx, acct))
 	}
-	_ = base
 }
 
 // start starts a process: one that remembers nothing.
