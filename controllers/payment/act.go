@@ -80,12 +80,6 @@ func (r *Reconciler) cancelled(ctx context.Context, o *observed) error {
 // claim creates the Charge. The API server lets one creator win; whoever finds
 // that it exists goes on from the live object.
 func (r *Reconciler) claim(ctx context.Context, o *observed) error {
-	if err := r.hold(ctx, o, o.account, take); err != nil {
-		if errors.As(err, &o.problem) {
-			return nil
-		}
-		return err
-	}
 	charge := o.intent.DeepCopy()
 	err := r.Client.Create(ctx, charge)
 	switch {
@@ -139,6 +133,9 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client) e
 	}
 	if err := ctx.Err(); err != nil {
 		return err // shutting down: begin nothing
+	}
+	if held, err := r.held(ctx, o); held || err != nil {
+		return err
 	}
 	credentials := r.Installation.Credentials(c.Credentials)
 	if rec := &o.charge.Record; openSends(rec) > 0 && rec.LastSend.Credentials != credentials {

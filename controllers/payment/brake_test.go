@@ -1,8 +1,10 @@
 package payment
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +20,7 @@ import (
 
 // However requests come in, no hour has more prompts than the limit, and nobody
 // waits who need not.
-func TestHeldUntil(t *testing.T) {
+func TestTurn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 5).Draw(t, "limit")
 		var passed []time.Time
@@ -32,20 +34,61 @@ func TestHeldUntil(t *testing.T) {
 					inWindow++
 				}
 			}
-			until := heldUntil(now, limit, shuffled)
+			until := turn(now, limit, 0, shuffled)
 			if free := inWindow < limit; free != !until.After(now) {
 				t.Fatalf("%d of %d in the window, held until %v at %v", inWindow, limit, until, now)
 			}
 			if until.After(now) {
-				if again := heldUntil(until, limit, passed); again.After(until) {
+				if again := turn(until, limit, 0, passed); again.After(until) {
 					t.Fatalf("told to come back at %v, and then at %v", until, again)
 				}
-				if until.Sub(now) > promptWindow {
-					t.Fatalf("held for %v", until.Sub(now))
+				behind := turn(now, limit, rapid.IntRange(1, 10).Draw(t, "place"), shuffled)
+				if behind.Before(until) || behind.Sub(now) > promptWindow {
+					t.Fatalf("held for %v, and who is behind for %v", until.Sub(now), behind.Sub(now))
 				}
 				continue
 			}
 			passed = append(passed, now)
+		}
+	})
+}
+
+// Everybody in a line has a place, nobody has that of another who was there before,
+// and what is left behind by those who leave is nothing.
+func TestLines(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var l lines
+		order := map[string][]string{}
+		leave := func(name string) {
+			for value, line := range order {
+				order[value] = slices.DeleteFunc(line, func(n string) bool { return n == name })
+			}
+		}
+		name, value := rapid.SampledFrom(names(6)), rapid.SampledFrom([]string{"a", "b"})
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			n, v := name.Draw(t, "name"), value.Draw(t, "value")
+			if rapid.Bool().Draw(t, "leaves") {
+				l.leave(n)
+				leave(n)
+				continue
+			}
+			got := l.place(n, v)
+			if !slices.Contains(order[v], n) {
+				leave(n)
+				order[v] = append(order[v], n)
+				if got != len(order[v])-1 {
+					t.Fatalf("%s is new, and has place %d of %v", n, got, order[v])
+				}
+			}
+			if got > slices.Index(order[v], n) {
+				t.Fatalf("%s has place %d of %v", n, got, order[v])
+			}
+		}
+		for _, n := range names(6) {
+			l.leave(n)
+		}
+		if len(l.of)+len(l.values) > 0 {
+			t.Fatalf("left behind: %+v", l)
 		}
 	})
 }
@@ -192,6 +235,104 @@ func TestBrakeAndOtherFates(t *testing.T) {
 	}
 }
 
+// H12: who takes the label of a restore off again has claimed what the brake did not
+// look at, and is held all the same.
+func TestH12BrakeIsNotPassedWithALabel(t *testing.T) {
+	w := newWorld(t, prompts(PromptLimits{PerPhone: 3, PerNamespace: 100}))
+	for _, name := range names(12) {
+		w.payment(name, "mtn", "5901", func(p *v1alpha1.Payment) {
+			p.Labels = map[string]string{v1alpha1.LabelRestore: "nightly"}
+		})
+		expectPhase(t, w.settle(name, time.Minute), v1alpha1.PhasePending, v1alpha1.ReasonAdoptOnly)
+	}
+	for _, name := range names(12) {
+		p := w.get(name)
+		p.Labels = nil
+		must(t, w.api.Update(w.ctx, p))
+		w.until(name, 10*time.Second, func() bool { return false })
+	}
+	if n := w.rung(); n != 3 {
+		t.Fatalf("rung %d times, the limit is 3", n)
+	}
+	held := w.get("sale-11")
+	expectPhase(t, held, v1alpha1.PhasePending, v1alpha1.ReasonPromptsLimited)
+	assertProjection(t, held)
+	expectPhase(t, w.settle("sale-11", 2*time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+}
+
+// What was claimed in each of many hours in which nothing could be sent is not sent
+// all at once when that is over.
+func TestBrakeAfterAnOutage(t *testing.T) {
+	w := newWorld(t, prompts(PromptLimits{PerPhone: 2, PerNamespace: 100}))
+	down := true
+	w.onPoint = func(_ int, label string, after bool) error {
+		if down && !after && strings.HasPrefix(label, "call token") {
+			return errors.New("connection refused")
+		}
+		return nil
+	}
+	for _, name := range names(8) {
+		w.payment(name, "mtn", "5901")
+		w.until(name, time.Hour, func() bool { return false })
+		expectPhase(t, w.get(name), v1alpha1.PhasePending, v1alpha1.ReasonProviderUnreachable)
+	}
+	down = false
+	for _, name := range names(8) {
+		w.until(name, time.Minute, func() bool { return false })
+	}
+	if n := w.rung(); n != 2 {
+		t.Errorf("rung %d times, the limit is 2", n)
+	}
+}
+
+// Who waits has a turn of its own: however many wait, few come for nothing.
+func TestH11HeldPaymentsDoNotAllComeAtOnce(t *testing.T) {
+	const limit, waiting = 5, 40
+	w := newWorld(t, prompts(PromptLimits{PerPhone: limit, PerNamespace: 1000}))
+	account, err := w.loop.Accounts.Resolve(w.ctx, newPayment("any", "mtn", "5901"))
+	must(t, err)
+	next, looks := map[string]time.Time{}, 0
+	for _, name := range names(limit + waiting) {
+		next[name] = w.clock.Now()
+	}
+	for hours := 0; len(next) > 0 && hours < 60*20; hours++ {
+		for _, name := range names(limit + waiting) {
+			if at, waits := next[name]; !waits || at.After(w.clock.Now()) {
+				continue
+			}
+			looks++
+			o := &observed{name: name, holder: newPayment(name, "mtn", "5901")}
+			if err := w.loop.hold(w.ctx, o, account, take); err == nil {
+				delete(next, name)
+				sent := newCharge(name, w.clock.Now(), w.loop.Installation.Payer(o.holder.Spec.Phone))
+				must(t, w.api.Create(w.ctx, sent))
+				continue
+			}
+			next[name] = w.clock.Now().Add(o.wait)
+		}
+		w.clock.Add(time.Minute)
+	}
+	if len(next) > 0 {
+		t.Fatalf("%d still wait", len(next))
+	}
+	// Each when it comes, at its turn, and once an hour while it is far back. If all came
+	// for each turn, there would be 900.
+	if most := waiting * (waiting/limit + 2) / 2 * 3 / 2; looks > most {
+		t.Errorf("%d looks for %d payments, want at most %d", looks, limit+waiting, most)
+	}
+	if len(w.loop.brake.lines.of) != 0 {
+		t.Errorf("%d still stand in a line", len(w.loop.brake.lines.of))
+	}
+}
+
+func newCharge(name string, sent time.Time, payer string) *v1alpha1.Charge {
+	return &v1alpha1.Charge{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       v1alpha1.ChargeSpec{Provider: "mtn", Payer: payer, Payment: v1alpha1.PaymentIdentity{Namespace: testNamespace}},
+		Record:     v1alpha1.ChargeRecord{Sends: 1, LastSend: &v1alpha1.Send{Number: 1, At: metav1.NewMicroTime(sent)}},
+	}
+}
+
 // Many at once, with a cache that shows none of the claims: what was let pass counts.
 func TestBrakeWithAStaleCache(t *testing.T) {
 	w := newWorld(t, prompts(PromptLimits{PerPhone: 7, PerNamespace: 100}))
@@ -243,9 +384,11 @@ func TestPromptedAt(t *testing.T) {
 		charge *v1alpha1.Charge
 		at     time.Time
 	}{
-		"claimed":          {charge(func(*v1alpha1.Charge) {}), created},
-		"sent":             {charge(func(c *v1alpha1.Charge) { c.Record.LastSend = &v1alpha1.Send{At: metav1.NewMicroTime(sent)} }), sent},
-		"rings nobody":     {charge(func(c *v1alpha1.Charge) { c.Spec.Payer = "" }), time.Time{}},
+		"claimed": {charge(func(*v1alpha1.Charge) {}), time.Time{}},
+		"sent":    {charge(func(c *v1alpha1.Charge) { c.Record.LastSend = &v1alpha1.Send{At: metav1.NewMicroTime(sent)} }), sent},
+		"rings nobody": {charge(func(c *v1alpha1.Charge) {
+			c.Spec.Payer, c.Record.LastSend = "", &v1alpha1.Send{At: metav1.NewMicroTime(sent)}
+		}), time.Time{}},
 		"ended unsent":     {charge(func(c *v1alpha1.Charge) { c.Record.Outcome = &v1alpha1.ChargeOutcome{} }), time.Time{}},
 		"asked about only": {charge(func(c *v1alpha1.Charge) { c.Record.Notice = &v1alpha1.ChargeNotice{Reason: v1alpha1.ReasonAdoptOnly} }), time.Time{}},
 	} {

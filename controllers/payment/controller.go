@@ -28,8 +28,8 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// Priorities of a requeue: a check never stands in the way of a new payment or
-// a callback.
+// Priorities of a requeue: a check, or who waits for the brake, never stands in the
+// way of a new payment or a callback.
 const (
 	priorityCheck = -100
 	priorityNew   = 0
@@ -79,6 +79,8 @@ type observed struct {
 	seen    observation
 	// wait, if set, is how long a limit holds this charge up.
 	wait time.Duration
+	// braked: the limit is that on prompts.
+	braked bool
 }
 
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=payments,verbs=get;list;watch
@@ -94,7 +96,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	d := decide(r.facts(o))
+	d := r.decide(o)
 	switch d.action {
 	case actIdle, actWait, actCheck:
 	default:
@@ -104,10 +106,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		if o, err = r.observe(ctx, req.Name, live); err != nil {
 			return ctrl.Result{}, err
 		}
-		d = decide(r.facts(o))
-	}
-	if d.action == actClaim && o.intent == nil {
-		d = r.waitForAccount(o)
+		d = r.decide(o)
 	}
 	actErr, projectErr := r.act(ctx, o, d), r.projectAll(ctx, o)
 	slower, err := charge.Conflicts(actErr, projectErr)
@@ -121,6 +120,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 }
 
+// decide what to do; what cannot be claimed waits.
+func (r *Reconciler) decide(o *observed) decision {
+	d := decide(r.facts(o))
+	if d.action == actClaim && o.intent == nil {
+		return r.waitForAccount(o)
+	}
+	return d
+}
+
 // next is when to come back: at once if there is something to do, else when
 // what was decided is due.
 func (r *Reconciler) next(o *observed, done decision) ctrl.Result {
@@ -129,11 +137,12 @@ func (r *Reconciler) next(o *observed, done decision) ctrl.Result {
 		d = decide(r.facts(o))
 	}
 	priority := priorityNew
-	if o.charge != nil && o.charge.Record.Session != nil {
+	if o.braked || o.charge != nil && o.charge.Record.Session != nil {
 		priority = priorityCheck
 	}
 	switch {
 	case d.action == actIdle:
+		r.brake.gone(o.name)
 		if o.charge != nil {
 			r.memory.Forget(o.name)
 		}
@@ -278,7 +287,7 @@ func (r *Reconciler) plan(ctx context.Context, o *observed) error {
 	if err := r.URLs.Check(acct, o.holder); err != nil {
 		return err
 	}
-	if err := r.hold(ctx, o, acct, look); err != nil {
+	if err := r.claimable(ctx, o, acct); err != nil {
 		return err
 	}
 	if _, err := r.Accounts.Client(ctx, acct); err != nil {

@@ -29,8 +29,8 @@ func sendMutants() []Mutant {
 			`r.observe(ctx, req.Name, freshness(!mutation.On("send-on-cached-read") || d.action != actSend))`),
 		one("cancel-on-cached-read", "a payment is called off on a live read only",
 			ids("I4"), loopFile,
-			`d := decide(r.facts(o))`,
-			`d := decide(r.facts(o))
+			`d := r.decide(o)`,
+			`d := r.decide(o)
 	if mutation.On("cancel-on-cached-read") && d.action == actCancelled {
 		return r.next(o, d), errors.Join(r.act(ctx, o, d), r.projectAll(ctx, o))
 	}`),
