@@ -54,6 +54,7 @@
 //   - callback-malformed: A callback that cannot be read is ErrMalformedCallback or ErrBadCallback, and never a panic.
 //   - refund-once: One Refund is one request, whatever the answer: no retry, no redirect; only a 401 may be followed by another.
 //   - refund-whole: The whole payment is given back, and asking again gives nothing back.
+//   - callback-secrets: While a secret is exchanged, a proof with the old one is as good as one with the new one; a third is ErrBadCallback.
 //   - refund-partial: Each reference gives back once and AlreadyExists then; other references give back more. The sum is the caller's business.
 //   - refund-lost: After a lost answer RefundStatus finds the refund, or says that there is none, and repeating gives back once.
 //   - refund-words: Every documented answer about a refund is Pending, Succeeded or Failed; other words are Pending and Unrecognized.

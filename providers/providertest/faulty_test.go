@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +46,12 @@ var variants = []variant{
 
 func (v variant) String() string { return fmt.Sprint(v.recovery, " ", v.refunds) }
 
+// further faults of a rule, besides the one that has its name.
+var further = map[string][]string{
+	"callback-replayed": {"callback-replayed ahead"},
+	"callback-secrets":  {"callback-secrets last", "callback-secrets any"},
+}
+
 func TestSoundProviderKeepsEveryRule(t *testing.T) {
 	kept := map[string]bool{}
 	for _, v := range variants {
@@ -61,7 +68,7 @@ func TestSoundProviderKeepsEveryRule(t *testing.T) {
 	}
 }
 
-// Each rule finds the fault that is planted for it, in every variant that the
+// Each rule finds the faults that are planted for it, in every variant that the
 // rule applies to.
 func TestEveryRuleHasTeeth(t *testing.T) {
 	sources, err := os.ReadFile("client_test.go")
@@ -72,28 +79,40 @@ func TestEveryRuleHasTeeth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for name := range further {
+		if !slices.ContainsFunc(providertest.Rules(), func(r providertest.Rule) bool { return r.Name == name }) {
+			t.Errorf("%s is no rule", name)
+		}
+	}
 	for _, rule := range providertest.Rules() {
 		if !strings.Contains(string(sources)+string(kinds), `"`+rule.Name+`"`) {
 			t.Errorf("%s has no planted fault", rule.Name)
 		}
 		t.Run(rule.Name, func(t *testing.T) {
-			bites := 0
-			for _, v := range variants {
-				factory := v.factory(rule.Name)
-				for _, applicable := range providertest.Applicable(t, factory) {
-					if applicable.Name == rule.Name {
-						bites++
-						if r := record(t, applicable, factory); !r.failed {
-							t.Errorf("%s: the fault is not found", v)
-						}
-					}
+			for _, fault := range append([]string{rule.Name}, further[rule.Name]...) {
+				if bites(t, rule.Name, fault) == 0 {
+					t.Errorf("it applies to nothing")
 				}
-			}
-			if bites == 0 {
-				t.Errorf("it applies to nothing")
 			}
 		})
 	}
+}
+
+// bites fails the test unless the rule finds the fault, and counts the variants
+// that it applies to.
+func bites(t *testing.T, rule, fault string) (n int) {
+	for _, v := range variants {
+		factory := v.factory(fault)
+		for _, applicable := range providertest.Applicable(t, factory) {
+			if applicable.Name == rule {
+				n++
+				if r := record(t, applicable, factory); !r.failed {
+					t.Errorf("%s: %q is not found", v, fault)
+				}
+			}
+		}
+	}
+	return n
 }
 
 func TestRulesAreDocumented(t *testing.T) {
@@ -274,7 +293,8 @@ func facts(v variant, fault string) providertest.Facts {
 
 func callbacks() *providertest.Callbacks {
 	return &providertest.Callbacks{
-		Window: 5 * time.Minute, EventIDs: true,
+		Window: 5 * time.Minute, Ahead: time.Minute, EventIDs: true,
+		Secrets: []providers.Secret{callbackSecret, "another-callback-secret", "third-callback-secret"},
 		Body: func(p providertest.Payment) []byte {
 			body, _ := json.Marshal(map[string]string{"Event": "event-1", "Word": "paid", "Ref": p.Request.Reference})
 			return body

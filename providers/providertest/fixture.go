@@ -144,8 +144,12 @@ type Callbacks struct {
 	// Forgeries are what an attacker makes of a good callback; empty where
 	// callbacks carry no proof.
 	Forgeries map[string]func(providers.CallbackRequest) providers.CallbackRequest
-	// Window is how old a proof may be; 0 where a proof has no age.
-	Window time.Duration
+	// Secrets of the account: the one that Prove proves with, and two others;
+	// nil where none of them proves a callback.
+	Secrets []providers.Secret
+	// Window is how old a proof may be; 0 where a proof has no age. Ahead is how
+	// far in the future it may be, for clocks that differ.
+	Window, Ahead time.Duration
 	// EventIDs are sent, to tell deliveries apart.
 	EventIDs bool
 }

@@ -22,6 +22,10 @@ func callbackRules() []Rule {
 			Name: "callback-replayed", Says: "A proof that is too old or from the future is ErrBadCallback; a repetition in time has the same EventID.",
 			applies: func(p profile) bool { return p.callbacks() && p.facts.Callbacks.Window > 0 }, check: checkReplayedCallback,
 		},
+		{
+			Name: "callback-secrets", Says: "While a secret is exchanged, a proof with the old one is as good as one with the new one; a third is ErrBadCallback.",
+			applies: func(p profile) bool { return p.callbacks() && p.facts.Callbacks.Secrets != nil }, check: checkCallbackSecrets,
+		},
 		{Name: "callback-malformed", Says: "A callback that cannot be read is ErrMalformedCallback or ErrBadCallback, and never a panic.", applies: sent, check: checkMalformedCallback},
 	}
 }
@@ -57,9 +61,13 @@ func isUnreadable(err error) bool {
 
 func checkGoodCallback(t T, w *world) {
 	p := w.paid(t)
-	got, err := w.parse(t, w.callback(p))
+	cb := w.callback(p)
+	got, err := w.parse(t, cb)
 	if err != nil {
 		t.Fatalf("%v", err)
+	}
+	if len(cb.Secrets) > 0 && w.facts.Callbacks.Secrets == nil {
+		t.Errorf("a secret proves it, and Callbacks.Secrets is nil")
 	}
 	h := p.Handle()
 	if got.SessionID != "" && got.SessionID != h.SessionID || got.Reference != "" && got.Reference != h.Reference {
@@ -112,18 +120,43 @@ func checkReplayedCallback(t T, w *world) {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	window := w.facts.Callbacks.Window
+	window, ahead := w.facts.Callbacks.Window, w.facts.Callbacks.Ahead
 	at := func(d time.Duration) (providers.Callback, error) {
 		later := cb
 		later.Now = cb.Now.Add(d)
 		return w.parse(t, later)
 	}
-	if again, err := at(window - time.Second); err != nil || again != first {
-		t.Errorf("repeated in time: %+v, %v; at first %+v", again, err, first)
+	for _, d := range []time.Duration{window - time.Second, -max(ahead-time.Second, 0)} {
+		if again, err := at(d); err != nil || again != first {
+			t.Errorf("repeated in time, %s later: %+v, %v; at first %+v", d, again, err, first)
+		}
 	}
-	for _, d := range []time.Duration{window + 2*time.Second, 24 * time.Hour, -24 * time.Hour} {
+	const long = 100 * 365 * 24 * time.Hour
+	for _, d := range []time.Duration{window + 2*time.Second, 24 * time.Hour, long, -(ahead + 2*time.Second), -24 * time.Hour, -long} {
 		if got, err := at(d); !isBad(err) || got != (providers.Callback{}) {
 			t.Errorf("%s later: %+v, %v", d, got, err)
+		}
+	}
+}
+
+func checkCallbackSecrets(t T, w *world) {
+	secrets := w.facts.Callbacks.Secrets
+	if len(secrets) != 3 {
+		t.Fatalf("Callbacks.Secrets are %d, and not three", len(secrets))
+	}
+	own, other, third := secrets[0], secrets[1], secrets[2]
+	p := w.paid(t)
+	for name, c := range map[string]struct {
+		known []providers.Secret
+		good  bool
+	}{
+		"alone": {[]providers.Secret{own}, true}, "first": {[]providers.Secret{own, other}, true}, "last": {[]providers.Secret{other, own}, true},
+		"gone": {[]providers.Secret{other}, false}, "a third": {[]providers.Secret{other, third}, false},
+	} {
+		cb := w.callback(p)
+		cb.Secrets = c.known
+		if got, err := w.parse(t, cb); c.good && err != nil || !c.good && (!isBad(err) || got != (providers.Callback{})) {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }

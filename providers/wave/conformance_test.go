@@ -176,7 +176,8 @@ func conformanceCallbacks() *providertest.Callbacks {
 		})
 	}
 	return &providertest.Callbacks{
-		Window: 5 * time.Minute, EventIDs: true,
+		Window: 5 * time.Minute, Ahead: 30 * time.Second, EventIDs: true,
+		Secrets: []providers.Secret{conformanceSecret, "wave_ci_WHS_another", "wave_ci_WHS_third"},
 		Body: func(p providertest.Payment) []byte {
 			body, _ := json.Marshal(map[string]any{"id": "EV_conformance", "type": "checkout.session.completed", "data": map[string]any{
 				"id": p.Initiation.ID, "client_reference": p.Request.Reference, "amount": p.Request.Money.Amount,
