@@ -41,6 +41,15 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// echoes of another payment, or another refund.
+func echoes() map[string]providertest.Edit {
+	return map[string]providertest.Edit{
+		"amount": simtest.Fields("amount", "1"), "no amount": simtest.Fields("amount", nil),
+		"currency": simtest.Fields("currency", "USD"), "no currency": simtest.Fields("currency", nil),
+		"reference": simtest.Fields("externalId", "0d2bd5cd-2c5c-4b0f-9d27-1f0b9a3a5a10"),
+	}
+}
+
 func conformanceFacts(s *simulator.Simulator) providertest.Facts {
 	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	return providertest.Facts{
@@ -75,11 +84,8 @@ func conformanceFacts(s *simulator.Simulator) providertest.Facts {
 		UnknownWord:       func(word string) providertest.Edit { return simtest.Fields("status", word) },
 		UnknownRefundWord: func(word string) providertest.Edit { return simtest.Fields("status", word) },
 		Refusals:          refusals(),
-		Echoes: map[string]providertest.Edit{
-			"amount": simtest.Fields("amount", "1"), "no amount": simtest.Fields("amount", nil),
-			"currency": simtest.Fields("currency", "USD"), "no currency": simtest.Fields("currency", nil),
-			"reference": simtest.Fields("externalId", "0d2bd5cd-2c5c-4b0f-9d27-1f0b9a3a5a10"),
-		},
+		Echoes:            echoes(),
+		RefundEchoes:      echoes(),
 		// They carry no proof (MTN MoMo API, callbacks).
 		Callbacks: &providertest.Callbacks{
 			Body: func(p providertest.Payment) []byte {

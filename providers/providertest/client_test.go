@@ -34,6 +34,8 @@ type client struct {
 	payments *token.Source
 	refunds  *token.Source
 	believed *sync.Map
+	first    atomic.Value // payer
+	kept     sync.Map     // references that it opened
 	current  atomic.Value
 	n        atomic.Int64
 }
@@ -184,7 +186,7 @@ func (c *client) Initiate(ctx context.Context, req providers.InitiateRequest) (p
 		amount = strconv.FormatFloat(f, 'f', 2, 32)
 	}
 	a, err := c.ask(ctx, c.payments, "pay", "POST /pay", map[string]string{
-		"ref": ref, "amount": amount, "currency": req.Money.Currency, "payer": req.Payer.Reveal(),
+		"ref": ref, "amount": amount, "currency": req.Money.Currency, "payer": c.payer(req),
 	}, 201)
 	if err != nil {
 		return providers.Initiation{}, err
@@ -197,7 +199,25 @@ func (c *client) Initiate(ctx context.Context, req providers.InitiateRequest) (p
 		return providers.Initiation{}, err
 	}
 	in, err := c.opened("pay", a, s)
+	c.kept.Store(req.Reference, true)
 	return providers.Initiation{Session: in}, err
+}
+
+// payer is who is asked.
+func (c *client) payer(req providers.InitiateRequest) string {
+	c.first.CompareAndSwap(nil, req.Payer)
+	if first, ok := c.first.Load().(providers.Phone); ok && c.breaks("payer-phone") {
+		return first.Reveal()
+	}
+	return req.Payer.Reveal()
+}
+
+// recall finds what a client that keeps state knows of a payment.
+func (c *client) recall(fault string, h providers.Handle) error {
+	if _, ok := c.kept.Load(h.Reference); !ok && c.breaks(fault) {
+		return wire.Refuse("recall", providers.ClassUnknown, "a payment that this process did not open")
+	}
+	return nil
 }
 
 func (c *client) opened(op string, a providers.Answer, s session) (providers.Session, error) {
@@ -205,10 +225,25 @@ func (c *client) opened(op string, a providers.Answer, s session) (providers.Ses
 		return providers.Session{}, wire.Odd(op, a, "no session")
 	}
 	status := c.outcome(s)
-	return providers.Session{ID: s.ID, Token: "canary-" + providers.Secret(s.ID), PaymentURL: providers.Secret(s.URL), Status: &status}, nil
+	return providers.Session{
+		ID: s.ID, Token: "canary-" + providers.Secret(s.ID), PaymentURL: providers.Secret(s.URL), Status: &status, ExpiresAt: c.end(s),
+	}, nil
+}
+
+func (c *client) end(s session) time.Time {
+	switch {
+	case c.breaks("expires-at"):
+		return s.ExpiresAt.Add(-2 * sessionLife)
+	case c.breaks("expires-at too late"):
+		return s.ExpiresAt.Add(time.Hour)
+	}
+	return s.ExpiresAt
 }
 
 func (c *client) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
+	if err := c.recall("stateless", h); err != nil {
+		return providers.Status{}, err
+	}
 	query := url.Values{"ref": {h.Reference}}
 	if c.traits.Recovery != providers.RecoverByReference {
 		query = url.Values{"id": {h.SessionID}}
@@ -228,8 +263,12 @@ func (c *client) Status(ctx context.Context, h providers.Handle) (providers.Stat
 	if _, ok := c.believed.Load(h.Reference); ok {
 		out.State = providers.StateSucceeded
 	}
-	if c.breaks("echo") {
+	failed := out.State == providers.StateFailed || out.State == providers.StateExpired
+	switch {
+	case c.breaks("echo"), c.breaks("echo of a failure") && failed:
 		out.Money, out.Reference = h.Money, h.Reference
+	case c.breaks("echo of a failure dropped") && failed:
+		out.Money, out.Reference = providers.Money{}, ""
 	}
 	return out, nil
 }
@@ -295,6 +334,9 @@ func (c *client) Search(ctx context.Context, reference string) ([]providers.Sess
 }
 
 func (c *client) Cancel(ctx context.Context, h providers.Handle) error {
+	if err := c.recall("stateless Cancel", h); err != nil {
+		return err
+	}
 	a, err := c.ask(ctx, c.payments, "cancel", "POST /cancel?id="+url.QueryEscape(h.SessionID), nil, 200)
 	if c.breaks("cancel") && providers.ClassOf(err) == providers.ClassAlreadyExists {
 		return nil
@@ -322,12 +364,18 @@ func (c *client) Refund(ctx context.Context, req providers.RefundRequest) error 
 	if c.refunds == nil {
 		return c.noRefunds()
 	}
-	key := c.key(req.RefundHandle)
+	if err := c.recall("stateless Refund", req.Payment); err != nil {
+		return err
+	}
+	key, amount := c.key(req.RefundHandle), req.Money.Amount
 	if c.breaks("refund-whole") {
 		key += fmt.Sprint(c.n.Add(1))
 	}
+	if c.breaks("refund-exact") {
+		amount, _, _ = strings.Cut(amount, ".")
+	}
 	a, err := c.ask(ctx, c.refunds, "refund", "POST /refund", map[string]string{
-		"key": key, "id": req.Payment.SessionID, "amount": req.Money.Amount, "currency": req.Money.Currency,
+		"key": key, "id": req.Payment.SessionID, "amount": amount, "currency": req.Money.Currency,
 	}, 200)
 	return c.said("refund", a, err)
 }
@@ -335,6 +383,9 @@ func (c *client) Refund(ctx context.Context, req providers.RefundRequest) error 
 func (c *client) RefundStatus(ctx context.Context, h providers.RefundHandle) (providers.Status, error) {
 	if c.refunds == nil {
 		return providers.Status{}, c.noRefunds()
+	}
+	if err := c.recall("stateless RefundStatus", h.Payment); err != nil {
+		return providers.Status{}, err
 	}
 	a, err := c.ask(ctx, c.refunds, "refund status", "GET /refund?"+url.Values{"key": {c.key(h)}, "id": {h.Payment.SessionID}}.Encode(), nil, 200)
 	if c.breaks("refund-lost") && providers.ClassOf(err) == providers.ClassNotFound {
@@ -348,6 +399,9 @@ func (c *client) RefundStatus(ctx context.Context, h providers.RefundHandle) (pr
 		return providers.Status{}, err
 	}
 	out := providers.Status{Code: providers.SafeCode(r.Word), Money: wire.Money(r.Amount, r.Currency), Reference: wire.Echo(r.Ref)}
+	if c.breaks("refund-echo") {
+		out.Money = h.Money
+	}
 	switch r.Word {
 	case "given":
 		out.State = providers.StateSucceeded

@@ -23,7 +23,10 @@
 //   - requests: Requests go to the account's hosts, without idempotency headers and without tokens in their URLs.
 //   - context: A call whose context is over is NotSent, and nothing is on the wire.
 //   - concurrency: Calls at the same time do not wait for one another, nor mix.
+//   - stateless: A client keeps nothing: another one of the account goes on with what the Handle says.
 //   - payment: Initiate opens one session, with what the payer needs; once it is paid, Status says so.
+//   - payer-phone: The phone that is asked for money is that of the request.
+//   - expires-at: ExpiresAt, where it is told, is ahead; until then a session can be paid, and afterwards it cannot.
 //   - payer: A payer who refuses or stays away is told as documented, and never as a success.
 //   - initiate-once: One Initiate is one request, whatever the answer: no retry, no redirect; only a 401 may be followed by another.
 //   - questions: Nothing but Initiate asks for money, and nothing but Refund gives it back.
@@ -44,19 +47,21 @@
 //   - redaction: No error and no printed answer holds a credential, token, payer, or payment URL, in whatever form.
 //   - amounts: WireMoney takes the documented currencies and decimals, changes no value, and refuses what is no amount.
 //   - amount-exact: The amount arrives at the provider exactly, and comes back exactly.
-//   - echo: A status answer about other money or another reference cannot be taken for the payment's.
+//   - echo: A status answer about other money or another reference cannot be taken for the payment's, whatever word it has.
 //   - references: References have the documented form, depend on the digest only, and differ where it does.
 //   - refund-references: The same holds for the references of refunds.
 //   - callback-good: A good callback is accepted, and names nothing but the payment that it is about.
 //   - callback-hint: A callback changes nothing: what it claims is not true until Status says so.
 //   - callback-forged: A callback without the right proof is ErrBadCallback.
 //   - callback-replayed: A proof that is too old or from the future is ErrBadCallback; a repetition in time has the same EventID.
+//   - callback-secrets: While a secret is exchanged, a proof with the old one is as good as one with the new one; a third is ErrBadCallback.
 //   - callback-malformed: A callback that cannot be read is ErrMalformedCallback or ErrBadCallback, and never a panic.
 //   - refund-once: One Refund is one request, whatever the answer: no retry, no redirect; only a 401 may be followed by another.
 //   - refund-whole: The whole payment is given back, and asking again gives nothing back.
-//   - callback-secrets: While a secret is exchanged, a proof with the old one is as good as one with the new one; a third is ErrBadCallback.
 //   - refund-partial: Each reference gives back once and AlreadyExists then; other references give back more. The sum is the caller's business.
+//   - refund-exact: The amount to give back arrives at the provider exactly, and comes back exactly.
 //   - refund-lost: After a lost answer RefundStatus finds the refund, or says that there is none, and repeating gives back once.
 //   - refund-words: Every documented answer about a refund is Pending, Succeeded or Failed; other words are Pending and Unrecognized.
+//   - refund-echo: An answer about a refund of other money or another reference cannot be taken for the refund's, whatever word it has.
 //   - refund-credentials: Wrong or missing refund credentials are Misconfigured, from PrepareRefund too, and nothing is given back.
 package providertest

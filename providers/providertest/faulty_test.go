@@ -48,6 +48,9 @@ func (v variant) String() string { return fmt.Sprint(v.recovery, " ", v.refunds)
 
 // further faults of a rule, besides the one that has its name.
 var further = map[string][]string{
+	"stateless":         {"stateless Cancel", "stateless Refund", "stateless RefundStatus"},
+	"expires-at":        {"expires-at too late"},
+	"echo":              {"echo of a failure", "echo of a failure dropped"},
 	"callback-replayed": {"callback-replayed ahead"},
 	"callback-secrets":  {"callback-secrets last", "callback-secrets any"},
 }
@@ -194,6 +197,9 @@ func (v variant) factory(fault string) providertest.Factory {
 func kind(v variant, fault string) providers.Kind {
 	believed := &sync.Map{}
 	traits := providers.Traits{Flow: providers.FlowRedirect, Recovery: v.recovery, CanCancel: true, Refund: v.refunds, SessionLife: sessionLife}
+	if v.recovery == providers.RecoverByReference {
+		traits.Flow, traits.NeedsPayer = providers.FlowPush, true
+	}
 	derive := func(rule string) func([32]byte) string {
 		return func(d [32]byte) string {
 			if fault == rule {
@@ -246,13 +252,16 @@ func facts(v variant, fault string) providertest.Facts {
 			Answer: providertest.JSON(status, `{"code":"`+code+`"}`),
 		}
 	}
+	echoes := map[string]providertest.Edit{
+		"amount": set("Amount", "1"), "currency": set("Currency", "XAF"), "reference": set("Ref", "another"),
+	}
 	return providertest.Facts{
 		Kind: kind(v, fault),
 		Account: providers.Account{Environment: providers.Production, Credentials: map[string]providers.Secret{
 			"user": "payments-user", "secret": "payments-secret", "refundUser": "refunds-user", "refundSecret": "refunds-secret",
 		}},
 		Request: providers.InitiateRequest{
-			Money: providers.Money{Amount: "5000", Currency: "XOF"}, Payer: "+2250501020304", CallbackURL: "https://hooks.example/canary-path",
+			Money: providers.Money{Amount: "5000.50", Currency: "EUR"}, Payer: "+2250501020304", CallbackURL: "https://hooks.example/canary-path",
 		},
 		Role: func(c providers.Call) providertest.Role {
 			return map[string]providertest.Role{
@@ -284,9 +293,7 @@ func facts(v variant, fault string) providertest.Facts {
 			no(providertest.OpPrepare, 401, "credentials", providers.ClassMisconfigured, ""),
 			no(providertest.OpPrepareRefund, 401, "credentials", providers.ClassMisconfigured, ""),
 		},
-		Echoes: map[string]providertest.Edit{
-			"amount": set("Amount", "1"), "currency": set("Currency", "XAF"), "reference": set("Ref", "another"),
-		},
+		Echoes: echoes, RefundEchoes: echoes,
 		Callbacks: callbacks(),
 	}
 }

@@ -44,6 +44,9 @@ type Fixture interface {
 type Ledger struct {
 	// Opened is the money of each prompt that was pushed, or session opened.
 	Opened []providers.Money
+	// Payers are the phones of these prompts, where the payer's phone is part of
+	// the request.
+	Payers []providers.Phone
 	// Paid counts the sessions that were paid.
 	Paid int
 	// Refunded is the money of each time that some of it was given back.
@@ -86,6 +89,7 @@ type Facts struct {
 	Account providers.Account
 	// Request that is good but for its reference, which the suite sets. Money
 	// is what the merchant asks for; Kind.WireMoney makes of it what is sent.
+	// Where some currency has decimals, the suite should run with that one, too.
 	Request providers.InitiateRequest
 	// Role of a request, told from its method and URL.
 	Role func(providers.Call) Role
@@ -108,8 +112,9 @@ type Facts struct {
 	// Refusals are the documented answers that say no.
 	Refusals []Refusal
 	// Echoes make a status answer one about another payment: other amount,
-	// other currency, other reference.
-	Echoes map[string]Edit
+	// other currency, other reference. RefundEchoes do so with an answer about
+	// a refund.
+	Echoes, RefundEchoes map[string]Edit
 	// Callbacks that the provider sends; nil where it sends none.
 	Callbacks *Callbacks
 }
@@ -170,6 +175,11 @@ func (p Payment) Handle() providers.Handle {
 
 // Edit makes an answer another one.
 type Edit func(providers.Answer) providers.Answer
+
+// then makes the next edit after this one.
+func (e Edit) then(next Edit) Edit {
+	return func(a providers.Answer) providers.Answer { return next(e(a)) }
+}
 
 // Set replaces fields at the top of a JSON object; nil removes one. What is no
 // object becomes one.

@@ -38,7 +38,8 @@ type bank struct {
 
 type session struct {
 	ID, Ref, Amount, Currency, URL, Word, Why string
-	over                                      time.Time
+	ExpiresAt                                 time.Time
+	payer                                     string
 }
 
 type refund struct{ of, Ref, Amount, Currency, Word string }
@@ -57,7 +58,7 @@ func (b *bank) Advance(d time.Duration) {
 	defer b.mu.Unlock()
 	b.at = b.at.Add(d)
 	for _, s := range b.sessions {
-		if s.Word == "waiting" && b.at.After(s.over) {
+		if s.Word == "waiting" && b.at.After(s.ExpiresAt) {
 			s.Word = "over"
 		}
 	}
@@ -93,6 +94,7 @@ func (b *bank) Ledger(reference string) (out providertest.Ledger) {
 			continue
 		}
 		out.Opened = append(out.Opened, providers.Money{Amount: s.Amount, Currency: s.Currency})
+		out.Payers = append(out.Payers, providers.Phone(s.payer))
 		if s.Word == "paid" {
 			out.Paid++
 		}
@@ -153,14 +155,14 @@ func (b *bank) say(status int, v any) providers.Answer {
 }
 
 func (b *bank) route(route string, call providers.Call, q url.Values) providers.Answer {
-	var in struct{ Ref, ID, Key, Amount, Currency string }
+	var in struct{ Ref, ID, Key, Amount, Currency, Payer string }
 	if call.Body != nil && json.Unmarshal(call.Body, &in) != nil {
 		return providertest.JSON(400, `{"code":"body"}`)
 	}
 	s := b.find(q.Get("ref"), q.Get("id"))
 	switch route {
 	case "POST /pay":
-		return b.pay(in.Ref, in.Amount, in.Currency)
+		return b.pay(in.Ref, in.Amount, in.Currency, in.Payer)
 	case "POST /refund":
 		return b.refund(refund{of: in.ID, Ref: in.Key, Amount: in.Amount, Currency: in.Currency, Word: "given"})
 	case "GET /refund":
@@ -188,13 +190,14 @@ func (b *bank) route(route string, call providers.Call, q url.Values) providers.
 	return providertest.JSON(200, "")
 }
 
-func (b *bank) pay(ref, amount, currency string) providers.Answer {
+func (b *bank) pay(ref, amount, currency, payer string) providers.Answer {
 	if b.find(ref, "") != nil && b.recovery != providers.RecoverBySearch {
 		return providertest.JSON(409, `{"code":"exists"}`)
 	}
 	id := fmt.Sprintf("session-%d", b.n)
 	s := &session{
-		ID: id, Ref: ref, Amount: amount, Currency: currency, URL: host + "/page/canary-" + id, Word: "waiting", over: b.at.Add(sessionLife),
+		ID: id, Ref: ref, Amount: amount, Currency: currency, payer: payer,
+		URL: host + "/page/canary-" + id, Word: "waiting", ExpiresAt: b.at.Add(sessionLife),
 	}
 	b.sessions = append(b.sessions, s)
 	return b.say(201, s)

@@ -31,6 +31,14 @@ func (o operation) question() bool {
 
 func (o operation) readsStatus() bool { return o.op == OpStatus || o.op == OpRefundStatus }
 
+// isAbout tells whether the status that was got is that of what was asked about.
+func (o operation) isAbout(s *subject) bool {
+	if o.op == OpRefundStatus {
+		return isAboutRefund(s.status, s.refund)
+	}
+	return isAbout(s.status, s.payment.Handle())
+}
+
 // run in a situation of its own, in which a fault befalls its requests.
 func (o operation) run(t failer, w *world, f fault) (*subject, error) {
 	t.Helper()

@@ -40,6 +40,7 @@ func accountRules() []Rule {
 		{Name: "requests", Says: "Requests go to the account's hosts, without idempotency headers and without tokens in their URLs.", check: checkRequests},
 		{Name: "context", Says: "A call whose context is over is NotSent, and nothing is on the wire.", check: checkContext},
 		{Name: "concurrency", Says: "Calls at the same time do not wait for one another, nor mix.", check: checkConcurrency},
+		{Name: "stateless", Says: "A client keeps nothing: another one of the account goes on with what the Handle says.", check: checkStateless},
 	}
 }
 
@@ -291,6 +292,33 @@ func checkConcurrency(t T, w *world) {
 		s := w.mustStatus(t, p.Handle())
 		if (s.State == providers.StateSucceeded) != (i == 0) || !s.Money.Equal(p.Request.Money) {
 			t.Errorf("payment %d: %+v", i, s)
+		}
+	}
+}
+
+// checkStateless restarts the operator before each call, as it were.
+func checkStateless(t T, w *world) {
+	for _, o := range w.operations() {
+		s := o.ready(t, w)
+		w.client = w.clientOf(t, w.facts.Account)
+		if err := o.again(t, w, s, edited(asItIs)); err != nil {
+			t.Errorf("%s: %v", o.op, err)
+			continue
+		}
+		ok := true
+		switch o.op {
+		case OpStatus, OpRefundStatus:
+			ok = s.status.State == providers.StateSucceeded && o.isAbout(s)
+		case OpSearch:
+			ok = len(s.sessions) == 1
+		case OpCancel:
+			ok = w.mustStatus(t, s.payment.Handle()).State.Final()
+		case OpRefund:
+			w.given(t, s.payment, w.facts.Request.Money.Amount)
+		default:
+		}
+		if !ok {
+			t.Errorf("%s: %+v, %d sessions", o.op, s.status, len(s.sessions))
 		}
 	}
 }

@@ -15,7 +15,7 @@ func moneyRules() []Rule {
 	return []Rule{
 		{Name: "amounts", Says: "WireMoney takes the documented currencies and decimals, changes no value, and refuses what is no amount.", check: checkAmounts},
 		{Name: "amount-exact", Says: "The amount arrives at the provider exactly, and comes back exactly.", check: checkAmountExact},
-		{Name: "echo", Says: "A status answer about other money or another reference cannot be taken for the payment's.", check: checkEcho},
+		{Name: "echo", Says: "A status answer about other money or another reference cannot be taken for the payment's, whatever word it has.", check: checkEcho},
 		{Name: "references", Says: "References have the documented form, depend on the digest only, and differ where it does.", check: func(t T, w *world) {
 			checkReferences(t, w.facts.Kind.Reference, w.facts.Reference)
 		}},
@@ -88,16 +88,45 @@ func checkAmountExact(t T, w *world) {
 }
 
 func checkEcho(t T, w *world) {
-	if len(w.facts.Echoes) == 0 {
-		t.Fatalf("Facts.Echoes is empty")
+	for _, happen := range []func(providers.Handle) error{w.Pay, w.Refuse, w.Expire} {
+		s := &subject{payment: w.open(t)}
+		if err := happen(s.payment.Handle()); err != nil {
+			t.Fatalf("a payment cannot end: %v", err)
+		}
+		w.warm(t)
+		checkEchoes(t, w, asking(), s, w.facts.Echoes, w.facts.Statuses)
 	}
-	for name, edit := range w.facts.Echoes {
-		s, err := asking().run(t, w, edited(edit))
-		if err == nil && isAbout(s.status, s.payment.Handle()) {
+}
+
+// checkEchoes has a question answered with what is said about something else:
+// with the word that the answer has, and with every other that there is. What
+// the answer is about is told alike with all of them: the failure of another
+// payment is no more this one's than its success.
+func checkEchoes(t T, w *world, o operation, s *subject, echoes map[string]Edit, words []Word) {
+	if len(echoes) == 0 {
+		t.Fatalf("there are no echoes for %s", o.op)
+	}
+	type about struct {
+		money     providers.Money
+		reference string
+	}
+	told := func(name string, edit Edit) (about, error) {
+		s.status = providers.Status{}
+		err := o.again(t, w, s, edited(edit))
+		if err == nil && o.isAbout(s) {
 			t.Errorf("%s: %+v", name, s.status)
 		}
 		if err != nil && providers.ClassOf(err) != providers.ClassUnknown {
 			t.Errorf("%s: %v", name, err)
+		}
+		return about{s.status.Money, s.status.Reference}, err
+	}
+	for name, edit := range echoes {
+		want, _ := told(name, edit)
+		for _, word := range words {
+			if got, err := told(name+", "+word.Name, word.Answer.then(edit)); err == nil && got != want {
+				t.Errorf("%s, %s: it is about %v, and without the word about %v", name, word.Name, got, want)
+			}
 		}
 	}
 }

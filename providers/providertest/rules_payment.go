@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"mobilemoney.dev/operator/providers"
 )
@@ -16,6 +17,11 @@ func paymentRules() []Rule {
 	}
 	return []Rule{
 		{Name: "payment", Says: "Initiate opens one session, with what the payer needs; once it is paid, Status says so.", check: checkPayment},
+		{
+			Name: "payer-phone", Says: "The phone that is asked for money is that of the request.",
+			applies: func(p profile) bool { return p.traits.NeedsPayer }, check: checkPayerPhone,
+		},
+		{Name: "expires-at", Says: "ExpiresAt, where it is told, is ahead; until then a session can be paid, and afterwards it cannot.", check: checkExpiresAt},
 		{Name: "payer", Says: "A payer who refuses or stays away is told as documented, and never as a success.", check: checkPayer},
 		{Name: "initiate-once", Says: "One Initiate is one request, whatever the answer: no retry, no redirect; only a 401 may be followed by another.", check: func(t T, w *world) {
 			checkOnce(t, w, initiating())
@@ -68,6 +74,51 @@ func checkPayment(t T, w *world) {
 	}
 	if paid := w.Ledger(p.Request.Reference).Paid; paid != 1 {
 		t.Errorf("paid %d times", paid)
+	}
+}
+
+func checkPayerPhone(t T, w *world) {
+	payer := w.facts.Request.Payer
+	for _, phone := range []providers.Phone{payer, neighbour(payer), payer} {
+		req := w.request(t)
+		req.Payer = phone
+		p := w.openFor(t, req)
+		if asked := w.Ledger(p.Request.Reference).Payers; len(asked) != 1 || asked[0] != phone {
+			t.Errorf("asked is %v, and not %v", asked, phone)
+		}
+	}
+}
+
+// neighbour has the next number.
+func neighbour(phone providers.Phone) providers.Phone {
+	digits := []byte(phone.Reveal())
+	last := &digits[len(digits)-1]
+	*last = '0' + (*last-'0'+1)%10
+	return providers.Phone(digits)
+}
+
+func checkExpiresAt(t T, w *world) {
+	for _, off := range []time.Duration{-time.Second, time.Second} {
+		p := w.open(t)
+		end := p.Initiation.ExpiresAt
+		if w.profile().searcher {
+			for _, s := range w.findAll(t, p.Request.Reference) {
+				if !s.ExpiresAt.Equal(end) {
+					t.Errorf("it ends at %s, and found it ends at %s", end, s.ExpiresAt)
+				}
+			}
+		}
+		if end.IsZero() {
+			continue
+		}
+		left := end.Sub(w.Now())
+		if left <= 0 {
+			t.Fatalf("just opened, and over since %s", -left)
+		}
+		w.Advance(left + off)
+		if err := w.Pay(p.Handle()); (err == nil) != (off < 0) {
+			t.Errorf("paid %s after its end: %v", off, err)
+		}
 	}
 }
 

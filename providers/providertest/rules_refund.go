@@ -2,7 +2,11 @@ package providertest
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
+
+	"pgregory.net/rapid"
 
 	"mobilemoney.dev/operator/providers"
 )
@@ -18,8 +22,13 @@ func refundRules() []Rule {
 		}},
 		{Name: "refund-whole", Says: "The whole payment is given back, and asking again gives nothing back.", applies: mode(providers.RefundWhole), check: checkWholeRefund},
 		{Name: "refund-partial", Says: "Each reference gives back once and AlreadyExists then; other references give back more. The sum is the caller's business.", applies: mode(providers.RefundPartial), check: checkPartialRefund},
+		{Name: "refund-exact", Says: "The amount to give back arrives at the provider exactly, and comes back exactly.", applies: refunds, check: checkRefundExact},
 		{Name: "refund-lost", Says: "After a lost answer RefundStatus finds the refund, or says that there is none, and repeating gives back once.", applies: refunds, check: checkLostRefund},
 		{Name: "refund-words", Says: "Every documented answer about a refund is Pending, Succeeded or Failed; other words are Pending and Unrecognized.", applies: refunds, check: checkRefundWords},
+		{Name: "refund-echo", Says: "An answer about a refund of other money or another reference cannot be taken for the refund's, whatever word it has.", applies: refunds, check: func(t T, w *world) {
+			o := askingForRefund()
+			checkEchoes(t, w, o, o.ready(t, w), w.facts.RefundEchoes, w.facts.RefundStatuses)
+		}},
 		{
 			Name: "refund-credentials", Says: "Wrong or missing refund credentials are Misconfigured, from PrepareRefund too, and nothing is given back.",
 			applies: func(p profile) bool { return p.refundPreparer }, check: checkRefundCredentials,
@@ -59,10 +68,19 @@ func (w *world) mustRefundStatus(t failer, req providers.RefundRequest) provider
 func (w *world) refunded(t failer, req providers.RefundRequest) {
 	t.Helper()
 	s := w.mustRefundStatus(t, req)
-	known := s.Reference == "" || s.Reference == req.Reference || s.Reference == req.Payment.Reference
-	if s.State != providers.StateSucceeded || !s.Money.Equal(req.Money) || !known {
+	if s.State != providers.StateSucceeded || !isAboutRefund(s, req) {
 		t.Errorf("given back: %+v", s)
 	}
+}
+
+// isAboutRefund tells whether a status is that of a refund. One without a
+// reference of its own goes by that of its payment.
+func isAboutRefund(s providers.Status, req providers.RefundRequest) bool {
+	reference := req.Reference
+	if reference == "" {
+		reference = req.Payment.Reference
+	}
+	return s.Money.Equal(req.Money) && (s.Reference == "" || s.Reference == reference)
 }
 
 func checkWholeRefund(t T, w *world) {
@@ -118,6 +136,37 @@ func checkPartialRefund(t T, w *world) {
 	if w.wire.count(mark, RoleRefund) != 1 {
 		t.Errorf("the client judges the sum")
 	}
+}
+
+// checkRefundExact gives back amounts that have cents where the currency has:
+// parts, where that can be.
+func checkRefundExact(t T, w *world) {
+	w.warm(t)
+	decimals := w.facts.Accepts[w.facts.Request.Money.Currency]
+	written := func(n int64) string {
+		if decimals == 2 {
+			return fmt.Sprintf("%d.%02d", n/100, n%100)
+		}
+		return strconv.FormatInt(n, 10)
+	}
+	amounts := rapid.Int64Range(100, 99_999_999)
+	property(t, func(r *rapid.T) {
+		part := amounts.Draw(r, "part")
+		paid := part
+		if w.profile().traits.Refund == providers.RefundPartial {
+			paid += amounts.Draw(r, "rest")
+		}
+		req := w.request(r)
+		req.Money = w.money(r, written(paid))
+		p := w.openFor(r, req)
+		w.pay(r, p)
+		back := w.refundOf(r, p, written(part))
+		if err := w.refund(back); err != nil {
+			r.Fatalf("Refund of %s: %v", back.Money, err)
+		}
+		w.given(r, p, written(part))
+		w.refunded(r, back)
+	})
 }
 
 func checkLostRefund(t T, w *world) {

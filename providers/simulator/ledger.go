@@ -181,6 +181,17 @@ func (s *Simulator) Prompts(reference string) int {
 	return n
 }
 
+// Payers returns the phones that rang for a reference, as they were sent: digits
+// without + (MTN).
+func (s *Simulator) Payers(reference string) (phones []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.byRef[name{MTN, reference}] {
+		phones = append(phones, p.phone)
+	}
+	return phones
+}
+
 func (s *Simulator) enter(p *payment, event Event) {
 	if p.payout != nil {
 		s.enterPayout(p, event)

@@ -36,6 +36,15 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// conformanceEchoes of another session, with its refund.
+func conformanceEchoes() map[string]providertest.Edit {
+	return map[string]providertest.Edit{
+		"amount": simtest.Fields("amount", "1"), "no amount": simtest.Fields("amount", nil),
+		"currency": simtest.Fields("currency", "USD"), "no currency": simtest.Fields("currency", nil),
+		"reference": simtest.Fields("client_reference", "another"), "session": simtest.Fields("id", "cos-another"),
+	}
+}
+
 func conformanceFacts() providertest.Facts {
 	return providertest.Facts{
 		Kind: wave.Kind(),
@@ -66,13 +75,10 @@ func conformanceFacts() providertest.Facts {
 		UnknownRefundWord: func(word string) providertest.Edit {
 			return simtest.Fields("checkout_status", word, "when_refunded", nil)
 		},
-		Refusals: conformanceRefusals(),
-		Echoes: map[string]providertest.Edit{
-			"amount": simtest.Fields("amount", "1"), "no amount": simtest.Fields("amount", nil),
-			"currency": simtest.Fields("currency", "USD"), "no currency": simtest.Fields("currency", nil),
-			"reference": simtest.Fields("client_reference", "another"), "session": simtest.Fields("id", "cos-another"),
-		},
-		Callbacks: conformanceCallbacks(),
+		Refusals:     conformanceRefusals(),
+		Echoes:       conformanceEchoes(),
+		RefundEchoes: conformanceEchoes(),
+		Callbacks:    conformanceCallbacks(),
 	}
 }
 

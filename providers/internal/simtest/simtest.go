@@ -94,6 +94,9 @@ func (f *Fixture) RevokeTokens() { f.sim.ExpireTokens() }
 // Ledger of a reference, from the simulator's.
 func (f *Fixture) Ledger(reference string) providertest.Ledger {
 	var out providertest.Ledger
+	for _, digits := range f.sim.Payers(reference) {
+		out.Payers = append(out.Payers, providers.Phone("+"+digits))
+	}
 	for _, e := range f.sim.Ledger() {
 		if e.Provider != f.provider || e.Reference != reference {
 			continue
