@@ -174,6 +174,7 @@ type Money struct {
 // +kubebuilder:validation:XValidation:rule="self.?voidSends.orValue(0) >= oldSelf.?voidSends.orValue(0)",message="voidSends cannot fall"
 // +kubebuilder:validation:XValidation:rule="self.?voidSends.orValue(0) <= self.?sends.orValue(0)",message="voidSends cannot exceed sends"
 // +kubebuilder:validation:XValidation:rule="self.?sends.orValue(0) == 0 || self.?lastSend.number.orValue(0) == self.sends",message="lastSend must describe the newest send"
+// +kubebuilder:validation:XValidation:rule="!oldSelf.?referenceKnown.orValue(false) || self.?referenceKnown.orValue(false)",message="that the reference was known cannot be taken back"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.session) || (has(self.session) && self.session == oldSelf.session)",message="the session cannot change once it is recorded"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.refusal) || (has(self.refusal) && self.refusal == oldSelf.refusal)",message="the refusal cannot change once it is recorded"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",message="the outcome cannot change once it is recorded"
@@ -202,6 +203,12 @@ type ChargeRecord struct {
 	// LastSend describes the newest of Sends.
 	// +optional
 	LastSend *Send `json:"lastSend,omitempty"`
+
+	// ReferenceKnown is set when the provider knew the reference as it was first
+	// sent. What it knows may be an earlier sale's, so an outcome counts only with
+	// the mark of this record, or with consent.
+	// +optional
+	ReferenceKnown bool `json:"referenceKnown,omitempty"`
 
 	// Session is the answer that took the request.
 	// +optional

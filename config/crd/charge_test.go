@@ -103,6 +103,9 @@ var chargeCases = []testCase{
 	// That it was called off.
 	changes(``, cancelled),
 	changes(cancelled, `-record.cancel`, cancelKept),
+	changes(`record.referenceKnown=true`, `-record.referenceKnown`, referenceKept),
+	changes(`record.referenceKnown=true`, `record.referenceKnown=false`, referenceKept),
+	changes(sent1, `record.referenceKnown=true`),
 	changes(cancelled, `record.cancel={"at": "2026-07-02T10:00:00.000000Z"}`, cancelKept),
 
 	// Refunds.
@@ -122,16 +125,17 @@ var chargeCases = []testCase{
 }
 
 const (
-	cancelled    = `record.cancel={` + at + `}`
-	failed       = `record.outcome={"phase": "Failed", "reason": "PayerDeclined", ` + at + `}`
-	claim        = `"uid": "u1", "claimedAt": "2026-07-01T10:00:00.000000Z"`
-	refund1      = `record.refunds=[{"name": "back", "money": {"amount": "5000", "currency": "OUV"}, ` + claim + `}]`
-	refund12     = `record.refunds=[{"name": "back", "money": {"amount": "5000", "currency": "OUV"}, ` + claim + `}, {"name": "b2", "money": {"amount": "1", "currency": "OUV"}, ` + claim + `}]`
-	refundSent   = `, "sends": 1, "lastSend": {"number": 1, "sender": "a", ` + at + `}`
-	refundDone   = `, "outcome": {"phase": "Succeeded", "reason": "Refunded", ` + at + `}`
-	cancelKept   = `record: Invalid value: that it was called off cannot be taken back`
-	onlyPaid     = `record: Invalid value: only what was paid can be given back`
-	refundListed = `record: Invalid value: a refund that is written down cannot be removed`
+	cancelled     = `record.cancel={` + at + `}`
+	failed        = `record.outcome={"phase": "Failed", "reason": "PayerDeclined", ` + at + `}`
+	claim         = `"uid": "u1", "claimedAt": "2026-07-01T10:00:00.000000Z"`
+	refund1       = `record.refunds=[{"name": "back", "money": {"amount": "5000", "currency": "OUV"}, ` + claim + `}]`
+	refund12      = `record.refunds=[{"name": "back", "money": {"amount": "5000", "currency": "OUV"}, ` + claim + `}, {"name": "b2", "money": {"amount": "1", "currency": "OUV"}, ` + claim + `}]`
+	refundSent    = `, "sends": 1, "lastSend": {"number": 1, "sender": "a", ` + at + `}`
+	refundDone    = `, "outcome": {"phase": "Succeeded", "reason": "Refunded", ` + at + `}`
+	referenceKept = `record: Invalid value: that the reference was known cannot be taken back`
+	cancelKept    = `record: Invalid value: that it was called off cannot be taken back`
+	onlyPaid      = `record: Invalid value: only what was paid can be given back`
+	refundListed  = `record: Invalid value: a refund that is written down cannot be removed`
 
 	claimKept     = `record.refunds[0]: Invalid value: the claim of a refund cannot change`
 	refundSends   = `record.refunds[0]: Invalid value: sends cannot fall, nor voidSends exceed them`

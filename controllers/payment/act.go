@@ -81,6 +81,10 @@ func (r *Reconciler) cancelled(ctx context.Context, o *observed) error {
 // that it exists goes on from the live object.
 func (r *Reconciler) claim(ctx context.Context, o *observed) error {
 	charge := o.intent.DeepCopy()
+	if o.holder.Status.Phase == v1alpha1.PhaseUnknown {
+		// The record of what made it so is gone. It is never asked for money again.
+		foldHold(v1alpha1.ReasonLostInitiation, "", r.Now())(charge)
+	}
 	err := r.Client.Create(ctx, charge)
 	switch {
 	case apierrors.IsAlreadyExists(err):
@@ -138,7 +142,7 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client) e
 		return err
 	}
 	credentials := r.Installation.Credentials(c.Credentials)
-	if rec := &o.charge.Record; openSends(rec) > 0 && rec.LastSend.Credentials != credentials {
+	if !r.sentWith(o.charge, c) {
 		return r.record(ctx, o, foldHold(v1alpha1.ReasonOutcomeUnknown, "", r.Now()))
 	}
 	raised := o.charge.DeepCopy()
@@ -252,16 +256,16 @@ func (r *Reconciler) recordInitiation(ctx context.Context, o *observed, c *accou
 // asked; where it can't, the handle that it gave at the time is lost.
 func (r *Reconciler) recordKnown(ctx context.Context, o *observed, c *account.Client, send int32) error {
 	now := r.Now()
-	first := openSends(&o.charge.Record) == 1
+	earlier := openSends(&o.charge.Record) == 1 || o.charge.Record.ReferenceKnown
 	switch {
 	case c.Traits().Recovery != providers.RecoverByReference:
 		return r.record(ctx, o, foldHold(v1alpha1.ReasonLostInitiation, "", now))
-	case first && !r.facts(o).consented():
+	case earlier && !r.facts(o).consented():
 		// Doubled on the wire, or an earlier sale's: to be asked.
-		r.remember(o, func(seen *observation) { *seen = observation{known: true} })
-		return nil
+		r.remember(o, func(seen *observation) { *seen = observation{} })
+		return r.record(ctx, o, foldReferenceKnown)
 	default:
-		session := v1alpha1.ChargeSession{Send: send, At: metav1.NewMicroTime(now), Known: first}
+		session := v1alpha1.ChargeSession{Send: send, At: metav1.NewMicroTime(now), Known: earlier}
 		return r.recordSession(ctx, o, c, session)
 	}
 }
@@ -311,6 +315,9 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 	st, err := c.Status(ctx, handleOf(o.charge))
 	r.Metrics.Called(o.charge.Spec.Provider, "status", err)
 	if providers.ClassOf(err) == providers.ClassNotFound && err != nil {
+		if !r.sentWith(o.charge, c) {
+			return r.notKnownHere(ctx, o)
+		}
 		r.rememberNotFound(o)
 		if f := r.facts(o); f.now.Before(f.lateUntil()) {
 			return nil
@@ -333,6 +340,21 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 	})
 }
 
+// sentWith: the credentials are those that the open request was sent with.
+func (r *Reconciler) sentWith(c *v1alpha1.Charge, with *account.Client) bool {
+	return openSends(&c.Record) == 0 || c.Record.LastSend.Credentials == r.Installation.Credentials(with.Credentials)
+}
+
+// notKnownHere: what these credentials do not know, those that it was sent with may.
+// So it is not told that nothing arrived.
+func (r *Reconciler) notKnownHere(ctx context.Context, o *observed) error {
+	r.rememberFailure(o)
+	if f := r.facts(o); f.now.Before(f.lateUntil()) {
+		return nil
+	}
+	return r.record(ctx, o, foldHold(v1alpha1.ReasonOutcomeUnknown, "", r.Now()))
+}
+
 // reused: what is told is the end of an earlier sale under this reference, which
 // nobody consented to take up. The provider gives the mark of the request back; if
 // it did not, a reference that was known at our first send was another's.
@@ -342,7 +364,7 @@ func (r *Reconciler) reused(o *observed, st providers.Status) bool {
 		return false
 	}
 	held := rec.Hold != nil && rec.Hold.Reason == v1alpha1.ReasonReusedReference
-	return strange(o.charge, st) || st.Mark == "" && (held || o.seen.known)
+	return strange(o.charge, st) || st.Mark == "" && (held || rec.ReferenceKnown)
 }
 
 // strange: the request bears the mark of another record.

@@ -32,8 +32,8 @@ const (
 func (r relation) holds() bool { return r == relationOwn || r == relationAdopted }
 
 // claimant is the Payment, of all those that name one sale, that the Charge
-// belongs to: the one that it was made for, else the oldest. Without a Charge,
-// one that ended without being asked for gives way. Nil if there is none.
+// belongs to: the one that it was made for, else the oldest. One that ended without
+// being asked for gives way. Nil if there is none.
 func claimant(payments []*v1alpha1.Payment, charge *v1alpha1.Charge) *v1alpha1.Payment {
 	if len(payments) == 0 {
 		return nil
@@ -41,7 +41,7 @@ func claimant(payments []*v1alpha1.Payment, charge *v1alpha1.Charge) *v1alpha1.P
 	return slices.MinFunc(payments, func(a, b *v1alpha1.Payment) int {
 		return cmp.Or(
 			-compareBool(madeFor(charge, a), madeFor(charge, b)),
-			compareBool(gaveWay(charge, a), gaveWay(charge, b)),
+			compareBool(gaveWay(a), gaveWay(b)),
 			a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
 			strings.Compare(a.Name, b.Name),
 		)
@@ -53,8 +53,8 @@ func madeFor(charge *v1alpha1.Charge, p *v1alpha1.Payment) bool {
 }
 
 // gaveWay: p ended, and nobody was ever asked for it.
-func gaveWay(charge *v1alpha1.Charge, p *v1alpha1.Payment) bool {
-	return charge == nil && p.Status.Phase.Terminal() && p.Status.ChargeName == ""
+func gaveWay(p *v1alpha1.Payment) bool {
+	return p.Status.Phase.Terminal() && p.Status.ChargeName == ""
 }
 
 func compareBool(a, b bool) int {

@@ -76,8 +76,6 @@ type observation struct {
 	failures int
 	// notFound: the provider does not know the reference.
 	notFound bool
-	// known: it knew the reference when it was first sent.
-	known bool
 	// state that it told.
 	state providers.State
 	// cancelledAt is when we last ended the session.
@@ -101,7 +99,7 @@ func decide(f facts) decision {
 		return f.over()
 	case rec.Hold != nil && f.payment != nil && settlement(f.payment) != nil:
 		return decision{action: actSettle}
-	case f.payment != nil && f.payment.Spec.Cancel && rec.Cancel == nil:
+	case f.asks() && f.payment.Spec.Cancel && rec.Cancel == nil:
 		return decision{action: actCallOff}
 	case rec.Hold != nil:
 		return f.held()
@@ -136,7 +134,7 @@ func (f facts) unasked() decision {
 	switch {
 	case f.calledOff() && !f.mayHaveSent():
 		return decision{action: actCancelled}
-	case f.payment == nil || f.payment.DeletionTimestamp != nil:
+	case !f.asks() || f.payment.DeletionTimestamp != nil:
 		return decision{action: actIdle}
 	case !f.maySend():
 		return f.adopt()
@@ -159,9 +157,12 @@ func (f facts) waitUntilOpen() decision {
 // maySend: there is somebody to ask for, and no sign that this object is older
 // than the record of it.
 func (f facts) maySend() bool {
-	p := f.payment
-	return p != nil && p.DeletionTimestamp == nil && !f.calledOff() && !f.mayHaveSent()
+	return f.asks() && f.payment.DeletionTimestamp == nil && !f.calledOff() && !f.mayHaveSent()
 }
+
+// asks: there is a Payment that is not over. One that is has said its last word,
+// whatever Charge it comes to hold later: a namesake's, whose Payment was deleted.
+func (f facts) asks() bool { return f.payment != nil && !f.payment.Status.Phase.Terminal() }
 
 // mayHaveSent: there are signs that the Charge is older than what was sent for
 // it, as after a restore.
@@ -232,6 +233,9 @@ func (f facts) unansweredForGood() decision {
 // sent again if it may be.
 func (f facts) notArrived(again decision, unknown v1alpha1.Reason) decision {
 	switch {
+	case f.charge.Record.ReferenceKnown:
+		// The provider said that it has it.
+		return decision{action: actHold, reason: unknown}
 	case f.calledOff() && !f.mayHaveSent():
 		return decision{action: actCancelled}
 	case f.maySend() && openSends(&f.charge.Record) < f.settings.MaxSends:

@@ -41,15 +41,16 @@ func TestExploreKnowsEveryAction(t *testing.T) {
 func TestExploreKnowsEveryCall(t *testing.T) {
 	want := map[string]string{
 		"cancelled":        "record foldCancelled Live.Get",
-		"claim":            "Client.Create Live.Get",
+		"claim":            "foldHold Client.Create Live.Get",
 		"act":              "record foldHold record foldNotice record foldExpired record foldCallOff record foldSettled",
 		"send":             "record foldHold raise Client.Update record foldVoid record foldVoid Initiate",
 		"accountOpen":      "record foldNotice", // the model's account is always open
 		"prepare":          "Prepare",
 		"recordInitiation": "record foldRefusal record foldVoid",
-		"recordKnown":      "record foldHold",
+		"recordKnown":      "record foldHold record",
 		"recordSession":    "record foldSession",
 		"endSession":       "Cancel",
+		"notKnownHere":     "record foldHold", // the model's credentials never change
 		"ask":              "Reserve Status record foldRefusalConfirmed foldHold foldSession foldStatus",
 		"search":           "Search foldStatus foldHold",
 		"check":            "Reserve Status foldStatus",

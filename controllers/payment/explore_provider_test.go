@@ -82,8 +82,8 @@ func (m *model) ask(t *moment, i int) {
 		return
 	}
 	st := m.says(t, p.charge, found[0])
-	c, known := m.charges.at(p.charge), p.seen != 0 && m.memories.at(p.seen).Known
-	reused := m.reused(p, st, known)
+	c := m.charges.at(p.charge)
+	reused := m.reused(p, st)
 	m.rememberState(p, st.State)
 	if reused {
 		m.record(t, i, answer{Kind: foldsHold, Reason: v1alpha1.ReasonReusedReference, At: epoch}, thenProject)
@@ -94,14 +94,14 @@ func (m *model) ask(t *moment, i int) {
 }
 
 // reused follows reused.
-func (m *model) reused(p *process, st providers.Status, known bool) bool {
+func (m *model) reused(p *process, st providers.Status) bool {
 	c := m.charges.at(p.charge)
 	rec := &c.Record
 	if rec.Session != nil || rec.Outcome != nil || !st.State.Final() || m.consented(p) {
 		return false
 	}
 	held := rec.Hold != nil && rec.Hold.Reason == v1alpha1.ReasonReusedReference
-	return strange(c, st) || st.Mark == "" && (held || known)
+	return strange(c, st) || st.Mark == "" && (held || rec.ReferenceKnown)
 }
 
 func (m *model) consented(p *process) bool {
@@ -331,7 +331,7 @@ func (m *model) open(t *moment, r onWire) (known bool, index int) {
 func (m *model) answered(t *moment, i int, known bool, k int, f fault) {
 	p := &t.procs[i]
 	c := m.charges.at(p.charge)
-	send := c.Record.Sends
+	send, earlier := c.Record.Sends, openSends(&c.Record) == 1 || c.Record.ReferenceKnown
 	switch {
 	case f == rejected || f == rejectedButTaken:
 		m.record(t, i, answer{Kind: foldsRefusal, Send: send, Reason: v1alpha1.ReasonRequestRejected, At: epoch}, thenProject)
@@ -340,12 +340,12 @@ func (m *model) answered(t *moment, i int, known bool, k int, f fault) {
 		m.record(t, i, answer{Kind: foldsVoid, Send: send, Reason: v1alpha1.ReasonProviderThrottled, At: epoch}, thenProject)
 	case known && m.rules.knownFails:
 		m.record(t, i, answer{Kind: foldsFailed, At: epoch}, thenProject)
-	case known && m.traits.Recovery == providers.RecoverByReference && openSends(&c.Record) == 1 && !m.consented(p):
-		m.remember(p, func(o *observation) { *o = observation{known: true} })
-		m.project(t, i)
+	case known && m.traits.Recovery == providers.RecoverByReference && earlier && !m.consented(p):
+		m.remember(p, func(o *observation) { *o = observation{} })
+		m.record(t, i, answer{Kind: foldsKnown}, thenProject)
 	case known && m.traits.Recovery == providers.RecoverByReference:
 		m.record(t, i, answer{Kind: foldsSession, Session: &v1alpha1.ChargeSession{
-			Send: send, At: micros(epoch), Known: openSends(&c.Record) == 1}}, thenSurplus)
+			Send: send, At: micros(epoch), Known: earlier}}, thenSurplus)
 	case known && m.rules.reissue:
 		m.noAnswer(t, i)
 	case known:

@@ -163,16 +163,16 @@ func asJSON[T any](v *T) string {
 type memory struct {
 	At, CancelledAt time.Time
 	Failures        int
-	NotFound, Known bool
+	NotFound        bool
 	State           providers.State
 }
 
 func remembered(o observation) memory {
-	return memory{At: o.at, CancelledAt: o.cancelledAt, Failures: o.failures, NotFound: o.notFound, Known: o.known, State: o.state}
+	return memory{At: o.at, CancelledAt: o.cancelledAt, Failures: o.failures, NotFound: o.notFound, State: o.state}
 }
 
 func (m memory) observation() observation {
-	return observation{at: m.At, failures: m.Failures, notFound: m.NotFound, known: m.Known, state: m.State, cancelledAt: m.CancelledAt}
+	return observation{at: m.At, failures: m.Failures, notFound: m.NotFound, state: m.State, cancelledAt: m.CancelledAt}
 }
 
 // An answer is what a process has read and is about to record: the fold and
@@ -208,6 +208,8 @@ func (a *answer) fold(traits providers.Traits) fold {
 		return foldCancelled(a.Send, a.At)
 	case foldsSession:
 		return foldSession(*a.Session)
+	case foldsKnown:
+		return foldReferenceKnown
 	case foldsStatus:
 		return foldStatus(*a.Status, a.At)
 	case foldsAsked:

@@ -289,6 +289,9 @@ func (m *model) claimed(payment num, uid uint8, send uint8) num {
 			panic(err)
 		}
 		c.UID = types.UID(fmt.Sprintf("charge-%d", uid))
+		if m.payments.at(payment).Status.Phase == v1alpha1.PhaseUnknown {
+			foldHold(v1alpha1.ReasonLostInitiation, "", epoch)(c)
+		}
 		m.rules.claim(c, m.payments.at(payment))
 		n = m.numberCharge(c)
 		m.memos.intents[key] = n

@@ -36,6 +36,17 @@ func foldVoid(send int32, reason v1alpha1.Reason, code string, now time.Time) fo
 	}
 }
 
+// foldReferenceKnown records that the provider knew the reference when it was first
+// sent: from a request that was doubled on the wire, or from an earlier sale.
+func foldReferenceKnown(c *v1alpha1.Charge) bool {
+	rec := &c.Record
+	if rec.ReferenceKnown || rec.Session != nil || rec.Outcome != nil {
+		return false
+	}
+	rec.ReferenceKnown = true
+	return true
+}
+
 // foldSession records what the provider opened, if nothing is recorded yet.
 func foldSession(s v1alpha1.ChargeSession) fold {
 	return func(c *v1alpha1.Charge) bool {
@@ -207,10 +218,10 @@ func foldStatus(st providers.Status, now time.Time) fold {
 			return foldHold(v1alpha1.ReasonAmountMismatch, st.Code, now)(c)
 		case outcome != nil:
 			return foldOutcome(*outcome)(c)
-		case st.LastError != "":
+		case st.LastError != "" && !st.State.Final():
 			// A try failed and the payer may try again.
 			return foldNotice(v1alpha1.ChargeNotice{Reason: v1alpha1.ReasonAwaitingPayer, Code: st.LastError}, now)(c)
-		case st.Unrecognized:
+		case st.Unrecognized || st.State.Final():
 			return foldNotice(v1alpha1.ChargeNotice{Reason: v1alpha1.ReasonUnrecognizedStatus, Code: st.Code}, now)(c)
 		default:
 			return foldNotice(v1alpha1.ChargeNotice{}, now)(c)
@@ -254,28 +265,29 @@ func otherMoney(st providers.Status, now time.Time) v1alpha1.ChargeOutcome {
 
 // concludeFrom is the only place where an answer becomes an outcome. Success
 // needs the amount, the currency and, where it is echoed, the reference to be
-// what was sent.
+// what was sent. That another reference ended unpaid tells nothing of ours.
 func concludeFrom(st providers.Status, spec *v1alpha1.ChargeSpec, now time.Time) (outcome *v1alpha1.ChargeOutcome, mismatch bool) {
 	o := &v1alpha1.ChargeOutcome{
 		Code:          st.Code,
 		TransactionID: charge.Clip(st.TransactionID),
 		At:            metav1.NewMicroTime(now),
 	}
-	switch st.State {
-	case providers.StateSucceeded:
-		if !sentMoney(st, spec) {
-			return nil, true
-		}
+	switch state := st.State; {
+	case state == providers.StateSucceeded && !sentMoney(st, spec):
+		return nil, true
+	case !sentReference(st, spec):
+		return nil, false
+	case state == providers.StateSucceeded:
 		paid := v1alpha1.Money(st.Money)
 		o.Phase, o.Reason, o.Code, o.Paid = v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid, "", &paid
-	case providers.StateFailed:
+	case state == providers.StateFailed:
 		o.Phase, o.Reason = v1alpha1.PhaseFailed, charge.FailureReason(st.Failure)
-	case providers.StateExpired:
+	case state == providers.StateExpired:
 		o.Phase, o.Reason = v1alpha1.PhaseExpired, v1alpha1.ReasonPayerTimeout
 		if st.LastError != "" {
 			o.Code = st.LastError
 		}
-	case providers.StateCancelled:
+	case state == providers.StateCancelled:
 		o.Phase, o.Reason = v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled
 	default:
 		return nil, false
@@ -286,5 +298,10 @@ func concludeFrom(st providers.Status, spec *v1alpha1.ChargeSpec, now time.Time)
 func sentMoney(st providers.Status, spec *v1alpha1.ChargeSpec) bool {
 	return providers.EqualAmount(st.Money.Amount, spec.Money.Amount) &&
 		st.Money.Currency == spec.Money.Currency &&
-		(st.Reference == "" || st.Reference == spec.ProviderReference)
+		sentReference(st, spec)
+}
+
+// sentReference: the answer is not about another one. Not every answer echoes it.
+func sentReference(st providers.Status, spec *v1alpha1.ChargeSpec) bool {
+	return st.Reference == "" || st.Reference == spec.ProviderReference
 }

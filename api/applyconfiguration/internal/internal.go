@@ -194,6 +194,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: outcome
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeOutcome
+    - name: referenceKnown
+      type:
+        scalar: boolean
     - name: refunds
       type:
         list:

@@ -19,6 +19,10 @@ type ChargeRecordApplyConfiguration struct {
 	LastVoidSend *int32 `json:"lastVoidSend,omitempty"`
 	// LastSend describes the newest of Sends.
 	LastSend *SendApplyConfiguration `json:"lastSend,omitempty"`
+	// ReferenceKnown is set when the provider knew the reference as it was first
+	// sent. What it knows may be an earlier sale's, so an outcome counts only with
+	// the mark of this record, or with consent.
+	ReferenceKnown *bool `json:"referenceKnown,omitempty"`
 	// Session is the answer that took the request.
 	Session *ChargeSessionApplyConfiguration `json:"session,omitempty"`
 	// Refusal is the answer that refused it for good.
@@ -77,6 +81,14 @@ func (b *ChargeRecordApplyConfiguration) WithLastVoidSend(value int32) *ChargeRe
 // If called multiple times, the LastSend field is set to the value of the last call.
 func (b *ChargeRecordApplyConfiguration) WithLastSend(value *SendApplyConfiguration) *ChargeRecordApplyConfiguration {
 	b.LastSend = value
+	return b
+}
+
+// WithReferenceKnown sets the ReferenceKnown field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ReferenceKnown field is set to the value of the last call.
+func (b *ChargeRecordApplyConfiguration) WithReferenceKnown(value bool) *ChargeRecordApplyConfiguration {
+	b.ReferenceKnown = &value
 	return b
 }
 
