@@ -266,8 +266,8 @@ type Status struct {
 	Code string
 	// Failure says why in the closed list; set with StateFailed only.
 	Failure FailureReason
-	// Money that was paid or is asked for. Where the protocol echoes none but
-	// the question itself names it (Orange), it is that of the question.
+	// Money that was paid or is asked for. Where the answer has none but the
+	// question itself names it (Orange), it is that of the question.
 	Money Money
 	// Reference as echoed; empty where the protocol does not echo it.
 	Reference string

@@ -1,6 +1,7 @@
 package orange
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"fmt"
 	"net/http"
@@ -120,19 +121,25 @@ func (p *Provider) readInitiation(a providers.Answer) (providers.Initiation, err
 	}, nil
 }
 
-// readStatus: the answer has no amount; the question's, which it had to match,
-// stands in for it.
+// readStatus: the documented answer has no money; the question's, which it had to
+// match, stands in for what is not told. A word that a payment can end by counts
+// for the order that it names only.
 func readStatus(a providers.Answer, asked providers.Money) (providers.Status, error) {
 	var body struct {
-		Status  string      `json:"status"`
-		OrderID string      `json:"order_id"`
-		TxnID   wire.Scalar `json:"txnid"`
+		Status   string      `json:"status"`
+		OrderID  string      `json:"order_id"`
+		TxnID    wire.Scalar `json:"txnid"`
+		Amount   wire.Scalar `json:"amount"`
+		Currency string      `json:"currency"`
 	}
 	if err := wire.Decode(a.Body, &body); err != nil {
 		return providers.Status{}, wire.Odd(opStatus, a, err.Error())
 	}
 	s := outcome(body.Status)
-	s.Money = asked
+	if s.State != providers.StatePending && body.OrderID == "" {
+		return providers.Status{}, wire.Odd(opStatus, a, "no order_id")
+	}
+	s.Money = wire.Money(cmp.Or(string(body.Amount), asked.Amount), cmp.Or(body.Currency, asked.Currency))
 	s.Reference = wire.Echo(body.OrderID)
 	s.TransactionID = providers.SafeCode(string(body.TxnID))
 	return s, nil

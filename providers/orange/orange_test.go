@@ -424,9 +424,52 @@ func TestStatusWords(t *testing.T) {
 	}
 }
 
+// What is told of the money stands against the question's, so that other money is
+// seen; what is not told is the question's.
+func TestStatusMoney(t *testing.T) {
+	none := providers.Money{}
+	for fields, want := range map[string]providers.Money{
+		``:                                   handle().Money,
+		`,"amount":null,"currency":null`:     handle().Money,
+		`,"amount":5000`:                     handle().Money,
+		`,"amount":"5000"`:                   handle().Money,
+		`,"amount":"5000.00"`:                handle().Money,
+		`,"amount":5000.0,"currency":"XOF"`:  handle().Money,
+		`,"amount":50`:                       {Amount: "50", Currency: "XOF"},
+		`,"currency":"OUV"`:                  {Amount: "5000", Currency: "OUV"},
+		`,"amount":"12.50","currency":"EUR"`: {Amount: "12.5", Currency: "EUR"},
+		`,"amount":12.5,"currency":"EUR"`:    {Amount: "12.5", Currency: "EUR"},
+		`,"amount":5e3`:                      none,
+		`,"amount":"5 000"`:                  none,
+		`,"amount":-5000`:                    none,
+		`,"amount":0`:                        none,
+		`,"currency":"xof"`:                  none,
+	} {
+		p, _, _ := client(t, tokenAnswer, answer{Status: 201, Body: `{"status":"SUCCESS","order_id":"` + ref + `"` + fields + `}`})
+		got, err := p.Status(t.Context(), handle())
+		if err != nil || got.State != providers.StateSucceeded || got.Money != want || got.Money.Equal(handle().Money) != (want == handle().Money) {
+			t.Errorf("%s: %+v, %v; want %v", fields, got, err, want)
+		}
+	}
+}
+
+// A word that a payment can end by, of an order that is not named, says nothing.
+func TestStatusWithoutOrder(t *testing.T) {
+	for _, word := range []string{"SUCCESS", "FAILED", "EXPIRED", "INITIATED"} {
+		for _, rest := range []string{``, `,"order_id":null`, `,"order_id":""`, `,"message":"upstream timeout"`, `,"amount":5000,"currency":"XOF","txnid":"MP1"`} {
+			p, _, _ := client(t, tokenAnswer, answer{Status: 200, Body: `{"status":"` + word + `"` + rest + `}`})
+			got, err := p.Status(t.Context(), handle())
+			if got != (providers.Status{}) {
+				t.Errorf("%s%s: %+v", word, rest, got)
+			}
+			check(t, err, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200})
+		}
+	}
+}
+
 func checkStatus(t testing.TB, body string, want providers.Status) {
 	t.Helper()
-	want.Money = providers.Money{Amount: "5000", Currency: "XOF"} // of the question
+	want.Money = handle().Money // of the question
 	p, _, _ := client(t, tokenAnswer, answer{Status: 201, Body: body})
 	if got, err := p.Status(t.Context(), handle()); err != nil || got != want {
 		t.Errorf("%s: got %+v, %v; want %+v", body, got, err, want)

@@ -65,7 +65,13 @@ func TestProtocolErrors(t *testing.T) {
 }
 
 func TestProtocolStatus(t *testing.T) {
-	state := func(s providers.State, code string) providers.Status { return providers.Status{State: s, Code: code} }
+	state := func(s providers.State, code string) providers.Status {
+		return providers.Status{State: s, Code: code, Reference: ref}
+	}
+	failed := state(providers.StateFailed, "FAILED")
+	failed.Failure = providers.FailureProviderRefused
+	unrecognized := state(providers.StatePending, "CANCELLED")
+	unrecognized.Unrecognized = true
 	for _, tt := range []struct {
 		section, row string
 		want         providers.Status
@@ -73,11 +79,13 @@ func TestProtocolStatus(t *testing.T) {
 		{"§1.6", "INITIATED", state(providers.StateNotStarted, "INITIATED")},
 		{"§1.6", "PENDING", state(providers.StatePending, "PENDING")},
 		{"§1.6", "SUCCESS", state(providers.StateSucceeded, "SUCCESS")},
-		{"§1.6", "FAILED", providers.Status{State: providers.StateFailed, Code: "FAILED", Failure: providers.FailureProviderRefused}},
+		{"§1.6", "FAILED", failed},
 		{"§1.6", "EXPIRED", state(providers.StateExpired, "EXPIRED")},
-		{"§1.6", "CANCELLED", providers.Status{State: providers.StatePending, Code: "CANCELLED", Unrecognized: true}},
+		{"§1.6", "CANCELLED", unrecognized},
 	} {
-		t.Run(tt.section+" "+tt.row, func(t *testing.T) { checkStatus(t, `{"status":"`+tt.row+`"}`, tt.want) })
+		t.Run(tt.section+" "+tt.row, func(t *testing.T) {
+			checkStatus(t, `{"status":"`+tt.row+`","order_id":"`+ref+`"}`, tt.want)
+		})
 	}
 }
 
