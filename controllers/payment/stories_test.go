@@ -170,6 +170,44 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A gateway's page at Wave is no refusal, whatever its status: the sale goes on,
+// and nothing is opened twice for it.
+func TestGatewayRefusesNothing(t *testing.T) {
+	for _, processed := range []bool{false, true} {
+		for _, status := range []int{400, 422} {
+			w := newWorld(t)
+			page := jsonAnswer(status, "<html>Bad Request</html>")
+			page.Times, page.Unprocessed = 1, !processed
+			w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, page)
+			w.payerPays = true
+			w.payment("sale", "wave", "1902")
+			expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+			if w.charges("sale") != 1 {
+				t.Errorf("HTTP %d, processed %v: %d charges", status, processed, w.charges("sale"))
+			}
+		}
+	}
+}
+
+// A word about an order that is not named ends nothing at Orange, neither well nor
+// badly.
+func TestOrangeEndsOfNoOrder(t *testing.T) {
+	for _, word := range []string{"SUCCESS", "FAILED", "EXPIRED", "INITIATED"} {
+		w := newWorld(t)
+		gateway := `{"status":"` + word + `","message":"upstream timeout"}`
+		w.sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Body: &gateway})
+		w.payment("sale", "orange", "1909")
+		w.until("sale", 20*time.Minute, never)
+		if p, c := w.get("sale"), w.charge("sale"); p.Status.Phase.Terminal() || c.Record.Outcome != nil || c.Record.Hold != nil {
+			t.Fatalf("%s: %s, %+v", word, p.Status.Phase, c.Record)
+		}
+		w.sim.ClearScripts()
+		w.clock.Add(time.Minute)
+		p := w.settle("sale", 3*time.Hour)
+		expectPhase(t, p, v1alpha1.PhaseExpired, v1alpha1.ReasonPayerTimeout)
+	}
+}
+
 // refusals are a definite no of each provider.
 func refusals() map[string]simulator.Behaviour {
 	return map[string]simulator.Behaviour{

@@ -2,6 +2,7 @@ package wave
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"mobilemoney.dev/operator/providers"
@@ -12,30 +13,40 @@ import (
 // checkout session).
 const codeRefundFailed = "checkout-refund-failed"
 
-// classify an answer that is not 200 (Wave API, errors). But for a refund the
-// codes only say more about the HTTP status, which decides.
+// The codes that say more than an HTTP status that any gateway may send (Wave
+// API, errors). Whether they come with 400 or with 422 is not told.
+var (
+	malformedCodes = []string{"request-validation-error", "request-not-json", "request-parsing-error"}
+	accountCodes   = []string{
+		"missing-auth-header", "invalid-auth", "api-key-not-provided",
+		"no-matching-api-key", "api-key-revoked", "authorization-error",
+		"invalid-wallet", "disabled-wallet", "unauthorized-wallet", "ip-not-allowed",
+	}
+)
+
+// classify an answer that is not 200 (Wave API, errors). A refusal is final, and
+// only a code of Wave's own is one.
 func classify(op string, status int, code string) providers.Class {
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return providers.ClassMisconfigured
-	case http.StatusNotFound:
-		// An id that Wave gave us is unknown only to another wallet.
-		return providers.ClassMisconfigured
-	case http.StatusTooManyRequests:
+	switch {
+	case status < 400 || status > 499:
+		return providers.ClassUnknown
+	case status == http.StatusTooManyRequests:
 		return providers.ClassThrottled
-	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		if op == opInitiate || op == opRefund {
-			return providers.ClassRejected
-		}
-	case http.StatusConflict:
-		switch {
-		case op == opCancel: // complete or expired already
-			return providers.ClassAlreadyExists
-		case op == opRefund && code == codeRefundFailed:
-			return providers.ClassRejected
-		}
+	case isAccounts(status) || slices.Contains(accountCodes, code):
+		return providers.ClassMisconfigured
+	case op == opCancel && status == http.StatusConflict: // complete or expired already
+		return providers.ClassAlreadyExists
+	case op == opRefund && code == codeRefundFailed,
+		(op == opInitiate || op == opRefund) && slices.Contains(malformedCodes, code):
+		return providers.ClassRejected
 	}
 	return providers.ClassUnknown
+}
+
+// isAccounts: also 404, since an id that Wave gave us is unknown only to another
+// wallet. Nothing ends by it, so that a gateway's own will do.
+func isAccounts(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound
 }
 
 // session is the checkout session object (Wave Checkout API).

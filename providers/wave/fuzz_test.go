@@ -80,7 +80,7 @@ func FuzzAnswers(f *testing.F) {
 		strings.Replace(paid, `"5000"`, `5000`, 1), strings.Replace(paid, `"5000"`, `"5e3"`, 1), strings.Replace(paid, "https://pay", "javascript://pay", 1), strings.Replace(paid, ref, "x y", 1),
 		`{"result":[]}`, `{"result":[` + open + `,` + paid + `]}`, `{"result":[` + strings.Replace(open, ref, "another", 1) + `]}`, `{"result":null}`, `{"result":{}}`, `[]`,
 		`{"code":"checkout-refund-failed","message":"canary!"}`, `{"code":"request-validation-error","message":"canary!","details":[{"loc":["body"],"msg":"canary!"}]}`, `{"error":{"code":"x"}}`,
-		"", "{}", "<html>", `{"checkout_status":"complete","payment_status":"succeeded"}`, `{"id":"` + id + `","checkout_status":"complete succeeded","payment_status":""}`,
+		`{"code":"ip-not-allowed"}`, `{"code":["request-validation-error"]}`, `{"code":"request-validation-error","Code":"x"}`, "", "{}", "<html>", `{"checkout_status":"complete","payment_status":"succeeded"}`, `{"id":"` + id + `","checkout_status":"complete succeeded","payment_status":""}`,
 		`{"id":"` + id + `","checkout_status":"complete","payment_status":"succeeded","Payment_Status":"cancelled"}`, `{"id":"../` + id + `"}`, `{"id":".."}`,
 	}
 	statuses := []int{400, 401, 403, 404, 409, 422, 429, 500, 503}
@@ -183,22 +183,33 @@ func checkOutcome(t *testing.T, op string, body []byte, s providers.Status) {
 	}
 }
 
-// checkError: which HTTP status is a definite no to what was asked (Wave API, errors).
+// The codes that are a definite no to a request, and those of keys and wallets (Wave
+// API, errors).
+var (
+	malformedCodes = []string{"request-validation-error", "request-not-json", "request-parsing-error"}
+	accountCodes   = []string{
+		"missing-auth-header", "invalid-auth", "api-key-not-provided", "no-matching-api-key", "api-key-revoked", "authorization-error",
+		"invalid-wallet", "disabled-wallet", "unauthorized-wallet", "ip-not-allowed",
+	}
+)
+
+// checkError: which answer is a definite no to what was asked (Wave API, errors).
 func checkError(t *testing.T, op string, a providers.Answer, err error) {
 	t.Helper()
 	e := providers.AsError(err)
 	is := func(statuses ...int) bool { return slices.Contains(statuses, a.Status) }
+	code, client := wiretest.Said(a.Body, "code"), a.Status >= 400 && a.Status <= 499
 	var proven bool
 	switch e.Class {
 	case providers.ClassUnknown:
 		proven = true
 	case providers.ClassMisconfigured:
-		proven = is(401, 403, 404)
+		proven = is(401, 403, 404) || client && slices.Contains(accountCodes, code)
 	case providers.ClassThrottled:
 		proven = is(429)
 	case providers.ClassRejected:
-		failed := op == "refund" && is(409) && wiretest.Said(a.Body, "code") == "checkout-refund-failed"
-		proven = (op == "initiate" || op == "refund") && is(400, 422) || failed
+		refused := slices.Contains(malformedCodes, code) || op == "refund" && code == "checkout-refund-failed"
+		proven = (op == "initiate" || op == "refund") && client && refused
 	case providers.ClassAlreadyExists:
 		proven = op == "cancel" && is(409)
 	case providers.ClassNotSent, providers.ClassNotFound: // never, of an answer

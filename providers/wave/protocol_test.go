@@ -39,12 +39,16 @@ func TestProtocolErrors(t *testing.T) {
 		{"§3.1", 403, "disabled-wallet", misconfigured},
 		{"§3.1", 403, "unauthorized-wallet", misconfigured},
 		{"§3.1", 403, "ip-not-allowed", misconfigured},
+		{"§3.1", 400, "", everywhere(unknown)},
+		{"§3.1", 422, "", everywhere(unknown)},
+		{"§3.1", 400, "invalid-auth", misconfigured},
+		{"§3.1", 422, "disabled-wallet", misconfigured},
 		{"§3.1", 404, "checkout-session-not-found", misconfigured},
 		{"§3.1", 409, "", classes{initiate: unknown, search: unknown, query: unknown, cancel: exists, refund: unknown}},
 		{"§3.1", 429, "", everywhere(providers.ClassThrottled)},
 		{"§3.1", 500, "internal-server-error", everywhere(unknown)},
 		{"§3.1", 503, "service-unavailable", everywhere(unknown)},
-		{"§3.6", 400, "checkout-refund-failed", malformed},
+		{"§3.6", 400, "checkout-refund-failed", classes{initiate: unknown, search: unknown, query: unknown, cancel: unknown, refund: rejected}},
 		{"§3.6", 409, "checkout-refund-failed", classes{initiate: unknown, search: unknown, query: unknown, cancel: exists, refund: rejected}},
 	} {
 		t.Run(tt.section+" "+tt.code, func(t *testing.T) { checkErrors(t, tt.status, tt.code, tt.want) })

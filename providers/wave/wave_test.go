@@ -204,6 +204,22 @@ func TestErrors(t *testing.T) {
 	for _, status := range []int{504, 408, 302, 201, 204} {
 		checkErrors(t, status, "", everywhere(providers.ClassUnknown))
 	}
+	// Pages, empty answers and other words of a gateway refuse nothing for good.
+	for _, status := range []int{400, 402, 405, 408, 410, 413, 418, 422, 499} {
+		for _, code := range []string{"", "invalid_request", "request-", "request-too-large", "Request-Validation-Error", "checkout-session-not-found"} {
+			checkErrors(t, status, code, everywhere(providers.ClassUnknown))
+		}
+		// Keys and wallets are at fault whatever the status.
+		for _, code := range []string{"invalid-auth", "api-key-revoked", "disabled-wallet", "ip-not-allowed"} {
+			checkErrors(t, status, code, everywhere(providers.ClassMisconfigured))
+		}
+	}
+	for _, status := range []int{401, 403, 404} {
+		for _, code := range []string{"", "another-code", "request-validation-error", "checkout-refund-failed"} {
+			checkErrors(t, status, code, everywhere(providers.ClassMisconfigured))
+		}
+	}
+	checkErrors(t, 500, "request-validation-error", everywhere(providers.ClassUnknown))
 	// Only the documented code says that a refund is refused.
 	checkErrors(t, 409, "another-code", classes{
 		initiate: providers.ClassUnknown, search: providers.ClassUnknown, query: providers.ClassUnknown,
@@ -250,11 +266,15 @@ func TestErrorBodies(t *testing.T) {
 	for text, code := range map[string]string{
 		`<html>`: "", ``: "", `{"error":{"code":"x"}}`: "", `{"code":7}`: "", `{"code":"a","code":"b"}`: "",
 		`{"code":"request-validation-error","details":[{"loc":["body","amount"],"msg":"canary"}]}`: "request-validation-error",
-		`{"code":"<b>canary!"}`: "bcanary",
+		`{"code":"<b>canary!"}`: "bcanary", `{"code":"request-validation-error "}`: "request-validation-error",
 	} {
+		want := providers.ClassUnknown
+		if strings.HasPrefix(text, `{"code":"request-validation-error",`) {
+			want = providers.ClassRejected
+		}
 		p, _ := client(t, answer{Status: 422, Body: text})
 		_, err := p.Initiate(t.Context(), request())
-		if e := providers.AsError(err); e.Code != code || e.Class != providers.ClassRejected {
+		if e := providers.AsError(err); e.Code != code || e.Class != want {
 			t.Errorf("%s: %+v", text, e)
 		}
 	}
