@@ -311,8 +311,8 @@ type Callback struct {
 	EventID string
 	// Claim is the provider's word for the event or state, clipped.
 	Claim string
-	// SessionID and Reference tell which payment is meant; empty where the
-	// path of the callback already says so.
+	// SessionID and Reference tell which payment is meant, either or both; empty
+	// where the path of the callback already says so.
 	SessionID string
 	Reference string
 }

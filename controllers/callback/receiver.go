@@ -190,11 +190,11 @@ func (r *Receiver) byAccount(ctx context.Context, t target, kind providers.Kind,
 	case !r.throttle.account(t.account, r.Now()):
 		return resultLimited, nil
 	}
-	charge, err := r.findCharge(ctx, parsed.Reference)
+	charge, err := r.findCharge(ctx, t.account, parsed)
 	if err != nil {
 		return resultLater, err
 	}
-	if charge == nil || !t.account.made(charge) {
+	if charge == nil {
 		return resultIgnored, nil // verified, but none of ours: nothing to repeat
 	}
 	return r.note(ctx, charge, parsed, cb.Body)
@@ -202,19 +202,38 @@ func (r *Receiver) byAccount(ctx context.Context, t target, kind providers.Kind,
 
 var errNotLoaded = errors.New("the secrets of its account are not loaded yet")
 
-// findCharge by what the provider calls it.
-func (r *Receiver) findCharge(ctx context.Context, reference string) (*v1alpha1.Charge, error) {
-	if reference == "" {
+// findCharge that a callback is about: by its reference, or by its session where it
+// names none. Where the session is recorded for another charge than the reference
+// names, it is about neither. A session that is not recorded contradicts nothing: the
+// callback may come before the answer, and be about a surplus session.
+func (r *Receiver) findCharge(ctx context.Context, d door, cb providers.Callback) (*v1alpha1.Charge, error) {
+	bySession, err := r.chargeBy(ctx, d, payment.IndexSession, cb.SessionID)
+	if err != nil || cb.Reference == "" {
+		return bySession, err
+	}
+	byReference, err := r.chargeBy(ctx, d, payment.IndexProviderReference, cb.Reference)
+	if err != nil || byReference == nil || (bySession != nil && bySession.Name != byReference.Name) {
+		return nil, err
+	}
+	return byReference, nil
+}
+
+// chargeBy an index, among those that were made through an account: what another
+// account's provider calls its sessions does not matter here.
+func (r *Receiver) chargeBy(ctx context.Context, d door, index, value string) (*v1alpha1.Charge, error) {
+	if value == "" {
 		return nil, nil
 	}
 	var list v1alpha1.ChargeList
-	if err := r.Client.List(ctx, &list, client.MatchingFields{payment.IndexProviderReference: reference}); err != nil {
+	if err := r.Client.List(ctx, &list, client.MatchingFields{index: value}); err != nil {
 		return nil, fmt.Errorf("looking the charge up: %w", err)
 	}
-	if len(list.Items) == 0 {
-		return nil, nil
+	for i := range list.Items {
+		if c := &list.Items[i]; d.made(c) {
+			return c, nil
+		}
 	}
-	return &list.Items[0], nil
+	return nil, nil
 }
 
 // recovered keeps net/http from printing a panic, whose text may hold what was

@@ -305,6 +305,69 @@ func TestG6WaveUnknownSession(t *testing.T) {
 	}
 }
 
+// session is the one that is recorded for a sale.
+func session(id string) func(*sale) {
+	return func(s *sale) { s.charge.Record.Session.ID = id }
+}
+
+// aboutSession is a callback about a session, whose client_reference is any JSON.
+func aboutSession(id string, reference any) string {
+	return toJSON(map[string]any{
+		"id": "EV_1", "type": "checkout.session.completed",
+		"data": map[string]any{"id": id, "client_reference": reference, "payment_status": "succeeded"},
+	})
+}
+
+// A callback is about the session that it names. A reference that it names too must
+// be that of the same charge.
+func TestG6WaveSessions(t *testing.T) {
+	shop := pinned(account.KindNamespaced, "tenant-a", "wave")
+	one := newSale("tenant-a", "one", "wave", session("cos-one"), shop)
+	two := newSale("tenant-a", "two", "wave", session("cos-two"), shop)
+	early := newSale("tenant-a", "early", "wave", unansweredSale, shop)
+	// Another tenant's provider may call its sessions what it likes.
+	foreign := newSale("tenant-b", "foreign", "wave", session("cos-one"))
+	atMTN := newSale("tenant-a", "at-mtn", "mtn", session("cos-two"), shop)
+	sales := []sale{one, two, early, foreign, atMTN}
+	for name, c := range map[string]struct {
+		session   string
+		reference any
+		woken     *sale
+	}{
+		"no reference":                {"cos-one", nil, &one},
+		"an empty reference":          {"cos-two", "", &two},
+		"both":                        {"cos-one", one.reference(), &one},
+		"no session":                  {"", two.reference(), &two},
+		"before the answer":           {"cos-early", early.reference(), &early},
+		"a surplus session":           {"cos-surplus", one.reference(), &one},
+		"of two charges":              {"cos-one", two.reference(), nil},
+		"of a charge that knows none": {"cos-one", early.reference(), nil},
+		"a reference of nobody":       {"cos-one", "ref-nobody", nil},
+		"a reference that is odd":     {"cos-one", one.reference() + "\n", nil},
+		"another tenant's reference":  {"cos-one", foreign.reference(), nil},
+		"a session of nobody":         {"cos-nobody", nil, nil},
+		"a session that is odd":       {"cos-one\n", nil, nil},
+		"neither":                     {"", nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMarket(t)
+			m.add(sales...)
+			body := aboutSession(c.session, c.reference)
+			m.expect(http.StatusUnauthorized, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretB))
+			m.expectReads(0)
+			m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
+			for i := range sales {
+				if c.woken != nil && sales[i].charge.Name == c.woken.charge.Name {
+					m.expectNote(sales[i], "checkout.session.completed")
+				} else {
+					m.expectNoNote(sales[i])
+				}
+			}
+			m.expectWrites(map[bool]int{true: 1, false: 0}[c.woken != nil])
+		})
+	}
+}
+
 // The same reference at another provider, or through another account of the
 // tenant's own, is not meant.
 func TestG15WaveBelongs(t *testing.T) {

@@ -23,6 +23,8 @@ const (
 	IndexCharge = "charge"
 	// IndexProviderReference finds Charges by what the provider calls them.
 	IndexProviderReference = "providerReference"
+	// IndexSession finds Charges by the session that is recorded for them.
+	IndexSession = "session"
 	// IndexPromptPayer and IndexPromptNamespace find the Charges that rang a phone,
 	// by the hour: see brake.go.
 	IndexPromptPayer     = "promptPayer"
@@ -41,6 +43,12 @@ func SetupIndexes(ctx context.Context, indexer client.FieldIndexer, inst Install
 		}},
 		{&v1alpha1.Charge{}, IndexProviderReference, func(o client.Object) []string {
 			return []string{o.(*v1alpha1.Charge).Spec.ProviderReference}
+		}},
+		{&v1alpha1.Charge{}, IndexSession, func(o client.Object) []string {
+			if s := o.(*v1alpha1.Charge).Record.Session; s != nil && s.ID != "" {
+				return []string{s.ID}
+			}
+			return nil
 		}},
 		{&v1alpha1.Charge{}, IndexPromptPayer, promptedPayer},
 		{&v1alpha1.Charge{}, IndexPromptNamespace, promptedNamespace},
