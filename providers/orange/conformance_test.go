@@ -15,12 +15,14 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// The suite runs in a country, and in the sandbox with its own currency.
+// The suite runs in a country, and in the sandbox with its own currency; and where
+// tokens are given only to who asks for JSON.
 func TestConformance(t *testing.T) {
+	strict := simulator.Options{Orange: simulator.OrangeOptions{StrictAccept: true}}
 	for segment, env := range map[string]providers.Environment{"ci": providers.Production, "dev": providers.Sandbox} {
 		t.Run(segment, func(t *testing.T) {
 			providertest.Run(t, func(t providertest.T) providertest.Fixture {
-				return simtest.Start(t, simulator.Orange, simulator.Options{}, func(s *simulator.Simulator) providertest.Facts {
+				return simtest.Start(t, simulator.Orange, strict, func(s *simulator.Simulator) providertest.Facts {
 					facts := conformanceFacts()
 					facts.Account.Environment = env
 					facts.Account.BaseURL, facts.Account.TokenURL = s.OrangeURL(segment), s.OrangeTokenURL()

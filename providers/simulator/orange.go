@@ -20,9 +20,10 @@ type OrangeOptions struct {
 	// TokensPerMinute answers 429 to more token requests (Orange: 50); 0 is
 	// no limit.
 	TokensPerMinute int
-	// AnyAccept answers token requests without "Accept: application/json"
-	// too, instead of with 406.
-	AnyAccept bool
+	// StrictAccept answers 406 to token requests that do not name
+	// application/json in their Accept, as has been reported. Otherwise one that
+	// is missing, as OAuth 2.0 clients have it, or takes anything will do.
+	StrictAccept bool
 }
 
 func (o OrangeOptions) withDefaults() OrangeOptions {
@@ -105,7 +106,7 @@ func (s *Simulator) orangeTokenRefusal(c *call) (answer, bool) {
 	switch {
 	case s.limited("orange token", o.TokensPerMinute, time.Minute):
 		return orangeError(429, 53), false
-	case !o.AnyAccept && !strings.Contains(c.r.Header.Get("Accept"), "application/json"):
+	case !o.takes(c.r.Header.Get("Accept")):
 		return orangeError(406, 62), false
 	case !basic || !s.has(Orange, func(k Keys) bool { return k.ID == id && k.Secret == secret }):
 		return oauthError(401, "invalid_client", "Client credentials are invalid"), false
@@ -115,6 +116,12 @@ func (s *Simulator) orangeTokenRefusal(c *call) (answer, bool) {
 		return oauthError(400, "unsupported_grant_type", "Use client_credentials"), false
 	}
 	return answer{}, true
+}
+
+// takes tells whether JSON is an answer to that Accept.
+func (o OrangeOptions) takes(accept string) bool {
+	anything := accept == "" || strings.Contains(accept, "*/*") || strings.Contains(accept, "application/*")
+	return strings.Contains(accept, "application/json") || anything && !o.StrictAccept
 }
 
 func oauthError(status int, code, description string) answer {

@@ -94,7 +94,7 @@ func TestOrangeToken(t *testing.T) {
 	b.want(b.do("POST", url, grant, orangeBasic()...), 200, `"expires_in":"3600"`)
 	b.want(b.do("POST", strings.Replace(url, "v3", "v2", 1), grant, orangeBasic()...), 200)
 	b.want(b.do("POST", url, grant, append(orangeBasic(), "Authorization", "Basic eDp5")...), 401, "invalid_client")
-	b.want(b.do("POST", url, grant, append(orangeBasic(), "Accept", "*/*")...), 406)
+	b.want(b.do("POST", url, grant, append(orangeBasic(), "Accept", "text/html")...), 406, `"code":62`)
 	b.want(b.do("POST", url, grant, append(orangeBasic(), "Content-Type", "application/json")...), 400)
 	b.want(b.do("POST", url, "grant_type=password", orangeBasic()...), 400, "unsupported_grant_type")
 	b.want(b.do("POST", url, grant, orangeBasic()...), 200)
@@ -104,6 +104,34 @@ func TestOrangeToken(t *testing.T) {
 
 	b = setUp(t)
 	b.want(b.do("POST", b.sim.OrangeTokenURL(), grant, orangeBasic()...), 200, `"expires_in":3600`)
+}
+
+// Clients of OAuth 2.0 send no Accept, or curl's; whether Orange takes that differs
+// by report.
+func TestOrangeTokenAccept(t *testing.T) {
+	for accept, taken := range map[string]struct{ byDefault, strictly bool }{
+		"application/json":                   {true, true},
+		"text/plain, application/json;q=0.5": {true, true},
+		"":                                   {true, false},
+		"*/*":                                {true, false},
+		"application/*":                      {true, false},
+		"text/html":                          {false, false},
+	} {
+		for _, strict := range []bool{false, true} {
+			b := setUp(t, func(o *Options) { o.Orange.StrictAccept = strict })
+			want := 406
+			if taken.byDefault && !strict || taken.strictly {
+				want = 200
+			}
+			header := append(basic(DefaultOrangeClientID, DefaultOrangeClientSecret), "Content-Type", "application/x-www-form-urlencoded")
+			if accept != "" {
+				header = append(header, "Accept", accept)
+			}
+			if got := b.do("POST", b.sim.OrangeTokenURL(), "grant_type=client_credentials", header...); got.status != want {
+				t.Errorf("Accept %q, strict %v: HTTP %d", accept, strict, got.status)
+			}
+		}
+	}
 }
 
 func TestOrangeAccess(t *testing.T) {

@@ -38,18 +38,7 @@ func run(args []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	config.AuthStyle = oauth2.AuthStyleInHeader
-	// The library sends no Accept, and Orange wants one.
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: accepting{}})
 	return errors.Join(token(ctx, config, *life), use(ctx, config, api), refused(ctx, config))
-}
-
-// accepting adds the header that Orange insists on.
-type accepting struct{}
-
-func (accepting) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set("Accept", "application/json")
-	return http.DefaultTransport.RoundTrip(r)
 }
 
 func token(ctx context.Context, config clientcredentials.Config, life time.Duration) error {
