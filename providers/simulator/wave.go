@@ -192,7 +192,7 @@ func (s *Simulator) about(c *call, p *payment) {
 }
 
 var (
-	waveDecimal = regexp.MustCompile(`^([1-9][0-9]*|0\.[0-9]*[1-9][0-9]*)(\.[0-9]{1,2})?$`)
+	waveDecimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]{1,2})?$`)
 	waveInteger = regexp.MustCompile(`^[1-9][0-9]*$`)
 	e164        = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 )
@@ -235,10 +235,6 @@ func (s *Simulator) waveBody(c *call, req *waveRequest) (answer, bool) {
 
 // waveProblem names the first field that Wave would refuse.
 func (s *Simulator) waveProblem(req waveRequest) (field, msg string) {
-	number := waveDecimal
-	if or(req.Currency) == "XOF" {
-		number = waveInteger
-	}
 	switch {
 	case req.Amount == nil:
 		return "amount", "field required"
@@ -246,7 +242,7 @@ func (s *Simulator) waveProblem(req waveRequest) (field, msg string) {
 		return "currency", "field required"
 	case *req.Currency != s.opts.Wave.Currency:
 		return "currency", "not the currency of the wallet"
-	case !number.MatchString(*req.Amount):
+	case !waveAmount(*req.Amount, *req.Currency):
 		return "amount", "invalid amount"
 	case !s.returnURL(or(req.SuccessURL)):
 		return "success_url", "invalid or missing https URL"
@@ -258,6 +254,14 @@ func (s *Simulator) waveProblem(req waveRequest) (field, msg string) {
 		return "restrict_payer_mobile", "not an E.164 number"
 	}
 	return "", ""
+}
+
+// waveAmount is more than 0, and has decimals where the currency does.
+func waveAmount(v, currency string) bool {
+	if currency == "XOF" {
+		return waveInteger.MatchString(v)
+	}
+	return waveDecimal.MatchString(v) && strings.Trim(v, "0.") != ""
 }
 
 func (s *Simulator) returnURL(v string) bool {

@@ -215,6 +215,26 @@ func TestWaveValidation(t *testing.T) {
 	b.want(b.client(Wave).(*waveClient).call("POST", "", swap(`https://`, `http://`)), 200)
 }
 
+func TestWaveAmounts(t *testing.T) {
+	for currency, amounts := range map[string]map[string]int{
+		"GMD": {
+			"1": 200, "10": 200, "0.5": 200, "0.05": 200, "12.50": 200, "1000.00": 200,
+			"0": 400, "0.0": 400, "0.00": 400, "0.123": 400, "0.123456": 400, "0.5.25": 400, "1.234": 400, "01": 400, "00.5": 400,
+			".5": 400, "1.": 400, "-1": 400, "+1": 400, "1e3": 400, "1,5": 400, "1 000": 400, "": 400,
+		},
+		"XOF": {"1": 200, "1000": 200, "0": 400, "1.0": 400, "0.5": 400, "01": 400, "": 400},
+	} {
+		b := setUp(t, func(o *Options) { o.Wave.Currency = currency })
+		c := b.client(Wave).(*waveClient)
+		for amount, want := range amounts {
+			body := strings.NewReplacer(`"1000"`, `"`+amount+`"`, "XOF", currency).Replace(c.body("ref", "1000"))
+			if got := c.call("POST", "", body); got.status != want {
+				t.Errorf("%q %s: HTTP %d, want %d", amount, currency, got.status, want)
+			}
+		}
+	}
+}
+
 func TestWaveAccess(t *testing.T) {
 	b := setUp(t)
 	url := b.sim.WaveURL() + "/v1/checkout/sessions"
