@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"go/parser"
 	"go/token"
 	"net/http"
@@ -88,6 +89,52 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Each flag about a provider sets one thing, and reaches the simulator's options.
+func TestFlagsOfProviders(t *testing.T) {
+	for flags, got := range map[string]func(simulator.Options) bool{
+		"-mtn-environment=mtnbenin":    func(o simulator.Options) bool { return o.MTN.TargetEnvironment == "mtnbenin" },
+		"-mtn-callback-host=h.example": func(o simulator.Options) bool { return o.MTN.CallbackHost == "h.example" },
+		"-mtn-callback-method=PUT":     func(o simulator.Options) bool { return o.MTN.CallbackMethod == "PUT" },
+		"-mtn-reason-object":           func(o simulator.Options) bool { return o.MTN.ReasonObject },
+		"-mtn-status-per-second=10":    func(o simulator.Options) bool { return o.MTN.StatusPerSecond == 10 },
+		"-mtn-refuse-at-post":          func(o simulator.Options) bool { return o.MTN.RefuseAtPost },
+		"-mtn-uncapped-refunds":        func(o simulator.Options) bool { return o.MTN.UncappedRefunds },
+		"-orange-strict-accept":        func(o simulator.Options) bool { return o.Orange.StrictAccept },
+		"-orange-expires-in-string":    func(o simulator.Options) bool { return o.Orange.ExpiresInString },
+		"-orange-token-life=2160h":     func(o simulator.Options) bool { return o.Orange.TokenLife == 2160*time.Hour },
+		"-orange-tokens-per-minute=50": func(o simulator.Options) bool { return o.Orange.TokensPerMinute == 50 },
+		"-wave-key=k":                  func(o simulator.Options) bool { return o.Wave.APIKey == "k" },
+		"-wave-currency=GMD":           func(o simulator.Options) bool { return o.Wave.Currency == "GMD" },
+		"-wave-session-life=24h":       func(o simulator.Options) bool { return o.Wave.SessionLife == 24*time.Hour },
+		"-wave-http":                   func(o simulator.Options) bool { return o.Wave.AllowHTTPReturnURLs },
+		"-wave-signing-secret=s":       func(o simulator.Options) bool { return o.Wave.SigningSecret == "s" },
+		"-wave-refund-failed=409":      func(o simulator.Options) bool { return o.Wave.RefundFailed == 409 },
+	} {
+		without, err := parse(nil)
+		if err != nil || got(without.Options) {
+			t.Errorf("without %s: %+v, %v", flags, without, err)
+		}
+		if p, err := parse([]string{flags}); err != nil || !got(p.Options) {
+			t.Errorf("%s: %+v, %v", flags, p, err)
+		}
+	}
+}
+
+// The README names every flag.
+func TestFlagsAreDocumented(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p program
+	f := p.flags(new(string), new(string))
+	f.VisitAll(func(f *flag.Flag) {
+		if !strings.Contains(string(readme), "`-"+f.Name) {
+			t.Errorf("-%s is not in the README", f.Name)
+		}
+	})
+}
+
 func TestExposed(t *testing.T) {
 	for address, want := range map[string]bool{
 		"127.0.0.1:8480": false, "[::1]:8480": false, "localhost:8480": false,
@@ -121,6 +168,7 @@ func TestRunRefuses(t *testing.T) {
 	for _, args := range [][]string{
 		{"-nonsense"}, {"argument"}, {"-ledger", t.TempDir()}, {"-listen", "nowhere"},
 		{"-payer", "nobody"}, {"-payer", "manual", "-auto-pay", "1s"},
+		{"-mtn-callback-method", "GET"}, {"-wave-refund-failed", "500"},
 	} {
 		if err := run(t.Context(), args, &bytes.Buffer{}); err == nil {
 			t.Errorf("%v was taken", args)
