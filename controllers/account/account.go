@@ -275,10 +275,11 @@ func closed(kind string, o client.Object, suspended bool) *Problem {
 	}
 }
 
-// ClosedNow says why nothing new may be sent through a, by what the API server
-// says now: a cache may be behind, and who suspended or deleted the account was
-// told that it is done. nil: it may.
-func (r *Resolver) ClosedNow(ctx context.Context, a *Account) (*Problem, error) {
+// ClosedNow says why no first request may be sent through a, for c or for a refund of
+// it, by what the API server says now: a cache may be behind, and who suspended or
+// deleted the account, or took the namespace off it, was told that it is done. nil: it
+// may.
+func (r *Resolver) ClosedNow(ctx context.Context, a *Account, c *v1alpha1.Charge) (*Problem, error) {
 	if a.Pin.Kind == KindOperator {
 		return nil, nil //nolint:nilnil // No problem, and no error.
 	}
@@ -288,9 +289,27 @@ func (r *Resolver) ClosedNow(ctx context.Context, a *Account) (*Problem, error) 
 		return nil, err
 	case now == nil:
 		return problem(v1alpha1.ReasonAccountNotFound, "%s is gone; create it again", DisplayName(a.Pin)), nil
-	default:
+	case now.Closed != nil:
 		return now.Closed, nil
+	default:
+		return r.notAllowed(ctx, now, c)
 	}
+}
+
+// notAllowed says that the account does not allow the namespace of a payment of which
+// nothing was sent yet. What was sent is followed to its end, and what was paid can be
+// given back, also once the namespace may not collect any more.
+func (r *Resolver) notAllowed(ctx context.Context, a *Account, c *v1alpha1.Charge) (*Problem, error) {
+	rec := &c.Record
+	if a.allowed == nil || rec.Sends > rec.VoidSends || rec.Session != nil || rec.Outcome != nil {
+		return nil, nil //nolint:nilnil // No problem, and no error.
+	}
+	if ok, err := r.allows(ctx, a, c.Spec.Payment.Namespace); ok || err != nil {
+		return nil, err
+	}
+	return problem(v1alpha1.ReasonAccountNotAllowed,
+		"%s does not allow namespace %q any more, and nothing was sent yet; ask the platform team to add it to allowedNamespaces, and it goes on by itself",
+		DisplayName(a.Pin), c.Spec.Payment.Namespace), nil
 }
 
 func ignoreNotFound(what string, err error) error {
@@ -335,18 +354,19 @@ func fromSpec(s v1alpha1.MerchantAccountSpec, pin v1alpha1.AccountPin, secret ty
 	}
 }
 
-// allows tells whether a namespace may use a.
+// allows tells whether a namespace may use a. A selector that cannot be read allows
+// nobody: whom it would have meant is not known, and the others are not to hear of it.
 func (r *Resolver) allows(ctx context.Context, a *Account, namespace string) (bool, error) {
 	if slices.Contains(a.allowed.Names, namespace) {
 		return true, nil
 	}
 	selector, err := a.namespaceSelector()
 	if err != nil || a.allowed.Selector == nil {
-		return false, err
+		return false, nil //nolint:nilerr // It is the owner's to read, in the account's status.
 	}
 	var ns corev1.Namespace
 	if err := r.Live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
-		return false, fmt.Errorf("reading Namespace: %w", err)
+		return false, ignoreNotFound("Namespace", err)
 	}
 	return selector.Matches(labels.Set(ns.Labels)), nil
 }
@@ -366,12 +386,8 @@ func (a *Account) namespaceSelector() (labels.Selector, error) {
 // complete checks a custom endpoint against the allow list and fills in the
 // provider's own one where the account names none.
 func (r *Resolver) complete(a *Account) (*Account, error) {
-	if a.Pin.Kind != KindOperator {
-		for _, u := range []string{a.Pin.BaseURL, a.Pin.TokenURL} {
-			if err := r.checkEndpoint(a, u); err != nil {
-				return nil, err
-			}
-		}
+	if p := r.untrusted(a); p != nil {
+		return nil, p
 	}
 	full, err := a.Kind.Endpoint(a.providerAccount(nil))
 	if err != nil {
@@ -392,7 +408,9 @@ func (a *Account) misconfigured(err error) *Problem {
 }
 
 // Pinned returns the account that a Charge was made through, with the endpoint
-// that it was made with, whatever the account says now.
+// that it was made with, whatever the account says now. It is closed where the
+// operator does not trust that endpoint any more, or the account the namespace: what
+// was sent is asked about all the same, because only there is it known.
 func (r *Resolver) Pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, error) {
 	kind, ok := r.Registry[c.Spec.Provider]
 	if !ok {
@@ -405,6 +423,14 @@ func (r *Resolver) Pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	}
 	acct.Kind = kind
 	acct.Pin = c.Spec.Account
+	if acct.Closed == nil {
+		acct.Closed = r.untrusted(acct)
+	}
+	if acct.Closed == nil {
+		if acct.Closed, err = r.notAllowed(ctx, acct, c); err != nil {
+			return nil, err
+		}
+	}
 	return acct, nil
 }
 
@@ -417,8 +443,8 @@ func (r *Resolver) pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 		return nil, problem(v1alpha1.ReasonAccountNotFound,
 			"this payment was made with the operator's own %s account, whose environment variables are gone; set them again", c.Spec.Provider)
 	}
-	// Whether the namespace is still allowed is not asked: only new payments are
-	// refused, the open ones learn how they end, also once their namespace is gone.
+	// Whether the namespace is still allowed is not asked here: the open payments learn
+	// how they end, also once their namespace is gone.
 	acct, err := r.get(ctx, r.Reader, pin.Kind, c.Spec.Payment.Namespace, pin.Name)
 	if err != nil {
 		return nil, err

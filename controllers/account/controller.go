@@ -12,9 +12,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
@@ -56,6 +58,13 @@ type object interface {
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=merchantaccounts;clustermerchantaccounts,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=merchantaccounts/status;clustermerchantaccounts/status,verbs=update
 
+// A provider may take long to answer. So that accounts at one that does are in nobody's
+// way, there are some workers, and who only looks once more comes last.
+const (
+	workers         = 8
+	priorityRecheck = -100
+)
+
 // SetupWithManager starts the reconciler with mgr.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	name := map[string]string{KindNamespaced: "merchantaccount", KindCluster: "clustermerchantaccount"}[r.Kind]
@@ -63,6 +72,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named(name).
 		For(r.newObject(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.Charge{}, handler.EnqueueRequestsFromMapFunc(r.ofCharge)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(quiet.Panics(r))
 }
 
@@ -93,10 +103,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.write(ctx, o, ready); err != nil {
 		return ctrl.Result{}, err
 	}
+	again := r.Retry
 	if ready.Status == metav1.ConditionTrue {
-		return ctrl.Result{RequeueAfter: r.Recheck}, nil
+		again = r.Recheck
 	}
-	return ctrl.Result{RequeueAfter: r.Retry}, nil
+	return ctrl.Result{RequeueAfter: again, Priority: ptr.To(priorityRecheck)}, nil
 }
 
 // judge finds out whether an account can be used. An error is ours, not the

@@ -27,6 +27,11 @@ func detail(err error) string {
 // have less than a hundredth of that.
 const maxCredential = 16 << 10
 
+// MaxCallbackSecrets is how many secrets may verify the callbacks of an account: old
+// and new ones while they are replaced. Each costs whoever receives a callback a MAC
+// over its whole body.
+const MaxCallbackSecrets = 4
+
 // Client returns the provider client of a, with its credentials as they are
 // now. The same credentials at the same endpoint share one client.
 func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
@@ -87,15 +92,19 @@ func (r *Resolver) CallbackSecrets(ctx context.Context, a *Account) ([]providers
 	if err != nil {
 		return nil, err
 	}
+	return callbackSecrets(a.Kind.CallbackSecretKeys, credentials), nil
+}
+
+func callbackSecrets(keys []string, credentials map[string]providers.Secret) []providers.Secret {
 	var secrets []providers.Secret
-	for _, key := range a.Kind.CallbackSecretKeys {
+	for _, key := range keys {
 		for line := range strings.Lines(credentials[key].Reveal()) {
 			if s := strings.TrimSpace(line); s != "" {
 				secrets = append(secrets, providers.Secret(s))
 			}
 		}
 	}
-	return secrets, nil
+	return secrets
 }
 
 // ForCallbacks returns the account that a callback path names.
@@ -118,7 +127,21 @@ func (r *Resolver) ForCallbacks(ctx context.Context, provider, kindName, namespa
 	return acct, nil
 }
 
+// credentials of an account, those that verify callbacks included.
 func (r *Resolver) credentials(ctx context.Context, a *Account) (map[string]providers.Secret, error) {
+	credentials, err := r.readCredentials(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	if keys := a.Kind.CallbackSecretKeys; len(callbackSecrets(keys, credentials)) > MaxCallbackSecrets {
+		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
+			"%s has more than %d secrets in %s; leave those that the provider signs with, one a line",
+			a.credentialSource(), MaxCallbackSecrets, strings.Join(a.credentialNames(keys), ", "))
+	}
+	return credentials, nil
+}
+
+func (r *Resolver) readCredentials(ctx context.Context, a *Account) (map[string]providers.Secret, error) {
 	if a.Pin.Kind == KindOperator {
 		return a.literal, nil
 	}
@@ -142,7 +165,7 @@ func (r *Resolver) credentials(ctx context.Context, a *Account) (map[string]prov
 // provider, whoever names it. No message quotes what is in one.
 func (a *Account) readSecret(s *corev1.Secret) (map[string]providers.Secret, error) {
 	if s.Type != "" && s.Type != corev1.SecretTypeOpaque && s.Type != v1alpha1.SecretTypeCredentials {
-		return nil, problem(v1alpha1.ReasonAccountMisconfigured,
+		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
 			"%s is of a type that is not for credentials of a provider; name one of type %s or %s",
 			a.credentialSource(), corev1.SecretTypeOpaque, v1alpha1.SecretTypeCredentials)
 	}
@@ -152,7 +175,7 @@ func (a *Account) readSecret(s *corev1.Secret) (map[string]providers.Secret, err
 		// is never part of a credential.
 		v := strings.TrimRight(string(s.Data[k]), "\r\n")
 		if len(v) > maxCredential {
-			return nil, problem(v1alpha1.ReasonAccountMisconfigured,
+			return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
 				"%s has a %s of more than %d bytes, which is no credential; correct it", a.credentialSource(), k, maxCredential)
 		}
 		if v != "" {
@@ -201,9 +224,18 @@ func (a *Account) credentialNames(keys []string) []string {
 	return names
 }
 
+// untrusted says that the endpoint of a is none that its credentials may go to. That
+// of the operator's own account was set by who says what is trusted.
+func (r *Resolver) untrusted(a *Account) *Problem {
+	if a.Pin.Kind == KindOperator {
+		return nil
+	}
+	return cmp.Or(r.checkEndpoint(a, a.Pin.BaseURL), r.checkEndpoint(a, a.Pin.TokenURL))
+}
+
 // checkEndpoint: credentials go to the provider itself, and to the hosts that the
 // operator was told to trust.
-func (r *Resolver) checkEndpoint(a *Account, raw string) error {
+func (r *Resolver) checkEndpoint(a *Account, raw string) *Problem {
 	if raw == "" {
 		return nil
 	}

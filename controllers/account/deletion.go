@@ -140,9 +140,22 @@ func (r *Reconciler) letGo(ctx context.Context, o object) (ctrl.Result, error) {
 	}
 	held := condition(metav1.ConditionFalse, v1alpha1.ReasonDeletionHeld, heldBy(users))
 	if c := meta.FindStatusCondition(o.AccountStatus().Conditions, ConditionReady); c == nil || c.Reason != held.Reason {
-		r.Recorder.Eventf(o, nil, corev1.EventTypeWarning, held.Reason, "Delete", "%s", held.Message)
+		r.Recorder.Eventf(o, nil, corev1.EventTypeWarning, held.Reason, "Delete", "%s", r.heldNote(users))
 	}
 	return ctrl.Result{RequeueAfter: r.Retry}, r.write(ctx, o, held)
+}
+
+// maxNote is how long the note of an event may be, in bytes, for the API server.
+const maxNote = 1024
+
+// heldNote is heldBy for an event. Those of the cluster's accounts are in namespace
+// default, whose readers learn nothing of others' payments.
+func (r *Reconciler) heldNote(users []string) string {
+	if note := heldBy(users); r.Kind != KindCluster && len(note) <= maxNote {
+		return note
+	}
+	return fmt.Sprintf("The account is deleted as soon as no open payment or refund needs it to learn how it ends. Open: %d; its condition %s names some.",
+		len(users), ConditionReady)
 }
 
 func (r *Reconciler) patch(ctx context.Context, o, before object) error {

@@ -216,14 +216,15 @@ func TestClosedTakesNothingNew(t *testing.T) {
 	expectProblem(t, pinned.Closed, v1alpha1.ReasonAccountSuspended)
 
 	gone := &account.Account{Pin: v1alpha1.AccountPin{Kind: account.KindNamespaced, Namespace: "shop", Name: "gone"}}
-	p, err := f.ClosedNow(f.ctx, gone)
+	unsent := open("order", gone.Pin)
+	p, err := f.ClosedNow(f.ctx, gone, unsent)
 	must(t, err)
 	expectProblem(t, p, v1alpha1.ReasonAccountNotFound)
-	if p, err := f.ClosedNow(f.ctx, &account.Account{Pin: v1alpha1.AccountPin{Kind: account.KindOperator}}); p != nil || err != nil {
+	if p, err := f.ClosedNow(f.ctx, &account.Account{Pin: v1alpha1.AccountPin{Kind: account.KindOperator}}, unsent); p != nil || err != nil {
 		t.Error(p, err)
 	}
 	f.broken = "MerchantAccount"
-	if _, err := f.ClosedNow(f.ctx, gone); err == nil {
+	if _, err := f.ClosedNow(f.ctx, gone, unsent); err == nil {
 		t.Error("an account that cannot be read is not open")
 	}
 }
@@ -244,5 +245,24 @@ func TestDeletionWithoutTheKindCharge(t *testing.T) {
 		if there := !apierrors.IsNotFound(r.api.Get(t.Context(), r.name, o)); there != errors.Is(err, broken) || there != (got != nil) {
 			t.Errorf("%v: there %t, %v", err, there, got)
 		}
+	}
+}
+
+// Who reads the events of namespace default learns of no tenant's payments.
+func TestH16EventOfTheClustersAccountNamesNobody(t *testing.T) {
+	o := cluster("mtn", "mtn", names("shop"))
+	r := readinessOf(t, o, token(), namespace(operatorNamespace, nil), open("secret-order", pinOf(o)))
+	r.reconcile(o)
+	must(t, r.api.Delete(t.Context(), o))
+	if _, there := r.reconcile(o); !there {
+		t.Fatal("not held")
+	}
+	select {
+	case event := <-r.events.Events:
+		if !strings.Contains(event, "Open: 1") || strings.Contains(event, "secret-order") {
+			t.Errorf("%q", event)
+		}
+	default:
+		t.Error("no event")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -14,6 +15,10 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/providers"
 )
+
+var badSelector = v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{
+	MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Sometimes"}},
+}}
 
 var waveEnvironment = map[string]string{"WAVE_API_KEY": canary}
 
@@ -106,7 +111,6 @@ func TestProblems(t *testing.T) {
 	target := func(word string) func(*v1alpha1.MerchantAccountSpec) {
 		return func(s *v1alpha1.MerchantAccountSpec) { s.MTN = &v1alpha1.MTNAccount{TargetEnvironment: word} }
 	}
-	badSelector := v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Sometimes"}}}}
 	cases := map[string]struct {
 		objects  []client.Object
 		operator map[string]string
@@ -219,12 +223,6 @@ func TestProblems(t *testing.T) {
 			operator: map[string]string{"ORANGE_CLIENT_ID": canary, "ORANGE_API_URL": "sim.example/else"},
 			payment:  payment("shop", "orange"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"baseURL must", "ORANGE_*"},
 		},
-		"selector that cannot be read": {
-			objects:  []client.Object{cluster("wave", "wave", badSelector)},
-			operator: waveEnvironment,
-			payment:  payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured,
-			words: []string{"ClusterMerchantAccount/wave", "platform team"}, manager: []string{"selector", "correct it"},
-		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -255,7 +253,7 @@ func TestH16NoProbingForClusterAccounts(t *testing.T) {
 		nothing := say(p)
 		for what, there := range map[string]client.Object{
 			"allows nobody": cluster("wave", "wave", names()), "allows another": cluster("wave", "wave", names("bakery")),
-			"by label": cluster("wave", "wave", selector("pay", "yes")), "at another provider": cluster("wave", "mtn", names("bakery")),
+			"by label": cluster("wave", "wave", selector("pay", "yes")), "unreadable": cluster("wave", "wave", badSelector), "at another provider": cluster("wave", "mtn", names("bakery")),
 		} {
 			if got := say(p, there); got != nothing {
 				t.Errorf("%s, %s: %q; without any: %q", name, what, got, nothing)
@@ -264,23 +262,77 @@ func TestH16NoProbingForClusterAccounts(t *testing.T) {
 	}
 }
 
+// One that cannot be told whom it allows is in nobody's way.
+func TestUnreadableSelectorAllowsNobody(t *testing.T) {
+	f := setUp(t, cluster("wave", "wave", badSelector)).operator(waveEnvironment)
+	if a := f.resolve(payment("shop", "wave")); a.Pin.Kind != account.KindOperator {
+		t.Errorf("%+v", a.Pin)
+	}
+}
+
+// A namespace that lost its leave has nothing sent any more; what was sent is
+// followed, and what was paid can be given back.
+func TestNoFirstRequestWithoutLeave(t *testing.T) {
+	o := cluster("mtn", "mtn", names("bakery"))
+	f := setUp(t, o, secret(operatorNamespace, "mtn-credentials", keysOf("mtn")), namespace("shop", nil))
+	for name, c := range map[string]struct {
+		record v1alpha1.ChargeRecord
+		closed bool
+	}{
+		"nothing sent":      {v1alpha1.ChargeRecord{}, true},
+		"nothing arrived":   {v1alpha1.ChargeRecord{Sends: 2, VoidSends: 2}, true},
+		"may have arrived":  {v1alpha1.ChargeRecord{Sends: 2, VoidSends: 1}, false},
+		"found by a search": {v1alpha1.ChargeRecord{Session: &v1alpha1.ChargeSession{}}, false},
+		"paid":              {v1alpha1.ChargeRecord{Outcome: &v1alpha1.ChargeOutcome{}}, false},
+	} {
+		made := open("order", pinOf(o))
+		made.Record = c.record
+		pinned, err := f.Pinned(f.ctx, made)
+		must(t, err)
+		now, err := f.ClosedNow(f.ctx, pinned, made)
+		must(t, err)
+		if (now != nil) != c.closed || (pinned.Closed != nil) != c.closed {
+			t.Errorf("%s: %v, %v", name, pinned.Closed, now)
+		}
+		if c.closed {
+			expectProblem(t, now, v1alpha1.ReasonAccountNotAllowed, "ClusterMerchantAccount/mtn", `"shop"`, "nothing was sent")
+		}
+	}
+}
+
 // Who may use an account of the platform team learns from it neither what its Secret
 // is called nor what is in it; the platform team does.
 func TestH16NothingOfTheOperatorsSecretsIsTold(t *testing.T) {
-	for reason, secrets := range map[string][]client.Object{
-		v1alpha1.ReasonCredentialsNotFound:   nil,
-		v1alpha1.ReasonCredentialsIncomplete: {secret(operatorNamespace, "wave-credentials", nil)},
-		v1alpha1.ReasonAccountMisconfigured:  {secret(operatorNamespace, "wave-credentials", map[string]string{"apiKey": canary + "\n" + canary})},
+	holding := func(data map[string]string) *corev1.Secret {
+		return secret(operatorNamespace, "wave-credentials", data)
+	}
+	foreign := holding(keysOf("wave"))
+	foreign.Type = corev1.SecretTypeTLS
+	for name, c := range map[string]struct {
+		secret  *corev1.Secret
+		reason  string
+		manager string
+	}{
+		"none":         {nil, v1alpha1.ReasonCredentialsNotFound, "apiKey"},
+		"empty":        {holding(nil), v1alpha1.ReasonCredentialsIncomplete, "apiKey"},
+		"two lines":    {holding(map[string]string{"apiKey": canary + "\n" + canary}), v1alpha1.ReasonAccountMisconfigured, "apiKey"},
+		"another type": {foreign, v1alpha1.ReasonAccountMisconfigured, `Secret "wave-credentials"`},
+		"too long":     {holding(map[string]string{"apiKey": strings.Repeat(canary, 16<<10)}), v1alpha1.ReasonAccountMisconfigured, "apiKey"},
+		"a thousand":   {holding(map[string]string{"webhookSecret": strings.Repeat(canary+"\n", 1000)}), v1alpha1.ReasonAccountMisconfigured, "webhookSecret"},
 	} {
-		f := setUp(t, append(secrets, cluster("wave", "wave", names("shop")))...)
+		objects := []client.Object{cluster("wave", "wave", names("shop"))}
+		if c.secret != nil {
+			objects = append(objects, c.secret)
+		}
+		f := setUp(t, objects...)
 		_, err := f.Client(f.ctx, f.resolve(payment("shop", "wave")))
-		expectProblem(t, err, reason, "ClusterMerchantAccount/wave", "platform team")
-		for _, word := range []string{"wave-credentials", "apiKey", "Secret", operatorNamespace} {
+		expectProblem(t, err, c.reason, "ClusterMerchantAccount/wave", "platform team")
+		for _, word := range []string{"wave-credentials", "apiKey", "webhookSecret", "Secret", operatorNamespace} {
 			if strings.Contains(err.Error(), word) {
-				t.Errorf("%s is in %q", word, err)
+				t.Errorf("%s: %s is in %q", name, word, err)
 			}
 		}
-		expectForManager(t, err, "apiKey")
+		expectForManager(t, err, c.manager)
 	}
 	f := setUp(t, cluster("mtn", "mtn", names("shop")), secret(operatorNamespace, "mtn-credentials", keysOf("mtn")))
 	_, err := f.RefundClient(f.ctx, f.resolve(payment("shop", "mtn")))
@@ -464,7 +516,6 @@ func TestPinned(t *testing.T) {
 	}
 	pin := v1alpha1.AccountPin{Kind: "MerchantAccount", Namespace: "shop", Name: "wave", Environment: "sandbox", BaseURL: "https://sim.example:8443/wave"}
 	clusterPin := v1alpha1.AccountPin{Kind: "ClusterMerchantAccount", Name: "wave", Environment: "sandbox", BaseURL: "https://sim.example:8443/wave"}
-	badSelector := v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Sometimes"}}}}
 
 	cases := map[string]struct {
 		before, after client.Object // nil: gone

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
 )
 
 // A Secret that is not made for this is not read, whoever names it, and no message
@@ -56,6 +57,37 @@ func TestH3SecretOfAMegabyte(t *testing.T) {
 	s.Data["apiKey"], s.Data["other"] = []byte("key"), s.Data["apiKey"]
 	must(t, f.api.Update(f.ctx, s))
 	f.client(a)
+}
+
+// Each secret for callbacks costs the receiver, which all tenants share, a MAC over
+// whatever a stranger sends. So an account has a few, or none at all.
+func TestH3SecretOfAThousandLines(t *testing.T) {
+	lines := func(n int) string { return strings.Repeat(canary+"\n\n", n) }
+	for n, fits := range map[int]bool{0: true, 1: true, account.MaxCallbackSecrets: true, account.MaxCallbackSecrets + 1: false, 1000: false} {
+		s := secret("shop", "wave-credentials", keysOf("wave"))
+		s.Data["webhookSecret"] = []byte(lines(n))
+		f := setUp(t, merchant("shop", "wave", "wave"), s)
+		a := f.resolve(payment("shop", "wave"))
+		own := setUp(t).operator(map[string]string{"WAVE_API_KEY": canary, "WAVE_WEBHOOK_SECRET": lines(n)})
+		for source, c := range map[string]struct {
+			*fixture
+			*account.Account
+			says []string
+		}{
+			"Secret":      {f, a, []string{`Secret "wave-credentials"`, "more than 4 secrets in webhookSecret"}},
+			"environment": {own, own.resolve(payment("shop", "wave")), []string{"environment", "WAVE_WEBHOOK_SECRET"}},
+		} {
+			got, err := c.CallbackSecrets(t.Context(), c.Account)
+			_, noClient := c.Client(t.Context(), c.Account)
+			if fits && (err != nil || noClient != nil || len(got) != n) {
+				t.Errorf("%d lines, %s: %d secrets, %v, %v", n, source, len(got), err, noClient)
+			}
+			if !fits {
+				expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured, c.says...)
+				expectProblem(t, noClient, v1alpha1.ReasonAccountMisconfigured, c.says...)
+			}
+		}
+	}
 }
 
 // Whatever is in the Secret: there is a client, or a Problem that quotes nothing of it.

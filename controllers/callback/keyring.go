@@ -41,8 +41,8 @@ type Keyring struct {
 }
 
 // padding: so many secrets are tried for every callback, whether the account has
-// them or not. More than two are rare.
-const padding = 4
+// them or not. More than two are rare, and no account has more than that.
+const padding = account.MaxCallbackSecrets
 
 // secrets of an account, and whether they are loaded.
 func (k *Keyring) secrets(d door) (own []providers.Secret, loaded bool) {

@@ -172,13 +172,14 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client) e
 	return r.recordInitiation(ctx, o, c, send, initiation, err)
 }
 
-// accountOpen tells whether a first request may be sent through the account: not
-// once the API server has told somebody that it is suspended or being deleted.
+// accountOpen tells whether a first request may be sent through the account: not once
+// the API server has told somebody that it is suspended, being deleted, or for this
+// namespace no more.
 func (r *Reconciler) accountOpen(ctx context.Context, o *observed) (bool, error) {
 	if openSends(&o.charge.Record) > 0 {
 		return true, nil // followed to its end
 	}
-	closed, err := r.Accounts.ClosedNow(ctx, o.account)
+	closed, err := r.Accounts.ClosedNow(ctx, o.account, o.charge)
 	if closed == nil || err != nil {
 		return err == nil, err
 	}

@@ -154,3 +154,22 @@ func TestVerdictAboutAnotherReference(t *testing.T) {
 		}
 	}
 }
+
+// In what way it was not paid is no news against what a person, or another process,
+// said; that it was is.
+func TestWhatContradicts(t *testing.T) {
+	for _, was := range []v1alpha1.Phase{v1alpha1.PhaseFailed, v1alpha1.PhaseExpired, v1alpha1.PhaseCancelled, v1alpha1.PhaseSucceeded} {
+		for state, paid := range map[providers.State]bool{
+			providers.StateFailed: false, providers.StateExpired: false, providers.StateCancelled: false, providers.StateSucceeded: true,
+		} {
+			c := &v1alpha1.Charge{
+				Spec:   v1alpha1.ChargeSpec{Money: v1alpha1.Money{Amount: "5", Currency: "XOF"}},
+				Record: v1alpha1.ChargeRecord{Outcome: &v1alpha1.ChargeOutcome{Phase: was}},
+			}
+			foldStatus(providers.Status{State: state, Money: providers.Money{Amount: "5", Currency: "XOF"}}, noon)(c)
+			if news := c.Record.Contradiction != nil; news != (paid != (was == v1alpha1.PhaseSucceeded)) {
+				t.Errorf("%s, then %s: contradicted %t", was, state, news)
+			}
+		}
+	}
+}

@@ -242,17 +242,20 @@ func foldOutcome(o v1alpha1.ChargeOutcome) fold {
 	}
 }
 
-// foldContradiction keeps the first news against the outcome.
+// foldContradiction keeps the first news against the outcome: that it was paid after
+// all, or was not, or was for other money. In what way it was not is no news.
 func foldContradiction(o v1alpha1.ChargeOutcome) fold {
 	return func(c *v1alpha1.Charge) bool {
 		rec := &c.Record
-		if rec.Contradiction != nil || (rec.Outcome.Phase == o.Phase && o.Reason != v1alpha1.ReasonAmountMismatch) {
+		if rec.Contradiction != nil || (wasPaid(rec.Outcome) == wasPaid(&o) && o.Reason != v1alpha1.ReasonAmountMismatch) {
 			return false
 		}
 		rec.Contradiction = &o
 		return true
 	}
 }
+
+func wasPaid(o *v1alpha1.ChargeOutcome) bool { return o.Phase == v1alpha1.PhaseSucceeded }
 
 // otherMoney is what contradicts an outcome if something was paid, but not what
 // was asked for.

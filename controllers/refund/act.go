@@ -166,7 +166,7 @@ func (r *Reconciler) accountOpen(ctx context.Context, o *observed) (bool, error)
 	if openSends(o.claim()) > 0 {
 		return true, nil // followed to its end
 	}
-	closed, err := r.Accounts.ClosedNow(ctx, o.account)
+	closed, err := r.Accounts.ClosedNow(ctx, o.account, o.charge)
 	if closed == nil || err != nil {
 		return err == nil, err
 	}

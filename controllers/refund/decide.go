@@ -207,6 +207,8 @@ func (f facts) unanswered() decision {
 		return decision{action: actAsk}
 	case f.now.Before(late):
 		return f.waitUntil(earliest(late, f.seen.at.Add(f.settings.CloserInterval)), actAsk)
+	case f.silent(late):
+		return decision{action: actHold, reason: v1alpha1.ReasonOutcomeUnknown}
 	case !askedInTime:
 		return f.afterRetry(actAsk)
 	case f.seen.notThere && f.maySend() && openSends(c) < f.settings.MaxSends:
@@ -233,6 +235,8 @@ func (f facts) taken() decision {
 	deadline := f.claim.Taken.Add(followedFor)
 	ahead := f.claim.Taken.After(f.now) // by a clock that was
 	switch {
+	case f.silent(deadline):
+		return decision{action: actHold, reason: v1alpha1.ReasonOutcomeUnknown}
 	case f.seen.failures > 0, ahead && f.seen.at.IsZero():
 		return f.afterRetry(actAsk)
 	case f.seen.ok() && !f.seen.at.Before(deadline):
@@ -243,6 +247,14 @@ func (f facts) taken() decision {
 	default:
 		return f.waitUntil(earliest(f.seen.at.Add(f.interval), latest(deadline, f.seen.at.Add(f.settings.RetryMin))), actAsk)
 	}
+}
+
+// silentFor is how long the provider may be silent once it should have decided. Then a
+// person may find out and confirm; the provider is asked on all the same.
+const silentFor = 24 * time.Hour
+
+func (f facts) silent(since time.Time) bool {
+	return f.seen.failures > 0 && f.now.Sub(since) > silentFor
 }
 
 // held: nothing is sent again; the provider is asked slowly.
