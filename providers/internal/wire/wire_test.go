@@ -121,6 +121,23 @@ func TestPlainText(t *testing.T) {
 		"日本":                     "",
 		"ﬁn":                     "fin",
 		"\xff\xfe":               "",
+		// Bambara, Fula, Hausa, Ewe, Kabiye.
+		"Ɲinɛ, muso ɲuman": "Nine muso numan",
+		"Ƙofar ƙarfe":      "Kofar karfe",
+		"Ƴaƴa, ƴiiƴam":     "Yaya yiiyam",
+		"ɓalaŋ Ɓ ɗuɗal Ɗ":  "balan B dudal D",
+		"Ɖeɖe ƒo Ƒo":       "Dede fo Fo",
+		"ɣe Ɣe ʋu Ʋu":      "ge Ge vu Vu",
+		"kɩlɩm Ɩ hʊlʊm Ʊ":  "kilim I hulum U",
+		"ɛ̃ Ɛ́ ɔ̀ Ɔ̃":      "e E o O",
+		"kǝrǝ kərə Ǝ Ə":    "kere kere E E",
+		// Letters of others who live there.
+		"Đorđe, Ðuro, þing, Þór": "Dorde Duro thing THor",
+		"Aydın, ħabib, Ħal":      "Aydin habib Hal",
+		"ǽ Ǿ":                    "ae O",
+		"Awa – riz — 5 kg, 10‑12, 3−1 ‐": "Awa - riz - 5 kg 10-12 3-1 -",
+		"5€, €5 et 5 €":                  "5 EUR EUR 5 et 5 EUR",
+		"Awa & Fils, A&B":                "Awa Fils A B",
 	}
 	for text, want := range tests {
 		if got := wire.PlainText(text, 160); got != want {
