@@ -145,6 +145,9 @@ func (r *Reconciler) letGo(ctx context.Context, o object) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: r.Retry}, r.write(ctx, o, held)
 }
 
+// heldUntil begins what is said of a deletion that waits, with how many it waits for.
+const heldUntil = "The account is deleted as soon as no open payment or refund needs it to learn how it ends. Open: %d"
+
 // maxNote is how long the note of an event may be, in bytes, for the API server.
 const maxNote = 1024
 
@@ -154,8 +157,7 @@ func (r *Reconciler) heldNote(users []string) string {
 	if note := heldBy(users); r.Kind != KindCluster && len(note) <= maxNote {
 		return note
 	}
-	return fmt.Sprintf("The account is deleted as soon as no open payment or refund needs it to learn how it ends. Open: %d; its condition %s names some.",
-		len(users), ConditionReady)
+	return fmt.Sprintf(heldUntil+"; its condition %s names some.", len(users), ConditionReady)
 }
 
 func (r *Reconciler) patch(ctx context.Context, o, before object) error {
@@ -170,8 +172,7 @@ func (r *Reconciler) patch(ctx context.Context, o, before object) error {
 func heldBy(users []string) string {
 	slices.Sort(users)
 	shown := users[:min(len(users), shownNames)]
-	return fmt.Sprintf("The account is deleted as soon as no open payment or refund needs it to learn how it ends. Open: %d, such as %s.",
-		len(users), strings.Join(shown, ", "))
+	return fmt.Sprintf(heldUntil+", such as %s.", len(users), strings.Join(shown, ", "))
 }
 
 // users are the payments, by namespace/name, whose charges need the account. None
