@@ -280,6 +280,11 @@ type Status struct {
 	LastError string
 }
 
+// About tells whether an answer is about a reference. Not every one echoes it.
+func (s Status) About(reference string) bool {
+	return s.Reference == "" || s.Reference == reference
+}
+
 // FailureReason is the closed list of why a payer did not pay.
 type FailureReason string
 

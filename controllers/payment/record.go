@@ -278,7 +278,7 @@ func concludeFrom(st providers.Status, spec *v1alpha1.ChargeSpec, now time.Time)
 	switch state := st.State; {
 	case state == providers.StateSucceeded && !sentMoney(st, spec):
 		return nil, true
-	case !sentReference(st, spec):
+	case !st.About(spec.ProviderReference):
 		return nil, false
 	case state == providers.StateSucceeded:
 		paid := v1alpha1.Money(st.Money)
@@ -301,10 +301,5 @@ func concludeFrom(st providers.Status, spec *v1alpha1.ChargeSpec, now time.Time)
 func sentMoney(st providers.Status, spec *v1alpha1.ChargeSpec) bool {
 	return providers.EqualAmount(st.Money.Amount, spec.Money.Amount) &&
 		st.Money.Currency == spec.Money.Currency &&
-		sentReference(st, spec)
-}
-
-// sentReference: the answer is not about another one. Not every answer echoes it.
-func sentReference(st providers.Status, spec *v1alpha1.ChargeSpec) bool {
-	return st.Reference == "" || st.Reference == spec.ProviderReference
+		st.About(spec.ProviderReference)
 }

@@ -223,7 +223,7 @@ func foldStatus(name string, reference string, st providers.Status, now time.Tim
 			return end(c, v1alpha1.ChargeRefundOutcome{
 				Phase: v1alpha1.RefundSucceeded, Reason: v1alpha1.ReasonRefunded, TransactionID: charge.Clip(st.TransactionID),
 			}, now)
-		case st.State == providers.StateFailed && sameReference(st, reference):
+		case st.State == providers.StateFailed && st.About(reference):
 			return end(c, v1alpha1.ChargeRefundOutcome{
 				Phase: v1alpha1.RefundFailed, Reason: charge.FailureReason(st.Failure), Code: st.Code,
 			}, now)
@@ -244,11 +244,7 @@ func foldHoldOn(c *v1alpha1.ChargeRefund, reason v1alpha1.Reason, code string, n
 }
 
 func echoes(st providers.Status, money v1alpha1.Money, reference string) bool {
-	return st.Money.Equal(providers.Money(money)) && sameReference(st, reference)
-}
-
-func sameReference(st providers.Status, reference string) bool {
-	return st.Reference == "" || st.Reference == reference
+	return st.Money.Equal(providers.Money(money)) && st.About(reference)
 }
 
 func end(c *v1alpha1.ChargeRefund, o v1alpha1.ChargeRefundOutcome, now time.Time) bool {

@@ -54,6 +54,7 @@ const (
 	mtnAnswers    = "providers/mtn/answers.go"
 	orangeAnswers = "providers/orange/answers.go"
 	waveAnswers   = "providers/wave/answers.go"
+	statusFile    = "providers/provider.go"
 	transportFile = "providers/transport/transport.go"
 	typesFile     = "api/v1alpha1/payment_types.go"
 )
