@@ -24,6 +24,7 @@ type MerchantAccount struct {
 	// +required
 	Spec MerchantAccountSpec `json:"spec"`
 	// +optional
+	// +kubebuilder:default={observedGeneration: -1}
 	Status MerchantAccountStatus `json:"status,omitzero"`
 }
 
@@ -46,6 +47,7 @@ type ClusterMerchantAccount struct {
 	// +required
 	Spec ClusterMerchantAccountSpec `json:"spec"`
 	// +optional
+	// +kubebuilder:default={observedGeneration: -1}
 	Status MerchantAccountStatus `json:"status,omitzero"`
 }
 
@@ -96,6 +98,7 @@ type AllowedNamespaces struct {
 // +kubebuilder:validation:XValidation:rule="self.provider != 'orange' || self.environment != 'production' || has(self.country) || has(self.baseURL)",message="country is required for orange in production: two letters, such as ci"
 // +kubebuilder:validation:XValidation:rule="!has(self.mtn) || self.provider == 'mtn'",message="mtn is for accounts whose provider is mtn; take it out"
 // +kubebuilder:validation:XValidation:rule="!has(self.orange) || self.provider == 'orange'",message="orange is for accounts whose provider is orange; take it out"
+// +kubebuilder:validation:XValidation:rule="!has(self.wave) || self.provider == 'wave'",message="wave is for accounts whose provider is wave; take it out"
 type MerchantAccountSpec struct {
 	// Provider of the account: mtn, orange or wave.
 	// +required
@@ -159,6 +162,10 @@ type MerchantAccountSpec struct {
 	// +optional
 	Orange *OrangeAccount `json:"orange,omitempty"`
 
+	// Wave holds what only accounts at wave have.
+	// +optional
+	Wave *WaveAccount `json:"wave,omitempty"`
+
 	// Polling says how often an open payment is asked about, and for how long.
 	// +optional
 	Polling Polling `json:"polling,omitzero"`
@@ -208,6 +215,15 @@ type OrangeAccount struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$') && isURL(self)",message="tokenURL must be an http or https URL without user, query or fragment"
 	TokenURL string `json:"tokenURL,omitempty"`
+}
+
+// WaveAccount is what only accounts at wave have.
+type WaveAccount struct {
+	// AggregatedMerchantID of the merchant, for keys of an aggregator.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]+$')",message="aggregatedMerchantID must be the merchant's id at Wave, such as am-7lks22ap113t4"
+	AggregatedMerchantID string `json:"aggregatedMerchantID,omitempty"`
 }
 
 // SecretReference names a Secret.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Amount is an exact amount of money, written as an integer (5000) or as a
@@ -30,6 +31,14 @@ func NewAmount(decimal string) Amount { return Amount{Decimal: decimal} }
 func AmountFromInt(n int64) Amount { return NewAmount(strconv.FormatInt(n, 10)) }
 
 func (a Amount) String() string { return a.Decimal }
+
+// Canonical is the amount without the zeros that change nothing: 1500.00 is 1500.
+func (a Amount) Canonical() string {
+	if !strings.Contains(a.Decimal, ".") {
+		return a.Decimal
+	}
+	return strings.TrimRight(strings.TrimRight(a.Decimal, "0"), ".")
+}
 
 // UnmarshalJSON takes an integer or a string. Anything else is an error.
 func (a *Amount) UnmarshalJSON(b []byte) error {

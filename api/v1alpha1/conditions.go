@@ -81,6 +81,14 @@ const (
 	// ReasonPromptsLimited: the payer, or the payers of the namespace, were asked
 	// too often lately.
 	ReasonPromptsLimited Reason = "PromptsLimited"
+	// ReasonUnsentChargesLimited: the namespace has too many Charges of which
+	// nothing was sent.
+	ReasonUnsentChargesLimited Reason = "UnsentChargesLimited"
+	// ReasonRecordRefused: the API server refuses the operator's own write, such as
+	// by an admission policy or an old CRD.
+	ReasonRecordRefused Reason = "RecordRefused"
+	// ReasonEndpointNotAllowed: the operator does not trust the account's endpoint.
+	ReasonEndpointNotAllowed Reason = "EndpointNotAllowed"
 )
 
 // Reasons of phase Processing.
@@ -92,10 +100,10 @@ const (
 
 // Reasons of phase Unknown.
 const (
-	ReasonOutcomeUnknown  Reason = "OutcomeUnknown"
-	ReasonLostInitiation  Reason = "LostInitiation"
-	ReasonAmountMismatch  Reason = "AmountMismatch"
-	ReasonReusedReference Reason = "ReusedReference"
+	ReasonOutcomeUnknown Reason = "OutcomeUnknown"
+	ReasonLostInitiation Reason = "LostInitiation"
+	ReasonAmountMismatch Reason = "AmountMismatch"
+	ReasonReusedName     Reason = "ReusedName"
 	// ReasonInstallationChanged: the charge was made under another
 	// installation id.
 	ReasonInstallationChanged Reason = "InstallationChanged"
@@ -103,19 +111,20 @@ const (
 
 // Reasons of the terminal phases.
 const (
-	ReasonPaid               Reason = "Paid"
-	ReasonPayerDeclined      Reason = "PayerDeclined"
-	ReasonInsufficientFunds  Reason = "InsufficientFunds"
-	ReasonPayerNotFound      Reason = "PayerNotFound"
-	ReasonLimitReached       Reason = "LimitReached"
-	ReasonNotAllowed         Reason = "NotAllowed"
-	ReasonProviderRefused    Reason = "ProviderRefused"
-	ReasonRequestRejected    Reason = "RequestRejected"
-	ReasonInvalidRequest     Reason = "InvalidRequest"
-	ReasonReferenceConflict  Reason = "ReferenceConflict"
-	ReasonDuplicateReference Reason = "DuplicateReference"
-	ReasonPayerTimeout       Reason = "PayerTimeout"
-	ReasonCancelled          Reason = "Cancelled"
+	ReasonPaid              Reason = "Paid"
+	ReasonPayerDeclined     Reason = "PayerDeclined"
+	ReasonInsufficientFunds Reason = "InsufficientFunds"
+	ReasonPayerNotFound     Reason = "PayerNotFound"
+	ReasonLimitReached      Reason = "LimitReached"
+	ReasonNotAllowed        Reason = "NotAllowed"
+	ReasonProviderRefused   Reason = "ProviderRefused"
+	ReasonRequestRejected   Reason = "RequestRejected"
+	ReasonInvalidRequest    Reason = "InvalidRequest"
+	ReasonSaleConflict      Reason = "SaleConflict"
+	// ReasonNotAsked: the Payment could not be asked for in time; nobody was asked.
+	ReasonNotAsked     Reason = "NotAsked"
+	ReasonPayerTimeout Reason = "PayerTimeout"
+	ReasonCancelled    Reason = "Cancelled"
 	// ReasonSettledPaid and ReasonSettledNotPaid: a person found out and said so.
 	ReasonSettledPaid    Reason = "SettledPaid"
 	ReasonSettledNotPaid Reason = "SettledNotPaid"
@@ -146,8 +155,11 @@ const (
 // Labels and annotations.
 const (
 	// AnnotationAdopt, set to "true" by a user on a Payment, consents to
-	// taking up the outcome of an old charge with the same reference.
+	// taking up the outcome of an old charge of the same name.
 	AnnotationAdopt = "mobilemoney.dev/adopt"
+	// AnnotationRequestedAt, set by a user to the present time (RFC 3339), makes one
+	// check due; at most one a minute.
+	AnnotationRequestedAt = "mobilemoney.dev/requestedAt"
 	// LabelRestore is set by Velero on what it restores. A Payment that has
 	// it is never a reason to ask a provider for money.
 	LabelRestore = "velero.io/restore-name"

@@ -7,7 +7,7 @@ import (
 // Payment asks a mobile-money provider to collect an amount from a payer, once.
 // The operator asks, follows the payment until it is over and reports in status.
 // Deleting a Payment and applying it again takes up the same charge: nobody is
-// charged twice. To charge again, use a new name or a new reference.
+// charged twice. To charge again, use a new name.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -24,8 +24,10 @@ import (
 // +kubebuilder:printcolumn:name="Account",type=string,priority=1,JSONPath=`.status.account`
 // +kubebuilder:printcolumn:name="Environment",type=string,priority=1,JSONPath=`.status.environment`
 // +kubebuilder:printcolumn:name="Reference",type=string,priority=1,JSONPath=`.status.reference`
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || has(self.status)",message="status cannot be removed: it says whether the payer was charged"
-// +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || has(oldSelf.spec.settlement) || oldSelf.?status.phase.orValue("") == "Unknown"`,message="only a Payment in phase Unknown can be settled by a person; the operator finds the outcome of any other"
+// +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || (has(oldSelf.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || oldSelf.?status.phase.orValue("") == "Unknown"`,message="only a Payment in phase Unknown can be settled by a person; the operator finds the outcome of any other"
+// +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || (has(oldSelf.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || self.spec.settlement.unknownID == oldSelf.?status.unknown.id.orValue("")`,message="settlement.unknownID must be the present status.unknown.id; read the Payment again and settle what it shows"
+// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.spec.settlement) || (has(self.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || (oldSelf.?status.phase.orValue("") == "Unknown" && oldSelf.spec.settlement.unknownID != oldSelf.?status.unknown.id.orValue(""))`,message="a settlement that names the present status.unknown.id cannot change or be taken back"
+// +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || (has(oldSelf.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || self.spec.settlement.outcome != "Paid" || oldSelf.?status.unknown.reported.amount.orValue("") == "" || (has(self.spec.settlement.amount) && self.spec.settlement.?currency.orValue("") == oldSelf.?status.unknown.reported.currency.orValue(""))`,message="the provider reported another amount or currency; settlement.amount and settlement.currency must say what was really paid, in the currency of status.unknown.reported"
 type Payment struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -37,13 +39,14 @@ type Payment struct {
 
 	// How the payment stands. Written by the operator only.
 	// +optional
+	// +kubebuilder:default={observedGeneration: -1}
 	Status PaymentStatus `json:"status,omitzero"`
 }
 
 // PaymentSpec says what to collect, from whom, through which provider.
 //
 // +kubebuilder:validation:XValidation:rule="self.provider == oldSelf.provider",message="provider cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="string(self.amount) == string(oldSelf.amount)",message="amount cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="quantity(string(self.amount)).compareTo(quantity(string(oldSelf.amount))) == 0",message="amount cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule=`(has(self.currency) ? self.currency : "") == (has(oldSelf.currency) ? oldSelf.currency : "")`,message="currency cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule=`(has(self.phone) ? self.phone : "") == (has(oldSelf.phone) ? oldSelf.phone : "")`,message="phone cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule=`(has(self.reference) ? self.reference : "") == (has(oldSelf.reference) ? oldSelf.reference : "")`,message="reference cannot change after creation; create a new Payment"
@@ -53,9 +56,8 @@ type Payment struct {
 // +kubebuilder:validation:XValidation:rule=`(has(self.cancelURL) ? self.cancelURL : "") == (has(oldSelf.cancelURL) ? oldSelf.cancelURL : "")`,message="cancelURL cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(0) == oldSelf.?timeoutSeconds.orValue(0)",message="timeoutSeconds cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",message="cancel cannot be taken back; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.settlement) || (has(self.settlement) && self.settlement == oldSelf.settlement)",message="a settlement cannot change or be taken back"
 // +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || has(self.phone)",message="phone is required for provider mtn, which asks the payer on that phone; add phone, such as +2250501020304"
-// +kubebuilder:validation:XValidation:rule=`!(self.?currency.orValue("") in ['XOF', 'XAF', 'GNF']) || !string(self.amount).contains('.')`,message="XOF, XAF and GNF have no decimals; write a whole number, such as 5000"
+// +kubebuilder:validation:XValidation:rule=`!(self.?currency.orValue("") in ['BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI', 'VND', 'VUV', 'XAF', 'XOF', 'XPF']) || !string(self.amount).matches('[.][0-9]*[1-9]')`,message="this currency has no decimals; write a whole number, such as 5000"
 type PaymentSpec struct {
 	// Provider to collect through: mtn, orange or wave. A name that the
 	// operator does not know leaves the Payment Pending with the reason
@@ -66,7 +68,7 @@ type PaymentSpec struct {
 	Provider string `json:"provider"`
 
 	// Amount to collect: an integer (5000) or a decimal in quotes ("10.50").
-	// XOF, XAF and GNF take no decimals.
+	// XOF, XAF, GNF and other currencies without decimals take whole numbers.
 	// +required
 	Amount Amount `json:"amount"`
 
@@ -78,17 +80,18 @@ type PaymentSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z]{3}$')",message="currency must be a three-letter ISO 4217 code in capitals, such as XOF (the FCFA of West Africa) or XAF (that of Central Africa)"
 	Currency string `json:"currency,omitempty"`
 
-	// Phone of the payer in international form (E.164), such as
-	// +2250501020304. Required for mtn, which asks the payer on that phone; for
+	// Phone of the payer in international form (E.164), for example
+	// "+2250501020304". Required for mtn, which asks the payer on that phone; for
 	// wave it restricts who can pay; orange does not use it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[+][1-9][0-9]{6,14}$')",message="phone must be in international form: +, country code and number, digits only, such as +2250501020304"
 	Phone string `json:"phone,omitempty"`
 
-	// Reference is your own name for the sale, unique in the namespace: one
-	// reference is charged once, whatever happens to the Payment. Default: the
-	// name of the Payment.
+	// Reference is your own order number. It is sent to the provider where it has
+	// a field for it (mtn) and shown in columns. It identifies no sale: the name
+	// of the Payment does, and several Payments may share a reference. Default:
+	// the name of the Payment.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9._:/#-]*[A-Za-z0-9])?$')",message="reference must be letters, digits and . _ : / # - only, and begin and end with a letter or digit"
@@ -141,6 +144,13 @@ type PaymentSpec struct {
 // Settlement is what a person says about a payment whose outcome the provider
 // did not tell the operator.
 type Settlement struct {
+	// UnknownID is the status.unknown.id that the person saw: the settlement
+	// counts only while the Payment shows that id.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	UnknownID string `json:"unknownID"`
+
 	// Outcome: Paid (the merchant has the money) or NotPaid (the payer was not
 	// charged, and will not be).
 	// +required
@@ -161,6 +171,17 @@ type Settlement struct {
 	// +kubebuilder:validation:MaxLength=500
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="reason must be plain text on one line"
 	Reason string `json:"reason"`
+
+	// Amount really paid. Required with outcome Paid where
+	// status.unknown.reported shows an amount; Refunds are limited by it.
+	// +optional
+	Amount *Amount `json:"amount,omitempty"`
+
+	// Currency of amount: that of status.unknown.reported.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z]{3}$')",message="currency must be a three-letter ISO 4217 code in capitals"
+	// +kubebuilder:validation:MaxLength=16
+	Currency string `json:"currency,omitempty"`
 
 	// TransactionID of the payment at the provider.
 	// +optional
@@ -206,7 +227,10 @@ type AccountReference struct {
 //
 // +kubebuilder:validation:XValidation:rule=`!(oldSelf.?phase.orValue("") in ['Succeeded', 'Failed', 'Expired', 'Cancelled']) || self.?phase.orValue("") == oldSelf.phase`,message="a finished Payment stays as it ended"
 // +kubebuilder:validation:XValidation:rule=`oldSelf.?phase.orValue("") != 'Succeeded' || ((has(self.transactionID) ? self.transactionID : "") == (has(oldSelf.transactionID) ? oldSelf.transactionID : "") && (has(self.amount) ? self.amount : "") == (has(oldSelf.amount) ? oldSelf.amount : "") && (has(self.currency) ? self.currency : "") == (has(oldSelf.currency) ? oldSelf.currency : ""))`,message="what was paid cannot change"
+// +kubebuilder:validation:XValidation:rule=`oldSelf.?phase.orValue("Pending") == "Pending" || self.?phase.orValue("Pending") != "Pending"`,message="phase cannot be removed or become Pending again: it says whether the payer was charged"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.chargeName) || self.?chargeName.orValue("") == oldSelf.chargeName`,message="chargeName cannot change"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.initiatedAt) || has(self.initiatedAt)",message="initiatedAt cannot be removed"
+// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.unknown) || has(self.unknown) || self.?phase.orValue("") != "Unknown"`,message="unknown cannot be removed while the phase is Unknown"
 type PaymentStatus struct {
 	// Phase: Pending (not asked yet), Processing (the provider was asked, or
 	// may have been), Succeeded, Failed, Expired, Cancelled, or Unknown: the
@@ -232,7 +256,7 @@ type PaymentStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	ChargeName string `json:"chargeName,omitempty"`
 
-	// Reference that the charge was made under: spec.reference, or the name.
+	// Reference that the merchant knows the sale by: spec.reference, or the name.
 	// +optional
 	Reference string `json:"reference,omitempty"`
 
@@ -281,6 +305,10 @@ type PaymentStatus struct {
 	// +kubebuilder:validation:MaxLength=40
 	Refunded string `json:"refunded,omitempty"`
 
+	// Unknown says why the outcome cannot be told, while the phase is Unknown.
+	// +optional
+	Unknown *UnknownStatus `json:"unknown,omitempty"`
+
 	// SettledBy is who settled a payment whose outcome the provider did not tell.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
@@ -294,6 +322,29 @@ type PaymentStatus struct {
 	// makes the operator ask the provider.
 	// +optional
 	LastCallback *CallbackNote `json:"lastCallback,omitempty"`
+}
+
+// UnknownStatus is what a person settles.
+type UnknownStatus struct {
+	// ID of this object, this reason, this time and what was reported: a
+	// settlement or confirmation names it. Anything else has another id.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	ID string `json:"id"`
+
+	// Since is when it became so.
+	// +required
+	Since metav1.Time `json:"since"`
+
+	// Reason from the closed list of docs/payment.md.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+
+	// Reported is what the provider reported, where it reported something that
+	// is not what was asked for.
+	// +optional
+	Reported *Reported `json:"reported,omitempty"`
 }
 
 // NextAction is what the payer has to do now.
@@ -364,8 +415,9 @@ type PaymentList struct {
 	Items           []Payment `json:"items"`
 }
 
-// SaleReference is the name of the sale that p pays: its reference, or its name.
-func (p *Payment) SaleReference() string {
+// MerchantReference is the merchant's own order number: spec.reference, else the
+// name. It identifies no sale.
+func (p *Payment) MerchantReference() string {
 	if p.Spec.Reference != "" {
 		return p.Spec.Reference
 	}

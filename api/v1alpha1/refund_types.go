@@ -21,7 +21,8 @@ import (
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Succeeded")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Account",type=string,priority=1,JSONPath=`.status.account`
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || has(self.status)",message="status cannot be removed: it says whether the money was given back"
+// +kubebuilder:validation:XValidation:rule=`!has(self.spec.confirmation) || (has(oldSelf.spec.confirmation) && self.spec.confirmation == oldSelf.spec.confirmation) || self.spec.confirmation.unknownID == oldSelf.?status.unknown.id.orValue("")`,message="only a Refund in phase Unknown or ManualActionRequired can be confirmed, and confirmation.unknownID must be its present status.unknown.id; read the Refund again"
+// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.spec.confirmation) || (has(self.spec.confirmation) && self.spec.confirmation == oldSelf.spec.confirmation) || (oldSelf.?status.phase.orValue("") in ['Unknown', 'ManualActionRequired'] && oldSelf.spec.confirmation.unknownID != oldSelf.?status.unknown.id.orValue(""))`,message="a confirmation that names the present status.unknown.id cannot change or be taken back"
 type Refund struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -33,15 +34,15 @@ type Refund struct {
 
 	// How the refund stands. Written by the operator only.
 	// +optional
+	// +kubebuilder:default={observedGeneration: -1}
 	Status RefundStatus `json:"status,omitzero"`
 }
 
 // RefundSpec says what to give back, and why.
 //
 // +kubebuilder:validation:XValidation:rule="self.paymentRef == oldSelf.paymentRef",message="paymentRef cannot change after creation; create a new Refund"
-// +kubebuilder:validation:XValidation:rule="has(self.amount) == has(oldSelf.amount) && (!has(self.amount) || string(self.amount) == string(oldSelf.amount))",message="amount cannot change after creation; create a new Refund"
+// +kubebuilder:validation:XValidation:rule="has(self.amount) == has(oldSelf.amount) && (!has(self.amount) || quantity(string(self.amount)).compareTo(quantity(string(oldSelf.amount))) == 0)",message="amount cannot change after creation; create a new Refund"
 // +kubebuilder:validation:XValidation:rule="self.reason == oldSelf.reason",message="reason cannot change after creation; create a new Refund"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.confirmation) || (has(self.confirmation) && self.confirmation == oldSelf.confirmation)",message="a confirmation cannot change or be taken back once it is given"
 type RefundSpec struct {
 	// PaymentRef names the Payment, in the Refund's own namespace.
 	// +required
@@ -82,6 +83,13 @@ type PaymentReference struct {
 // RefundConfirmation is what a person says about a refund that was settled by
 // hand.
 type RefundConfirmation struct {
+	// UnknownID is the status.unknown.id that the person saw: the confirmation
+	// counts only while the Refund shows that id.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	UnknownID string `json:"unknownID"`
+
 	// Outcome: Refunded (the payer has the money back) or NotRefunded (and
 	// never will under this Refund).
 	// +required
@@ -166,13 +174,19 @@ const (
 	ReasonRefundWithdrawn           Reason = "RefundWithdrawn"
 	ReasonNotRefunded               Reason = "NotRefunded"
 	ReasonTooManyRefunds            Reason = "TooManyRefunds"
+	// ReasonRefundHistoryUnknown: the payment was found at the provider, without the
+	// record of the refunds that it may have had.
+	ReasonRefundHistoryUnknown Reason = "RefundHistoryUnknown"
 )
 
 // RefundStatus says how a Refund stands. It is a projection of what the Charge
 // of its Payment records.
 //
 // +kubebuilder:validation:XValidation:rule=`!(oldSelf.?phase.orValue("") in ['Succeeded', 'Failed']) || self.?phase.orValue("") == oldSelf.phase`,message="a finished Refund stays as it ended"
+// +kubebuilder:validation:XValidation:rule=`oldSelf.?phase.orValue("Pending") == "Pending" || self.?phase.orValue("Pending") != "Pending"`,message="phase cannot be removed or become Pending again: it says whether the money was given back"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.chargeName) || self.?chargeName.orValue("") == oldSelf.chargeName`,message="chargeName cannot change"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.initiatedAt) || has(self.initiatedAt)",message="initiatedAt cannot be removed"
+// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.unknown) || has(self.unknown) || !(self.?phase.orValue("") in ['Unknown', 'ManualActionRequired'])`,message="unknown cannot be removed while a person has to confirm"
 type RefundStatus struct {
 	// Phase: Pending (not asked yet), Processing, ManualActionRequired (a
 	// person has to give the money back), Succeeded, Failed, or Unknown: the
@@ -214,6 +228,11 @@ type RefundStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	Currency string `json:"currency,omitempty"`
+
+	// Unknown is what a person confirms, in the phases Unknown and
+	// ManualActionRequired.
+	// +optional
+	Unknown *UnknownStatus `json:"unknown,omitempty"`
 
 	// Instructions say what a person has to do, in phase ManualActionRequired.
 	// +optional

@@ -1,0 +1,261 @@
+package attempt
+
+import (
+	"time"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+)
+
+// Action is the one thing that a run does.
+type Action string
+
+const (
+	// Idle: nothing to do, and nothing to wait for but an event.
+	Idle Action = "Idle"
+	// Wait: nothing to do before Decision.After has passed.
+	Wait Action = "Wait"
+	// Recreate: make the record again, without a send.
+	Recreate Action = "Recreate"
+	// Raise: raise a send and send it. The only action that asks for money.
+	Raise Action = "Send"
+	// Ask the provider how the request stands.
+	Ask Action = "Ask"
+	// EndSession: end a session whose time is over, or that was called off.
+	EndSession Action = "EndSession"
+	// EndUnasked: end the object as Decision says; nobody was asked.
+	EndUnasked Action = "EndUnasked"
+	// Conclude: record the outcome that Decision says, certain by the rules.
+	Conclude Action = "Conclude"
+	// GiveUp: record that the outcome cannot be told, for Decision.Reason.
+	GiveUp Action = "GiveUp"
+	// Settle: record what a person found out.
+	Settle Action = "Settle"
+	// Note: record Decision.Reason as what holds the request up.
+	Note Action = "Note"
+)
+
+// Decision is what to do next.
+type Decision struct {
+	Action Action
+	// After is how long to wait.
+	After time.Duration
+	// Phase and Reason of an end, of an Unknown or of a notice.
+	Phase  v1alpha1.Phase
+	Reason v1alpha1.Reason
+}
+
+// Decide is the request protocol: what to do next, from what is known. It does no
+// I/O, has no clock and knows no provider by name.
+func Decide(f Facts) Decision {
+	a := f.Attempt
+	switch {
+	case a == nil || NothingSent(a):
+		return f.unsent()
+	case a.Outcome != nil:
+		return f.ended()
+	case a.Unknown != nil && f.Settled:
+		return Decision{Action: Settle}
+	case a.Unknown != nil && a.Unknown.Reason == v1alpha1.ReasonReusedName && f.Consent:
+		return f.ask(f.Seen.At.Add(f.Interval))
+	case a.Unknown != nil:
+		return f.ask(f.nextCheck())
+	case a.Taken != nil:
+		return f.taken()
+	case len(a.Open) > 0:
+		return f.unanswered()
+	default:
+		return f.refused()
+	}
+}
+
+// unsent: nothing was sent, or nothing that arrived.
+func (f Facts) unsent() Decision {
+	switch {
+	case !f.Wanted:
+		return Decision{Action: Idle}
+	case f.EarlierLife || f.RecordLost:
+		return f.adopt()
+	case f.CalledOff:
+		return f.endUnasked(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
+	case f.Overdue:
+		return f.endUnasked(v1alpha1.PhaseExpired, v1alpha1.ReasonNotAsked)
+	case f.AdoptOnly:
+		return f.adopt()
+	case f.Blocked != "":
+		return Decision{Action: Wait, Reason: f.Blocked, After: f.Settings.RetryMax}
+	default:
+		return f.afterRetry(Raise)
+	}
+}
+
+// adopt looks for what the provider may know already, and sends nothing.
+func (f Facts) adopt() Decision {
+	lost := f.RecordLost || f.EarlierLife && !f.Rules.Askable
+	switch {
+	case !f.Rules.Askable && !lost:
+		return Decision{Action: Wait, Reason: v1alpha1.ReasonAdoptOnly, After: f.Settings.RetryMax}
+	case f.Attempt == nil:
+		return Decision{Action: Recreate}
+	case f.Rules.Askable && !f.Seen.OK():
+		return f.askAfterRetry()
+	case lost:
+		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonLostInitiation}
+	case f.Attempt.Notice != nil && f.Attempt.Notice.Reason == v1alpha1.ReasonAdoptOnly:
+		return f.ask(f.nextCheck())
+	default:
+		return Decision{Action: Note, Reason: v1alpha1.ReasonAdoptOnly}
+	}
+}
+
+// endUnasked ends what nobody was asked for. Where the provider can be asked, it
+// has to say first that it knows nothing: the record of an earlier life may be
+// lost.
+func (f Facts) endUnasked(phase v1alpha1.Phase, reason v1alpha1.Reason) Decision {
+	switch {
+	case !f.Rules.Askable, f.Seen.OK() && f.Seen.NotFound:
+		return Decision{Action: EndUnasked, Phase: phase, Reason: reason}
+	default:
+		return f.askAfterRetry()
+	}
+}
+
+// unanswered: a send may have arrived and has no definite answer. It is never
+// taken for a failure; how it is recovered is the provider's rule.
+func (f Facts) unanswered() Decision {
+	late, deadline := f.lateUntil(), f.deadline()
+	nobodyCanPay := f.Rules.PageOnly && !f.EarlierLife && !f.Now.Before(late) && (!f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound)
+	switch {
+	case nobodyCanPay && (!f.Wanted || f.CalledOff):
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseCancelled, Reason: v1alpha1.ReasonCancelled}
+	case nobodyCanPay && !f.Now.Before(deadline):
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}
+	case f.mayRepeat(late):
+		return f.afterRetry(Raise)
+	case !f.Now.Before(deadline) && (!f.Rules.Askable && !f.Now.Before(late) || f.undecided(deadline)):
+		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}
+	case !f.Rules.Askable:
+		return f.waitUntil(latest(late, earliest(deadline, f.Now.Add(f.Settings.RetryMax))))
+	default:
+		return f.ask(f.nextCheck(late, deadline), deadline.Add(silentFor))
+	}
+}
+
+// mayRepeat tells whether the same reference may be sent again: somebody wants it,
+// no send can arrive any more, and none has to the provider's knowledge. Where the
+// provider cannot be asked, only the repeat tells.
+func (f Facts) mayRepeat(late time.Time) bool {
+	a := f.Attempt
+	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly
+	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
+	return wanted && unknownThere && f.Askable && f.SameCredentials && !a.ReferenceKnown &&
+		!f.Now.Before(late) && f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
+}
+
+// refused: the provider refused, and no other send is open. Where the request can
+// have taken effect all the same, that counts only after the late window and one
+// question that did not overturn it.
+func (f Facts) refused() Decision {
+	late := f.lateUntil()
+	refused := Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: f.Attempt.Refusal.Reason}
+	switch {
+	case f.Rules.RefusalFinal, f.askedSince(late) && f.Seen.NotFound:
+		return refused
+	case f.undecided(f.deadline()) && !f.Now.Before(late):
+		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}
+	default:
+		return f.ask(f.nextCheck(late, f.deadline()), f.deadline().Add(silentFor))
+	}
+}
+
+// taken: the provider has the request.
+func (f Facts) taken() Decision {
+	deadline, end := f.deadline(), f.sessionEnd()
+	verdict := deadline
+	switch {
+	case f.Rules.CanEnd && f.CalledOff:
+		verdict = earliest(deadline, f.Now)
+	case end.After(verdict) && !f.Rules.CanEnd:
+		verdict = end
+	}
+	switch {
+	case !end.IsZero() && f.askedSince(end) && f.Seen.State == providers.StateNotStarted:
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}
+	case f.Rules.CanEnd && !f.Now.Before(verdict) && f.Now.Sub(deadline) < silentFor:
+		return f.endSession(verdict)
+	case f.undecided(verdict) && !f.Now.Before(verdict):
+		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}
+	default:
+		return f.ask(f.nextCheck(verdict, end), verdict.Add(silentFor))
+	}
+}
+
+// endSession ends the session, then asks what became of it; at most once an
+// interval.
+func (f Facts) endSession(verdict time.Time) Decision {
+	switch again := f.Seen.EndedAt.Add(f.Interval); {
+	case !f.Askable:
+		return f.waitUntil(f.Now.Add(f.Settings.RetryMax))
+	case f.Seen.EndedAt.IsZero(), f.askedSince(f.Seen.EndedAt) && !f.Now.Before(again):
+		return f.afterRetry(EndSession)
+	case f.askedSince(f.Seen.EndedAt) && f.Seen.At.After(f.Seen.EndedAt):
+		return f.waitUntil(again)
+	default:
+		return f.askAfterRetry()
+	}
+}
+
+// ended: there is an outcome, and it stays. The provider is asked on where it did
+// not tell the outcome itself, and where a callback came after one that is not
+// "paid".
+func (f Facts) ended() Decision {
+	o, later := f.Attempt.Outcome, f.Attempt.Later
+	called := f.Callback.After(o.At.Time) && f.Now.Sub(f.clamp(f.Callback)) < lateCallbacks
+	switch {
+	case later != nil && Contradicts(o, later):
+		return Decision{Action: Idle}
+	case o.SettledBy != "" && (later == nil || called), o.Phase != v1alpha1.PhaseSucceeded && called:
+		return f.ask(f.nextCheck())
+	default:
+		return Decision{Action: Idle}
+	}
+}
+
+// ask asks at the time given, or waits until then, and looks again at the times at
+// which a verdict is due; where nothing can be asked, it waits for those only.
+func (f Facts) ask(at time.Time, verdicts ...time.Time) Decision {
+	if f.Askable {
+		return f.waitUntil(at, Ask)
+	}
+	for _, t := range verdicts {
+		if t.After(f.Now) {
+			return f.waitUntil(earliest(t, f.Now.Add(f.Settings.RetryMax)))
+		}
+	}
+	return Decision{Action: Idle}
+}
+
+// askAfterRetry asks once the wait for the failures so far is over.
+func (f Facts) askAfterRetry() Decision {
+	if !f.Askable {
+		return f.waitUntil(f.Now.Add(f.Settings.RetryMax))
+	}
+	return f.afterRetry(Ask)
+}
+
+// afterRetry does a once the wait for the failures so far is over.
+func (f Facts) afterRetry(a Action) Decision {
+	if f.Seen.Failures == 0 {
+		return Decision{Action: a}
+	}
+	return f.waitUntil(f.Seen.At.Add(f.Settings.Retry(f.Seen.Failures)), a)
+}
+
+// waitUntil waits until t and then does a, if one is given.
+func (f Facts) waitUntil(t time.Time, a ...Action) Decision {
+	wait := t.Sub(f.Now)
+	if wait <= 0 && len(a) > 0 {
+		return Decision{Action: a[0]}
+	}
+	return Decision{Action: Wait, After: max(wait, time.Millisecond)}
+}

@@ -1,0 +1,111 @@
+package attempt
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+)
+
+// Problem says why a request cannot be made now, in a form for the user: a reason
+// from the closed list and a message that says what to do.
+type Problem struct {
+	Reason  v1alpha1.Reason
+	Message string
+	// ForManager is the message for those who manage the account, where its users
+	// are not to learn as much; empty: Message.
+	ForManager string
+}
+
+func (p *Problem) Error() string { return p.Reason + ": " + p.Message }
+
+// Refused is the problem of a write of the operator's own that the API server
+// refuses, such as by an admission policy or an old CRD; nil: err is something else.
+func Refused(err error) *Problem {
+	class := ""
+	switch {
+	case apierrors.IsForbidden(err):
+		class = "Forbidden"
+	case apierrors.IsInvalid(err):
+		class = "Invalid"
+	case apierrors.IsBadRequest(err):
+		class = "BadRequest"
+	default:
+		return nil
+	}
+	return &Problem{Reason: v1alpha1.ReasonRecordRefused, Message: fmt.Sprintf(
+		"The API server refuses to let the operator write its record (%s), so nothing is sent. "+
+			"Ask the platform team to check admission policies and the installed CRDs; the operator retries automatically.", class)}
+}
+
+// Failed remembers that a call had no usable answer, and returns what it means as a
+// notice for people; false: err is ours to handle.
+func (p *Protocol) Failed(key string, err error) (v1alpha1.Notice, bool) {
+	p.Remember(key, func(o *Observation) {
+		o.At, o.NotFound = p.Now(), false
+		o.Failures++
+	})
+	var problem *Problem
+	var e *providers.Error
+	switch {
+	case errors.As(err, &problem):
+		return v1alpha1.Notice{Reason: problem.Reason, Message: problem.Message, At: metav1.NewMicroTime(p.Now())}, true
+	case errors.As(err, &e):
+		return NoticeOf(e, p.Now()), true
+	default:
+		return v1alpha1.Notice{}, false
+	}
+}
+
+// NoticeOf an error of a provider.
+func NoticeOf(e *providers.Error, now time.Time) v1alpha1.Notice {
+	return v1alpha1.Notice{Reason: ReasonOf(e), Code: e.Code, Message: Advice(e), At: metav1.NewMicroTime(now)}
+}
+
+// Advice is what a provider's error tells people: what failed, whose fault it is and
+// what to do. Empty where the reason alone says as much.
+func Advice(e *providers.Error) string {
+	if e.Detail == "" {
+		return ""
+	}
+	var what []string
+	if e.HTTPStatus != 0 {
+		what = append(what, fmt.Sprintf("HTTP %d", e.HTTPStatus))
+	}
+	if e.Code != "" {
+		what = append(what, "code "+e.Code)
+	}
+	if e.Field != "" {
+		what = append(what, "field "+e.Field)
+	}
+	text := fmt.Sprintf("%s: %s", e.Operation, e.Detail)
+	if len(what) > 0 {
+		text = fmt.Sprintf("%s (%s): %s", e.Operation, strings.Join(what, ", "), e.Detail)
+	}
+	return clipTo(text, 1024)
+}
+
+// Finish makes one result of the errors of a run: where somebody else was faster, it
+// comes back soon; any other error backs off.
+func Finish(result ctrl.Result, errs ...error) (ctrl.Result, error) {
+	var others []error
+	for _, err := range errs {
+		switch {
+		case err != nil && Conflicts(err):
+			result = ctrl.Result{RequeueAfter: time.Second}
+		case err != nil:
+			others = append(others, err)
+		}
+	}
+	if err := errors.Join(others...); err != nil {
+		return ctrl.Result{}, err
+	}
+	return result, nil
+}
