@@ -708,7 +708,7 @@ func (m *model) record(t *moment, i int, a answer, then sequel) {
 	}
 }
 
-// update is one try of charge.Recorder.Commit.
+// update is one try of attempt.Recorder.Commit.
 func (m *model) update(t *moment, i int, f fault) {
 	p := &t.procs[i]
 	next := m.folded(p.charge, p.answer)
