@@ -25,6 +25,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -42,7 +43,7 @@ type Reconciler struct {
 	// Live reads past the cache. Every send stands on such a read.
 	Live         client.Reader
 	Accounts     *account.Resolver
-	Installation Installation
+	Installation installation.Installation
 	Settings     Settings
 	URLs         URLs
 	Recorder     events.EventRecorder

@@ -6,6 +6,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -92,7 +93,7 @@ func decide(f facts) decision {
 	}
 	rec := &f.charge.Record
 	switch {
-	case f.charge.Spec.ReferenceVersion != ReferenceVersion:
+	case f.charge.Spec.ReferenceVersion != installation.ReferenceVersion:
 		// Made by another version, which knows what it sent. Leave it alone.
 		return decision{action: actIdle}
 	case rec.Outcome != nil:

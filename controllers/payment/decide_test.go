@@ -10,6 +10,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -29,7 +30,7 @@ func situation(provider string, changes ...func(*facts)) facts {
 		payment:      newPayment("sale", provider, "5000"),
 		charge: &v1alpha1.Charge{
 			ObjectMeta: metav1.ObjectMeta{Name: "charge-x"},
-			Spec:       v1alpha1.ChargeSpec{ReferenceVersion: ReferenceVersion, Provider: provider, TimeoutSeconds: 3600},
+			Spec:       v1alpha1.ChargeSpec{ReferenceVersion: installation.ReferenceVersion, Provider: provider, TimeoutSeconds: 3600},
 		},
 		traits:   testRegistry()[provider].Traits,
 		interval: 2 * time.Minute,

@@ -24,6 +24,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
@@ -33,7 +34,7 @@ import (
 	"mobilemoney.dev/operator/providers/wave"
 )
 
-var testInstallation = Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
+var testInstallation = installation.Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
 
 func testRegistry() providers.Registry {
 	return providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}

@@ -27,6 +27,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 )
@@ -41,7 +42,7 @@ type Reconciler struct {
 	// Live reads past the cache. Every claim and every send stands on such a read.
 	Live         client.Reader
 	Accounts     *account.Resolver
-	Installation payment.Installation
+	Installation installation.Installation
 	Settings     payment.Settings
 	Recorder     events.EventRecorder
 	Metrics      *Metrics
@@ -312,7 +313,7 @@ func (r *Reconciler) findAccount(ctx context.Context, o *observed) error {
 	if o.charge == nil || over() || (o.refund == nil && o.claim() == nil) {
 		return nil
 	}
-	if o.charge.Spec.ReferenceVersion != payment.ReferenceVersion {
+	if o.charge.Spec.ReferenceVersion != installation.ReferenceVersion {
 		o.problem = &account.Problem{
 			Reason:  v1alpha1.ReasonProviderNotSupported,
 			Message: "the payment was recorded by a version of the operator that this one does not know; start one that does",

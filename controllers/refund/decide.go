@@ -5,6 +5,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 )
@@ -83,7 +84,7 @@ func decide(f facts) decision {
 	switch {
 	case c == nil:
 		return f.unclaimed()
-	case c.Outcome != nil, f.charge.Spec.ReferenceVersion != payment.ReferenceVersion:
+	case c.Outcome != nil, f.charge.Spec.ReferenceVersion != installation.ReferenceVersion:
 		return decision{action: actIdle}
 	case f.confirmed():
 		return decision{action: actConfirm}

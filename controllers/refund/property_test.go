@@ -10,6 +10,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
@@ -22,7 +23,7 @@ func paidCharge(amount string) *v1alpha1.Charge {
 	return &v1alpha1.Charge{
 		ObjectMeta: metav1.ObjectMeta{Name: "charge-x"},
 		Spec: v1alpha1.ChargeSpec{
-			ReferenceVersion: payment.ReferenceVersion, Provider: "mtn", ProviderReference: "ref",
+			ReferenceVersion: installation.ReferenceVersion, Provider: "mtn", ProviderReference: "ref",
 			Payment: v1alpha1.PaymentIdentity{Namespace: shop, Name: "sale"},
 			Account: v1alpha1.AccountPin{Environment: "production"}, Requested: v1alpha1.Money{Amount: amount, Currency: "GHS"},
 			Money: v1alpha1.Money{Amount: amount, Currency: "GHS"},

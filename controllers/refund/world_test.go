@@ -24,6 +24,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
@@ -34,7 +35,7 @@ import (
 	"mobilemoney.dev/operator/providers/wave"
 )
 
-var testInstallation = payment.Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
+var testInstallation = installation.Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
 
 const (
 	shop  = "shop"
