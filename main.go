@@ -37,6 +37,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
@@ -125,7 +126,7 @@ type options struct {
 	workers          int
 	accountRecheck   time.Duration
 	revisionCheck    time.Duration
-	settings         payment.Settings
+	settings         attempt.Settings
 	retention        retention.Settings
 }
 
@@ -136,7 +137,7 @@ type lease struct{ duration, renew, retry time.Duration }
 func defaultOptions() options {
 	return options{
 		lease:    lease{duration: 60 * time.Second, renew: 40 * time.Second, retry: 8 * time.Second},
-		settings: payment.DefaultSettings(), retention: retention.DefaultSettings(),
+		settings: attempt.DefaultSettings(), retention: retention.DefaultSettings(),
 		callbackLimits: callback.DefaultLimits(),
 	}
 }

@@ -44,7 +44,7 @@ type Reconciler struct {
 	Live         client.Reader
 	Accounts     *account.Resolver
 	Installation installation.Installation
-	Settings     Settings
+	Settings     attempt.Settings
 	URLs         URLs
 	Recorder     events.EventRecorder
 	Metrics      *Metrics

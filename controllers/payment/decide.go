@@ -51,7 +51,7 @@ type decision struct {
 // facts are all that a decision depends on.
 type facts struct {
 	now      time.Time
-	settings Settings
+	settings attempt.Settings
 	// process is this process, and processStart when it began.
 	process      string
 	processStart time.Time

@@ -24,7 +24,7 @@ func micro(d time.Duration) metav1.MicroTime { return metav1.NewMicroTime(at(d))
 func situation(provider string, changes ...func(*facts)) facts {
 	f := facts{
 		now:          noon,
-		settings:     DefaultSettings(),
+		settings:     attempt.DefaultSettings(),
 		process:      "me",
 		processStart: at(-24 * time.Hour),
 		payment:      newPayment("sale", provider, "5000"),

@@ -24,6 +24,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
@@ -70,7 +71,7 @@ type world struct {
 	settles bool
 	// errs are what Reconcile returned.
 	errs  []error
-	tweak func(*Settings)
+	tweak func(*attempt.Settings)
 	// sent are the calls to providers.
 	sent []providers.Call
 	// said is all that the loop logged, published and counted.
@@ -80,7 +81,7 @@ type world struct {
 
 const testNamespace = "shop"
 
-func newWorld(t *testing.T, tweaks ...func(*Settings)) *world {
+func newWorld(t *testing.T, tweaks ...func(*attempt.Settings)) *world {
 	t.Helper()
 	w := &world{t: t, ctx: context.Background(), clock: simulator.NewClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))}
 	for _, tweak := range tweaks {
@@ -212,7 +213,7 @@ func (w *world) createAccounts() {
 // start starts a process: one that remembers nothing.
 func (w *world) start() {
 	w.starts++
-	settings := DefaultSettings()
+	settings := attempt.DefaultSettings()
 	if w.tweak != nil {
 		w.tweak(&settings)
 	}

@@ -28,7 +28,6 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
-	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -43,7 +42,7 @@ type Reconciler struct {
 	Live         client.Reader
 	Accounts     *account.Resolver
 	Installation installation.Installation
-	Settings     payment.Settings
+	Settings     attempt.Settings
 	Recorder     events.EventRecorder
 	Metrics      *Metrics
 	// Called counts a call to a provider that ended in err.

@@ -6,7 +6,6 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
-	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -46,7 +45,7 @@ type decision struct {
 // facts are all that a decision depends on.
 type facts struct {
 	now      time.Time
-	settings payment.Settings
+	settings attempt.Settings
 	// process is this process.
 	process string
 

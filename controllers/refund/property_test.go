@@ -11,7 +11,6 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
-	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/wave"
@@ -114,7 +113,7 @@ func anyClaim(t *rapid.T) v1alpha1.ChargeRefund {
 
 func anyFacts(t *rapid.T) facts {
 	f := facts{
-		now: noon, settings: payment.DefaultSettings(), process: "me", interval: 2 * time.Minute, charge: paidCharge("5000"),
+		now: noon, settings: attempt.DefaultSettings(), process: "me", interval: 2 * time.Minute, charge: paidCharge("5000"),
 		mode: rapid.SampledFrom([]providers.RefundMode{providers.RefundManual, providers.RefundWhole, providers.RefundPartial, ""}).Draw(t, "mode"),
 	}
 	f.settings.AdoptOnly = rapid.Bool().Draw(t, "adopt only")

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 )
@@ -478,7 +479,7 @@ func TestServerTime(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	const day = 24 * time.Hour
-	must(t, DefaultSettings().Validate(payment.DefaultSettings().AdoptionWindow))
+	must(t, DefaultSettings().Validate(attempt.DefaultSettings().AdoptionWindow))
 	tests := map[string]struct {
 		keep, adoption time.Duration
 		want           string

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/refund"
@@ -92,7 +93,7 @@ type Options struct {
 	Shared   *Shared
 	Observer Observer
 	Provider string
-	Settings payment.Settings
+	Settings attempt.Settings
 	// Processes that run at the same time; 1 if 0.
 	Processes int
 	// Skew of the clocks of all but the first.
