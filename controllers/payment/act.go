@@ -13,7 +13,8 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -67,7 +68,7 @@ func (r *Reconciler) cancelled(ctx context.Context, o *observed) error {
 	case err == nil:
 		o.charge = claimed
 		return nil
-	case !charge.IsGone(err):
+	case !attempt.IsGone(err):
 		return fmt.Errorf("reading Charge %s: %w", o.name, err)
 	}
 	if o.settled == "" {
@@ -216,7 +217,7 @@ func (r *Reconciler) initiateRequest(o *observed) providers.InitiateRequest {
 		Money:       providers.Money(spec.Money),
 		Payer:       providers.Phone(p.Spec.Phone),
 		Description: p.Spec.Description,
-		Mark:        mark(o.charge),
+		Mark:        installation.CorrelationTag(o.charge),
 		CallbackURL: r.URLs.Callback(o.account, o.charge.Name),
 		ReturnURL:   r.URLs.Return(o.account, p),
 		CancelURL:   r.URLs.Cancel(o.account, p),
@@ -239,12 +240,12 @@ func (r *Reconciler) recordInitiation(ctx context.Context, o *observed, c *accou
 		return r.recordKnown(ctx, o, c, send)
 	case providers.ClassRejected:
 		return r.record(ctx, o, foldRefusal(v1alpha1.ChargeRefusal{
-			Send: send, At: metav1.NewMicroTime(now), Reason: charge.RefusalReason(e), Code: e.Code,
+			Send: send, At: metav1.NewMicroTime(now), Reason: attempt.RefusalReason(e), Code: e.Code,
 		}, c.Traits().Flow))
 	case providers.ClassMisconfigured, providers.ClassThrottled, providers.ClassNotSent:
 		r.rememberFailure(o)
 		c.Heed(e)
-		return r.record(ctx, o, foldVoid(send, charge.ReasonOf(e), e.Code, now))
+		return r.record(ctx, o, foldVoid(send, attempt.ReasonOf(e), e.Code, now))
 	default:
 		r.logger(ctx, o).Info("No usable answer from the provider; finding out what became of the request", "error", e.Error())
 		r.rememberFailure(o)
@@ -370,7 +371,7 @@ func (r *Reconciler) reused(o *observed, st providers.Status) bool {
 
 // strange: the request bears the mark of another record.
 func strange(c *v1alpha1.Charge, st providers.Status) bool {
-	return st.Mark != "" && st.Mark != mark(c)
+	return st.Mark != "" && st.Mark != installation.CorrelationTag(c)
 }
 
 // search adopts what is open under our reference. Surplus sessions are ended
@@ -536,12 +537,12 @@ func (r *Reconciler) failed(ctx context.Context, o *observed, c *account.Client,
 	}
 	r.logger(ctx, o).Info("The provider did not answer a question", "error", e.Error())
 	c.Heed(e)
-	return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: charge.ReasonOf(e), Code: e.Code}, r.Now()))
+	return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: attempt.ReasonOf(e), Code: e.Code}, r.Now()))
 }
 
-// record commits a fold; see charge.Recorder.
+// record commits a fold; see attempt.Recorder.
 func (r *Reconciler) record(ctx context.Context, o *observed, f fold) error {
-	recorder := charge.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout, Pause: r.Pause}
+	recorder := attempt.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout, Pause: r.Pause}
 	before := o.charge
 	after, err := recorder.Commit(ctx, before, f)
 	o.charge = after

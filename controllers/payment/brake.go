@@ -12,7 +12,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -68,7 +68,7 @@ const (
 // claimable returns a *account.Problem, and has o wait, where a Charge would only
 // wait for the brake. What is never sent but only looked up needs no brake.
 func (r *Reconciler) claimable(ctx context.Context, o *observed, acct *account.Account) error {
-	if charge.Restored(o.holder) || r.Settings.InForce(r.WentBack).AdoptOnly {
+	if attempt.Restored(o.holder) || r.Settings.InForce(r.WentBack).AdoptOnly {
 		return nil
 	}
 	return r.hold(ctx, o, acct, look)
@@ -95,7 +95,7 @@ func (r *Reconciler) hold(ctx context.Context, o *observed, acct *account.Accoun
 		return nil
 	}
 	next := prompt{namespace: o.holder.Namespace, payer: r.Installation.Payer(o.holder.Spec.Phone), at: r.Now()}
-	limits := r.Settings.Prompts.or(acct.Prompts)
+	limits := r.Settings.Prompts.Or(acct.Prompts)
 
 	r.brake.mu.Lock()
 	defer r.brake.mu.Unlock()

@@ -5,7 +5,8 @@ import (
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -50,7 +51,7 @@ type decision struct {
 // facts are all that a decision depends on.
 type facts struct {
 	now      time.Time
-	settings Settings
+	settings attempt.Settings
 	// process is this process, and processStart when it began.
 	process      string
 	processStart time.Time
@@ -92,7 +93,7 @@ func decide(f facts) decision {
 	}
 	rec := &f.charge.Record
 	switch {
-	case f.charge.Spec.ReferenceVersion != ReferenceVersion:
+	case f.charge.Spec.ReferenceVersion != installation.ReferenceVersion:
 		// Made by another version, which knows what it sent. Leave it alone.
 		return decision{action: actIdle}
 	case rec.Outcome != nil:
@@ -122,7 +123,7 @@ func (f facts) unclaimed() decision {
 	switch {
 	case p == nil || p.DeletionTimestamp != nil || p.Status.Phase.Terminal():
 		return decision{action: actIdle}
-	case p.Spec.Cancel && p.Status.ChargeName == "" && p.Status.InitiatedAt == nil && !charge.Restored(p) && !f.settings.AdoptOnly:
+	case p.Spec.Cancel && p.Status.ChargeName == "" && p.Status.InitiatedAt == nil && !attempt.Restored(p) && !f.settings.AdoptOnly:
 		return decision{action: actCancelled}
 	default:
 		return decision{action: actClaim}
@@ -167,7 +168,7 @@ func (f facts) asks() bool { return f.payment != nil && !f.payment.Status.Phase.
 // mayHaveSent: there are signs that the Charge is older than what was sent for
 // it, as after a restore.
 func (f facts) mayHaveSent() bool {
-	return f.settings.AdoptOnly || (f.payment != nil && (charge.Restored(f.payment) || f.recordLost()))
+	return f.settings.AdoptOnly || (f.payment != nil && (attempt.Restored(f.payment) || f.recordLost()))
 }
 
 // calledOff: the merchant called the payment off. Nothing is sent any more.

@@ -9,7 +9,8 @@ import (
 	"pgregory.net/rapid"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -23,13 +24,13 @@ func micro(d time.Duration) metav1.MicroTime { return metav1.NewMicroTime(at(d))
 func situation(provider string, changes ...func(*facts)) facts {
 	f := facts{
 		now:          noon,
-		settings:     DefaultSettings(),
+		settings:     attempt.DefaultSettings(),
 		process:      "me",
 		processStart: at(-24 * time.Hour),
 		payment:      newPayment("sale", provider, "5000"),
 		charge: &v1alpha1.Charge{
 			ObjectMeta: metav1.ObjectMeta{Name: "charge-x"},
-			Spec:       v1alpha1.ChargeSpec{ReferenceVersion: ReferenceVersion, Provider: provider, TimeoutSeconds: 3600},
+			Spec:       v1alpha1.ChargeSpec{ReferenceVersion: installation.ReferenceVersion, Provider: provider, TimeoutSeconds: 3600},
 		},
 		traits:   testRegistry()[provider].Traits,
 		interval: 2 * time.Minute,
@@ -330,7 +331,7 @@ func decidesSafely(t *rapid.T) {
 		switch {
 		case f.payment == nil || f.payment.DeletionTimestamp != nil:
 			t.Fatal("sends for nobody")
-		case f.settings.AdoptOnly || charge.Restored(f.payment):
+		case f.settings.AdoptOnly || attempt.Restored(f.payment):
 			t.Fatal("sends for an object that may come from a backup")
 		case rec.Outcome != nil || rec.Session != nil || rec.Refusal != nil || rec.Hold != nil:
 			t.Fatal("sends what is opened, refused, held or over")

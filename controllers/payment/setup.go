@@ -14,7 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/quiet"
+	"mobilemoney.dev/operator/controllers/installation"
+	"mobilemoney.dev/operator/controllers/redact"
 )
 
 // Indexes of the cache.
@@ -32,7 +33,7 @@ const (
 )
 
 // SetupIndexes adds the indexes that the loop and the callback receiver use.
-func SetupIndexes(ctx context.Context, indexer client.FieldIndexer, inst Installation) error {
+func SetupIndexes(ctx context.Context, indexer client.FieldIndexer, inst installation.Installation) error {
 	indexes := []struct {
 		object client.Object
 		field  string
@@ -82,7 +83,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				time.Second, 5*time.Minute),
 		}).
-		Complete(quiet.Panics(r))
+		Complete(redact.Panics(r))
 }
 
 func request(chargeName string) reconcile.Request {

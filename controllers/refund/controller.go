@@ -26,8 +26,8 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
-	"mobilemoney.dev/operator/controllers/charge"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -41,8 +41,8 @@ type Reconciler struct {
 	// Live reads past the cache. Every claim and every send stands on such a read.
 	Live         client.Reader
 	Accounts     *account.Resolver
-	Installation payment.Installation
-	Settings     payment.Settings
+	Installation installation.Installation
+	Settings     attempt.Settings
 	Recorder     events.EventRecorder
 	Metrics      *Metrics
 	// Called counts a call to a provider that ended in err.
@@ -55,8 +55,8 @@ type Reconciler struct {
 	// WentBack tells that the API server went back in time; nil: it never does.
 	WentBack func() bool
 
-	memory charge.Memory[observation]
-	busy   charge.Busy
+	memory attempt.Memory[observation]
+	busy   attempt.Busy
 }
 
 // observed is what one run knows of a Refund and one Charge.
@@ -168,7 +168,7 @@ func get[T any, P interface {
 	o := P(new(T))
 	err := reader.Get(ctx, key, o)
 	switch {
-	case charge.IsGone(err):
+	case attempt.IsGone(err):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading %T %s: %w", o, key, err)
@@ -198,7 +198,7 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 		d = decide(r.facts(o))
 	}
 	actErr, projectErr := r.act(ctx, o, d), r.projectOne(ctx, o)
-	slower, err := charge.Conflicts(actErr, projectErr)
+	slower, err := attempt.Conflicts(actErr, projectErr)
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err
@@ -312,7 +312,7 @@ func (r *Reconciler) findAccount(ctx context.Context, o *observed) error {
 	if o.charge == nil || over() || (o.refund == nil && o.claim() == nil) {
 		return nil
 	}
-	if o.charge.Spec.ReferenceVersion != payment.ReferenceVersion {
+	if o.charge.Spec.ReferenceVersion != installation.ReferenceVersion {
 		o.problem = &account.Problem{
 			Reason:  v1alpha1.ReasonProviderNotSupported,
 			Message: "the payment was recorded by a version of the operator that this one does not know; start one that does",
