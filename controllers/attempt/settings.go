@@ -12,29 +12,28 @@ import (
 type Settings struct {
 	// CallTimeout bounds one call to a provider.
 	CallTimeout time.Duration
-	// RecordTimeout bounds writing down the answer, retries included.
+	// RecordTimeout bounds one try to record an answer, retries on conflict included.
+	// What could not be recorded is kept and tried again.
 	RecordTimeout time.Duration
 	// LateWindow is how long after a send it may still arrive.
 	LateWindow time.Duration
 	// ClockSkew is added to what another process's clock said.
 	ClockSkew time.Duration
-	// MaxSends that may have arrived, over the life of a Charge.
-	MaxSends int32
+	// StartDeadline is how long after its creation a Payment may still be asked for
+	// the first time.
+	StartDeadline time.Duration
+	// UnsentCharges that one namespace may have: Charges of which nothing was sent.
+	UnsentCharges int
 	// RetryMin and RetryMax bound the wait after a call that did not get
 	// through.
 	RetryMin, RetryMax time.Duration
 	// CallbackGap is the least time between two checks, however many
 	// callbacks come.
 	CallbackGap time.Duration
-	// After a callback that the provider does not confirm yet, checks come
-	// every CloserInterval for CloserFor.
-	CloserInterval, CloserFor time.Duration
 	// ExpiryMargin is added to the end of a session before it counts as over.
 	ExpiryMargin time.Duration
-	// An undecided payment is checked every SlowInterval for SlowFor.
-	SlowInterval, SlowFor time.Duration
-	// AdoptionWindow is how long after its end a Charge is taken up by a new
-	// Payment of the same name without being asked; 0: always.
+	// AdoptionWindow is how long after its end a Charge is adopted by a new
+	// Payment of the same name without consent; 0: always.
 	AdoptionWindow time.Duration
 	// AdoptOnly: ask and adopt, but send nothing.
 	AdoptOnly bool
@@ -49,32 +48,22 @@ func DefaultSettings() Settings {
 		RecordTimeout:  10 * time.Second,
 		LateWindow:     2 * time.Minute,
 		ClockSkew:      time.Minute,
-		MaxSends:       5,
+		StartDeadline:  24 * time.Hour,
+		UnsentCharges:  1000,
 		RetryMin:       5 * time.Second,
 		RetryMax:       time.Minute,
 		CallbackGap:    10 * time.Second,
-		CloserInterval: 15 * time.Second,
-		CloserFor:      10 * time.Minute,
 		ExpiryMargin:   5 * time.Minute,
-		SlowInterval:   time.Hour,
-		SlowFor:        72 * time.Hour,
 		AdoptionWindow: 24 * time.Hour,
 		Prompts:        promptlimit.Limits{PerPhone: 20, PerNamespace: 3000},
 	}
-}
-
-// InForce are s, but that nothing is sent once the API server went back in time:
-// records may be older than what was sent. Without wentBack it never does.
-func (s Settings) InForce(wentBack func() bool) Settings {
-	s.AdoptOnly = s.AdoptOnly || (wentBack != nil && wentBack())
-	return s
 }
 
 // Validate refuses windows with which the protocol is not safe.
 func (s Settings) Validate() error {
 	for _, d := range []time.Duration{
 		s.CallTimeout, s.RecordTimeout, s.LateWindow, s.RetryMin, s.RetryMax,
-		s.CallbackGap, s.CloserInterval, s.SlowInterval,
+		s.CallbackGap, s.StartDeadline,
 	} {
 		if d <= 0 {
 			return errors.New("every time-out, window and interval must be more than 0")
@@ -83,6 +72,8 @@ func (s Settings) Validate() error {
 	switch {
 	case s.Prompts.PerPhone < 1, s.Prompts.PerNamespace < 1:
 		return errors.New("--prompts-per-phone and --prompts-per-namespace must be at least 1")
+	case s.UnsentCharges < 1:
+		return errors.New("--unsent-charges-per-namespace must be at least 1")
 	case s.LateWindow < s.CallTimeout:
 		return errors.New("--late-window must not be shorter than --call-timeout: a request that is still under way would count as lost")
 	case s.ClockSkew < 0, s.ExpiryMargin < 0, s.AdoptionWindow < 0:

@@ -38,8 +38,10 @@ func FailureReason(f providers.FailureReason) v1alpha1.Reason {
 }
 
 // Clip bounds what a provider may make us store and show.
-func Clip(s string) string {
-	const limit = 255
+func Clip(s string) string { return clipTo(s, 255) }
+
+// clipTo keeps printable text of at most limit bytes.
+func clipTo(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return -1

@@ -4,7 +4,7 @@ package installation
 
 import (
 	"context"
-	"errors"
+	"encoding/hex"
 	"fmt"
 	"io"
 
@@ -23,51 +23,46 @@ const (
 
 // +kubebuilder:rbac:groups="",namespace=mobile-money-system,resources=secrets,verbs=create
 
-// Load finds out who this installation is. id is the setting; if it
-// is empty, the uid of the kube-system namespace stands in. The key is kept in a
-// Secret of the operator's namespace, made on the first start from random.
-func Load(ctx context.Context, c client.Client, namespace, id string, random io.Reader) (Installation, error) {
-	if id == "" {
-		var ns corev1.Namespace
-		if err := c.Get(ctx, types.NamespacedName{Name: metav1.NamespaceSystem}, &ns); err != nil {
-			return Installation{}, fmt.Errorf("reading the kube-system namespace for the installation id: %w", err)
-		}
-		id = string(ns.UID)
-	}
-	if id == "" {
-		return Installation{}, errors.New("the installation has no id; set --installation-id")
-	}
-	key, err := loadKey(ctx, c, namespace, random)
+// Load finds out who this installation is. id is the setting; where it is empty, one
+// that is kept with the operator's key stands in. The key is kept in a Secret of the
+// operator's namespace, made on the first start from random. made tells that it was
+// made just now: fingerprints of older Charges cannot be compared with it.
+func Load(ctx context.Context, c client.Client, namespace, id string, random io.Reader) (inst Installation, made bool, err error) {
+	key, made, err := loadKey(ctx, c, namespace, random)
 	if err != nil {
-		return Installation{}, err
+		return Installation{}, false, err
 	}
-	return Installation{ID: id, Key: key}, nil
+	inst = Installation{ID: id, Given: id != "", Key: key}
+	if id == "" {
+		inst.ID = "made-" + hex.EncodeToString(inst.keyed("installation-id/v2")[:8])
+	}
+	return inst, made, nil
 }
 
-func loadKey(ctx context.Context, c client.Client, namespace string, random io.Reader) ([]byte, error) {
+func loadKey(ctx context.Context, c client.Client, namespace string, random io.Reader) (key []byte, made bool, err error) {
 	name := types.NamespacedName{Namespace: namespace, Name: keySecretName}
 	var s corev1.Secret
-	err := c.Get(ctx, name, &s)
+	err = c.Get(ctx, name, &s)
 	if apierrors.IsNotFound(err) {
-		if err := createKey(ctx, c, name, random); err != nil {
-			return nil, err
+		if made, err = createKey(ctx, c, name, random); err != nil {
+			return nil, false, err
 		}
 		err = c.Get(ctx, name, &s)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading Secret %s: %w", name, err)
+		return nil, false, fmt.Errorf("reading Secret %s: %w", name, err)
 	}
 	if len(s.Data[keySecretKey]) < keyBytes {
-		return nil, fmt.Errorf("key %q of Secret %s is shorter than %d bytes; restore it from a backup", keySecretKey, name, keyBytes)
+		return nil, false, fmt.Errorf("key %q of Secret %s is shorter than %d bytes; restore it from a backup", keySecretKey, name, keyBytes)
 	}
-	return s.Data[keySecretKey], nil
+	return s.Data[keySecretKey], made, nil
 }
 
-// createKey lets one of several replicas win.
-func createKey(ctx context.Context, c client.Client, name types.NamespacedName, random io.Reader) error {
+// createKey lets one of several replicas win, and tells whether it was this one.
+func createKey(ctx context.Context, c client.Client, name types.NamespacedName, random io.Reader) (bool, error) {
 	key := make([]byte, keyBytes)
 	if _, err := io.ReadFull(random, key); err != nil {
-		return fmt.Errorf("making a key: %w", err)
+		return false, fmt.Errorf("making a key: %w", err)
 	}
 	immutable := true
 	err := c.Create(ctx, &corev1.Secret{
@@ -76,7 +71,7 @@ func createKey(ctx context.Context, c client.Client, name types.NamespacedName, 
 		Data:       map[string][]byte{keySecretKey: key},
 	})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("creating Secret %s: %w", name, err)
+		return false, fmt.Errorf("creating Secret %s: %w", name, err)
 	}
-	return nil
+	return err == nil, nil
 }
