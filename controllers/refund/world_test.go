@@ -147,7 +147,7 @@ func newWorld(t *testing.T, options ...func(*simulator.Options)) *world {
 	must(t, corev1.AddToScheme(scheme))
 	must(t, v1alpha1.AddToScheme(scheme))
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Payment{}, &v1alpha1.Refund{})
-	must(t, payment.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
+	must(t, attempt.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
 	must(t, SetupIndexes(w.ctx, indexAdder{builder}))
 	w.api = builder.Build()
 	w.account("mtn", w.sim.MTNURL(), "", map[string]string{
@@ -288,7 +288,7 @@ func (w *world) intercept() client.Client {
 func (w *world) freeze() {
 	w.t.Helper()
 	builder := fake.NewClientBuilder().WithScheme(w.api.Scheme())
-	must(w.t, payment.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
+	must(w.t, attempt.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
 	must(w.t, SetupIndexes(w.ctx, indexAdder{builder}))
 	lists := []client.ObjectList{&v1alpha1.PaymentList{}, &v1alpha1.ChargeList{}, &v1alpha1.RefundList{}}
 	for _, l := range lists {
