@@ -393,7 +393,7 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst installa
 		Accounts:     resolver,
 		Installation: inst,
 		Settings:     opts.settings,
-		URLs:         payment.NewURLs(opts.publicURL, paths),
+		URLs:         callback.NewURLs(opts.publicURL, paths),
 		Recorder:     mgr.GetEventRecorder("mobile-money-operator"),
 		Metrics:      payment.NewMetrics(metrics.Registry),
 		Now:          time.Now,

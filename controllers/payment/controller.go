@@ -25,6 +25,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/providers"
@@ -46,7 +47,7 @@ type Reconciler struct {
 	Accounts     *account.Resolver
 	Installation installation.Installation
 	Settings     attempt.Settings
-	URLs         URLs
+	URLs         callback.URLs
 	Recorder     events.EventRecorder
 	Metrics      *Metrics
 	Now          func() time.Time

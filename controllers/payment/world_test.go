@@ -25,6 +25,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/providers"
@@ -234,7 +235,7 @@ func (w *world) start() {
 		},
 		Installation: testInstallation,
 		Settings:     settings,
-		URLs:         NewURLs("https://pay.example", testInstallation.PathKeys()),
+		URLs:         callback.NewURLs("https://pay.example", testInstallation.PathKeys()),
 		Recorder:     telling{w.events, &w.said},
 		Metrics:      NewMetrics(registered),
 		Now:          w.clock.Now,

@@ -25,6 +25,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
@@ -217,7 +218,7 @@ func (w *world) start() {
 	plain := transport.New(transport.Options{Trusted: []string{"127.0.0.1"}})
 	w.payments = &payment.Reconciler{
 		Client: w.api, Live: w.api, Accounts: resolver(plain), Installation: testInstallation, Settings: w.settings,
-		URLs: payment.NewURLs("https://pay.example", testInstallation.PathKeys()), Metrics: metrics, Now: w.clock.Now,
+		URLs: callback.NewURLs("https://pay.example", testInstallation.PathKeys()), Metrics: metrics, Now: w.clock.Now,
 		Process: fmt.Sprintf("process-%d", w.starts), Start: w.clock.Now(),
 	}
 	w.events = events.NewFakeRecorder(1000)
