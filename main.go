@@ -41,6 +41,7 @@ import (
 	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/controllers/redact"
 	"mobilemoney.dev/operator/controllers/refund"
 	"mobilemoney.dev/operator/controllers/restoreguard"
@@ -358,7 +359,10 @@ func newManager(cfg *rest.Config, opts options) (manager.Manager, error) {
 
 // setup adds the loop and the receiver to mgr.
 func setup(ctx context.Context, mgr manager.Manager, opts options, inst installation.Installation, paths *installation.PathKeys, t providers.Transport, getenv func(string) string) error {
-	if err := payment.SetupIndexes(ctx, mgr.GetFieldIndexer(), inst); err != nil {
+	if err := attempt.SetupIndexes(ctx, mgr.GetFieldIndexer(), inst); err != nil {
+		return err
+	}
+	if err := promptlimit.SetupIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
 	if err := refund.SetupIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
@@ -389,7 +393,7 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst installa
 		Accounts:     resolver,
 		Installation: inst,
 		Settings:     opts.settings,
-		URLs:         payment.NewURLs(opts.publicURL, paths),
+		URLs:         callback.NewURLs(opts.publicURL, paths),
 		Recorder:     mgr.GetEventRecorder("mobile-money-operator"),
 		Metrics:      payment.NewMetrics(metrics.Registry),
 		Now:          time.Now,

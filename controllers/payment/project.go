@@ -1,28 +1,35 @@
 package payment
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
-// view is what a status is projected from.
-type view struct {
+// projection is what a status is projected from.
+type projection struct {
 	payment *v1alpha1.Payment
 	// charge of the sale; nil: none yet.
 	charge   *v1alpha1.Charge
 	relation relation
 	traits   providers.Traits
 	// problem keeps a Payment without a Charge waiting, or refuses it.
-	problem *account.Problem
+	problem *attempt.Problem
 	// settled is the phase that a problem which cannot be mended leads to.
 	settled v1alpha1.Phase
+	// unknownID is that of the Unknown that the Charge records.
+	unknownID string
+	// fencing: the send that the Charge shows was not made yet.
+	fencing bool
 }
 
 // standing is a phase and why.
@@ -31,80 +38,140 @@ type standing struct {
 	reason  v1alpha1.Reason
 	code    string
 	message string
+	// stalled: it cannot change by itself.
+	stalled bool
+	unknown *v1alpha1.Unknown
 }
 
-// project is the status of a Payment. It is pure; now only dates transitions
-// of conditions, so that equal facts give an equal status.
-func project(v view, now time.Time) v1alpha1.PaymentStatus {
-	old := v.payment.Status
+// publish writes the status of the Payment, where it is not what it should be.
+func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
+	p := v.payment
+	if p == nil || v.relation == relationForeign && !r.told.once(p, v.charge) {
+		return v, nil
+	}
+	in := projection{
+		payment: p, charge: v.charge, relation: v.relation, traits: r.traits(v),
+		problem: v.problem, settled: v.settled,
+	}
+	if v.relation == relationVacant {
+		in.charge, in.relation = nil, relationNone
+	}
+	if in.charge != nil && v.relation.holds() {
+		in.unknownID = r.unknownID(p, v.charge)
+	}
+	next := p.DeepCopy()
+	next.Status = r.project(in)
+	if sameStatus(next.Status, p.Status) {
+		return v, nil
+	}
+	// Update carries resourceVersion and uid: a stale view cannot overwrite.
+	if err := r.Client.Status().Update(ctx, next); err != nil {
+		return v, client.IgnoreNotFound(err)
+	}
+	r.announce(p, next)
+	v.payment = next
+	return v, nil
+}
+
+// project is the status of a Payment: a pure function of what is there, and of the
+// time, which only dates transitions.
+func (r *Reconciler) project(in projection) v1alpha1.PaymentStatus {
+	return project(in, r.now(), r.localID)
+}
+
+func (r *Reconciler) now() time.Time { return r.Now().Truncate(time.Second) }
+
+// localID is the id of an Unknown that no Charge records for this Payment.
+func (r *Reconciler) localID(p *v1alpha1.Payment, c *v1alpha1.Charge, u *v1alpha1.Unknown) string {
+	uid := ""
+	if c != nil {
+		uid = string(c.UID)
+	}
+	return r.Installation.UnknownID(uid, string(p.UID), u.Reason, u.Since.Time, u.Reported)
+}
+
+type idFunc func(*v1alpha1.Payment, *v1alpha1.Charge, *v1alpha1.Unknown) string
+
+func project(in projection, now time.Time, id idFunc) v1alpha1.PaymentStatus {
+	old := in.payment.Status
 	if old.Phase.Terminal() {
-		return lateNews(v, old, now)
+		return afterEnd(in, old, now)
 	}
-	s := standingOf(v)
-	if said := settlement(v.payment); said != nil && s.phase == v1alpha1.PhaseUnknown && (v.charge == nil || !v.relation.holds()) {
-		// There is no record of this Payment to settle, so it is settled here.
-		phase, reason := settledAs(*said)
-		s = stand(phase, reason, "")
-	}
+	s := standingOf(in)
 	status := v1alpha1.PaymentStatus{
 		Phase:              s.phase,
 		Conditions:         old.DeepCopy().Conditions,
-		ObservedGeneration: v.payment.Generation,
-		Reference:          v.payment.SaleReference(),
+		ObservedGeneration: in.payment.Generation,
+		Reference:          in.payment.MerchantReference(),
 		ChargeName:         old.ChargeName,
 		LastCallback:       old.LastCallback,
-		// Kept, because it tells a Charge that is older than what was sent.
-		InitiatedAt: old.InitiatedAt,
+		InitiatedAt:        old.InitiatedAt,
 	}
-	if v.charge != nil && v.relation.holds() {
-		showCharge(&status, v)
+	held := in.charge != nil && in.relation.holds()
+	if held {
+		showCharge(&status, in)
 	}
-	showSettlement(&status, v, s.reason)
+	if s.phase == v1alpha1.PhaseUnknown {
+		status.Unknown = unknownStatus(in, s, now, id)
+		if said := settlement(in.payment, status.Unknown.ID); said != nil && !held {
+			// There is no record of this Payment to settle, so it is settled here.
+			o := settled(*said, v1alpha1.Money{}, metav1.NewMicroTime(now))
+			s = stand(o.Phase, o.Reason, "")
+			status.Phase, status.Unknown, status.SettledBy, status.TransactionID = o.Phase, nil, o.SettledBy, o.TransactionID
+		}
+	}
+	if s.phase == v1alpha1.PhasePending && old.Phase != "" && old.Phase != v1alpha1.PhasePending {
+		// The send that made it Processing is void. The phase does not go back.
+		s.phase, status.Phase = v1alpha1.PhaseProcessing, v1alpha1.PhaseProcessing
+	}
 	if s.phase.Terminal() && s.phase != v1alpha1.PhaseSucceeded {
 		status.Failure = &v1alpha1.PaymentFailure{Reason: s.reason, ProviderCode: s.code, Message: s.message}
 	}
 	if s.phase.Terminal() && status.CompletedAt == nil {
-		// Refused without a charge: nobody but this run knows when.
-		t := metav1.NewTime(now.Truncate(time.Second))
-		status.CompletedAt = &t
+		status.CompletedAt = &metav1.Time{Time: now}
 	}
-	showCancel(&status, v, s.phase, now)
-	setConditions(&status, v, s, now)
+	showCancel(&status, in, s.phase, now)
+	setConditions(&status, in, s, now)
 	return status
 }
 
-// showSettlement says who settled what the provider did not tell.
-func showSettlement(status *v1alpha1.PaymentStatus, v view, reason v1alpha1.Reason) {
-	if reason != v1alpha1.ReasonSettledPaid && reason != v1alpha1.ReasonSettledNotPaid {
-		return
+// unknownStatus is what a person settles. Where no Charge records it, its time is
+// that of the status which showed it first.
+func unknownStatus(in projection, s standing, now time.Time, id idFunc) *v1alpha1.UnknownStatus {
+	u := s.unknown
+	if u == nil {
+		u = &v1alpha1.Unknown{Reason: s.reason, Since: metav1.NewMicroTime(now)}
+		if old := in.payment.Status.Unknown; old != nil && old.Reason == s.reason {
+			u.Since = metav1.NewMicroTime(old.Since.Time)
+		}
 	}
-	said := settlement(v.payment)
-	if v.charge != nil && v.relation.holds() {
-		said = v.charge.Record.Outcome.Settlement
+	out := &v1alpha1.UnknownStatus{ID: in.unknownID, Since: metav1.NewTime(u.Since.Truncate(time.Second)), Reason: u.Reason, Reported: u.Reported}
+	if out.ID == "" {
+		out.ID = id(in.payment, in.charge, u)
 	}
-	status.SettledBy, status.TransactionID = said.SettledBy, said.TransactionID
+	return out
 }
 
-// lateNews: a finished Payment stays as it ended; only what contradicts it is
-// added.
-func lateNews(v view, status v1alpha1.PaymentStatus, now time.Time) v1alpha1.PaymentStatus {
+// afterEnd: a finished Payment stays as it ended; only what contradicts it is added.
+func afterEnd(in projection, status v1alpha1.PaymentStatus, now time.Time) v1alpha1.PaymentStatus {
 	status = *status.DeepCopy()
-	status.ObservedGeneration = v.payment.Generation
-	showCancel(&status, v, status.Phase, now)
-	if v.charge == nil || !v.relation.holds() {
+	status.ObservedGeneration = in.payment.Generation
+	showCancel(&status, in, status.Phase, now)
+	if in.charge == nil || !in.relation.holds() {
 		return status
 	}
-	status.Refunded = refunded(&v.charge.Record)
-	if c := v.charge.Record.Contradiction; c != nil {
-		set(&status, v, now, v1alpha1.ConditionLateSettlement, metav1.ConditionTrue, v1alpha1.ReasonContradicted,
-			message(v1alpha1.ReasonContradicted, c.Code))
+	rec := &in.charge.Record
+	status.Refunded = refunded(rec)
+	if rec.Outcome != nil && rec.Later != nil && attempt.Contradicts(rec.Outcome, rec.Later) {
+		set(&status, in, now, v1alpha1.ConditionLateSettlement, v1alpha1.ReasonContradicted,
+			message(v1alpha1.ReasonContradicted, rec.Later.Code))
 	}
 	return status
 }
 
 // showCancel says what came of calling the payment off.
-func showCancel(status *v1alpha1.PaymentStatus, v view, phase v1alpha1.Phase, now time.Time) {
-	if !v.payment.Spec.Cancel {
+func showCancel(status *v1alpha1.PaymentStatus, in projection, phase v1alpha1.Phase, now time.Time) {
+	if !in.payment.Spec.Cancel {
 		return
 	}
 	reason := v1alpha1.ReasonCancelPending
@@ -113,17 +180,17 @@ func showCancel(status *v1alpha1.PaymentStatus, v view, phase v1alpha1.Phase, no
 		reason = v1alpha1.ReasonCancelDone
 	case phase.Terminal():
 		reason = v1alpha1.ReasonCancelTooLate
-	case phase == v1alpha1.PhaseUnknown, v.charge != nil && v.charge.Record.Session != nil && !v.traits.CanCancel:
+	case phase == v1alpha1.PhaseUnknown, in.charge != nil && in.charge.Record.Taken != nil && !in.traits.CanCancel:
 		reason = v1alpha1.ReasonCancelNotSupported
 	}
-	set(status, v, now, v1alpha1.ConditionCancelRequested, metav1.ConditionTrue, reason, message(reason, ""))
+	set(status, in, now, v1alpha1.ConditionCancelRequested, reason, message(reason, ""))
 }
 
 // refunded is how much was given back; empty: nothing.
 func refunded(rec *v1alpha1.ChargeRecord) string {
 	var amounts []string
 	for i := range rec.Refunds {
-		if o := rec.Refunds[i].Outcome; o != nil && o.Phase == v1alpha1.RefundSucceeded {
+		if o := rec.Refunds[i].Outcome; o != nil && o.Phase == v1alpha1.PhaseSucceeded {
 			amounts = append(amounts, rec.Refunds[i].Money.Amount)
 		}
 	}
@@ -133,19 +200,24 @@ func refunded(rec *v1alpha1.ChargeRecord) string {
 	return providers.SumAmounts(amounts...)
 }
 
-func standingOf(v view) standing {
-	if v.charge == nil {
-		return withoutCharge(v)
+func standingOf(in projection) standing {
+	switch {
+	case in.settled != "":
+		return standing{phase: in.settled, reason: in.problem.Reason, message: in.problem.Message}
+	case in.charge == nil, in.relation == relationOpen:
+		return waiting(in)
 	}
-	switch v.relation {
+	switch in.relation {
 	case relationConflict:
-		return stand(v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict, "")
-	case relationDuplicate:
-		return stand(v1alpha1.PhaseFailed, v1alpha1.ReasonDuplicateReference, "")
+		return stand(v1alpha1.PhaseFailed, v1alpha1.ReasonSaleConflict, "")
 	case relationReused:
-		return stand(v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedReference, "")
+		return stand(v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName, "")
+	case relationForeign:
+		s := stand(v1alpha1.PhasePending, v1alpha1.ReasonInstallationChanged, "")
+		s.stalled = true
+		return s
 	default:
-		return ofCharge(&v.charge.Record)
+		return ofRecord(&in.charge.Record, in.problem)
 	}
 }
 
@@ -153,102 +225,119 @@ func stand(phase v1alpha1.Phase, reason v1alpha1.Reason, code string) standing {
 	return standing{phase: phase, reason: reason, code: code, message: message(reason, code)}
 }
 
-func noticed(phase v1alpha1.Phase, n *v1alpha1.ChargeNotice) standing {
-	s := stand(phase, n.Reason, n.Code)
-	if n.Message != "" {
-		s.message = n.Message
-	}
-	return s
-}
-
-func withoutCharge(v view) standing {
+// waiting: there is no Charge yet.
+func waiting(in projection) standing {
 	s := stand(v1alpha1.PhasePending, v1alpha1.ReasonAccepted, "")
-	if v.problem != nil {
-		s.reason, s.message = v.problem.Reason, v.problem.Message
-	}
-	if v.settled != "" {
-		s.phase = v.settled
+	if in.problem != nil {
+		s.reason, s.message = in.problem.Reason, in.problem.Message
+		s.stalled = s.reason == v1alpha1.ReasonProviderNotSupported || s.reason == v1alpha1.ReasonRecordRefused
 	}
 	return s
 }
 
-// ofCharge is how a Charge stands: the phase follows from what is recorded and
-// from nothing else.
-func ofCharge(rec *v1alpha1.ChargeRecord) standing {
-	asked := openSends(rec) > 0 || rec.Session != nil
+// ofRecord is how a Charge stands: the phase follows from what is recorded and from
+// nothing else.
+func ofRecord(rec *v1alpha1.ChargeRecord, problem *attempt.Problem) standing {
+	phase := v1alpha1.PhasePending
+	if attempt.MayHaveArrived(&rec.Attempt) || rec.Refusal != nil {
+		phase = v1alpha1.PhaseProcessing
+	}
 	switch {
 	case rec.Outcome != nil:
-		return stand(rec.Outcome.Phase, rec.Outcome.Reason, rec.Outcome.Code)
-	case rec.Hold != nil:
-		return stand(v1alpha1.PhaseUnknown, rec.Hold.Reason, rec.Hold.Code)
-	case rec.Notice != nil && asked:
-		return noticed(v1alpha1.PhaseProcessing, rec.Notice)
+		s := stand(rec.Outcome.Phase, rec.Outcome.Reason, rec.Outcome.Code)
+		if rec.Outcome.Message != "" {
+			s.message = rec.Outcome.Message
+		}
+		return s
+	case rec.Unknown != nil:
+		s := stand(v1alpha1.PhaseUnknown, rec.Unknown.Reason, "")
+		if rec.Unknown.Reported != nil {
+			s.code = rec.Unknown.Reported.Code
+		}
+		s.unknown = rec.Unknown
+		return s
+	case problem != nil:
+		return standing{phase: phase, reason: problem.Reason, message: problem.Message, stalled: problem.Reason == v1alpha1.ReasonRecordRefused}
 	case rec.Notice != nil:
-		return noticed(v1alpha1.PhasePending, rec.Notice)
-	case rec.Session != nil:
-		return stand(v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer, "")
-	case asked && rec.Refusal != nil:
-		s := stand(v1alpha1.PhaseProcessing, rec.Refusal.Reason, rec.Refusal.Code)
+		return standing{phase: phase, reason: rec.Notice.Reason, code: rec.Notice.Code, message: noticeText(*rec.Notice)}
+	case rec.Taken != nil && rec.Session != nil && rec.Session.PaymentURL != "":
+		s := stand(phase, v1alpha1.ReasonAwaitingPayer, "")
+		s.message = "Waiting for the payer to open status.nextAction.url."
+		return s
+	case rec.Taken != nil:
+		return stand(phase, v1alpha1.ReasonAwaitingPayer, "")
+	case rec.Refusal != nil:
+		s := stand(phase, rec.Refusal.Reason, rec.Refusal.Code)
 		s.message += " Making sure that the payer was not asked all the same."
 		return s
-	case asked:
-		return stand(v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingAnswer, "")
+	case len(rec.Open) > 0:
+		return stand(phase, v1alpha1.ReasonAwaitingAnswer, "")
 	default:
-		return stand(v1alpha1.PhasePending, v1alpha1.ReasonAccepted, "")
+		return stand(phase, v1alpha1.ReasonAccepted, "")
 	}
 }
 
-func showCharge(status *v1alpha1.PaymentStatus, v view) {
-	spec, rec := &v.charge.Spec, &v.charge.Record
-	status.ChargeName = v.charge.Name
+// noticeText is what a notice tells, in its own words where it has some.
+func noticeText(n v1alpha1.Notice) string {
+	if n.Message != "" {
+		return n.Message
+	}
+	return message(n.Reason, n.Code)
+}
+
+func showCharge(status *v1alpha1.PaymentStatus, in projection) {
+	spec, rec := &in.charge.Spec, &in.charge.Record
+	status.ChargeName = in.charge.Name
 	status.Account = account.DisplayName(spec.Account)
 	status.Environment = spec.Account.Environment
 	status.Amount = spec.Money.Amount
 	status.Currency = spec.Money.Currency
 	status.ProviderReference = spec.ProviderReference
-	if t := initiatedAt(rec); t != nil {
+	if t := initiatedAt(rec); t != nil && !in.fencing && status.InitiatedAt == nil {
 		status.InitiatedAt = t
 	}
-	status.NextAction = nextAction(rec, v.traits.Flow)
+	status.NextAction = nextAction(in)
 	if o := rec.Outcome; o != nil {
 		status.TransactionID = o.TransactionID
+		status.SettledBy = o.SettledBy
 		status.CompletedAt = toSecond(o.At)
 	}
 }
 
 func initiatedAt(rec *v1alpha1.ChargeRecord) *metav1.Time {
 	switch {
-	case rec.Session != nil:
-		return toSecond(rec.Session.At)
-	case openSends(rec) > 0:
-		return toSecond(rec.LastSend.At)
+	case rec.Taken != nil:
+		return toSecond(rec.Taken.At)
+	case len(rec.Open) > 0:
+		return toSecond(rec.Open[0].At)
+	case rec.Refusal != nil:
+		return toSecond(rec.Refusal.At)
 	default:
 		return nil
 	}
 }
 
 func toSecond(t metav1.MicroTime) *metav1.Time {
-	s := metav1.NewTime(t.Truncate(time.Second))
-	return &s
+	return &metav1.Time{Time: t.Truncate(time.Second)}
 }
 
-// nextAction publishes a payment URL, and does so only from a recorded session
-// that nobody called off.
-func nextAction(rec *v1alpha1.ChargeRecord, flow providers.Flow) *v1alpha1.NextAction {
-	s := rec.Session
-	if s == nil || rec.Outcome != nil || rec.Hold != nil || rec.Cancel != nil {
+// nextAction publishes a payment URL, and does so only from a recorded session of a
+// payment that nobody called off.
+func nextAction(in projection) *v1alpha1.NextAction {
+	rec := &in.charge.Record
+	if rec.Taken == nil || rec.Outcome != nil || rec.Unknown != nil || in.payment.Spec.Cancel {
 		return nil
 	}
-	if s.PaymentURL != "" {
+	if s := rec.Session; s != nil && s.PaymentURL != "" {
 		return &v1alpha1.NextAction{Type: v1alpha1.NextActionOpenURL, URL: s.PaymentURL, ExpiresAt: s.ExpiresAt}
 	}
-	if flow == providers.FlowPush {
+	if in.traits.Flow == providers.FlowPush {
 		return &v1alpha1.NextAction{Type: v1alpha1.NextActionApproveOnPhone}
 	}
 	return nil
 }
 
-func setConditions(status *v1alpha1.PaymentStatus, v view, s standing, now time.Time) {
+func setConditions(status *v1alpha1.PaymentStatus, in projection, s standing, now time.Time) {
 	finished, succeeded := metav1.ConditionFalse, metav1.ConditionUnknown
 	switch {
 	case s.phase == v1alpha1.PhaseSucceeded:
@@ -256,53 +345,26 @@ func setConditions(status *v1alpha1.PaymentStatus, v view, s standing, now time.
 	case s.phase.Terminal():
 		finished, succeeded = metav1.ConditionTrue, metav1.ConditionFalse
 	}
-	set(status, v, now, v1alpha1.ConditionFinished, finished, s.reason, s.message)
-	set(status, v, now, v1alpha1.ConditionSucceeded, succeeded, s.reason, s.message)
-	set(status, v, now, v1alpha1.ConditionReady, succeeded, s.reason, s.message)
-	if adopted(v) {
-		set(status, v, now, v1alpha1.ConditionAdopted, metav1.ConditionTrue, v1alpha1.ReasonChargeAdopted,
-			message(v1alpha1.ReasonChargeAdopted, "")+" It dates from "+v.charge.CreationTimestamp.UTC().Format(time.RFC3339)+".")
-	}
-
-	// kstatus: there only while true, and never both. Stalled is how tools that
-	// wait for Ready learn that it will not come.
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReconciling)
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
-	switch {
-	case s.phase == v1alpha1.PhaseSucceeded:
-	case s.phase.Terminal(), s.phase == v1alpha1.PhaseUnknown:
-		keep(status, v, now, v1alpha1.ConditionStalled, s)
-	default:
-		keep(status, v, now, v1alpha1.ConditionReconciling, s)
+	attempt.SetConditions(&status.Conditions, attempt.Standing{
+		Finished: finished, Succeeded: succeeded, Reason: s.reason, Message: s.message,
+		Stalled: s.stalled || s.phase.Terminal() || s.phase == v1alpha1.PhaseUnknown,
+	}, in.payment.Generation, now)
+	if adopted(in) {
+		set(status, in, now, v1alpha1.ConditionAdopted, v1alpha1.ReasonChargeAdopted,
+			fmt.Sprintf("%s It dates from %s.", message(v1alpha1.ReasonChargeAdopted, ""), in.charge.CreationTimestamp.UTC().Format(time.RFC3339)))
 	}
 }
 
-// keep sets a condition that is there only while true, with the time at which
-// it became so.
-func keep(status *v1alpha1.PaymentStatus, v view, now time.Time, kind string, s standing) {
-	if old := meta.FindStatusCondition(v.payment.Status.Conditions, kind); old != nil {
-		status.Conditions = append(status.Conditions, *old)
-	}
-	set(status, v, now, kind, metav1.ConditionTrue, s.reason, s.message)
-}
-
-func adopted(v view) bool {
-	if v.charge == nil {
+func adopted(in projection) bool {
+	if in.charge == nil {
 		return false
 	}
-	known := v.charge.Record.Session != nil && v.charge.Record.Session.Known
-	return v.relation == relationAdopted || (v.relation == relationOwn && known)
+	found := in.charge.Record.Taken != nil && in.charge.Record.Taken.Found
+	return in.relation == relationAdopted || (in.relation == relationOwn && found)
 }
 
-func set(status *v1alpha1.PaymentStatus, v view, now time.Time, kind string, value metav1.ConditionStatus, reason, text string) {
-	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-		Type:               kind,
-		Status:             value,
-		Reason:             reason,
-		Message:            text,
-		ObservedGeneration: v.payment.Generation,
-		LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
-	})
+func set(status *v1alpha1.PaymentStatus, in projection, now time.Time, kind, reason, text string) {
+	attempt.SetCondition(&status.Conditions, kind, metav1.ConditionTrue, reason, text, in.payment.Generation, now)
 }
 
 // sameStatus tells whether writing would change anything.

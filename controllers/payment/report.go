@@ -20,7 +20,8 @@ func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 	if reason := waitsFor(p); reason != "" && reason != waitsFor(old) {
 		r.Metrics.waiting(r.providerLabel(p), reason)
 	}
-	if old.Status.Phase == p.Status.Phase {
+	asked := p.Status.InitiatedAt != nil && old.Status.InitiatedAt == nil
+	if old.Status.Phase == p.Status.Phase && !asked {
 		return
 	}
 	kind := corev1.EventTypeNormal
@@ -30,7 +31,7 @@ func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 	default:
 	}
 	r.event(p, kind, string(p.Status.Phase), v1alpha1.ConditionSucceeded)
-	if p.Status.Phase.Terminal() || p.Status.Phase == v1alpha1.PhaseUnknown {
+	if old.Status.Phase != p.Status.Phase && (p.Status.Phase.Terminal() || p.Status.Phase == v1alpha1.PhaseUnknown) {
 		r.Metrics.ended(p, r.providerLabel(p))
 	}
 }

@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,71 +13,28 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/redact"
 )
 
-// Indexes of the cache.
-const (
-	// IndexCharge finds Payments by the name of the Charge of their sale.
-	IndexCharge = "charge"
-	// IndexProviderReference finds Charges by what the provider calls them.
-	IndexProviderReference = "providerReference"
-	// IndexSession finds Charges by the session that is recorded for them.
-	IndexSession = "session"
-	// IndexPromptPayer and IndexPromptNamespace find the Charges that rang a phone,
-	// by the hour: see brake.go.
-	IndexPromptPayer     = "promptPayer"
-	IndexPromptNamespace = "promptNamespace"
-)
-
-// SetupIndexes adds the indexes that the loop and the callback receiver use.
-func SetupIndexes(ctx context.Context, indexer client.FieldIndexer, inst installation.Installation) error {
-	indexes := []struct {
-		object client.Object
-		field  string
-		value  func(client.Object) []string
-	}{
-		{&v1alpha1.Payment{}, IndexCharge, func(o client.Object) []string {
-			return []string{inst.ChargeName(o.GetNamespace(), o.(*v1alpha1.Payment).SaleReference())}
-		}},
-		{&v1alpha1.Charge{}, IndexProviderReference, func(o client.Object) []string {
-			return []string{o.(*v1alpha1.Charge).Spec.ProviderReference}
-		}},
-		{&v1alpha1.Charge{}, IndexSession, func(o client.Object) []string {
-			if s := o.(*v1alpha1.Charge).Record.Session; s != nil && s.ID != "" {
-				return []string{s.ID}
-			}
-			return nil
-		}},
-		{&v1alpha1.Charge{}, IndexPromptPayer, promptedPayer},
-		{&v1alpha1.Charge{}, IndexPromptNamespace, promptedNamespace},
-	}
-	for _, i := range indexes {
-		if err := indexer.IndexField(ctx, i.object, i.field, i.value); err != nil {
-			return fmt.Errorf("indexing %T by %s: %w", i.object, i.field, err)
-		}
-	}
-	return nil
-}
-
-// SetupWithManager starts the loop with mgr.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
-	toCharge := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
-		return []reconcile.Request{request(o.GetName())}
-	})
+// SetupWithManager starts the loop with mgr; began tells what to look at once this
+// process begins to lead.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began source.Source) error {
 	toSale := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
-		return []reconcile.Request{r.requestOf(o.(*v1alpha1.Payment))}
+		sale := o.(*v1alpha1.Charge).Spec.Payment
+		return []reconcile.Request{request(sale.Namespace, sale.Name)}
 	})
 	toWaiting := handler.EnqueueRequestsFromMapFunc(r.waitingFor)
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("payment").
-		Watches(&v1alpha1.Payment{}, toSale).
-		Watches(&v1alpha1.Charge{}, toCharge).
+		For(&v1alpha1.Payment{}).
+		Watches(&v1alpha1.Charge{}, toSale).
 		Watches(&v1alpha1.MerchantAccount{}, toWaiting).
 		Watches(&v1alpha1.ClusterMerchantAccount{}, toWaiting).
+		WatchesRawSource(began).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
 			ReconciliationTimeout:   r.Settings.RunTimeout(),
@@ -86,24 +44,42 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		Complete(redact.Panics(r))
 }
 
-func request(chargeName string) reconcile.Request {
-	return reconcile.Request{NamespacedName: types.NamespacedName{Name: chargeName}}
+func request(namespace, name string) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
 }
 
-func (r *Reconciler) requestOf(p *v1alpha1.Payment) reconcile.Request {
-	return request(r.Installation.ChargeName(p.Namespace, p.SaleReference()))
+// Everything lists what the loop works on, for a process that begins to lead: nothing
+// was done behind the closed gate.
+func (r *Reconciler) Everything(ctx context.Context) ([]reconcile.Request, error) {
+	var payments v1alpha1.PaymentList
+	var charges v1alpha1.ChargeList
+	if err := errors.Join(r.Client.List(ctx, &payments, client.UnsafeDisableDeepCopy), r.Client.List(ctx, &charges, client.UnsafeDisableDeepCopy)); err != nil {
+		return nil, fmt.Errorf("listing what is open: %w", err)
+	}
+	var out []reconcile.Request
+	for i := range payments.Items {
+		if p := &payments.Items[i]; !p.Status.Phase.Terminal() {
+			out = append(out, request(p.Namespace, p.Name))
+		}
+	}
+	for i := range charges.Items {
+		if c := &charges.Items[i]; c.Record.Outcome == nil || !paidByProvider(c.Record.Outcome) {
+			out = append(out, request(c.Spec.Payment.Namespace, c.Spec.Payment.Name))
+		}
+	}
+	return out, nil
 }
 
 // waitingFor wakes the open Payments that a changed account may concern.
 func (r *Reconciler) waitingFor(ctx context.Context, o client.Object) []reconcile.Request {
 	var list v1alpha1.PaymentList
-	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace())); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
 		return nil
 	}
 	var out []reconcile.Request
 	for i := range list.Items {
 		if p := &list.Items[i]; p.Status.Phase == "" || p.Status.Phase == v1alpha1.PhasePending {
-			out = append(out, r.requestOf(p))
+			out = append(out, request(p.Namespace, p.Name))
 		}
 	}
 	return out

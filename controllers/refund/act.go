@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -13,290 +15,313 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// act does what was decided: at most one call that could move money, and that
-// one only after its write-ahead was acknowledged.
-func (r *Reconciler) act(ctx context.Context, o *observed, d decision) error {
-	name := o.key.Name
-	switch d.action {
-	case actClaim:
-		return r.claim(ctx, o)
-	case actConfirm:
-		return r.record(ctx, o, foldConfirmed(name, *o.refund.Spec.Confirmation, r.Now()))
-	case actWithdraw:
-		return r.record(ctx, o, foldWithdrawn(name, o.claim().Sends, r.Now()))
-	case actHold:
-		return r.record(ctx, o, foldHold(name, d.reason, "", r.Now()))
-	case actNote:
-		return r.record(ctx, o, foldNotice(name, noticeOf(o, d.reason), r.Now()))
-	case actSend, actAsk:
-		return r.call(ctx, o, d.action)
+var errNotWanted = errors.New("the Refund does not want it any more")
+
+// act does what was decided: at most one call that could move money.
+func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view, error) {
+	now := metav1.NewMicroTime(r.Now())
+	switch d.Action {
+	case attempt.Recreate, actReserve:
+		return r.reserveOnly(ctx, v)
+	case actRelease:
+		return r.change(ctx, v, release(v.key.Name))
+	case attempt.Raise:
+		return r.send(ctx, v)
+	case attempt.Ask:
+		return r.ask(ctx, v, v.key.Name)
+	case attempt.Conclude:
+		return r.record(ctx, v, attempt.FoldConcluded(attempt.RefusalOutcome(v.entry().Refusal, r.Now()), &v.entry().Attempt))
+	case attempt.GiveUp:
+		return r.record(ctx, v, attempt.FoldUnknown(v1alpha1.Unknown{Reason: d.Reason, Since: now}))
+	case attempt.Settle:
+		return r.confirm(ctx, v)
+	case attempt.Note:
+		return r.record(ctx, v, attempt.FoldNotice(v1alpha1.Notice{Reason: d.Reason, At: now}))
+	case attempt.Wait, attempt.Idle:
+		return r.judge(v), nil
 	default:
-		return nil
+		return v, nil
 	}
 }
 
-// noticeOf a reason, in the words of the account where it is the account's.
-func noticeOf(o *observed, reason v1alpha1.Reason) v1alpha1.ChargeNotice {
-	n := v1alpha1.ChargeNotice{Reason: reason}
-	if o.account != nil && o.account.Closed != nil && o.account.Closed.Reason == reason {
-		n.Message = o.account.Closed.Message
+// judge refuses a Refund that waits and could never be reserved.
+func (r *Reconciler) judge(v view) view {
+	if v.refund == nil || v.entry() != nil || !paid(v.payment, v.charge) || v.refund.Status.Phase.Terminal() {
+		return v
 	}
-	return n
+	_, v.refused = newEntry(v.refund, v.charge, r.kind(v.charge), r.Installation, metav1.NewMicroTime(r.Now()))
+	return v
 }
 
-// claim writes on the Charge what is to be given back, if that much is left.
-// Of two that claim at once, the second sees what the first one claimed.
-func (r *Reconciler) claim(ctx context.Context, o *observed) error {
-	kind := r.kind(o)
-	if _, o.refused = newClaim(o.refund, o.charge, kind, r.Installation, r.Now()); o.refused != nil {
-		return nil //nolint:nilerr // A refusal is the user's to read, not ours to try again.
+// record writes folds of the Refund's attempt on the Charge.
+func (r *Reconciler) record(ctx context.Context, v view, folds ...attempt.Fold) (view, error) {
+	return r.change(ctx, v, attempt.Refund(v.key.Name).On(folds...))
+}
+
+func (r *Reconciler) change(ctx context.Context, v view, change attempt.Change) (view, error) {
+	after, err := r.Protocol.Record(ctx, v.charge, change)
+	v.charge = after
+	return v, err
+}
+
+// reserveOnly reserves without a send: a person gives back, or the record of a
+// Refund that may have been sent is made again.
+func (r *Reconciler) reserveOnly(ctx context.Context, v view) (view, error) {
+	e, refused := newEntry(v.refund, v.charge, r.kind(v.charge), r.Installation, metav1.NewMicroTime(r.Now()))
+	if v.refused = refused; refused != nil {
+		return v, nil
 	}
-	ready, err := r.accountReady(ctx, o, kind)
-	if !ready || err != nil {
-		return err
+	next := v.charge.DeepCopy()
+	if err := reserve(next, e); err != nil {
+		return v, err
 	}
-	if err := ctx.Err(); err != nil {
-		return err // shutting down: begin nothing
+	if err := r.Client.Update(ctx, next); err != nil {
+		v.problem = attempt.Refused(err)
+		return v, fmt.Errorf("reserving on Charge %s: %w", next.Name, err)
 	}
-	return r.record(ctx, o, func(c *v1alpha1.Charge) bool {
-		if claimOf(c, o.key.Name) != nil {
-			return false
+	v.charge = next
+	return v, nil
+}
+
+// send asks the provider to give back, after everything that can fail without asking.
+func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
+	first := v.entry() == nil || !attempt.MayHaveArrived(&v.entry().Attempt)
+	entry := v1alpha1.ChargeRefund{}
+	if first {
+		entry, v.refused = newEntry(v.refund, v.charge, r.kind(v.charge), r.Installation, metav1.NewMicroTime(r.Now()))
+		if v.refused != nil {
+			return v, nil
 		}
-		claim, refused := newClaim(o.refund, c, kind, r.Installation, r.Now())
-		if o.refused = refused; refused != nil {
-			return false
+		for _, name := range unverified(v.charge, entry) {
+			// It failed, by all that is known. Its amount is given back again only
+			// once the provider has said so again.
+			return r.ask(ctx, v, name)
 		}
-		c.Record.Refunds = append(c.Record.Refunds, claim)
-		return true
+	}
+	c, refunder, v, err := r.prepare(ctx, v, first)
+	if refunder == nil || err != nil {
+		return v, err
+	}
+	fenced := v.refund
+	sent, answer, err := r.Protocol.Send(ctx, attempt.Sending{
+		Where:       attempt.Refund(v.key.Name),
+		Charge:      v.charge,
+		Credentials: r.Installation.Credentials(c.Credentials),
+		Rules:       attempt.RefundRules(c.Traits()),
+		Known:       true,
+		Reserve: func(c *v1alpha1.Charge) error {
+			if first {
+				return reserve(c, entry)
+			}
+			return nil
+		},
+		Fence: func(ctx context.Context, c *v1alpha1.Charge) error {
+			var err error
+			fenced, err = r.fence(ctx, v, c)
+			return err
+		},
+		Call: func(ctx context.Context, charge *v1alpha1.Charge) (providers.Initiation, error) {
+			err := refunder.Refund(ctx, providers.RefundRequest{RefundHandle: handleOf(charge, v.key.Name), Description: v.refund.Spec.Reason})
+			r.Called(charge.Spec.Provider, "refund", err)
+			return providers.Initiation{}, err
+		},
 	})
+	v.charge, v.refund = sent, fenced
+	if errors.Is(err, attempt.ErrNotRaised) {
+		v.problem = attempt.Refused(err)
+	}
+	if answer != nil {
+		v = r.answered(ctx, v, c, answer)
+	}
+	return v, err
 }
 
-// accountReady tells whether the account can give money back, down to
-// credentials that are complete. If not, o.problem says why.
-func (r *Reconciler) accountReady(ctx context.Context, o *observed, kind providers.Kind) (bool, error) {
-	if manual(kind.Traits.Refund) {
-		return true, nil
+// prepare does what can fail without giving back: credentials, the account as the API
+// server has it now, and an access token. Without a Refunder, the send has to wait.
+func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.Client, providers.Refunder, view, error) {
+	c, refunder, v, err := r.client(ctx, v)
+	if refunder == nil || err != nil {
+		return nil, nil, v, err
 	}
-	if o.account == nil {
-		return false, nil
+	have := r.Installation.Credentials(c.Credentials)
+	switch {
+	case first:
+		if v.problem, err = r.Accounts.ClosedNow(ctx, v.account, v.key.Namespace, true); v.problem != nil || err != nil {
+			return nil, nil, v, err
+		}
+	case !sentWith(&v.entry().Attempt, have):
+		// Other credentials may be another merchant's, at whom the reference is not
+		// known. The schedule goes on with questions.
+		v.wait = r.Settings.RetryMax
+		return nil, nil, v, nil
 	}
-	if o.problem = o.account.Closed; o.problem != nil {
-		return false, nil //nolint:nilerr // It is the user's to read, not ours to try again.
-	}
-	_, err := r.Accounts.RefundClient(ctx, o.account)
-	if errors.As(err, &o.problem) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// call makes one call to the provider.
-func (r *Reconciler) call(ctx context.Context, o *observed, a action) error {
-	if o.account == nil {
-		return r.failed(ctx, o, nil, o.problem)
-	}
-	c, err := r.Accounts.RefundClient(ctx, o.account)
-	if err != nil {
-		return r.failed(ctx, o, nil, err)
-	}
-	refunder, ok := c.Provider.(providers.Refunder)
-	if !ok {
-		return fmt.Errorf("provider %s says that it refunds, and cannot", o.charge.Spec.Provider)
-	}
-	if o.wait = c.Paused(); o.wait > 0 {
-		return nil
-	}
-	if a == actSend {
-		return r.send(ctx, o, c, refunder)
-	}
-	if o.wait = c.Reserve(o.key.String()); o.wait > 0 {
-		return nil
-	}
-	return r.ask(ctx, o, c, refunder)
-}
-
-// send asks the provider to give money back. This is the only place that does.
-func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client, refunder providers.Refunder) error {
-	if err := r.prepare(ctx, o, c); err != nil {
-		return r.failed(ctx, o, c, err)
-	}
-	if open, err := r.accountOpen(ctx, o); !open || err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err // shutting down: begin nothing
-	}
-	seen, name := *o.claim(), o.key.Name
-	credentials := r.Installation.Credentials(c.Credentials)
-	if openSends(&seen) > 0 && seen.LastSend.Credentials != credentials {
-		// They may be another merchant's, at whom the reference is not known.
-		return r.record(ctx, o, foldHold(name, v1alpha1.ReasonOutcomeUnknown, "", r.Now()))
-	}
-	at, raised := r.Now(), false
-	raise := foldRaise(seen, r.Process, credentials, at)
-	if err := r.record(ctx, o, func(c *v1alpha1.Charge) bool { raised = raise(c); return raised }); err != nil {
-		// Not acknowledged, so nothing may be sent, whether it was written or not.
-		return fmt.Errorf("writing the send down: %w", err)
-	}
-	send := o.claim().Sends
-	if last := o.claim().LastSend; !raised || last == nil || last.Number != send || last.Sender != r.Process || send != seen.Sends+1 {
-		return nil // another one was faster
-	}
-	if r.Settings.InForce(r.WentBack).AdoptOnly {
-		// The acknowledgement itself may have shown that records are missing.
-		return r.record(ctx, o, foldVoid(name, send, v1alpha1.ReasonAdoptOnly, "", r.Now()))
-	}
-	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
-	defer cancel()
-	if r.Now().Sub(at) > r.Settings.CallTimeout {
-		// Paused for so long that another process may think this send is over.
-		return r.record(ctx, o, foldVoid(name, send, v1alpha1.ReasonProviderUnreachable, "", r.Now()))
-	}
-	reason := ""
-	if o.refund != nil {
-		reason = o.refund.Spec.Reason
-	}
-	err := refunder.Refund(callCtx, providers.RefundRequest{RefundHandle: handleOf(o), Description: reason})
-	return r.recordAnswer(ctx, o, c, send, err)
-}
-
-// accountOpen tells whether a first request may be sent through the account: not
-// once the API server has told somebody that it is suspended or being deleted.
-func (r *Reconciler) accountOpen(ctx context.Context, o *observed) (bool, error) {
-	if openSends(o.claim()) > 0 {
-		return true, nil // followed to its end
-	}
-	closed, err := r.Accounts.ClosedNow(ctx, o.account, o.charge)
-	if closed == nil || err != nil {
-		return err == nil, err
-	}
-	o.account.Closed = closed
-	return false, r.record(ctx, o, foldNotice(o.key.Name, noticeOf(o, closed.Reason), r.Now()))
-}
-
-// prepare gets what gives nothing back, such as an access token.
-func (r *Reconciler) prepare(ctx context.Context, o *observed, c *account.Client) error {
 	p, ok := c.Provider.(providers.RefundPreparer)
 	if !ok {
-		return nil
+		return c, refunder, v, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.Settings.CallTimeout)
 	defer cancel()
-	err := p.PrepareRefund(ctx)
-	r.Called(o.charge.Spec.Provider, "prepare refund", err)
-	return err
+	err = p.PrepareRefund(ctx)
+	r.Called(v.charge.Spec.Provider, "prepare refund", err)
+	if err != nil {
+		v, err = r.failed(ctx, v, c, err)
+		return nil, nil, v, err
+	}
+	return c, refunder, v, nil
 }
 
-// recordAnswer writes the answer down, whatever it is.
-func (r *Reconciler) recordAnswer(ctx context.Context, o *observed, c *account.Client, send int32, err error) error {
-	now, name := r.Now(), o.key.Name
-	r.Called(o.charge.Spec.Provider, "refund", err)
-	if err == nil {
-		return r.taken(ctx, o)
+func sentWith(a *v1alpha1.Attempt, have string) bool {
+	for _, s := range a.Open {
+		if s.Credentials != have {
+			return false
+		}
 	}
-	e := providers.AsError(err)
-	switch e.Class {
-	case providers.ClassAlreadyExists:
-		return r.taken(ctx, o)
-	case providers.ClassRejected:
-		return r.record(ctx, o, foldRefusal(name, v1alpha1.ChargeRefusal{
-			Send: send, At: metav1.NewMicroTime(now), Reason: attempt.RefusalReason(e), Code: e.Code,
-		}))
-	case providers.ClassMisconfigured, providers.ClassThrottled, providers.ClassNotSent:
-		r.rememberFailure(o)
+	return a.Refusal == nil || a.Refusal.Send.Credentials == have
+}
+
+// client of the account, unless it may not be called now.
+func (r *Reconciler) client(ctx context.Context, v view) (*account.Client, providers.Refunder, view, error) {
+	if v.account == nil {
+		return nil, nil, v, nil
+	}
+	c, err := r.Accounts.RefundClient(ctx, v.account)
+	if err != nil {
+		v, err = r.failed(ctx, v, nil, err)
+		return nil, nil, v, err
+	}
+	refunder, ok := c.Provider.(providers.Refunder)
+	if !ok {
+		return nil, nil, v, fmt.Errorf("provider %s says that it refunds, and cannot", v.charge.Spec.Provider)
+	}
+	if v.wait = c.Paused(); v.wait > 0 {
+		return nil, nil, v, nil
+	}
+	return c, refunder, v, nil
+}
+
+// fence writes the Refund that wants the send, under its uid and resourceVersion;
+// where it shows the reservation already, it is read live.
+func (r *Reconciler) fence(ctx context.Context, v view, c *v1alpha1.Charge) (*v1alpha1.Refund, error) {
+	fenced := v
+	fenced.charge, fenced.refund, fenced.problem = c, v.refund.DeepCopy(), nil
+	fenced.refund.Status = r.project(fenced, true)
+	if next := fenced.refund; !sameStatus(next.Status, v.refund.Status) {
+		if err := r.Client.Status().Update(ctx, next); err != nil {
+			return v.refund, fmt.Errorf("writing Refund %s: %w", v.key, err)
+		}
+	} else if err := r.Live.Get(ctx, client.ObjectKeyFromObject(next), next); err != nil {
+		return v.refund, fmt.Errorf("reading Refund %s: %w", v.key, err)
+	}
+	next := fenced.refund
+	e := fenced.entry()
+	if next.UID != v.refund.UID || next.DeletionTimestamp != nil || next.Status.Phase.Terminal() || e == nil || !sameRefund(next, c, e) {
+		return v.refund, errNotWanted
+	}
+	return next, nil
+}
+
+// answered remembers what came of a send.
+func (r *Reconciler) answered(ctx context.Context, v view, c *account.Client, a *attempt.Answer) view {
+	v.seen = r.Protocol.Sent(v.memoryKey(), a.Err)
+	if a.Err != nil {
+		e := providers.AsError(a.Err)
 		c.Heed(e)
-		return r.record(ctx, o, foldVoid(name, send, attempt.ReasonOf(e), e.Code, now))
-	default:
-		r.logger(ctx, o).Info("No usable answer from the provider; finding out what became of the refund", "error", e.Error())
-		r.rememberFailure(o)
-		return nil
+		log.FromContext(ctx).Info("The provider did not take the refund", "refund", v.key.String(), "charge", v.charge.Name,
+			"class", e.Class, "operation", e.Operation, "status", e.HTTPStatus, "code", e.Code)
 	}
+	return v
 }
 
-func (r *Reconciler) taken(ctx context.Context, o *observed) error {
-	r.remember(o, observation{})
-	return r.record(ctx, o, foldTaken(o.key.Name, r.Now()))
-}
-
-// ask asks how the refund stands. Where refunds have no reference, one that is
-// not made is a payment that was not given back.
-func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client, refunder providers.Refunder) error {
+// ask asks how the refund of that name on the Charge stands. Where refunds have no
+// reference, one that is not made is a payment that was not given back.
+func (r *Reconciler) ask(ctx context.Context, v view, name string) (view, error) {
+	c, refunder, v, err := r.client(ctx, v)
+	if refunder == nil || err != nil {
+		return v, err
+	}
+	if v.wait = c.Reserve(r.caller(v)); v.wait > 0 {
+		return v, nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
 	defer cancel()
-	st, err := refunder.RefundStatus(ctx, handleOf(o))
-	r.Called(o.charge.Spec.Provider, "refund-status", err)
-	now, name := r.Now(), o.key.Name
-	whole := r.kind(o).Traits.Refund == providers.RefundWhole
+	entry := attempt.RefundOf(v.charge, name)
+	st, err := refunder.RefundStatus(ctx, handleOf(v.charge, name))
+	r.Called(v.charge.Spec.Provider, "refund status", err)
+	whole := c.Traits().Refund == providers.RefundWhole
 	switch {
-	case err != nil && providers.ClassOf(err) == providers.ClassNotFound:
+	case err != nil && providers.ClassOf(err) == providers.ClassNotFound,
+		err == nil && whole && st.State == providers.StatePending && !st.Unrecognized:
 		// What these credentials do not know, those that it was sent with may.
-		sent, asked := o.claim().LastSend, r.Installation.Credentials(c.Credentials)
-		r.remember(o, observation{at: now, notThere: openSends(o.claim()) == 0 || sent.Credentials == asked})
-		return r.record(ctx, o, foldNotThere(name, now))
-	case err == nil && whole && st.State == providers.StatePending && !st.Unrecognized:
-		r.remember(o, observation{at: now, notThere: true})
-		return r.record(ctx, o, foldNotThere(name, now))
+		same := sentWith(&entry.Attempt, r.Installation.Credentials(c.Credentials))
+		v.seen = r.Protocol.Answered(v.memoryKey(), "", same)
+		if same && entry.Outcome != nil {
+			return r.change(ctx, v, attempt.Refund(name).On(attempt.FoldStillEnded(r.Now())))
+		}
+		return v, nil
 	case err != nil:
-		return r.failed(ctx, o, c, err)
+		return r.failed(ctx, v, c, err)
 	}
-	r.remember(o, observation{at: now})
-	return r.record(ctx, o, func(c *v1alpha1.Charge) bool {
-		taken := foldTaken(name, now)(c)
-		return foldStatus(name, referenceOf(o), st, now)(c) || taken
-	})
+	v.seen = r.Protocol.Answered(v.memoryKey(), st.State, false)
+	return r.change(ctx, v, attempt.Refund(name).On(attempt.FoldStatus(st, expected(v.charge, entry), r.Now())))
+}
+
+func (r *Reconciler) caller(v view) account.Caller {
+	return account.Caller{Key: v.memoryKey(), Namespace: v.key.Namespace, Since: v.charge.CreationTimestamp.Time}
+}
+
+// expected is what an answer has to be about.
+func expected(c *v1alpha1.Charge, e *v1alpha1.ChargeRefund) attempt.Expected {
+	reference := e.Reference
+	if reference == "" {
+		reference = c.Spec.ProviderReference
+	}
+	return attempt.Expected{
+		Money: e.Money, Paid: v1alpha1.ReasonRefunded, Consent: true,
+		Ours: func(st providers.Status) bool { return st.Reference == "" || st.Reference == reference },
+	}
 }
 
 // failed notes why a call that gives nothing back did not get through.
-func (r *Reconciler) failed(ctx context.Context, o *observed, c *account.Client, err error) error {
-	r.rememberFailure(o)
-	var p *account.Problem
-	if errors.As(err, &p) {
-		return r.record(ctx, o, foldNotice(o.key.Name, v1alpha1.ChargeNotice{Reason: p.Reason, Message: p.Message}, r.Now()))
-	}
+func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err error) (view, error) {
+	notice, known := r.Protocol.Failed(v.memoryKey(), err)
+	v.seen = r.Protocol.Recall(v.memoryKey(), nil)
 	var e *providers.Error
-	if !errors.As(err, &e) {
-		return err
+	if errors.As(err, &e) {
+		log.FromContext(ctx).Info("The provider did not answer", "refund", v.key.String(), "operation", e.Operation,
+			"status", e.HTTPStatus, "code", e.Code, "class", e.Class)
+		c.Heed(e)
 	}
-	r.logger(ctx, o).Info("The provider did not answer a question", "error", e.Error())
-	c.Heed(e)
-	return r.record(ctx, o, foldNotice(o.key.Name, v1alpha1.ChargeNotice{Reason: attempt.ReasonOf(e), Code: e.Code}, r.Now()))
-}
-
-// record commits a fold; see attempt.Recorder.
-func (r *Reconciler) record(ctx context.Context, o *observed, f attempt.Fold) error {
-	recorder := attempt.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout, Pause: r.Pause}
-	after, err := recorder.Commit(ctx, o.charge, f)
-	o.charge = after
-	return err
-}
-
-func (r *Reconciler) remember(o *observed, seen observation) {
-	o.seen = seen
-	r.memory.Keep(o.memoryKey(), seen)
-}
-
-// rememberFailure: the last call did not get through, or told nothing.
-func (r *Reconciler) rememberFailure(o *observed) {
-	r.remember(o, observation{at: r.Now(), failures: o.seen.failures + 1})
-}
-
-// referenceOf is what an answer about the refund echoes: its own reference, or
-// that of the payment where refunds have none.
-func referenceOf(o *observed) string {
-	if ref := o.claim().Reference; ref != "" {
-		return ref
+	if !known {
+		return v, err
 	}
-	return o.charge.Spec.ProviderReference
+	if v.entry() == nil {
+		v.problem = &attempt.Problem{Reason: notice.Reason, Message: noticeText(notice)}
+		return v, nil
+	}
+	return r.record(ctx, v, attempt.FoldNotice(notice))
 }
 
-func handleOf(o *observed) providers.RefundHandle {
-	spec, claim := &o.charge.Spec, o.claim()
+// confirm records what a person said.
+func (r *Reconciler) confirm(ctx context.Context, v view) (view, error) {
+	said := r.confirmation(v)
+	o := v1alpha1.Outcome{
+		Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonNotRefunded, SettledBy: said.ConfirmedBy, Note: said.Note, At: metav1.NewMicroTime(r.Now()),
+	}
+	if said.Outcome == v1alpha1.ConfirmedRefunded {
+		money := v.entry().Money
+		o.Phase, o.Reason, o.TransactionID, o.Paid = v1alpha1.PhaseSucceeded, v1alpha1.ReasonRefunded, said.TransactionID, &money
+	}
+	return r.record(ctx, v, attempt.FoldSettled(o, v.entry().Unknown))
+}
+
+func handleOf(c *v1alpha1.Charge, name string) providers.RefundHandle {
+	spec, e := &c.Spec, attempt.RefundOf(c, name)
 	h := providers.RefundHandle{
-		Reference: claim.Reference,
-		Money:     providers.Money(claim.Money),
-		Payment:   providers.Handle{Reference: spec.ProviderReference, Money: providers.Money(spec.Money)},
+		Reference: e.Reference,
+		Money:     providers.Money(e.Money),
+		Payment:   providers.Handle{Reference: spec.ProviderReference, MerchantReference: spec.MerchantReference, Money: providers.Money(spec.Money)},
 	}
-	if s := o.charge.Record.Session; s != nil {
+	if s := c.Record.Session; s != nil {
 		h.Payment.SessionID, h.Payment.Token = s.ID, providers.Secret(s.Token)
 	}
 	return h

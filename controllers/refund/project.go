@@ -1,34 +1,20 @@
 package refund
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
-
-// view is what a status is projected from.
-type view struct {
-	refund  *v1alpha1.Refund
-	payment *v1alpha1.Payment
-	charge  *v1alpha1.Charge
-	// claim on the charge under the Refund's name; nil: none.
-	claim *v1alpha1.ChargeRefund
-	mode  providers.RefundMode
-	// problem keeps a Refund without a claim waiting; refused ends it.
-	problem *account.Problem
-	refused *account.Problem
-	// foreign: the charge is left alone, and problem says why.
-	foreign bool
-}
 
 // standing is a phase and why.
 type standing struct {
@@ -42,35 +28,64 @@ func stand(phase v1alpha1.RefundPhase, reason v1alpha1.Reason, code string) stan
 	return standing{phase: phase, reason: reason, code: code, message: message(reason, code)}
 }
 
-func said(phase v1alpha1.RefundPhase, p *account.Problem) standing {
+func said(phase v1alpha1.RefundPhase, p *attempt.Problem) standing {
 	return standing{phase: phase, reason: p.Reason, message: p.Message}
 }
 
-// project is the status of a Refund. It is pure; now only dates transitions.
-func project(v view, now time.Time) v1alpha1.RefundStatus {
+// publish writes the status of the Refund, where it is not what it should be.
+func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
+	if v.refund == nil {
+		return v, nil
+	}
+	next := v.refund.DeepCopy()
+	next.Status = r.project(v, false)
+	if sameStatus(next.Status, v.refund.Status) {
+		return v, nil
+	}
+	// Update carries resourceVersion and uid: a stale view cannot overwrite.
+	if err := r.Client.Status().Update(ctx, next); err != nil {
+		return v, client.IgnoreNotFound(err)
+	}
+	r.announce(v, next)
+	v.refund = next
+	return v, nil
+}
+
+// project is the status of a Refund. fencing: the send that the Charge shows was not
+// made yet.
+func (r *Reconciler) project(v view, fencing bool) v1alpha1.RefundStatus {
+	mode, id := providers.RefundMode(""), ""
+	if v.charge != nil {
+		mode, id = r.kind(v.charge).Traits.Refund, r.unknownID(v)
+	}
+	return project(v, mode, id, fencing, r.Now().Truncate(time.Second))
+}
+
+func project(v view, mode providers.RefundMode, id string, fencing bool, now time.Time) v1alpha1.RefundStatus {
 	old := v.refund.Status
 	if old.Phase.Terminal() {
-		status := *old.DeepCopy()
-		status.ObservedGeneration = v.refund.Generation
-		return status
+		return afterEnd(v, *old.DeepCopy(), now)
 	}
-	s := standingOf(v)
+	s := standingOf(v, mode)
 	if s.phase == v1alpha1.RefundUnknown && attempt.Restored(v.refund) {
 		s.message += " " + unlabel(v.refund)
 	}
-	status := v1alpha1.RefundStatus{
-		Phase:              s.phase,
-		Conditions:         old.DeepCopy().Conditions,
-		ObservedGeneration: v.refund.Generation,
-		ChargeName:         old.ChargeName,
-		// Kept, because it tells a Charge that is older than what was sent.
-		InitiatedAt: old.InitiatedAt,
+	if s.phase == v1alpha1.RefundPending && old.Phase != "" && old.Phase != v1alpha1.RefundPending {
+		s.phase = v1alpha1.RefundProcessing // the phase does not go back
 	}
-	if v.claim != nil && sameRefund(v.refund, v.charge, v.claim) {
-		showClaim(&status, v)
+	status := v1alpha1.RefundStatus{
+		Phase: s.phase, Conditions: old.DeepCopy().Conditions, ObservedGeneration: v.refund.Generation,
+		ChargeName: old.ChargeName, InitiatedAt: old.InitiatedAt,
+	}
+	e := v.entry()
+	if e != nil && sameRefund(v.refund, v.charge, e) {
+		showEntry(&status, v, fencing)
+	}
+	if u := unknownOf(v.charge, e, mode); u != nil && (s.phase == v1alpha1.RefundUnknown || s.phase == v1alpha1.RefundManualActionRequired) {
+		status.Unknown = &v1alpha1.UnknownStatus{ID: id, Since: metav1.NewTime(u.Since.Truncate(time.Second)), Reason: u.Reason, Reported: u.Reported}
 	}
 	if s.phase == v1alpha1.RefundManualActionRequired {
-		status.Instructions = instructions(v)
+		status.Instructions = instructions(v, id)
 	}
 	if s.phase == v1alpha1.RefundFailed {
 		status.Failure = &v1alpha1.RefundFailure{Reason: s.reason, ProviderCode: s.code, Message: s.message}
@@ -82,61 +97,79 @@ func project(v view, now time.Time) v1alpha1.RefundStatus {
 	return status
 }
 
-func standingOf(v view) standing {
+// afterEnd: a finished Refund stays as it ended; only what contradicts it is added.
+func afterEnd(v view, status v1alpha1.RefundStatus, now time.Time) v1alpha1.RefundStatus {
+	status.ObservedGeneration = v.refund.Generation
+	e := v.entry()
+	if e == nil || e.Outcome == nil || e.Later == nil || !attempt.Contradicts(e.Outcome, e.Later) || status.ChargeName != v.charge.Name {
+		return status
+	}
+	attempt.SetCondition(&status.Conditions, v1alpha1.ConditionLateSettlement, metav1.ConditionTrue, v1alpha1.ReasonContradicted,
+		message(v1alpha1.ReasonContradicted, e.Later.Code), v.refund.Generation, now)
+	return status
+}
+
+func standingOf(v view, mode providers.RefundMode) standing {
+	e := v.entry()
+	foreign := v.problem != nil && v.problem.Reason == v1alpha1.ReasonInstallationChanged
 	switch {
 	case v.refused != nil:
 		return said(v1alpha1.RefundFailed, v.refused)
-	case v.claim == nil:
-		return unclaimed(v)
-	case !sameRefund(v.refund, v.charge, v.claim):
+	case e == nil:
+		return unreserved(v)
+	case !sameRefund(v.refund, v.charge, e) && attempt.NothingSent(&e.Attempt):
+		return stand(v1alpha1.RefundPending, v1alpha1.ReasonAccepted, "")
+	case !sameRefund(v.refund, v.charge, e):
 		return stand(v1alpha1.RefundFailed, v1alpha1.ReasonRefundConflict, "")
-	case v.claim.Outcome == nil && v.claim.Hold == nil && v.foreign:
-		return said(phaseOf(v.claim), v.problem)
+	case e.Outcome == nil && e.Unknown == nil && v.problem != nil && (foreign || !manual(v.charge, mode)):
+		return said(phaseOf(e), v.problem)
 	default:
-		return ofClaim(v.claim, v.mode)
+		return ofEntry(v.charge, e, mode)
 	}
 }
 
-// unclaimed: nothing is written down for this Refund yet.
-func unclaimed(v view) standing {
+// unreserved: nothing is recorded for this Refund yet.
+func unreserved(v view) standing {
 	switch p := v.payment; {
 	case p == nil:
 		return stand(v1alpha1.RefundPending, v1alpha1.ReasonPaymentNotFound, "")
 	case unpaid(p):
 		return stand(v1alpha1.RefundFailed, v1alpha1.ReasonPaymentNotSucceeded, "")
-	case !refundable(p, v.charge):
+	case !paid(p, v.charge):
 		return stand(v1alpha1.RefundPending, v1alpha1.ReasonPaymentNotSucceeded, "")
 	case v.problem != nil:
 		return said(v1alpha1.RefundPending, v.problem)
+	case v.account != nil && v.account.Closed != nil:
+		return said(v1alpha1.RefundPending, v.account.Closed)
 	default:
 		return stand(v1alpha1.RefundPending, v1alpha1.ReasonAccepted, "")
 	}
 }
 
-// phaseOf a claim that is neither over nor with a person.
-func phaseOf(c *v1alpha1.ChargeRefund) v1alpha1.RefundPhase {
-	if openSends(c) > 0 || c.Taken != nil {
+// phaseOf an entry that is neither over nor with a person.
+func phaseOf(e *v1alpha1.ChargeRefund) v1alpha1.RefundPhase {
+	if attempt.MayHaveArrived(&e.Attempt) || e.Refusal != nil {
 		return v1alpha1.RefundProcessing
 	}
 	return v1alpha1.RefundPending
 }
 
-// ofClaim is how a claim stands: the phase follows from what is recorded and
-// from nothing else.
-func ofClaim(c *v1alpha1.ChargeRefund, mode providers.RefundMode) standing {
-	phase := phaseOf(c)
+// ofEntry is how an entry stands: the phase follows from what is recorded and from
+// nothing else.
+func ofEntry(c *v1alpha1.Charge, e *v1alpha1.ChargeRefund, mode providers.RefundMode) standing {
+	phase := phaseOf(e)
 	switch {
-	case c.Outcome != nil:
-		return stand(c.Outcome.Phase, c.Outcome.Reason, c.Outcome.Code)
-	case c.Hold != nil:
-		return stand(v1alpha1.RefundUnknown, c.Hold.Reason, c.Hold.Code)
-	case manual(mode):
+	case e.Outcome != nil && e.Outcome.Phase == v1alpha1.PhaseSucceeded:
+		return stand(v1alpha1.RefundSucceeded, e.Outcome.Reason, "")
+	case e.Outcome != nil:
+		return stand(v1alpha1.RefundFailed, e.Outcome.Reason, e.Outcome.Code)
+	case manual(c, mode):
 		return stand(v1alpha1.RefundManualActionRequired, v1alpha1.ReasonManualActionRequired, "")
-	case c.Notice != nil && c.Notice.Message != "":
-		return standing{phase: phase, reason: c.Notice.Reason, message: c.Notice.Message}
-	case c.Notice != nil:
-		return stand(phase, c.Notice.Reason, c.Notice.Code)
-	case c.Taken != nil:
+	case e.Unknown != nil:
+		return stand(v1alpha1.RefundUnknown, e.Unknown.Reason, "")
+	case e.Notice != nil:
+		return standing{phase: phase, reason: e.Notice.Reason, code: e.Notice.Code, message: noticeText(*e.Notice)}
+	case e.Taken != nil:
 		return stand(phase, v1alpha1.ReasonAwaitingProvider, "")
 	case phase == v1alpha1.RefundProcessing:
 		return stand(phase, v1alpha1.ReasonAwaitingAnswer, "")
@@ -145,43 +178,50 @@ func ofClaim(c *v1alpha1.ChargeRefund, mode providers.RefundMode) standing {
 	}
 }
 
-func showClaim(status *v1alpha1.RefundStatus, v view) {
-	spec, c := &v.charge.Spec, v.claim
+// noticeText is what a notice tells, in its own words where it has some.
+func noticeText(n v1alpha1.Notice) string {
+	if n.Message != "" {
+		return n.Message
+	}
+	return message(n.Reason, n.Code)
+}
+
+func showEntry(status *v1alpha1.RefundStatus, v view, fencing bool) {
+	spec, e := &v.charge.Spec, v.entry()
 	status.ChargeName = v.charge.Name
 	status.Account = account.DisplayName(spec.Account)
 	status.Environment = spec.Account.Environment
-	status.Amount = c.Money.Amount
-	status.Currency = c.Money.Currency
-	status.ProviderReference = c.Reference
+	status.Amount = e.Money.Amount
+	status.Currency = e.Money.Currency
+	status.ProviderReference = e.Reference
 	switch {
-	case c.Taken != nil:
-		status.InitiatedAt = seconds(c.Taken.Time)
-	case openSends(c) > 0:
-		status.InitiatedAt = seconds(c.LastSend.At.Time)
+	case status.InitiatedAt != nil || fencing:
+	case e.Taken != nil:
+		status.InitiatedAt = seconds(e.Taken.At.Time)
+	case len(e.Open) > 0:
+		status.InitiatedAt = seconds(e.Open[0].At.Time)
 	}
-	if o := c.Outcome; o != nil {
+	if o := e.Outcome; o != nil {
 		status.TransactionID = o.TransactionID
 		status.CompletedAt = seconds(o.At.Time)
-		if o.Confirmation != nil {
-			status.ConfirmedBy = o.Confirmation.ConfirmedBy
-		}
+		status.ConfirmedBy = o.SettledBy
 	}
 }
 
 // instructions for the person who has to give the money back.
-func instructions(v view) string {
-	spec, c := &v.charge.Spec, v.claim
-	text := fmt.Sprintf("Give back %s %s in the provider's own portal, because its API has no refunds. The payment is order %s",
-		c.Money.Amount, c.Money.Currency, spec.ProviderReference)
+func instructions(v view, id string) string {
+	spec, e := &v.charge.Spec, v.entry()
+	text := fmt.Sprintf("Give back %s %s in the provider's own portal, because the operator cannot. The payment is order %s",
+		e.Money.Amount, e.Money.Currency, spec.ProviderReference)
 	if o := v.charge.Record.Outcome; o.TransactionID != "" {
 		text += ", transaction " + o.TransactionID
 	}
 	if attempt.Restored(v.refund) {
-		text += ". It may have been given back after the backup was made: look before you do. " + strings.TrimSuffix(unlabel(v.refund), ".")
+		text += ". It may have been given back after the backup was made: check before you do. " + strings.TrimSuffix(unlabel(v.refund), ".")
 	}
 	return text + fmt.Sprintf(". Then confirm it, with the user name that `kubectl auth whoami` shows: "+
-		`kubectl patch refund %s -n %s --type=merge -p '{"spec":{"confirmation":{"outcome":"Refunded","confirmedBy":"<user name>","transactionID":"<of the refund>"}}}'. `+
-		"If it will not be given back, confirm the outcome NotRefunded.", v.refund.Name, v.refund.Namespace)
+		`kubectl patch refund %s -n %s --type=merge -p '{"spec":{"confirmation":{"unknownID":"%s","outcome":"Refunded","confirmedBy":"<user name>","transactionID":"<of the refund>"}}}'. `+
+		"If it will not be given back, confirm the outcome NotRefunded.", v.refund.Name, v.refund.Namespace, id)
 }
 
 // unlabel: what a restored Refund says was not checked when it was written.
@@ -199,39 +239,11 @@ func setConditions(status *v1alpha1.RefundStatus, v view, s standing, now time.T
 		finished, succeeded = metav1.ConditionTrue, metav1.ConditionFalse
 	default:
 	}
-	set(status, v, now, v1alpha1.ConditionFinished, finished, s)
-	set(status, v, now, v1alpha1.ConditionSucceeded, succeeded, s)
-	set(status, v, now, v1alpha1.ConditionReady, succeeded, s)
-
-	// kstatus: there only while true, and never both.
-	kind := v1alpha1.ConditionReconciling
-	switch s.phase {
-	case v1alpha1.RefundFailed, v1alpha1.RefundUnknown, v1alpha1.RefundManualActionRequired:
-		kind = v1alpha1.ConditionStalled
-	case v1alpha1.RefundSucceeded:
-		kind = ""
-	default:
-	}
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReconciling)
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
-	if kind == "" {
-		return
-	}
-	if old := meta.FindStatusCondition(v.refund.Status.Conditions, kind); old != nil {
-		status.Conditions = append(status.Conditions, *old)
-	}
-	set(status, v, now, kind, metav1.ConditionTrue, s)
-}
-
-func set(status *v1alpha1.RefundStatus, v view, now time.Time, kind string, value metav1.ConditionStatus, s standing) {
-	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-		Type:               kind,
-		Status:             value,
-		Reason:             s.reason,
-		Message:            s.message,
-		ObservedGeneration: v.refund.Generation,
-		LastTransitionTime: *seconds(now),
-	})
+	stalled := s.phase == v1alpha1.RefundFailed || s.phase == v1alpha1.RefundUnknown || s.phase == v1alpha1.RefundManualActionRequired ||
+		s.reason == v1alpha1.ReasonRecordRefused || s.reason == v1alpha1.ReasonInstallationChanged
+	attempt.SetConditions(&status.Conditions, attempt.Standing{
+		Finished: finished, Succeeded: succeeded, Reason: s.reason, Message: s.message, Stalled: stalled,
+	}, v.refund.Generation, now)
 }
 
 func seconds(t time.Time) *metav1.Time {

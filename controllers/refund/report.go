@@ -10,7 +10,7 @@ import (
 
 // Metrics of the loop. Labels come from closed lists.
 type Metrics struct {
-	ended *prometheus.CounterVec
+	ended, contradictions *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics that are registered with reg.
@@ -19,15 +19,23 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Namespace: "mobilemoney", Name: "refunds_ended_total",
 		Help: "Refunds that came to an end or to the phases Unknown and ManualActionRequired.",
 	}, []string{"provider", "phase", "reason"})
-	reg.MustRegister(ended)
-	return &Metrics{ended: ended}
+	contradictions := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "mobilemoney", Name: "late_refund_settlements_total",
+		Help: "Refunds about which the provider said something else after they were finished.",
+	}, []string{"provider"})
+	reg.MustRegister(ended, contradictions)
+	return &Metrics{ended: ended, contradictions: contradictions}
 }
 
 // announce tells, once, that a Refund came into another phase, and counts the
 // ends. Its texts are those of the conditions: closed, and without secrets.
-func (r *Reconciler) announce(o *observed, next *v1alpha1.Refund) {
+func (r *Reconciler) announce(v view, next *v1alpha1.Refund) {
+	if late := v1alpha1.ConditionLateSettlement; meta.IsStatusConditionTrue(next.Status.Conditions, late) && !meta.IsStatusConditionTrue(v.refund.Status.Conditions, late) {
+		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, v1alpha1.ReasonContradicted, late, "%s", message(v1alpha1.ReasonContradicted, ""))
+		r.Metrics.contradictions.WithLabelValues(v.charge.Spec.Provider).Inc()
+	}
 	c := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionSucceeded)
-	if c == nil || o.refund.Status.Phase == next.Status.Phase {
+	if c == nil || v.refund.Status.Phase == next.Status.Phase {
 		return
 	}
 	kind, counts := corev1.EventTypeNormal, next.Status.Phase.Terminal()
@@ -43,8 +51,8 @@ func (r *Reconciler) announce(o *observed, next *v1alpha1.Refund) {
 	}
 	if counts {
 		provider := "unknown"
-		if o.charge != nil {
-			provider = o.charge.Spec.Provider
+		if v.charge != nil {
+			provider = v.charge.Spec.Provider
 		}
 		r.Metrics.ended.WithLabelValues(provider, string(next.Status.Phase), c.Reason).Inc()
 	}

@@ -2,6 +2,7 @@ package refund
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,8 +15,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/redact"
 )
 
@@ -23,9 +26,9 @@ import (
 const (
 	// IndexPayment finds Refunds by the name of their Payment.
 	IndexPayment = "refundedPayment"
-	// IndexClaim finds Charges by the namespace/name of the Refunds that
-	// claimed of them.
-	IndexClaim = "claim"
+	// IndexRefund finds Charges by the namespace/name of the Refunds that reserved
+	// of them.
+	IndexRefund = "refund"
 )
 
 // SetupIndexes adds the indexes that the loop uses.
@@ -36,7 +39,7 @@ func SetupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	if err != nil {
 		return fmt.Errorf("indexing Refunds: %w", err)
 	}
-	err = indexer.IndexField(ctx, &v1alpha1.Charge{}, IndexClaim, func(o client.Object) []string {
+	err = indexer.IndexField(ctx, &v1alpha1.Charge{}, IndexRefund, func(o client.Object) []string {
 		var keys []string
 		for _, r := range requests(o.(*v1alpha1.Charge), nil) {
 			keys = append(keys, r.String())
@@ -49,8 +52,9 @@ func SetupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-// SetupWithManager starts the loop with mgr.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
+// SetupWithManager starts the loop with mgr; began tells what to look at once this
+// process begins to lead.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began source.Source) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("refund").
 		For(&v1alpha1.Refund{}).
@@ -58,6 +62,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		Watches(&v1alpha1.Payment{}, handler.EnqueueRequestsFromMapFunc(r.ofPayment)).
 		Watches(&v1alpha1.MerchantAccount{}, handler.EnqueueRequestsFromMapFunc(r.ofAccount)).
 		Watches(&v1alpha1.ClusterMerchantAccount{}, handler.EnqueueRequestsFromMapFunc(r.ofAccount)).
+		WatchesRawSource(began).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
 			ReconciliationTimeout:   r.Settings.RunTimeout(),
@@ -67,7 +72,26 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		Complete(redact.Panics(r))
 }
 
-// chargeHandler wakes the Refunds whose claim changed: one Charge may hold
+// Everything lists what the loop works on, for a process that begins to lead.
+func (r *Reconciler) Everything(ctx context.Context) ([]reconcile.Request, error) {
+	var refunds v1alpha1.RefundList
+	var charges v1alpha1.ChargeList
+	if err := errors.Join(r.Client.List(ctx, &refunds, client.UnsafeDisableDeepCopy), r.Client.List(ctx, &charges, client.UnsafeDisableDeepCopy)); err != nil {
+		return nil, fmt.Errorf("listing what is open: %w", err)
+	}
+	var out []reconcile.Request
+	for i := range refunds.Items {
+		if refund := &refunds.Items[i]; !refund.Status.Phase.Terminal() {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(refund)})
+		}
+	}
+	for i := range charges.Items {
+		out = append(out, requests(&charges.Items[i], nil)...)
+	}
+	return out, nil
+}
+
+// chargeHandler wakes the Refunds whose entry changed: one Charge may hold
 // hundreds.
 func chargeHandler() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -86,14 +110,14 @@ func chargeHandler() handler.EventHandler {
 	}
 }
 
-// requests for the claims of c that are not as they were.
+// requests for the entries of c that are not as they were.
 func requests(c, old *v1alpha1.Charge) []reconcile.Request {
 	var out []reconcile.Request
 	for i := range c.Record.Refunds {
-		claim := &c.Record.Refunds[i]
-		if was := claimOf(old, claim.Name); was == nil || !equality.Semantic.DeepEqual(was, claim) {
+		entry := &c.Record.Refunds[i]
+		if was := attempt.RefundOf(old, entry.Name); was == nil || !equality.Semantic.DeepEqual(was, entry) {
 			out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{
-				Namespace: c.Spec.Payment.Namespace, Name: claim.Name,
+				Namespace: c.Spec.Payment.Namespace, Name: entry.Name,
 			}})
 		}
 	}

@@ -110,7 +110,7 @@ func (w *World) boot(seat, stale int) *Process {
 	}
 	p.payments = &payment.Reconciler{
 		Client: cached, Live: live, Accounts: resolver, Installation: w.opts.Shared.Installation, Settings: w.opts.Settings,
-		URLs: payment.NewURLs(publicURL, w.opts.Shared.Installation.PathKeys()), Metrics: w.opts.Shared.Payments, Now: p.now, Pause: p.pause,
+		URLs: callback.NewURLs(publicURL, w.opts.Shared.Installation.PathKeys()), Metrics: w.opts.Shared.Payments, Now: p.now, Pause: p.pause,
 		Process: p.Name, Start: p.now(),
 	}
 	p.refunds = &refund.Reconciler{

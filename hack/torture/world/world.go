@@ -23,6 +23,7 @@ import (
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/controllers/refund"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
@@ -182,7 +183,10 @@ func New(o Options) (*World, error) {
 	}
 	w.sim = sim
 	sim.BeforeProcess(w.received)
-	if err := payment.SetupIndexes(w.ctx, w, o.Shared.Installation); err != nil {
+	if err := attempt.SetupIndexes(w.ctx, w, o.Shared.Installation); err != nil {
+		return nil, err
+	}
+	if err := promptlimit.SetupIndexes(w.ctx, w); err != nil {
 		return nil, err
 	}
 	if err := refund.SetupIndexes(w.ctx, w); err != nil {

@@ -1,4 +1,4 @@
-package payment
+package callback
 
 import (
 	"errors"
@@ -7,10 +7,14 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/mtn"
+	"mobilemoney.dev/operator/providers/orange"
+	"mobilemoney.dev/operator/providers/wave"
 )
 
 func TestURLs(t *testing.T) {
-	acct, paths := testAccount("orange"), testInstallation.PathKeys()
+	acct, paths := accountOf("orange"), testInstallation.PathKeys()
 	name := testInstallation.ChargeName("shop", "order")
 	id := paths.ID("orange", name)
 	for base, want := range map[string][2]string{
@@ -37,7 +41,7 @@ func TestURLs(t *testing.T) {
 func TestNoCallbacks(t *testing.T) {
 	paths, name := testInstallation.PathKeys(), testInstallation.ChargeName("shop", "order")
 	for provider, want := range map[string]string{"mtn": "", "orange": "https://pay.example/callbacks/orange/" + paths.ID("orange", name), "wave": ""} {
-		acct := testAccount(provider)
+		acct := accountOf(provider)
 		acct.NoCallbacks = true
 		if got := NewURLs("https://pay.example", paths).Callback(acct, name); got != want {
 			t.Errorf("%s: %q, want %q", provider, got, want)
@@ -70,7 +74,7 @@ func TestURLCheck(t *testing.T) {
 		"orange that is told not to call us": {provider: "orange", base: "https://pay.example", change: func(a *account.Account) { a.NoCallbacks = true }},
 	}
 	for name, c := range cases {
-		acct, p := testAccount(c.provider), newPayment("order", c.provider, "5000")
+		acct, p := accountOf(c.provider), &v1alpha1.Payment{}
 		p.Spec.ReturnURL = c.payment
 		if c.change != nil {
 			c.change(acct)
@@ -93,17 +97,22 @@ func TestURLCheck(t *testing.T) {
 // Orange takes 120 characters: what is longer is said before anything is sent.
 func TestURLTooLong(t *testing.T) {
 	base := "https://pay.example/" + strings.Repeat("a", 20)
-	p := newPayment("sale", "orange", "5000")
+	p := &v1alpha1.Payment{}
 	paths, name := testInstallation.PathKeys(), testInstallation.ChargeName("shop", "sale")
 	for length, ok := range map[int]bool{120: true, 121: false} {
-		pad := length - len(NewURLs(base, paths).Callback(testAccount("orange"), name))
-		err := NewURLs(base+strings.Repeat("a", pad), paths).Check(testAccount("orange"), p)
+		pad := length - len(NewURLs(base, paths).Callback(accountOf("orange"), name))
+		err := NewURLs(base+strings.Repeat("a", pad), paths).Check(accountOf("orange"), p)
 		var problem *account.Problem
 		if (err == nil) != ok || !ok && (!errors.As(err, &problem) || !strings.Contains(problem.Message, "120")) {
 			t.Errorf("%d characters: %v", length, err)
 		}
 	}
-	if err := NewURLs(base+strings.Repeat("a", 100), paths).Check(testAccount("wave"), p); err != nil {
+	if err := NewURLs(base+strings.Repeat("a", 100), paths).Check(accountOf("wave"), p); err != nil {
 		t.Errorf("Wave has no limit: %v", err)
 	}
+}
+
+func accountOf(provider string) *account.Account {
+	kinds := providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
+	return &account.Account{Provider: provider, Kind: kinds[provider]}
 }

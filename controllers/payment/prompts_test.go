@@ -3,7 +3,6 @@ package payment
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,88 +11,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"pgregory.net/rapid"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/providers/simulator"
 )
-
-// However requests come in, no hour has more prompts than the limit, and nobody
-// waits who need not.
-func TestTurn(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		limit := rapid.IntRange(1, 5).Draw(t, "limit")
-		var passed []time.Time
-		now := noon
-		for range rapid.IntRange(1, 60).Draw(t, "requests") {
-			now = now.Add(time.Duration(rapid.IntRange(0, 1200).Draw(t, "seconds")) * time.Second)
-			shuffled := rapid.Permutation(passed).Draw(t, "order")
-			inWindow := 0
-			for _, at := range passed {
-				if now.Sub(at) < promptWindow {
-					inWindow++
-				}
-			}
-			until := turn(now, limit, 0, shuffled)
-			if free := inWindow < limit; free != !until.After(now) {
-				t.Fatalf("%d of %d in the window, held until %v at %v", inWindow, limit, until, now)
-			}
-			if until.After(now) {
-				if again := turn(until, limit, 0, passed); again.After(until) {
-					t.Fatalf("told to come back at %v, and then at %v", until, again)
-				}
-				behind := turn(now, limit, rapid.IntRange(1, 10).Draw(t, "place"), shuffled)
-				if behind.Before(until) || behind.Sub(now) > promptWindow {
-					t.Fatalf("held for %v, and who is behind for %v", until.Sub(now), behind.Sub(now))
-				}
-				continue
-			}
-			passed = append(passed, now)
-		}
-	})
-}
-
-// Everybody in a line has a place, nobody has that of another who was there before,
-// and what is left behind by those who leave is nothing.
-func TestLines(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var l lines
-		order := map[string][]string{}
-		leave := func(name string) {
-			for value, line := range order {
-				order[value] = slices.DeleteFunc(line, func(n string) bool { return n == name })
-			}
-		}
-		name, value := rapid.SampledFrom(names(6)), rapid.SampledFrom([]string{"a", "b"})
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			n, v := name.Draw(t, "name"), value.Draw(t, "value")
-			if rapid.Bool().Draw(t, "leaves") {
-				l.leave(n)
-				leave(n)
-				continue
-			}
-			got := l.place(n, v)
-			if !slices.Contains(order[v], n) {
-				leave(n)
-				order[v] = append(order[v], n)
-				if got != len(order[v])-1 {
-					t.Fatalf("%s is new, and has place %d of %v", n, got, order[v])
-				}
-			}
-			if got > slices.Index(order[v], n) {
-				t.Fatalf("%s has place %d of %v", n, got, order[v])
-			}
-		}
-		for _, n := range names(6) {
-			l.leave(n)
-		}
-		if len(l.of)+len(l.values) > 0 {
-			t.Fatalf("left behind: %+v", l)
-		}
-	})
-}
 
 func prompts(limits promptlimit.Limits) func(*attempt.Settings) {
 	return func(s *attempt.Settings) { s.Prompts = limits }
@@ -115,7 +38,7 @@ func names(n int) []string {
 	return out
 }
 
-func TestBrakeOnOnePhone(t *testing.T) {
+func TestPromptLimit_OnOnePhone(t *testing.T) {
 	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 3, PerNamespace: 100}))
 	for i, name := range names(8) {
 		w.payment(name, "mtn", "5901")
@@ -146,7 +69,7 @@ func TestBrakeOnOnePhone(t *testing.T) {
 	}
 }
 
-func TestBrakeOnANamespace(t *testing.T) {
+func TestPromptLimit_OnANamespace(t *testing.T) {
 	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 100, PerNamespace: 4}))
 	for i, name := range names(9) {
 		w.payment(name, "mtn", "5901", to(fmt.Sprintf("+22505010203%02d", i)))
@@ -166,7 +89,7 @@ func TestBrakeOnANamespace(t *testing.T) {
 }
 
 // The defaults are on.
-func TestBrakeByDefault(t *testing.T) {
+func TestPromptLimit_ByDefault(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range names(30) {
 		w.payment(name, "mtn", "5901")
@@ -177,7 +100,7 @@ func TestBrakeByDefault(t *testing.T) {
 	}
 }
 
-func TestBrakeOfTheAccount(t *testing.T) {
+func TestPromptLimit_OfTheAccount(t *testing.T) {
 	w := newWorld(t)
 	var m v1alpha1.MerchantAccount
 	must(t, w.api.Get(w.ctx, types.NamespacedName{Namespace: testNamespace, Name: "mtn"}, &m))
@@ -196,7 +119,7 @@ func TestBrakeOfTheAccount(t *testing.T) {
 }
 
 // Orange and Wave ring nobody.
-func TestBrakeOnPushOnly(t *testing.T) {
+func TestPromptLimit_PushOnly(t *testing.T) {
 	for _, provider := range []string{"orange", "wave"} {
 		w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 1, PerNamespace: 1}))
 		for _, name := range names(3) {
@@ -213,7 +136,7 @@ func TestBrakeOnPushOnly(t *testing.T) {
 
 // A Payment that comes again is one prompt, and one that is called off while it is
 // held none.
-func TestBrakeAndOtherFates(t *testing.T) {
+func TestPromptLimit_AndOtherFates(t *testing.T) {
 	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 1, PerNamespace: 100}))
 	w.payment("first", "mtn", "5901")
 	expectPhase(t, w.settle("first", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
@@ -237,9 +160,9 @@ func TestBrakeAndOtherFates(t *testing.T) {
 	}
 }
 
-// H12: who takes the label of a restore off again has claimed what the brake did not
+// H12: who takes the label of a restore off again has claimed what the prompt limit did not
 // look at, and is held all the same.
-func TestH12BrakeIsNotPassedWithALabel(t *testing.T) {
+func TestPromptLimit_H12NotPassedWithALabel(t *testing.T) {
 	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 3, PerNamespace: 100}))
 	for _, name := range names(12) {
 		w.payment(name, "mtn", "5901", func(p *v1alpha1.Payment) {
@@ -264,7 +187,7 @@ func TestH12BrakeIsNotPassedWithALabel(t *testing.T) {
 
 // What was claimed in each of many hours in which nothing could be sent is not sent
 // all at once when that is over.
-func TestBrakeAfterAnOutage(t *testing.T) {
+func TestPromptLimit_AfterAnOutage(t *testing.T) {
 	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 2, PerNamespace: 100}))
 	down := true
 	w.onPoint = func(_ int, label string, after bool) error {
@@ -287,8 +210,8 @@ func TestBrakeAfterAnOutage(t *testing.T) {
 	}
 }
 
-// Who waits has a turn of its own: however many wait, few come for nothing.
-func TestH11HeldPaymentsDoNotAllComeAtOnce(t *testing.T) {
+// Who waits has a time of its own: however many wait, few come for nothing.
+func TestPromptLimit_H11WaitersDoNotAllComeAtOnce(t *testing.T) {
 	const limit, waiting = 5, 40
 	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: limit, PerNamespace: 1000}))
 	account, err := w.loop.Accounts.Resolve(w.ctx, newPayment("any", "mtn", "5901"))
@@ -304,7 +227,7 @@ func TestH11HeldPaymentsDoNotAllComeAtOnce(t *testing.T) {
 			}
 			looks++
 			o := &observed{name: name, holder: newPayment(name, "mtn", "5901")}
-			if err := w.loop.hold(w.ctx, o, account, take); err == nil {
+			if err := w.loop.limitPrompt(w.ctx, o, account, w.loop.promptLimit.Admit); err == nil {
 				delete(next, name)
 				sent := newCharge(name, w.clock.Now(), w.loop.Installation.Payer(o.holder.Spec.Phone))
 				must(t, w.api.Create(w.ctx, sent))
@@ -317,13 +240,13 @@ func TestH11HeldPaymentsDoNotAllComeAtOnce(t *testing.T) {
 	if len(next) > 0 {
 		t.Fatalf("%d still wait", len(next))
 	}
-	// Each when it comes, at its turn, and once an hour while it is far back. If all came
-	// for each turn, there would be 900.
+	// Each when it comes, at its time, and once an hour while it is far back. If all came
+	// for each, there would be 900.
 	if most := waiting * (waiting/limit + 2) / 2 * 3 / 2; looks > most {
 		t.Errorf("%d looks for %d payments, want at most %d", looks, limit+waiting, most)
 	}
-	if len(w.loop.brake.lines.of) != 0 {
-		t.Errorf("%d still stand in a line", len(w.loop.brake.lines.of))
+	if n := w.loop.promptLimit.Waiting(); n != 0 {
+		t.Errorf("%d are still in a queue", n)
 	}
 }
 
@@ -335,8 +258,8 @@ func newCharge(name string, sent time.Time, payer string) *v1alpha1.Charge {
 	}
 }
 
-// Many at once, with a cache that shows none of the claims: what was let pass counts.
-func TestBrakeWithAStaleCache(t *testing.T) {
+// Many at once, with a cache that shows none of the claims: what was admitted counts.
+func TestPromptLimit_WithAStaleCache(t *testing.T) {
 	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 7, PerNamespace: 100}))
 	account, err := w.loop.Accounts.Resolve(w.ctx, newPayment("any", "mtn", "5901"))
 	must(t, err)
@@ -347,10 +270,10 @@ func TestBrakeWithAStaleCache(t *testing.T) {
 	for _, name := range names(100) {
 		wg.Go(func() {
 			o := &observed{name: name, holder: newPayment(name, "mtn", "5901")}
-			if err := w.loop.hold(w.ctx, o, account, look); err != nil {
+			if err := w.loop.limitPrompt(w.ctx, o, account, w.loop.promptLimit.Check); err != nil {
 				return
 			}
-			if err := w.loop.hold(w.ctx, o, account, take); err == nil {
+			if err := w.loop.limitPrompt(w.ctx, o, account, w.loop.promptLimit.Admit); err == nil {
 				mu.Lock()
 				defer mu.Unlock()
 				passed++
@@ -360,47 +283,5 @@ func TestBrakeWithAStaleCache(t *testing.T) {
 	wg.Wait()
 	if passed != 7 {
 		t.Errorf("%d passed, the limit is 7", passed)
-	}
-}
-
-// What this process let pass is forgotten once the cache must show it.
-func TestBrakeForgets(t *testing.T) {
-	b := brake{}
-	for i, name := range names(1000) {
-		b.pass(name, prompt{at: noon.Add(time.Duration(i) * time.Second)})
-	}
-	if n := len(b.passed); n > 62 {
-		t.Errorf("%d remembered", n)
-	}
-}
-
-func TestPromptedAt(t *testing.T) {
-	created, sent := noon, noon.Add(2*time.Hour)
-	charge := func(change func(*v1alpha1.Charge)) *v1alpha1.Charge {
-		c := &v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(created)},
-			Spec: v1alpha1.ChargeSpec{Payer: "payer", Payment: v1alpha1.PaymentIdentity{Namespace: "shop"}}}
-		change(c)
-		return c
-	}
-	for name, tc := range map[string]struct {
-		charge *v1alpha1.Charge
-		at     time.Time
-	}{
-		"claimed": {charge(func(*v1alpha1.Charge) {}), time.Time{}},
-		"sent":    {charge(func(c *v1alpha1.Charge) { c.Record.LastSend = &v1alpha1.Send{At: metav1.NewMicroTime(sent)} }), sent},
-		"rings nobody": {charge(func(c *v1alpha1.Charge) {
-			c.Spec.Payer, c.Record.LastSend = "", &v1alpha1.Send{At: metav1.NewMicroTime(sent)}
-		}), time.Time{}},
-		"ended unsent":     {charge(func(c *v1alpha1.Charge) { c.Record.Outcome = &v1alpha1.ChargeOutcome{} }), time.Time{}},
-		"asked about only": {charge(func(c *v1alpha1.Charge) { c.Record.Notice = &v1alpha1.ChargeNotice{Reason: v1alpha1.ReasonAdoptOnly} }), time.Time{}},
-	} {
-		at, ok := promptedAt(tc.charge)
-		if ok == tc.at.IsZero() || !at.Equal(tc.at) {
-			t.Errorf("%s: %v %v, want %v", name, at, ok, tc.at)
-		}
-		keys := slices.Concat(promptedPayer(tc.charge), promptedNamespace(tc.charge))
-		if ok && !slices.Equal(keys, []string{promptKey("shop/payer", tc.at), promptKey("shop", tc.at)}) || !ok && len(keys) != 0 {
-			t.Errorf("%s: keys %v", name, keys)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package payment
+package callback
 
 import (
 	"cmp"
@@ -21,12 +21,12 @@ type URLs struct {
 }
 
 // Callback is where a provider reports on one charge; empty: nowhere.
-func (u URLs) Callback(a *account.Account, chargeName string) string {
+func (u URLs) Callback(a *account.Account, c *v1alpha1.Charge) string {
 	base := u.callbackBase(a)
-	if base == "" {
+	if base == "" || c.Spec.CallbackID == "" {
 		return ""
 	}
-	return base + "/" + u.Paths.ID(a.Provider, chargeName)
+	return base + "/" + c.Spec.CallbackID
 }
 
 func (u URLs) callbackBase(a *account.Account) string {

@@ -1,0 +1,96 @@
+package payment
+
+import (
+	"time"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
+)
+
+// facts are what the protocol decides from.
+func (r *Reconciler) facts(v view) attempt.Facts {
+	f := attempt.Facts{
+		Now:       r.Now(),
+		Settings:  r.Settings,
+		Process:   r.Protocol.Process,
+		Rules:     attempt.CollectionRules(r.traits(v)),
+		Key:       v.key.String(),
+		AdoptOnly: r.Protocol.AdoptOnly(),
+		Interval:  account.DefaultInterval,
+		Timeout:   account.DefaultTimeout,
+		Seen:      v.seen,
+		// What cannot be asked now is no reason to wait for an answer.
+		Askable: v.account != nil,
+	}
+	if v.account != nil {
+		f.Interval = v.account.Interval
+	}
+	if c := v.charge; c != nil && !r.ours(c) {
+		return f // never touched
+	}
+	if c := v.charge; c != nil && v.relation != relationVacant {
+		f = r.ofCharge(f, v, c)
+	}
+	if p := v.payment; p != nil && (v.charge == nil || v.relation.holds() || v.relation == relationVacant) {
+		f = r.ofPayment(f, v, p)
+	}
+	return f
+}
+
+// ours tells whether a Charge is one that this installation made, and that this
+// version knows.
+func (r *Reconciler) ours(c *v1alpha1.Charge) bool {
+	return c.Spec.InstallationID == r.Installation.ID && c.Spec.ReferenceVersion == installation.ReferenceVersion
+}
+
+func (r *Reconciler) ofCharge(f attempt.Facts, v view, c *v1alpha1.Charge) attempt.Facts {
+	rec := &c.Record
+	f.Attempt = &rec.Attempt
+	f.Created = c.CreationTimestamp.Time
+	f.Timeout = time.Duration(c.Spec.TimeoutSeconds) * time.Second
+	f.Askable = f.Askable && (f.Rules.Askable || rec.Session != nil && rec.Session.Token != "")
+	f.SameCredentials = true // the send compares them
+	if s := rec.Session; s != nil && s.ExpiresAt != nil {
+		f.SessionExpires = s.ExpiresAt.Time
+	}
+	if note := rec.LastCallback; note != nil {
+		f.Callback = note.ReceivedAt.Time
+	}
+	return f
+}
+
+func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) attempt.Facts {
+	f.Wanted = !p.Status.Phase.Terminal() && p.DeletionTimestamp == nil && v.settled == ""
+	f.CalledOff = p.Spec.Cancel
+	f.Overdue = f.Now.Sub(p.CreationTimestamp.Time) > r.Settings.StartDeadline
+	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && !f.Rules.Askable
+	f.RecordLost = p.Status.ChargeName != "" && (v.charge == nil || v.charge.Record.Sends == 0)
+	f.Consent = consents(p) || f.RecordLost || f.AdoptOnly || r.Settings.AdoptionWindow == 0
+	if v.problem != nil {
+		f.Blocked = v.problem.Reason
+	} else if v.account != nil && v.account.Closed != nil {
+		f.Blocked = v.account.Closed.Reason
+	}
+	if note := p.Status.LastCallback; note != nil && note.ReceivedAt.After(f.Callback) {
+		f.Callback = note.ReceivedAt.Time
+	}
+	if at, err := time.Parse(time.RFC3339, p.Annotations[v1alpha1.AnnotationRequestedAt]); err == nil {
+		f.Requested = at
+	}
+	if v.charge != nil {
+		f.Settled = settlement(p, r.unknownID(p, v.charge)) != nil
+	}
+	return f
+}
+
+// unknownID is the id of the Unknown that the Charge records, for this Payment;
+// empty: it records none.
+func (r *Reconciler) unknownID(p *v1alpha1.Payment, c *v1alpha1.Charge) string {
+	u := c.Record.Unknown
+	if u == nil || c.Record.Outcome != nil {
+		return ""
+	}
+	return r.Installation.UnknownID(string(c.UID), string(p.UID), u.Reason, u.Since.Time, u.Reported)
+}

@@ -1,0 +1,299 @@
+package payment
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
+	"mobilemoney.dev/operator/controllers/promptlimit"
+	"mobilemoney.dev/operator/providers"
+)
+
+// errNotWanted says that the object which wanted a send wants it no more.
+var errNotWanted = errors.New("the Payment does not want it any more")
+
+// send asks the provider for money, after everything that can fail without asking.
+func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
+	first := v.charge == nil || v.relation == relationVacant || !attempt.MayHaveArrived(&v.charge.Record.Attempt)
+	c, ready, v, err := r.prepare(ctx, v, first)
+	if !ready || err != nil {
+		return v, err
+	}
+	if v.relation == relationVacant {
+		if err := r.deleteVacant(ctx, v); err != nil {
+			return v, err
+		}
+		v.charge, v.relation = nil, relationNone
+	}
+	charge := v.charge
+	if charge == nil {
+		var problem *attempt.Problem
+		if charge, problem = r.intent(v); problem != nil {
+			v.problem, v.settled = problem, v1alpha1.PhaseFailed
+			return v, nil
+		}
+	}
+	fenced := v.payment
+	sent, answer, err := r.Protocol.Send(ctx, attempt.Sending{
+		Where:       attempt.Payment,
+		Charge:      charge,
+		Credentials: r.Installation.Credentials(c.Credentials),
+		Rules:       attempt.CollectionRules(r.traits(v)),
+		Known:       r.facts(v).Consent,
+		Fence: func(ctx context.Context, c *v1alpha1.Charge) error {
+			var err error
+			fenced, err = r.fence(ctx, v.payment, c)
+			return err
+		},
+		Call: func(ctx context.Context, charge *v1alpha1.Charge) (providers.Initiation, error) {
+			in, err := c.Initiate(ctx, r.initiateRequest(v, charge))
+			r.Metrics.Called(charge.Spec.Provider, "initiate", err)
+			return in, err
+		},
+	})
+	v.payment = fenced
+	if sent.ResourceVersion != "" {
+		v.charge, v.relation = sent, relate(v.payment, sent, r.Installation, sent.Spec.Account.Environment, r.Settings.AdoptionWindow)
+	}
+	if errors.Is(err, attempt.ErrNotRaised) {
+		v.problem = attempt.Refused(err)
+	}
+	if answer == nil {
+		return v, err
+	}
+	return r.answered(ctx, v, c, answer, err)
+}
+
+// prepare does what can fail without asking for money: credentials, the limits, an
+// access token, the look for sessions where references are not deduplicated, and
+// what the API server says now of the account. It tells whether to go on.
+func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.Client, bool, view, error) {
+	c, v, err := r.client(ctx, v)
+	if c == nil || err != nil {
+		return nil, false, v, err
+	}
+	if first {
+		if problem := r.firstRequestProblem(ctx, v); problem != nil {
+			v.problem = problem
+			return nil, false, v, nil
+		}
+	} else if !r.sentWith(v, c) {
+		// Other credentials may be another merchant's, at whom the reference is not
+		// known. The schedule goes on with questions.
+		v.wait = r.Settings.RetryMax
+		return nil, false, v, nil
+	}
+	callCtx, cancel := context.WithTimeout(ctx, r.Settings.CallTimeout)
+	defer cancel()
+	if p, ok := c.Provider.(providers.Preparer); ok {
+		err := p.Prepare(callCtx)
+		r.Metrics.Called(v.provider(), "prepare", err)
+		if err != nil {
+			v, err = r.failed(ctx, v, c, err)
+			return nil, false, v, err
+		}
+	}
+	if c.Traits().Recovery == providers.RecoverBySearch {
+		clear, searched, err := r.searchBefore(callCtx, v, c)
+		if !clear || err != nil {
+			return nil, false, searched, err
+		}
+	}
+	if first {
+		guarded, problem, err := r.lastGuards(ctx, v)
+		if problem != nil || err != nil {
+			guarded.problem = problem
+			return nil, false, guarded, err
+		}
+	}
+	return c, true, v, nil
+}
+
+// firstRequestProblem is what keeps a first request from being sent through the
+// account, as far as that is known without asking anybody.
+func (r *Reconciler) firstRequestProblem(ctx context.Context, v view) *attempt.Problem {
+	if v.account.Closed != nil {
+		return v.account.Closed
+	}
+	var p *attempt.Problem
+	if err := r.URLs.Check(v.account, v.payment); errors.As(err, &p) {
+		return p
+	}
+	return r.unsentLimit(ctx, v)
+}
+
+// lastGuards are those of a first request that have to be the last: what the API
+// server says now of the account, and the prompt limit, which counts what it lets
+// pass.
+func (r *Reconciler) lastGuards(ctx context.Context, v view) (view, *attempt.Problem, error) {
+	closed, err := r.Accounts.ClosedNow(ctx, v.account, v.key.Namespace, false)
+	if closed != nil || err != nil {
+		return v, closed, err
+	}
+	if v.account.Kind.Traits.Flow != providers.FlowPush {
+		return v, nil, nil
+	}
+	prompt := promptlimit.Prompt{Namespace: v.key.Namespace, Payer: r.Installation.Payer(v.payment.Spec.Phone), At: r.Now()}
+	name := r.Installation.ChargeName(v.key.Namespace, v.key.Name)
+	exceeded, err := r.Prompts.Admit(ctx, r.Client, name, prompt, r.Settings.Prompts.Or(v.account.Prompts))
+	if exceeded == nil || err != nil {
+		return v, nil, err
+	}
+	v.wait, v.limited = exceeded.Wait, true
+	return v, &attempt.Problem{Reason: v1alpha1.ReasonPromptsLimited, Message: exceeded.Message + message(v1alpha1.ReasonPromptsLimited, "")}, nil
+}
+
+// unsentLimit bounds the Charges of a namespace of which nothing was sent.
+func (r *Reconciler) unsentLimit(ctx context.Context, v view) *attempt.Problem {
+	if v.charge != nil && v.relation != relationVacant {
+		return nil
+	}
+	unsent, err := attempt.UnsentCharges(ctx, r.Client, v.key.Namespace)
+	if err != nil || unsent < r.Settings.UnsentCharges {
+		return nil
+	}
+	return &attempt.Problem{Reason: v1alpha1.ReasonUnsentChargesLimited, Message: message(v1alpha1.ReasonUnsentChargesLimited, "")}
+}
+
+// client of the account, unless it may not be called now.
+func (r *Reconciler) client(ctx context.Context, v view) (*account.Client, view, error) {
+	if v.account == nil {
+		return nil, v, nil
+	}
+	c, err := r.Accounts.Client(ctx, v.account)
+	if err != nil {
+		v, err = r.failed(ctx, v, nil, err)
+		return nil, v, err
+	}
+	if v.wait = c.Paused(); v.wait > 0 {
+		return nil, v, nil
+	}
+	return c, v, nil
+}
+
+// sentWith tells whether the credentials are those that every open send, or the one
+// that was refused, was sent with.
+func (r *Reconciler) sentWith(v view, with *account.Client) bool {
+	have := r.Installation.Credentials(with.Credentials)
+	for _, s := range v.charge.Record.Open {
+		if s.Credentials != have {
+			return false
+		}
+	}
+	refusal := v.charge.Record.Refusal
+	return refusal == nil || refusal.Send.Credentials == have
+}
+
+// fence writes the Payment that wants the send, under its uid and resourceVersion;
+// where it shows the Charge already, it is read live. What comes back is the version
+// that the send stands on.
+func (r *Reconciler) fence(ctx context.Context, p *v1alpha1.Payment, c *v1alpha1.Charge) (*v1alpha1.Payment, error) {
+	next := p.DeepCopy()
+	next.Status = r.project(projection{payment: p, charge: c, relation: relationOwn, fencing: true})
+	if !sameStatus(next.Status, p.Status) {
+		if err := r.Client.Status().Update(ctx, next); err != nil {
+			return p, fmt.Errorf("writing Payment %s/%s: %w", p.Namespace, p.Name, err)
+		}
+	} else {
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), next); err != nil {
+			return p, fmt.Errorf("reading Payment %s/%s: %w", p.Namespace, p.Name, err)
+		}
+	}
+	rel := relate(next, c, r.Installation, c.Spec.Account.Environment, r.Settings.AdoptionWindow)
+	if next.UID != p.UID || !rel.holds() || next.DeletionTimestamp != nil || next.Spec.Cancel || next.Status.Phase.Terminal() {
+		return p, errNotWanted
+	}
+	return next, nil
+}
+
+// answered does what is left to do after an answer was recorded.
+func (r *Reconciler) answered(ctx context.Context, v view, c *account.Client, a *attempt.Answer, recordErr error) (view, error) {
+	v.seen = r.Protocol.Sent(v.key.String(), a.Err)
+	if a.Err != nil {
+		e := providers.AsError(a.Err)
+		c.Heed(e)
+		log.FromContext(ctx).Info("The provider did not take the request", "payment", v.key.String(), "charge", v.charge.Name,
+			"class", e.Class, "operation", e.Operation, "status", e.HTTPStatus, "code", e.Code)
+		return v, recordErr
+	}
+	if recordErr != nil {
+		return v, recordErr
+	}
+	if s := v.charge.Record.Session; s != nil && a.Initiation.ID != "" && s.ID != a.Initiation.ID {
+		// Another session is published. Nobody has this one's URL, and it is ended.
+		return v, r.end(ctx, v, c, a.Initiation.ID)
+	}
+	return v, nil
+}
+
+func (r *Reconciler) initiateRequest(v view, c *v1alpha1.Charge) providers.InitiateRequest {
+	p, spec := v.payment, &c.Spec
+	return providers.InitiateRequest{
+		Reference:         spec.ProviderReference,
+		MerchantReference: spec.MerchantReference,
+		Money:             providers.Money(spec.Money),
+		Payer:             providers.Phone(p.Spec.Phone),
+		Description:       p.Spec.Description,
+		CorrelationTag:    installation.CorrelationTag(c),
+		CallbackURL:       r.URLs.Callback(v.account, c),
+		ReturnURL:         r.URLs.Return(v.account, p),
+		CancelURL:         r.URLs.Cancel(v.account, p),
+	}
+}
+
+// intent is the Charge that the Payment asks for through the account: everything in
+// it follows from the declaration, the account and the installation. A problem says
+// that this payment can never be asked for.
+func (r *Reconciler) intent(v view) (*v1alpha1.Charge, *attempt.Problem) {
+	p, acct, inst := v.payment, v.account, r.Installation
+	requested := providers.Money{Amount: p.Spec.Amount.Canonical(), Currency: cmp.Or(p.Spec.Currency, acct.Currency)}
+	environment := acct.Pin.Environment
+	wire, err := acct.WireMoney(requested)
+	if err != nil {
+		return nil, &attempt.Problem{
+			Reason:  v1alpha1.ReasonInvalidRequest,
+			Message: message(v1alpha1.ReasonInvalidRequest, "") + " " + providers.AsError(err).Detail,
+		}
+	}
+	payer := ""
+	if acct.Kind.Traits.Flow == providers.FlowPush {
+		payer = inst.Payer(p.Spec.Phone)
+	}
+	timeout := time.Duration(p.Spec.TimeoutSeconds) * time.Second
+	name := inst.ChargeName(p.Namespace, p.Name)
+	return &v1alpha1.Charge{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha1.ChargeSpec{
+			InstallationID:    inst.ID,
+			ReferenceVersion:  installation.ReferenceVersion,
+			Payment:           v1alpha1.PaymentIdentity{Namespace: p.Namespace, Name: p.Name, UID: string(p.UID)},
+			MerchantReference: p.MerchantReference(),
+			Provider:          p.Spec.Provider,
+			Account:           acct.Pin,
+			Requested:         v1alpha1.Money(requested),
+			Money:             v1alpha1.Money(wire),
+			Fingerprint:       inst.Fingerprint(p, requested.Currency),
+			Payer:             payer,
+			ProviderReference: acct.Kind.Reference(inst.ReferenceDigest(p.Spec.Provider, environment, p.Namespace, p.Name)),
+			CallbackID:        r.URLs.Paths.ID(p.Spec.Provider, name),
+			TimeoutSeconds:    int32(cmp.Or(timeout, acct.Timeout, account.DefaultTimeout) / time.Second),
+		},
+	}, nil
+}
+
+func (v view) provider() string {
+	if v.charge != nil {
+		return v.charge.Spec.Provider
+	}
+	return v.payment.Spec.Provider
+}

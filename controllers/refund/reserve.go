@@ -1,0 +1,168 @@
+package refund
+
+import (
+	"errors"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
+	"mobilemoney.dev/operator/providers"
+)
+
+// errReserved says that the Charge changed, and that the Refund has to be looked at
+// anew.
+var errReserved = errors.New("the Charge holds another reservation of this name")
+
+// manual tells whether a person has to give back: the provider's API has no refunds,
+// or what was paid is in another currency than was asked for.
+func manual(c *v1alpha1.Charge, mode providers.RefundMode) bool {
+	o := c.Record.Outcome
+	foreign := o != nil && o.Paid != nil && o.Paid.Currency != c.Spec.Money.Currency
+	return mode == providers.RefundManual || mode == "" || foreign
+}
+
+// wanted is the amount that a Refund asks for: its own, or all that was paid.
+func wanted(r *v1alpha1.Refund, c *v1alpha1.Charge) string {
+	switch {
+	case r.Spec.Amount != nil:
+		return r.Spec.Amount.Canonical()
+	case c.Record.Outcome != nil && c.Record.Outcome.Paid != nil:
+		return c.Record.Outcome.Paid.Amount
+	default:
+		return c.Spec.Money.Amount
+	}
+}
+
+// sameRefund tells whether r asks for what the entry reserved.
+func sameRefund(r *v1alpha1.Refund, c *v1alpha1.Charge, e *v1alpha1.ChargeRefund) bool {
+	return providers.EqualAmount(wanted(r, c), e.Money.Amount)
+}
+
+// paid tells whether the Payment succeeded, and shows this Charge.
+func paid(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
+	return p != nil && c != nil && p.Status.Phase == v1alpha1.PhaseSucceeded && p.Status.ChargeName == c.Name &&
+		c.Record.Outcome != nil && c.Record.Outcome.Phase == v1alpha1.PhaseSucceeded && c.Record.Outcome.Paid != nil
+}
+
+// unpaid tells whether the Payment ended, and nothing was paid.
+func unpaid(p *v1alpha1.Payment) bool {
+	return p != nil && p.Status.Phase.Terminal() && p.Status.Phase != v1alpha1.PhaseSucceeded
+}
+
+// historyUnknown tells whether the payment may have had refunds that this record does
+// not tell of: its own first request, or what was paid, was found at the provider.
+func historyUnknown(c *v1alpha1.Charge) bool {
+	return c.Record.Sends == 0 || c.Record.Taken != nil && c.Record.Taken.Found
+}
+
+// newEntry is what r may reserve of c, or why it may not, for good. It is pure, and
+// the only place where it is decided how much can be given back: all entries that
+// have not failed count, whether the provider was asked yet or not.
+func newEntry(r *v1alpha1.Refund, c *v1alpha1.Charge, kind providers.Kind, inst installation.Installation, at metav1.MicroTime) (v1alpha1.ChargeRefund, *attempt.Problem) {
+	none := v1alpha1.ChargeRefund{}
+	had := c.Record.Outcome.Paid
+	if historyUnknown(c) {
+		return none, refuse(v1alpha1.ReasonRefundHistoryUnknown, "")
+	}
+	amount := wanted(r, c)
+	money := v1alpha1.Money{Amount: amount, Currency: had.Currency}
+	if had.Currency == c.Spec.Money.Currency {
+		asked := providers.Money{Amount: amount, Currency: c.Spec.Requested.Currency}
+		wire, err := kind.WireMoney(providers.Environment(c.Spec.Account.Environment), asked)
+		if err != nil {
+			return none, refuse(v1alpha1.ReasonInvalidRequest, providers.AsError(err).Detail)
+		}
+		money = v1alpha1.Money(wire)
+	}
+	switch left := remaining(c, r.Name); {
+	case kind.Traits.Refund == providers.RefundWhole && !manual(c, kind.Traits.Refund) && !providers.EqualAmount(amount, had.Amount):
+		return none, refuse(v1alpha1.ReasonPartialRefundNotSupported, "")
+	case providers.CompareAmounts(amount, left) > 0:
+		return none, refuse(v1alpha1.ReasonExceedsPayment, fmt.Sprintf("Not yet reserved: %s %s.", left, had.Currency))
+	case attempt.RefundOf(c, r.Name) == nil && len(c.Record.Refunds) >= v1alpha1.MaxRefunds:
+		return none, refuse(v1alpha1.ReasonTooManyRefunds, "")
+	}
+	e := v1alpha1.ChargeRefund{Name: r.Name, UID: string(r.UID), Money: money, ReservedAt: at}
+	if kind.RefundReference != nil && !manual(c, kind.Traits.Refund) {
+		e.Reference = kind.RefundReference(inst.RefundDigest(c.Spec.ProviderReference, r.Name))
+	}
+	return e, nil
+}
+
+func refuse(reason v1alpha1.Reason, more string) *attempt.Problem {
+	text := message(reason, "")
+	if more != "" {
+		text += " " + more
+	}
+	return &attempt.Problem{Reason: reason, Message: text}
+}
+
+// counts tells whether an entry counts against what was paid: it has not failed, or
+// the provider said later that it has not.
+func counts(e *v1alpha1.ChargeRefund) bool {
+	switch o := e.Outcome; {
+	case o == nil || o.Phase == v1alpha1.PhaseSucceeded:
+		return true
+	default:
+		return e.Later != nil && attempt.Contradicts(o, e.Later)
+	}
+}
+
+// remaining is what of the paid amount no entry but that of the name stands on.
+func remaining(c *v1alpha1.Charge, name string) string {
+	var reserved []string
+	for i := range c.Record.Refunds {
+		if e := &c.Record.Refunds[i]; e.Name != name && counts(e) {
+			reserved = append(reserved, e.Money.Amount)
+		}
+	}
+	return providers.SubtractAmounts(c.Record.Outcome.Paid.Amount, reserved...)
+}
+
+// unverified are the failed entries whose amounts an amount would be reserved from
+// again, and about which the provider was not asked since they failed.
+func unverified(c *v1alpha1.Charge, e v1alpha1.ChargeRefund) []string {
+	left, names := remaining(c, e.Name), []string(nil)
+	for i := range c.Record.Refunds {
+		if f := &c.Record.Refunds[i]; f.Name != e.Name && !counts(f) && f.Sends > 0 && f.Later == nil {
+			left = providers.SubtractAmounts(left, f.Money.Amount)
+			names = append(names, f.Name)
+		}
+	}
+	if providers.CompareAmounts(e.Money.Amount, left) <= 0 {
+		return nil
+	}
+	return names
+}
+
+// reserve puts an entry on the Charge, in the place of one of which nothing was sent.
+func reserve(c *v1alpha1.Charge, e v1alpha1.ChargeRefund) error {
+	old := attempt.RefundOf(c, e.Name)
+	switch {
+	case old == nil:
+		c.Record.Refunds = append(c.Record.Refunds, e)
+	case !attempt.NothingSent(&old.Attempt):
+		return errReserved
+	default:
+		sends := old.Sends
+		*old = e
+		old.Sends = sends
+	}
+	return nil
+}
+
+// release takes an entry of which nothing was sent off the Charge.
+func release(name string) attempt.Change {
+	return func(c *v1alpha1.Charge) bool {
+		for i := range c.Record.Refunds {
+			if e := &c.Record.Refunds[i]; e.Name == name && attempt.NothingSent(&e.Attempt) {
+				c.Record.Refunds = append(c.Record.Refunds[:i], c.Record.Refunds[i+1:]...)
+				return true
+			}
+		}
+		return false
+	}
+}
