@@ -24,28 +24,16 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AccountReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AllowedNamespaces"):
 		return &apiv1alpha1.AllowedNamespacesApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Attempt"):
+		return &apiv1alpha1.AttemptApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CallbackNote"):
 		return &apiv1alpha1.CallbackNoteApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Charge"):
 		return &apiv1alpha1.ChargeApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("ChargeCancel"):
-		return &apiv1alpha1.ChargeCancelApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("ChargeHold"):
-		return &apiv1alpha1.ChargeHoldApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("ChargeNotice"):
-		return &apiv1alpha1.ChargeNoticeApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("ChargeOutcome"):
-		return &apiv1alpha1.ChargeOutcomeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChargeRecord"):
 		return &apiv1alpha1.ChargeRecordApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChargeRefund"):
 		return &apiv1alpha1.ChargeRefundApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("ChargeRefundOutcome"):
-		return &apiv1alpha1.ChargeRefundOutcomeApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("ChargeRefusal"):
-		return &apiv1alpha1.ChargeRefusalApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("ChargeSession"):
-		return &apiv1alpha1.ChargeSessionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChargeSpec"):
 		return &apiv1alpha1.ChargeSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterMerchantAccount"):
@@ -64,8 +52,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.MTNAccountApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NextAction"):
 		return &apiv1alpha1.NextActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Notice"):
+		return &apiv1alpha1.NoticeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("OrangeAccount"):
 		return &apiv1alpha1.OrangeAccountApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Outcome"):
+		return &apiv1alpha1.OutcomeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Payment"):
 		return &apiv1alpha1.PaymentApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PaymentFailure"):
@@ -94,12 +86,26 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.RefundSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RefundStatus"):
 		return &apiv1alpha1.RefundStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Refusal"):
+		return &apiv1alpha1.RefusalApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Reported"):
+		return &apiv1alpha1.ReportedApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SecretReference"):
 		return &apiv1alpha1.SecretReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Send"):
 		return &apiv1alpha1.SendApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Session"):
+		return &apiv1alpha1.SessionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Settlement"):
 		return &apiv1alpha1.SettlementApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Taken"):
+		return &apiv1alpha1.TakenApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Unknown"):
+		return &apiv1alpha1.UnknownApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("UnknownStatus"):
+		return &apiv1alpha1.UnknownStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WaveAccount"):
+		return &apiv1alpha1.WaveAccountApplyConfiguration{}
 
 	}
 	return nil

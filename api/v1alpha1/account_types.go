@@ -24,7 +24,7 @@ type MerchantAccount struct {
 	// +required
 	Spec MerchantAccountSpec `json:"spec"`
 	// +optional
-	// +kubebuilder:default={observedGeneration: -1}
+	// +kubebuilder:default:={"observedGeneration":-1}
 	Status MerchantAccountStatus `json:"status,omitzero"`
 }
 
@@ -47,7 +47,7 @@ type ClusterMerchantAccount struct {
 	// +required
 	Spec ClusterMerchantAccountSpec `json:"spec"`
 	// +optional
-	// +kubebuilder:default={observedGeneration: -1}
+	// +kubebuilder:default:={"observedGeneration":-1}
 	Status MerchantAccountStatus `json:"status,omitzero"`
 }
 

@@ -39,7 +39,7 @@ type Payment struct {
 
 	// How the payment stands. Written by the operator only.
 	// +optional
-	// +kubebuilder:default={observedGeneration: -1}
+	// +kubebuilder:default:={"observedGeneration":-1}
 	Status PaymentStatus `json:"status,omitzero"`
 }
 

@@ -34,7 +34,7 @@ type Refund struct {
 
 	// How the refund stands. Written by the operator only.
 	// +optional
-	// +kubebuilder:default={observedGeneration: -1}
+	// +kubebuilder:default:={"observedGeneration":-1}
 	Status RefundStatus `json:"status,omitzero"`
 }
 

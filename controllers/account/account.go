@@ -4,6 +4,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -35,17 +37,8 @@ const (
 	DefaultTimeout  = time.Hour
 )
 
-// Problem says why an account cannot be used now, in a form for the user: a
-// reason from the closed list and a message that says what to do.
-type Problem struct {
-	Reason  v1alpha1.Reason
-	Message string
-	// ForManager is the message for those who manage the account, where its users
-	// are not to learn as much; empty: Message.
-	ForManager string
-}
-
-func (p *Problem) Error() string { return p.Reason + ": " + p.Message }
+// Problem says why an account cannot be used now, in a form for the user.
+type Problem = attempt.Problem
 
 func problem(reason v1alpha1.Reason, format string, args ...any) *Problem {
 	return &Problem{Reason: reason, Message: fmt.Sprintf(format, args...)}
@@ -89,6 +82,7 @@ type Account struct {
 	// NoCallbacks: the provider is told no callback URL unless it needs one.
 	NoCallbacks bool
 
+	uid     types.UID
 	secret  types.NamespacedName
 	literal map[string]providers.Secret
 	// allowed are the namespaces that may use it; nil: its own one.
@@ -120,7 +114,11 @@ type Resolver struct {
 	// AllowedEndpoints are the host[:port]s that an account's own baseURL may
 	// name besides the hosts of its provider. Credentials are sent nowhere else.
 	AllowedEndpoints []string
-	Clients          *Clients
+	// InstallationIDGiven: the installation id was given to this process, and not made by it. A
+	// cluster that is built again would have another one, and charge again; so nothing new is
+	// sent in production until it is given.
+	InstallationIDGiven bool
+	Clients             *Clients
 }
 
 // Resolve finds the account that p uses. An error that is a *Problem is the
@@ -241,7 +239,7 @@ func (r *Resolver) get(ctx context.Context, from client.Reader, kind, namespace,
 		}
 		acct := fromSpec(m.Spec, v1alpha1.AccountPin{Kind: kind, Namespace: namespace, Name: name},
 			types.NamespacedName{Namespace: namespace, Name: m.Spec.SecretRef.Name})
-		acct.Closed = closed(kind, &m, m.Spec.Suspend)
+		acct.uid, acct.Closed = m.UID, closed(kind, &m, m.Spec.Suspend)
 		return acct, nil
 	case KindCluster:
 		var m v1alpha1.ClusterMerchantAccount
@@ -251,7 +249,7 @@ func (r *Resolver) get(ctx context.Context, from client.Reader, kind, namespace,
 		acct := fromSpec(m.Spec.MerchantAccountSpec, v1alpha1.AccountPin{Kind: kind, Name: name},
 			types.NamespacedName{Namespace: r.OperatorNamespace, Name: m.Spec.SecretRef.Name})
 		acct.allowed = &m.Spec.AllowedNamespaces
-		acct.Closed = closed(kind, &m, m.Spec.Suspend)
+		acct.uid, acct.Closed = m.UID, closed(kind, &m, m.Spec.Suspend)
 		return acct, nil
 	default:
 		return nil, problem(v1alpha1.ReasonAccountNotFound,
@@ -301,7 +299,7 @@ func (r *Resolver) ClosedNow(ctx context.Context, a *Account, c *v1alpha1.Charge
 // given back, also once the namespace may not collect any more.
 func (r *Resolver) notAllowed(ctx context.Context, a *Account, c *v1alpha1.Charge) (*Problem, error) {
 	rec := &c.Record
-	if a.allowed == nil || rec.Sends > rec.VoidSends || rec.Session != nil || rec.Outcome != nil {
+	if a.allowed == nil || !attempt.NothingSent(&rec.Attempt) {
 		return nil, nil //nolint:nilnil // No problem, and no error.
 	}
 	if ok, err := r.allows(ctx, a, c.Spec.Payment.Namespace); ok || err != nil {
@@ -386,7 +384,10 @@ func (a *Account) namespaceSelector() (labels.Selector, error) {
 // complete checks a custom endpoint against the allow list and fills in the
 // provider's own one where the account names none.
 func (r *Resolver) complete(a *Account) (*Account, error) {
-	if p := r.untrusted(a); p != nil {
+	if err := r.Trusted(a); err != nil {
+		return nil, err
+	}
+	if p := r.unnamed(a); p != nil {
 		return nil, p
 	}
 	full, err := a.Kind.Endpoint(a.providerAccount(nil))
@@ -407,10 +408,19 @@ func (a *Account) misconfigured(err error) *Problem {
 		"account %s cannot be used: %s; %s", DisplayName(a.Pin), detail(err), what)
 }
 
+// unnamed says that nothing new may be sent in production, because the installation has no
+// lasting id.
+func (r *Resolver) unnamed(a *Account) *Problem {
+	if r.InstallationIDGiven || a.Pin.Environment != string(providers.Production) {
+		return nil
+	}
+	return problem(v1alpha1.ReasonAccountMisconfigured,
+		"The operator has no given installation id, and a cluster that is built again would charge again. Start it with --installation-id; its log has the one that it uses now.")
+}
+
 // Pinned returns the account that a Charge was made through, with the endpoint
-// that it was made with, whatever the account says now. It is closed where the
-// operator does not trust that endpoint any more, or the account the namespace: what
-// was sent is asked about all the same, because only there is it known.
+// that it was made with, whatever the account says now. It is closed where nothing new may be
+// sent through it. What was sent is asked about all the same, if Client trusts the endpoint.
 func (r *Resolver) Pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, error) {
 	kind, ok := r.Registry[c.Spec.Provider]
 	if !ok {
@@ -424,7 +434,7 @@ func (r *Resolver) Pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	acct.Kind = kind
 	acct.Pin = c.Spec.Account
 	if acct.Closed == nil {
-		acct.Closed = r.untrusted(acct)
+		acct.Closed = cmp.Or(r.untrusted(acct), r.unnamed(acct))
 	}
 	if acct.Closed == nil {
 		if acct.Closed, err = r.notAllowed(ctx, acct, c); err != nil {
@@ -473,4 +483,9 @@ func (a *Account) providerAccount(credentials map[string]providers.Secret) provi
 		MerchantName:      a.MerchantName,
 		Credentials:       credentials,
 	}
+}
+
+// WireMoney is the money that the provider is told for m, of the account's country.
+func (a *Account) WireMoney(m providers.Money) (providers.Money, error) {
+	return a.Kind.WireMoney(a.providerAccount(nil), m)
 }

@@ -231,3 +231,9 @@ func (p *Protocol) Sent(key string, err error) Observation {
 func neverArrived(c providers.Class) bool {
 	return c == providers.ClassMisconfigured || c == providers.ClassThrottled || c == providers.ClassNotSent
 }
+
+// Retry has the next run call again at once: what the last call failed for may be
+// mended.
+func (p *Protocol) Retry(key string) Observation {
+	return p.Remember(key, func(o *Observation) { o.At, o.Failures = time.Time{}, 0 })
+}

@@ -7,14 +7,15 @@ import (
 	"net/http"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	applyv1alpha1 "mobilemoney.dev/operator/api/applyconfiguration/api/v1alpha1"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -23,19 +24,19 @@ const FieldManager = "mobile-money-callback"
 
 var errLater = errors.New("cannot be noted now")
 
-// news is a verified callback about a charge.
-type news struct {
+// received is a verified callback about a charge.
+type received struct {
 	charge *v1alpha1.Charge
 	claim  string
 	digest string
 	at     time.Time
 }
 
-// note writes status.lastCallback of the Payments of the charge, unless that would
-// tell the loop nothing. Callbacks about one charge that come at the same time are
+// note writes the callback on the Payment that shows the charge, or on the charge
+// where there is none, unless that would tell the loop nothing. Callbacks about one charge that come at the same time are
 // one note.
 func (r *Receiver) note(ctx context.Context, charge *v1alpha1.Charge, cb providers.Callback, body []byte) (result, error) {
-	n := news{charge: charge, claim: cb.Claim, digest: r.Digest(body), at: r.Now()}
+	n := received{charge: charge, claim: cb.Claim, digest: r.Digest(body), at: r.Now()}
 	got, err, _ := r.flight.Do(charge.Name, func() (any, error) {
 		// It is for all that wait for it: one of them that hangs up does not end it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
@@ -45,41 +46,60 @@ func (r *Receiver) note(ctx context.Context, charge *v1alpha1.Charge, cb provide
 	return got.(result), err
 }
 
-func (r *Receiver) noteOnce(ctx context.Context, n news) (result, error) {
+func (r *Receiver) noteOnce(ctx context.Context, n received) (result, error) {
 	if got := r.memory.told(n, r.NoteGap); got != resultNoted {
 		return got, nil
 	}
-	var list v1alpha1.PaymentList
-	if err := r.Client.List(ctx, &list, client.MatchingFields{attempt.IndexCharge: n.charge.Name}); err != nil {
-		return resultLater, fmt.Errorf("looking the Payment up: %w", err)
+	sale := n.charge.Spec.Payment
+	var p v1alpha1.Payment
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: sale.Namespace, Name: sale.Name}, &p)
+	if client.IgnoreNotFound(err) != nil {
+		return resultLater, fmt.Errorf("reading the Payment: %w", err)
 	}
-	got := resultIgnored
-	for i := range list.Items {
-		p := &list.Items[i]
-		if told := r.toldBy(p, n); told != resultNoted {
-			if got != resultNoted {
-				got = told
-			}
-			continue
-		}
-		if err := r.apply(ctx, p, n); client.IgnoreNotFound(err) != nil {
-			return resultLater, fmt.Errorf("%w: %w", errLater, err)
-		}
-		got = resultNoted
+	onPayment := err == nil && p.Status.ChargeName == n.charge.Name
+	last := n.charge.Record.LastCallback
+	if onPayment {
+		last = p.Status.LastCallback
 	}
-	if got == resultNoted {
-		r.memory.note(n)
+	if got := r.toldBy(last, n); got != resultNoted {
+		return got, nil
 	}
-	return got, nil
+	if onPayment {
+		err = r.apply(ctx, &p, n)
+	}
+	if !onPayment || apierrors.IsNotFound(err) {
+		err = r.noteOnCharge(ctx, n)
+	}
+	if err != nil {
+		return resultLater, fmt.Errorf("%w: %w", errLater, err)
+	}
+	r.memory.note(n)
+	return resultNoted, nil
 }
 
-// toldBy is what the note of a Payment makes of news. One that is paid has nothing
-// to learn; one that ended otherwise may be paid late. What is noted already is not
-// noted again, whoever noted it.
-func (r *Receiver) toldBy(p *v1alpha1.Payment, n news) result {
-	last := p.Status.LastCallback
+// noteOnCharge notes a callback where no Payment shows the charge.
+func (r *Receiver) noteOnCharge(ctx context.Context, n received) error {
+	note := &v1alpha1.CallbackNote{ReceivedAt: metav1.NewMicroTime(n.at), Claim: providers.SafeCode(n.claim), Digest: n.digest}
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		var c v1alpha1.Charge
+		if err := r.Client.Get(ctx, types.NamespacedName{Name: n.charge.Name}, &c); err != nil {
+			return err
+		}
+		if c.UID != n.charge.UID {
+			return nil // it is about a charge that is gone
+		}
+		c.Record.LastCallback = note
+		return r.Client.Update(ctx, &c)
+	})
+}
+
+// toldBy is what the last note makes of a callback. A charge that the provider said
+// was paid has nothing to learn; one that ended otherwise may be paid late. What is
+// noted already is not noted again, whoever noted it.
+func (r *Receiver) toldBy(last *v1alpha1.CallbackNote, n received) result {
+	end := n.charge.Record.Outcome
 	switch {
-	case p.Status.Phase == v1alpha1.PhaseSucceeded:
+	case end != nil && end.Phase == v1alpha1.PhaseSucceeded && end.SettledBy == "":
 		return resultIgnored
 	case last == nil:
 		return resultNoted
@@ -94,7 +114,7 @@ func (r *Receiver) toldBy(p *v1alpha1.Payment, n news) result {
 
 // coveredBy a note of the same words at a time: after the end of a charge they are
 // news once more, for the one that failed and was paid after all.
-func (n news) coveredBy(at time.Time) bool {
+func (n received) coveredBy(at time.Time) bool {
 	end := n.charge.Record.Outcome
 	return end == nil || at.After(end.At.Time)
 }
@@ -114,7 +134,7 @@ func newMemory() *memory { return &memory{last: lru.New(remembered), notes: lru.
 
 type noteKey struct{ charge, digest string }
 
-func (m *memory) told(n news, gap time.Duration) result {
+func (m *memory) told(n received, gap time.Duration) result {
 	if at, ok := m.notes.Get(noteKey{n.charge.Name, n.digest}); ok && n.coveredBy(at.(time.Time)) {
 		return resultRepeated
 	}
@@ -124,12 +144,12 @@ func (m *memory) told(n news, gap time.Duration) result {
 	return resultNoted
 }
 
-func (m *memory) note(n news) {
+func (m *memory) note(n received) {
 	m.notes.Add(noteKey{n.charge.Name, n.digest}, n.at)
 	m.last.Add(n.charge.Name, n.at)
 }
 
-func (r *Receiver) apply(ctx context.Context, p *v1alpha1.Payment, n news) error {
+func (r *Receiver) apply(ctx context.Context, p *v1alpha1.Payment, n received) error {
 	return r.Client.Status().Apply(ctx, lastCallback(client.ObjectKeyFromObject(p), n),
 		client.FieldOwner(FieldManager), client.ForceOwnership)
 }
@@ -137,7 +157,7 @@ func (r *Receiver) apply(ctx context.Context, p *v1alpha1.Payment, n news) error
 // lastCallback is what a callback changes on a Payment: nothing but a note. It
 // names no uid, because the API server would ignore it in a status: on a Payment
 // of the same name that was created since, the note costs one check.
-func lastCallback(name types.NamespacedName, n news) *applyv1alpha1.PaymentApplyConfiguration {
+func lastCallback(name types.NamespacedName, n received) *applyv1alpha1.PaymentApplyConfiguration {
 	note := applyv1alpha1.CallbackNote().WithReceivedAt(metav1.NewMicroTime(n.at)).WithDigest(n.digest)
 	if claim := providers.SafeCode(n.claim); claim != "" {
 		note = note.WithClaim(claim)

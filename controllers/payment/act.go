@@ -48,15 +48,20 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 
 // record writes a fold of the attempt on the Charge.
 func (r *Reconciler) record(ctx context.Context, v view, folds ...attempt.Fold) (view, error) {
-	before := v.charge
-	after, err := r.Protocol.Record(ctx, before, attempt.Where(attempt.Payment).On(folds...))
+	after, err := r.Protocol.Record(ctx, v.charge, attempt.Where(attempt.Payment).On(folds...))
+	r.reportOrphan(ctx, v, after)
 	v.charge = after
-	if before.Record.Outcome == nil && after.Record.Outcome != nil && v.payment == nil {
-		r.Metrics.orphaned(after.Spec.Provider, after.Record.Outcome.Phase)
-		log.FromContext(ctx).Info("A Charge without a Payment ended", "charge", after.Name, "payment", v.key.String(),
-			"phase", after.Record.Outcome.Phase, "reason", after.Record.Outcome.Reason)
-	}
 	return v, err
+}
+
+// reportOrphan tells that a Charge ended which no Payment shows.
+func (r *Reconciler) reportOrphan(ctx context.Context, v view, after *v1alpha1.Charge) {
+	if v.payment != nil || v.charge.Record.Outcome != nil || after.Record.Outcome == nil {
+		return
+	}
+	r.Metrics.orphaned(after.Spec.Provider, after.Record.Outcome.Phase)
+	log.FromContext(ctx).Info("A Charge without a Payment ended", "charge", after.Name, "payment", v.key.String(),
+		"phase", after.Record.Outcome.Phase, "reason", after.Record.Outcome.Reason)
 }
 
 // settle records what a person found out about the Unknown that the Charge shows.
@@ -104,9 +109,11 @@ func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err 
 	v.seen = r.Protocol.Recall(v.key.String(), nil)
 	var e *providers.Error
 	if errors.As(err, &e) {
+		if c.Heed(e.Operation, err) {
+			v.seen = r.Protocol.Retry(v.key.String())
+		}
 		log.FromContext(ctx).Info("The provider did not answer", "payment", v.key.String(), "operation", e.Operation,
 			"status", e.HTTPStatus, "code", e.Code, "class", e.Class)
-		c.Heed(e)
 	}
 	switch {
 	case !known:
@@ -121,7 +128,8 @@ func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err 
 
 // deleteVacant deletes a Charge of another intent for which nothing was sent.
 func (r *Reconciler) deleteVacant(ctx context.Context, v view) error {
-	pre := client.Preconditions{UID: &v.charge.UID, ResourceVersion: &v.charge.ResourceVersion}
+	uid, version := v.charge.UID, v.charge.ResourceVersion
+	pre := client.Preconditions{UID: &uid, ResourceVersion: &version}
 	if err := r.Client.Delete(ctx, v.charge, pre); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting Charge %s, of which nothing was sent: %w", v.charge.Name, err)
 	}

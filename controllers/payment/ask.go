@@ -19,10 +19,11 @@ func (r *Reconciler) ask(ctx context.Context, v view) (view, error) {
 	if c == nil || err != nil {
 		return v, err
 	}
-	if v.wait = c.Reserve(r.caller(v)); v.wait > 0 {
+	who := r.caller(v, account.Scheduled)
+	if v.wait = c.Reserve(who); v.wait > 0 {
 		return v, nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
+	ctx, cancel := context.WithTimeout(account.WithCaller(context.WithoutCancel(ctx), who), r.Settings.CallTimeout)
 	defer cancel()
 	if c.Traits().Recovery == providers.RecoverBySearch && (v.charge == nil || v.charge.Record.Session == nil) {
 		return r.search(ctx, v, c)
@@ -39,13 +40,14 @@ func (r *Reconciler) status(ctx context.Context, v view, c *account.Client) (vie
 	}
 	handle := handleOf(asked)
 	st, err := c.Status(ctx, handle)
-	r.Metrics.Called(v.provider(), "status", err)
+	r.Metrics.Called(v.provider(), providers.OpStatus, err)
 	switch {
 	case err != nil && providers.ClassOf(err) == providers.ClassNotFound:
 		return r.notFound(v, c), nil
 	case err != nil:
 		return r.failed(ctx, v, c, err)
 	}
+	c.Heed(providers.OpStatus, nil)
 	if c.Traits().Recovery == providers.RecoverBySearch && st.State.Final() && st.State != providers.StateSucceeded {
 		var settled bool
 		if st, settled, v, err = r.others(ctx, v, c, st); err != nil || !settled {
@@ -99,9 +101,8 @@ func (r *Reconciler) learn(ctx context.Context, v view, st providers.Status, ses
 		}
 		return changed
 	})
-	before := v.charge
+	r.reportOrphan(ctx, v, after)
 	v.charge = after
-	r.orphanEnded(ctx, v, before)
 	return v, err
 }
 
@@ -181,7 +182,7 @@ func (r *Reconciler) find(ctx context.Context, v view, c *account.Client) (*find
 		return nil, v, nil
 	}
 	sessions, err := c.Provider.(providers.Searcher).Search(ctx, asked.Spec.ProviderReference)
-	r.Metrics.Called(v.provider(), "search", err)
+	r.Metrics.Called(v.provider(), providers.OpSearch, err)
 	if err != nil {
 		v, err = r.failed(ctx, v, c, err)
 		return nil, v, err
@@ -300,7 +301,7 @@ func (r *Reconciler) end(ctx context.Context, v view, c *account.Client, session
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
 	defer cancel()
 	err := canceller.Cancel(ctx, providers.Handle{SessionID: sessionID})
-	r.Metrics.Called(v.provider(), "cancel", err)
+	r.Metrics.Called(v.provider(), providers.OpCancel, err)
 	if err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
 		return fmt.Errorf("ending a session: %w", err)
 	}
@@ -315,12 +316,17 @@ func handleOf(c *v1alpha1.Charge) providers.Handle {
 	return h
 }
 
-// caller tells the limiter who asks, and how urgently.
-func (r *Reconciler) caller(v view) account.Caller {
-	f := r.facts(v)
-	c := account.Caller{Key: v.key.String(), Namespace: v.key.Namespace, Callback: f.Callback.After(v.seen.At)}
-	if v.charge != nil {
+// caller tells the limiter who calls, and how urgently.
+func (r *Reconciler) caller(v view, purpose account.Purpose) account.Caller {
+	c := account.Caller{Name: v.key.String(), Namespace: v.key.Namespace, Purpose: purpose}
+	if purpose == account.Scheduled && r.facts(v).Callback.After(v.seen.At) {
+		c.Purpose = account.AfterCallback
+	}
+	switch {
+	case v.charge != nil:
 		c.Since = v.charge.CreationTimestamp.Time
+	case v.payment != nil:
+		c.Since = v.payment.CreationTimestamp.Time
 	}
 	return c
 }

@@ -42,12 +42,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 }
 
 // Called counts a call that ended in err, or in OK.
-func (m *Metrics) Called(provider, operation string, err error) {
+func (m *Metrics) Called(provider string, operation providers.Operation, err error) {
 	class := "OK"
 	if err != nil {
 		class = string(providers.ClassOf(err))
 	}
-	m.calls.WithLabelValues(provider, operation, class).Inc()
+	m.calls.WithLabelValues(provider, string(operation), class).Inc()
 }
 
 func (m *Metrics) unrecognized(provider string) { m.unmapped.WithLabelValues(provider).Inc() }

@@ -56,8 +56,8 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 			return err
 		},
 		Call: func(ctx context.Context, charge *v1alpha1.Charge) (providers.Initiation, error) {
-			in, err := c.Initiate(ctx, r.initiateRequest(v, charge))
-			r.Metrics.Called(charge.Spec.Provider, "initiate", err)
+			in, err := c.Initiate(account.WithCaller(ctx, r.caller(v, account.ToSend)), r.initiateRequest(v, charge))
+			r.Metrics.Called(charge.Spec.Provider, providers.OpInitiate, err)
 			return in, err
 		},
 	})
@@ -93,11 +93,15 @@ func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.
 		v.wait = r.Settings.RetryMax
 		return nil, false, v, nil
 	}
-	callCtx, cancel := context.WithTimeout(ctx, r.Settings.CallTimeout)
+	who := r.caller(v, account.ToSend)
+	if v.wait = c.Reserve(who); v.wait > 0 {
+		return nil, false, v, nil
+	}
+	callCtx, cancel := context.WithTimeout(account.WithCaller(ctx, who), r.Settings.CallTimeout)
 	defer cancel()
 	if p, ok := c.Provider.(providers.Preparer); ok {
 		err := p.Prepare(callCtx)
-		r.Metrics.Called(v.provider(), "prepare", err)
+		r.Metrics.Called(v.provider(), providers.OpToken, err)
 		if err != nil {
 			v, err = r.failed(ctx, v, c, err)
 			return nil, false, v, err
@@ -136,7 +140,8 @@ func (r *Reconciler) firstRequestProblem(ctx context.Context, v view) *attempt.P
 // server says now of the account, and the prompt limit, which counts what it lets
 // pass.
 func (r *Reconciler) lastGuards(ctx context.Context, v view) (view, *attempt.Problem, error) {
-	closed, err := r.Accounts.ClosedNow(ctx, v.account, v.key.Namespace, false)
+	sale := &v1alpha1.Charge{Spec: v1alpha1.ChargeSpec{Payment: v1alpha1.PaymentIdentity{Namespace: v.key.Namespace, Name: v.key.Name}}}
+	closed, err := r.Accounts.ClosedNow(ctx, v.account, sale)
 	if closed != nil || err != nil {
 		return v, closed, err
 	}
@@ -219,9 +224,11 @@ func (r *Reconciler) fence(ctx context.Context, p *v1alpha1.Payment, c *v1alpha1
 // answered does what is left to do after an answer was recorded.
 func (r *Reconciler) answered(ctx context.Context, v view, c *account.Client, a *attempt.Answer, recordErr error) (view, error) {
 	v.seen = r.Protocol.Sent(v.key.String(), a.Err)
+	if c.Heed(providers.OpInitiate, a.Err) {
+		v.seen = r.Protocol.Retry(v.key.String())
+	}
 	if a.Err != nil {
 		e := providers.AsError(a.Err)
-		c.Heed(e)
 		log.FromContext(ctx).Info("The provider did not take the request", "payment", v.key.String(), "charge", v.charge.Name,
 			"class", e.Class, "operation", e.Operation, "status", e.HTTPStatus, "code", e.Code)
 		return v, recordErr

@@ -121,8 +121,8 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 			return err
 		},
 		Call: func(ctx context.Context, charge *v1alpha1.Charge) (providers.Initiation, error) {
-			err := refunder.Refund(ctx, providers.RefundRequest{RefundHandle: handleOf(charge, v.key.Name), Description: v.refund.Spec.Reason})
-			r.Called(charge.Spec.Provider, "refund", err)
+			err := refunder.Refund(account.WithCaller(ctx, caller(v, account.ToSend)), providers.RefundRequest{RefundHandle: handleOf(charge, v.key.Name), Description: v.refund.Spec.Reason})
+			r.Called(charge.Spec.Provider, providers.OpRefund, err)
 			return providers.Initiation{}, err
 		},
 	})
@@ -146,13 +146,16 @@ func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.
 	have := r.Installation.Credentials(c.Credentials)
 	switch {
 	case first:
-		if v.problem, err = r.Accounts.ClosedNow(ctx, v.account, v.key.Namespace, true); v.problem != nil || err != nil {
+		if v.problem, err = r.Accounts.ClosedNow(ctx, v.account, v.charge); v.problem != nil || err != nil {
 			return nil, nil, v, err
 		}
 	case !sentWith(&v.entry().Attempt, have):
 		// Other credentials may be another merchant's, at whom the reference is not
 		// known. The schedule goes on with questions.
 		v.wait = r.Settings.RetryMax
+		return nil, nil, v, nil
+	}
+	if v.wait = c.Reserve(caller(v, account.ToSend)); v.wait > 0 {
 		return nil, nil, v, nil
 	}
 	p, ok := c.Provider.(providers.RefundPreparer)
@@ -162,7 +165,7 @@ func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.
 	ctx, cancel := context.WithTimeout(ctx, r.Settings.CallTimeout)
 	defer cancel()
 	err = p.PrepareRefund(ctx)
-	r.Called(v.charge.Spec.Provider, "prepare refund", err)
+	r.Called(v.charge.Spec.Provider, providers.OpToken, err)
 	if err != nil {
 		v, err = r.failed(ctx, v, c, err)
 		return nil, nil, v, err
@@ -223,9 +226,11 @@ func (r *Reconciler) fence(ctx context.Context, v view, c *v1alpha1.Charge) (*v1
 // answered remembers what came of a send.
 func (r *Reconciler) answered(ctx context.Context, v view, c *account.Client, a *attempt.Answer) view {
 	v.seen = r.Protocol.Sent(v.memoryKey(), a.Err)
+	if c.Heed(providers.OpRefund, a.Err) {
+		v.seen = r.Protocol.Retry(v.memoryKey())
+	}
 	if a.Err != nil {
 		e := providers.AsError(a.Err)
-		c.Heed(e)
 		log.FromContext(ctx).Info("The provider did not take the refund", "refund", v.key.String(), "charge", v.charge.Name,
 			"class", e.Class, "operation", e.Operation, "status", e.HTTPStatus, "code", e.Code)
 	}
@@ -239,14 +244,15 @@ func (r *Reconciler) ask(ctx context.Context, v view, name string) (view, error)
 	if refunder == nil || err != nil {
 		return v, err
 	}
-	if v.wait = c.Reserve(r.caller(v)); v.wait > 0 {
+	who := caller(v, account.Scheduled)
+	if v.wait = c.Reserve(who); v.wait > 0 {
 		return v, nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
+	ctx, cancel := context.WithTimeout(account.WithCaller(context.WithoutCancel(ctx), who), r.Settings.CallTimeout)
 	defer cancel()
 	entry := attempt.RefundOf(v.charge, name)
 	st, err := refunder.RefundStatus(ctx, handleOf(v.charge, name))
-	r.Called(v.charge.Spec.Provider, "refund status", err)
+	r.Called(v.charge.Spec.Provider, providers.OpRefundStatus, err)
 	whole := c.Traits().Refund == providers.RefundWhole
 	switch {
 	case err != nil && providers.ClassOf(err) == providers.ClassNotFound,
@@ -265,19 +271,16 @@ func (r *Reconciler) ask(ctx context.Context, v view, name string) (view, error)
 	return r.change(ctx, v, attempt.Refund(name).On(attempt.FoldStatus(st, expected(v.charge, entry), r.Now())))
 }
 
-func (r *Reconciler) caller(v view) account.Caller {
-	return account.Caller{Key: v.memoryKey(), Namespace: v.key.Namespace, Since: v.charge.CreationTimestamp.Time}
+func caller(v view, purpose account.Purpose) account.Caller {
+	return account.Caller{Name: v.memoryKey(), Namespace: v.key.Namespace, Purpose: purpose, Since: v.charge.CreationTimestamp.Time}
 }
 
 // expected is what an answer has to be about.
 func expected(c *v1alpha1.Charge, e *v1alpha1.ChargeRefund) attempt.Expected {
-	reference := e.Reference
-	if reference == "" {
-		reference = c.Spec.ProviderReference
-	}
+	handle := handleOf(c, e.Name)
 	return attempt.Expected{
 		Money: e.Money, Paid: v1alpha1.ReasonRefunded, Consent: true,
-		Ours: func(st providers.Status) bool { return st.Reference == "" || st.Reference == reference },
+		Ours: func(st providers.Status) bool { return st.AboutRefund(handle) },
 	}
 }
 
@@ -287,9 +290,11 @@ func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err 
 	v.seen = r.Protocol.Recall(v.memoryKey(), nil)
 	var e *providers.Error
 	if errors.As(err, &e) {
+		if c.Heed(e.Operation, err) {
+			v.seen = r.Protocol.Retry(v.memoryKey())
+		}
 		log.FromContext(ctx).Info("The provider did not answer", "refund", v.key.String(), "operation", e.Operation,
 			"status", e.HTTPStatus, "code", e.Code, "class", e.Class)
-		c.Heed(e)
 	}
 	if !known {
 		return v, err

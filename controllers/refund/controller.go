@@ -43,7 +43,7 @@ type Reconciler struct {
 	Recorder     events.EventRecorder
 	Metrics      *Metrics
 	// Called counts a call to a provider that ended in err.
-	Called func(provider, operation string, err error)
+	Called func(provider string, operation providers.Operation, err error)
 	Now    func() time.Time
 }
 

@@ -71,7 +71,9 @@ func newEntry(r *v1alpha1.Refund, c *v1alpha1.Charge, kind providers.Kind, inst 
 	money := v1alpha1.Money{Amount: amount, Currency: had.Currency}
 	if had.Currency == c.Spec.Money.Currency {
 		asked := providers.Money{Amount: amount, Currency: c.Spec.Requested.Currency}
-		wire, err := kind.WireMoney(providers.Environment(c.Spec.Account.Environment), asked)
+		wire, err := kind.WireMoney(providers.Account{
+			Environment: providers.Environment(c.Spec.Account.Environment), BaseURL: c.Spec.Account.BaseURL, TargetEnvironment: c.Spec.Account.TargetEnvironment,
+		}, asked)
 		if err != nil {
 			return none, refuse(v1alpha1.ReasonInvalidRequest, providers.AsError(err).Detail)
 		}

@@ -108,7 +108,7 @@ func check(t testing.TB, err error, want providers.Error) {
 		t.Fatal("want an error")
 	}
 	got := *providers.AsError(err)
-	got.Operation, got.Detail, got.Err = "", "", nil
+	got.Operation, got.Fault, got.Field, got.Detail, got.Err = "", "", "", "", nil
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -612,7 +612,7 @@ func TestWireMoney(t *testing.T) {
 		{"production", "1.234", "GHS", providers.Money{}},
 	}
 	for _, tt := range tests {
-		got, err := mtn.Kind().WireMoney(tt.env, providers.Money{Amount: tt.amount, Currency: tt.currency})
+		got, err := mtn.Kind().WireMoney(providers.Account{Environment: tt.env}, providers.Money{Amount: tt.amount, Currency: tt.currency})
 		if got != tt.want || (err == nil) != (tt.want.Amount != "") || (err != nil && providers.ClassOf(err) != providers.ClassRejected) {
 			t.Errorf("%+v: %v, %v", tt, got, err)
 		}

@@ -161,7 +161,7 @@ func TestCheckAccount(t *testing.T) {
 	}
 	good := answer{Status: 200, Body: `{"providerCallbackHost":"hooks.example","targetEnvironment":"sandbox"}`}
 	p, s := collecting(t, providers.Sandbox, "", tokenAnswer, good)
-	if err := p.CheckAccount(t.Context()); err != nil {
+	if err := p.CheckAccount(t.Context(), providers.AccountCheck{}); err != nil {
 		t.Fatal(err)
 	}
 	r := s.Requests()[1]
@@ -190,7 +190,7 @@ func TestCheckAccount(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, _ := collecting(t, providers.Sandbox, "sandbox", tokenAnswer, tt.answer)
-			err := p.CheckAccount(t.Context())
+			err := p.CheckAccount(t.Context(), providers.AccountCheck{})
 			check(t, err, tt.want)
 			if !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%v does not say %q", err, tt.says)
@@ -199,20 +199,20 @@ func TestCheckAccount(t *testing.T) {
 	}
 	// In production there is no such question, and a wrong pair is wrong anywhere.
 	p, _ = collecting(t, providers.Production, "mtnivorycoast", tokenAnswer)
-	if err := p.CheckAccount(t.Context()); err != nil {
+	if err := p.CheckAccount(t.Context(), providers.AccountCheck{}); err != nil {
 		t.Error(err)
 	}
 	for _, env := range []providers.Environment{providers.Sandbox, providers.Production} {
 		target := map[providers.Environment]string{providers.Production: "mtnghana"}[env]
 		p, _ = collecting(t, env, target, answer{Status: 401, Body: `{"error":"invalid_client"}`})
-		check(t, p.CheckAccount(t.Context()), misconfigured(401, ""))
+		check(t, p.CheckAccount(t.Context(), providers.AccountCheck{}), misconfigured(401, ""))
 	}
 }
 
 // At the simulator: what was paid is given back once, and the account is in order.
 func TestRefundAtTheSimulator(t *testing.T) {
 	p, pass := sandbox(t, false)
-	if err := p.CheckAccount(t.Context()); err != nil {
+	if err := p.CheckAccount(t.Context(), providers.AccountCheck{}); err != nil {
 		t.Fatal(err)
 	}
 	collect := inEUR("paid")

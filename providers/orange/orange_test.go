@@ -70,7 +70,7 @@ func check(t testing.TB, err error, want providers.Error) {
 		t.Fatal("want an error")
 	}
 	got := *providers.AsError(err)
-	got.Operation, got.Detail, got.Err = "", "", nil
+	got.Operation, got.Fault, got.Field, got.Detail, got.Err = "", "", "", "", nil
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -89,7 +89,10 @@ func checkHeader(t testing.TB, r wiretest.Request, want map[string]string) {
 // Orange Developer, OAuth 2.0 client credentials, v3.
 func TestTokenRequest(t *testing.T) {
 	p, s, _ := client(t, tokenAnswer)
-	for _, prepare := range []func(context.Context) error{p.(providers.Preparer).Prepare, p.(providers.AccountChecker).CheckAccount} {
+	check := func(ctx context.Context) error {
+		return p.(providers.AccountChecker).CheckAccount(ctx, providers.AccountCheck{})
+	}
+	for _, prepare := range []func(context.Context) error{p.(providers.Preparer).Prepare, check} {
 		if err := prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -340,7 +343,7 @@ func TestTokenAnswers(t *testing.T) {
 		_, err := p.Initiate(t.Context(), request())
 		check(t, err, tt.want)
 		check(t, p.(providers.Preparer).Prepare(t.Context()), tt.want)
-		check(t, p.(providers.AccountChecker).CheckAccount(t.Context()), tt.want)
+		check(t, p.(providers.AccountChecker).CheckAccount(t.Context(), providers.AccountCheck{}), tt.want)
 	}
 }
 
@@ -593,7 +596,7 @@ func TestWireMoney(t *testing.T) {
 		{"production", "-5", "XOF", providers.Money{}},
 	}
 	for _, tt := range tests {
-		got, err := orange.Kind().WireMoney(tt.env, providers.Money{Amount: tt.amount, Currency: tt.currency})
+		got, err := orange.Kind().WireMoney(providers.Account{Environment: tt.env}, providers.Money{Amount: tt.amount, Currency: tt.currency})
 		if got != tt.want || (err == nil) != (tt.want.Amount != "") || (err != nil && providers.ClassOf(err) != providers.ClassRejected) {
 			t.Errorf("%+v: %v, %v", tt, got, err)
 		}

@@ -72,7 +72,7 @@ func check(t testing.TB, err error, want providers.Error) {
 		t.Fatal("want an error")
 	}
 	got := *providers.AsError(err)
-	got.Operation, got.Detail, got.Err = "", "", nil
+	got.Operation, got.Fault, got.Field, got.Detail, got.Err = "", "", "", "", nil
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -246,7 +246,7 @@ func checkErrors(t *testing.T, status int, code string, want classes) {
 	check(t, err, is(want.initiate))
 	_, err = p.Search(t.Context(), ref)
 	check(t, err, is(want.search))
-	check(t, p.CheckAccount(t.Context()), is(want.search))
+	check(t, p.CheckAccount(t.Context(), providers.AccountCheck{}), is(want.search))
 	_, err = p.Status(t.Context(), handle())
 	check(t, err, is(want.query))
 	_, err = p.RefundStatus(t.Context(), refundHandle())

@@ -113,87 +113,29 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: spec
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeSpec
-- name: dev.mobilemoney.operator.api.v1alpha1.ChargeCancel
-  map:
-    fields:
-    - name: at
-      type:
-        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
-- name: dev.mobilemoney.operator.api.v1alpha1.ChargeHold
-  map:
-    fields:
-    - name: at
-      type:
-        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
-    - name: code
-      type:
-        scalar: string
-    - name: reason
-      type:
-        scalar: string
-- name: dev.mobilemoney.operator.api.v1alpha1.ChargeNotice
-  map:
-    fields:
-    - name: at
-      type:
-        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
-    - name: code
-      type:
-        scalar: string
-    - name: message
-      type:
-        scalar: string
-    - name: reason
-      type:
-        scalar: string
-- name: dev.mobilemoney.operator.api.v1alpha1.ChargeOutcome
-  map:
-    fields:
-    - name: at
-      type:
-        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
-    - name: code
-      type:
-        scalar: string
-    - name: paid
-      type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.Money
-    - name: phase
-      type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.Phase
-    - name: reason
-      type:
-        scalar: string
-    - name: settlement
-      type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.Settlement
-    - name: transactionID
-      type:
-        scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.ChargeRecord
   map:
     fields:
-    - name: cancel
+    - name: lastCallback
       type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeCancel
-    - name: contradiction
+        namedType: dev.mobilemoney.operator.api.v1alpha1.CallbackNote
+    - name: later
       type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeOutcome
-    - name: hold
-      type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeHold
-    - name: lastSend
-      type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.Send
-    - name: lastVoidSend
-      type:
-        scalar: numeric
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Outcome
     - name: notice
       type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeNotice
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Notice
+    - name: open
+      type:
+        list:
+          elementType:
+            namedType: dev.mobilemoney.operator.api.v1alpha1.Send
+          elementRelationship: associative
+          keys:
+          - number
     - name: outcome
       type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeOutcome
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Outcome
     - name: referenceKnown
       type:
         scalar: boolean
@@ -207,31 +149,25 @@ var schemaYAML = typed.YAMLObject(`types:
           - name
     - name: refusal
       type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeRefusal
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Refusal
     - name: sends
       type:
         scalar: numeric
     - name: session
       type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeSession
-    - name: voidSends
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Session
+    - name: taken
       type:
-        scalar: numeric
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Taken
+    - name: unknown
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Unknown
 - name: dev.mobilemoney.operator.api.v1alpha1.ChargeRefund
   map:
     fields:
-    - name: claimedAt
+    - name: later
       type:
-        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
-    - name: hold
-      type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeHold
-    - name: lastSend
-      type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.Send
-    - name: lastVoidSend
-      type:
-        scalar: numeric
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Outcome
     - name: money
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.Money
@@ -240,101 +176,58 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
     - name: notice
       type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeNotice
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Notice
+    - name: open
+      type:
+        list:
+          elementType:
+            namedType: dev.mobilemoney.operator.api.v1alpha1.Send
+          elementRelationship: associative
+          keys:
+          - number
     - name: outcome
       type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeRefundOutcome
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Outcome
     - name: reference
       type:
         scalar: string
+    - name: referenceKnown
+      type:
+        scalar: boolean
     - name: refusal
       type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.ChargeRefusal
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Refusal
+    - name: reservedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
     - name: sends
       type:
         scalar: numeric
     - name: taken
       type:
-        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Taken
     - name: uid
       type:
         scalar: string
-    - name: voidSends
+    - name: unknown
       type:
-        scalar: numeric
-- name: dev.mobilemoney.operator.api.v1alpha1.ChargeRefundOutcome
-  map:
-    fields:
-    - name: at
-      type:
-        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
-    - name: code
-      type:
-        scalar: string
-    - name: confirmation
-      type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.RefundConfirmation
-    - name: phase
-      type:
-        namedType: dev.mobilemoney.operator.api.v1alpha1.RefundPhase
-    - name: reason
-      type:
-        scalar: string
-    - name: transactionID
-      type:
-        scalar: string
-- name: dev.mobilemoney.operator.api.v1alpha1.ChargeRefusal
-  map:
-    fields:
-    - name: at
-      type:
-        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
-    - name: code
-      type:
-        scalar: string
-    - name: reason
-      type:
-        scalar: string
-    - name: send
-      type:
-        scalar: numeric
-- name: dev.mobilemoney.operator.api.v1alpha1.ChargeSession
-  map:
-    fields:
-    - name: at
-      type:
-        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
-    - name: expiresAt
-      type:
-        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
-    - name: id
-      type:
-        scalar: string
-    - name: known
-      type:
-        scalar: boolean
-    - name: notificationTokenHash
-      type:
-        scalar: string
-    - name: paymentURL
-      type:
-        scalar: string
-    - name: send
-      type:
-        scalar: numeric
-    - name: token
-      type:
-        scalar: string
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Unknown
 - name: dev.mobilemoney.operator.api.v1alpha1.ChargeSpec
   map:
     fields:
     - name: account
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.AccountPin
+    - name: callbackID
+      type:
+        scalar: string
     - name: fingerprint
       type:
         scalar: string
     - name: installationID
+      type:
+        scalar: string
+    - name: merchantReference
       type:
         scalar: string
     - name: money
@@ -350,9 +243,6 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
     - name: providerReference
-      type:
-        scalar: string
-    - name: reference
       type:
         scalar: string
     - name: referenceVersion
@@ -382,6 +272,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.MerchantAccountStatus
+      default:
+        observedGeneration: -1
 - name: dev.mobilemoney.operator.api.v1alpha1.ClusterMerchantAccountSpec
   map:
     fields:
@@ -434,6 +326,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: suspend
       type:
         scalar: boolean
+    - name: wave
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.WaveAccount
 - name: dev.mobilemoney.operator.api.v1alpha1.ConfirmedOutcome
   scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.MTNAccount
@@ -464,6 +359,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.MerchantAccountStatus
+      default:
+        observedGeneration: -1
 - name: dev.mobilemoney.operator.api.v1alpha1.MerchantAccountSpec
   map:
     fields:
@@ -513,6 +410,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: suspend
       type:
         scalar: boolean
+    - name: wave
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.WaveAccount
 - name: dev.mobilemoney.operator.api.v1alpha1.MerchantAccountStatus
   map:
     fields:
@@ -550,10 +450,55 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.NextActionType
   scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.Notice
+  map:
+    fields:
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: code
+      type:
+        scalar: string
+    - name: message
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.OrangeAccount
   map:
     fields:
     - name: tokenURL
+      type:
+        scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.Outcome
+  map:
+    fields:
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: code
+      type:
+        scalar: string
+    - name: message
+      type:
+        scalar: string
+    - name: note
+      type:
+        scalar: string
+    - name: paid
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Money
+    - name: phase
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Phase
+    - name: reason
+      type:
+        scalar: string
+    - name: settledBy
+      type:
+        scalar: string
+    - name: transactionID
       type:
         scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.Payment
@@ -574,6 +519,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.PaymentStatus
+      default:
+        observedGeneration: -1
 - name: dev.mobilemoney.operator.api.v1alpha1.PaymentFailure
   map:
     fields:
@@ -705,6 +652,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: transactionID
       type:
         scalar: string
+    - name: unknown
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.UnknownStatus
 - name: dev.mobilemoney.operator.api.v1alpha1.Phase
   scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.Polling
@@ -749,6 +699,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.RefundStatus
+      default:
+        observedGeneration: -1
 - name: dev.mobilemoney.operator.api.v1alpha1.RefundConfirmation
   map:
     fields:
@@ -762,6 +714,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.ConfirmedOutcome
     - name: transactionID
+      type:
+        scalar: string
+    - name: unknownID
       type:
         scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.RefundFailure
@@ -846,6 +801,42 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: transactionID
       type:
         scalar: string
+    - name: unknown
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.UnknownStatus
+- name: dev.mobilemoney.operator.api.v1alpha1.Refusal
+  map:
+    fields:
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: code
+      type:
+        scalar: string
+    - name: message
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
+    - name: send
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Send
+- name: dev.mobilemoney.operator.api.v1alpha1.Reported
+  map:
+    fields:
+    - name: amount
+      type:
+        scalar: string
+    - name: code
+      type:
+        scalar: string
+    - name: currency
+      type:
+        scalar: string
+    - name: transactionID
+      type:
+        scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.SecretReference
   map:
     fields:
@@ -867,11 +858,35 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: sender
       type:
         scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.Session
+  map:
+    fields:
+    - name: expiresAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: id
+      type:
+        scalar: string
+    - name: notificationTokenHash
+      type:
+        scalar: string
+    - name: paymentURL
+      type:
+        scalar: string
+    - name: token
+      type:
+        scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.SettledOutcome
   scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.Settlement
   map:
     fields:
+    - name: amount
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Amount
+    - name: currency
+      type:
+        scalar: string
     - name: outcome
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.SettledOutcome
@@ -882,6 +897,54 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
     - name: transactionID
+      type:
+        scalar: string
+    - name: unknownID
+      type:
+        scalar: string
+- name: dev.mobilemoney.operator.api.v1alpha1.Taken
+  map:
+    fields:
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: found
+      type:
+        scalar: boolean
+    - name: send
+      type:
+        scalar: numeric
+- name: dev.mobilemoney.operator.api.v1alpha1.Unknown
+  map:
+    fields:
+    - name: reason
+      type:
+        scalar: string
+    - name: reported
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Reported
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+- name: dev.mobilemoney.operator.api.v1alpha1.UnknownStatus
+  map:
+    fields:
+    - name: id
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
+    - name: reported
+      type:
+        namedType: dev.mobilemoney.operator.api.v1alpha1.Reported
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: dev.mobilemoney.operator.api.v1alpha1.WaveAccount
+  map:
+    fields:
+    - name: aggregatedMerchantID
       type:
         scalar: string
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition

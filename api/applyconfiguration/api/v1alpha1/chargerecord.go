@@ -9,40 +9,16 @@ package v1alpha1
 //
 // ChargeRecord is what has happened to a Charge.
 type ChargeRecordApplyConfiguration struct {
-	// Sends counts the requests for money. It is raised before each one: one
-	// acknowledged raise allows one request.
-	Sends *int32 `json:"sends,omitempty"`
-	// VoidSends counts those of them that certainly did nothing.
-	VoidSends *int32 `json:"voidSends,omitempty"`
-	// LastVoidSend is the number of the newest of those, so that none is
-	// counted twice.
-	LastVoidSend *int32 `json:"lastVoidSend,omitempty"`
-	// LastSend describes the newest of Sends.
-	LastSend *SendApplyConfiguration `json:"lastSend,omitempty"`
-	// ReferenceKnown is set when the provider knew the reference as it was first
-	// sent. What it knows may be an earlier sale's, so an outcome counts only with
-	// the mark of this record, or with consent.
-	ReferenceKnown *bool `json:"referenceKnown,omitempty"`
-	// Session is the answer that took the request.
-	Session *ChargeSessionApplyConfiguration `json:"session,omitempty"`
-	// Refusal is the answer that refused it for good.
-	Refusal *ChargeRefusalApplyConfiguration `json:"refusal,omitempty"`
-	// Hold says why the outcome cannot be told, once that is so. An outcome
-	// may still come.
-	Hold *ChargeHoldApplyConfiguration `json:"hold,omitempty"`
-	// Notice is the newest thing that the provider said which is neither
-	// progress nor an outcome, such as a status word without a mapping.
-	Notice *ChargeNoticeApplyConfiguration `json:"notice,omitempty"`
-	// Cancel says that the merchant called the payment off, and when the
-	// operator wrote that down.
-	Cancel *ChargeCancelApplyConfiguration `json:"cancel,omitempty"`
-	// Outcome, with its evidence. It never changes.
-	Outcome *ChargeOutcomeApplyConfiguration `json:"outcome,omitempty"`
-	// Contradiction is what the provider said against the outcome, later.
-	Contradiction *ChargeOutcomeApplyConfiguration `json:"contradiction,omitempty"`
-	// Refunds that were claimed, by the name of their Refund. A claim is written
-	// down before the provider is asked; all that have not failed count against
-	// what was paid.
+	AttemptApplyConfiguration `json:""`
+	// Session holds what the provider opened for the payer, where it opens
+	// something.
+	Session *SessionApplyConfiguration `json:"session,omitempty"`
+	// LastCallback notes the last verified callback where no Payment is there to
+	// note it. It decides nothing: it makes the operator ask the provider.
+	LastCallback *CallbackNoteApplyConfiguration `json:"lastCallback,omitempty"`
+	// Refunds that reserved a part of what was paid, by the name of their Refund.
+	// The reservation is written before the provider is asked; all that have not
+	// failed count against what was paid.
 	Refunds []ChargeRefundApplyConfiguration `json:"refunds,omitempty"`
 }
 
@@ -56,31 +32,28 @@ func ChargeRecord() *ChargeRecordApplyConfiguration {
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Sends field is set to the value of the last call.
 func (b *ChargeRecordApplyConfiguration) WithSends(value int32) *ChargeRecordApplyConfiguration {
-	b.Sends = &value
+	b.AttemptApplyConfiguration.Sends = &value
 	return b
 }
 
-// WithVoidSends sets the VoidSends field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the VoidSends field is set to the value of the last call.
-func (b *ChargeRecordApplyConfiguration) WithVoidSends(value int32) *ChargeRecordApplyConfiguration {
-	b.VoidSends = &value
+// WithOpen adds the given value to the Open field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Open field.
+func (b *ChargeRecordApplyConfiguration) WithOpen(values ...*SendApplyConfiguration) *ChargeRecordApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithOpen")
+		}
+		b.AttemptApplyConfiguration.Open = append(b.AttemptApplyConfiguration.Open, *values[i])
+	}
 	return b
 }
 
-// WithLastVoidSend sets the LastVoidSend field in the declarative configuration to the given value
+// WithTaken sets the Taken field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the LastVoidSend field is set to the value of the last call.
-func (b *ChargeRecordApplyConfiguration) WithLastVoidSend(value int32) *ChargeRecordApplyConfiguration {
-	b.LastVoidSend = &value
-	return b
-}
-
-// WithLastSend sets the LastSend field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the LastSend field is set to the value of the last call.
-func (b *ChargeRecordApplyConfiguration) WithLastSend(value *SendApplyConfiguration) *ChargeRecordApplyConfiguration {
-	b.LastSend = value
+// If called multiple times, the Taken field is set to the value of the last call.
+func (b *ChargeRecordApplyConfiguration) WithTaken(value *TakenApplyConfiguration) *ChargeRecordApplyConfiguration {
+	b.AttemptApplyConfiguration.Taken = value
 	return b
 }
 
@@ -88,63 +61,63 @@ func (b *ChargeRecordApplyConfiguration) WithLastSend(value *SendApplyConfigurat
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ReferenceKnown field is set to the value of the last call.
 func (b *ChargeRecordApplyConfiguration) WithReferenceKnown(value bool) *ChargeRecordApplyConfiguration {
-	b.ReferenceKnown = &value
-	return b
-}
-
-// WithSession sets the Session field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Session field is set to the value of the last call.
-func (b *ChargeRecordApplyConfiguration) WithSession(value *ChargeSessionApplyConfiguration) *ChargeRecordApplyConfiguration {
-	b.Session = value
+	b.AttemptApplyConfiguration.ReferenceKnown = &value
 	return b
 }
 
 // WithRefusal sets the Refusal field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Refusal field is set to the value of the last call.
-func (b *ChargeRecordApplyConfiguration) WithRefusal(value *ChargeRefusalApplyConfiguration) *ChargeRecordApplyConfiguration {
-	b.Refusal = value
+func (b *ChargeRecordApplyConfiguration) WithRefusal(value *RefusalApplyConfiguration) *ChargeRecordApplyConfiguration {
+	b.AttemptApplyConfiguration.Refusal = value
 	return b
 }
 
-// WithHold sets the Hold field in the declarative configuration to the given value
+// WithUnknown sets the Unknown field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Hold field is set to the value of the last call.
-func (b *ChargeRecordApplyConfiguration) WithHold(value *ChargeHoldApplyConfiguration) *ChargeRecordApplyConfiguration {
-	b.Hold = value
+// If called multiple times, the Unknown field is set to the value of the last call.
+func (b *ChargeRecordApplyConfiguration) WithUnknown(value *UnknownApplyConfiguration) *ChargeRecordApplyConfiguration {
+	b.AttemptApplyConfiguration.Unknown = value
 	return b
 }
 
 // WithNotice sets the Notice field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Notice field is set to the value of the last call.
-func (b *ChargeRecordApplyConfiguration) WithNotice(value *ChargeNoticeApplyConfiguration) *ChargeRecordApplyConfiguration {
-	b.Notice = value
-	return b
-}
-
-// WithCancel sets the Cancel field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Cancel field is set to the value of the last call.
-func (b *ChargeRecordApplyConfiguration) WithCancel(value *ChargeCancelApplyConfiguration) *ChargeRecordApplyConfiguration {
-	b.Cancel = value
+func (b *ChargeRecordApplyConfiguration) WithNotice(value *NoticeApplyConfiguration) *ChargeRecordApplyConfiguration {
+	b.AttemptApplyConfiguration.Notice = value
 	return b
 }
 
 // WithOutcome sets the Outcome field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Outcome field is set to the value of the last call.
-func (b *ChargeRecordApplyConfiguration) WithOutcome(value *ChargeOutcomeApplyConfiguration) *ChargeRecordApplyConfiguration {
-	b.Outcome = value
+func (b *ChargeRecordApplyConfiguration) WithOutcome(value *OutcomeApplyConfiguration) *ChargeRecordApplyConfiguration {
+	b.AttemptApplyConfiguration.Outcome = value
 	return b
 }
 
-// WithContradiction sets the Contradiction field in the declarative configuration to the given value
+// WithLater sets the Later field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Contradiction field is set to the value of the last call.
-func (b *ChargeRecordApplyConfiguration) WithContradiction(value *ChargeOutcomeApplyConfiguration) *ChargeRecordApplyConfiguration {
-	b.Contradiction = value
+// If called multiple times, the Later field is set to the value of the last call.
+func (b *ChargeRecordApplyConfiguration) WithLater(value *OutcomeApplyConfiguration) *ChargeRecordApplyConfiguration {
+	b.AttemptApplyConfiguration.Later = value
+	return b
+}
+
+// WithSession sets the Session field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Session field is set to the value of the last call.
+func (b *ChargeRecordApplyConfiguration) WithSession(value *SessionApplyConfiguration) *ChargeRecordApplyConfiguration {
+	b.Session = value
+	return b
+}
+
+// WithLastCallback sets the LastCallback field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastCallback field is set to the value of the last call.
+func (b *ChargeRecordApplyConfiguration) WithLastCallback(value *CallbackNoteApplyConfiguration) *ChargeRecordApplyConfiguration {
+	b.LastCallback = value
 	return b
 }
 

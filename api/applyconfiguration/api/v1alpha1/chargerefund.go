@@ -11,38 +11,19 @@ import (
 // ChargeRefundApplyConfiguration represents a declarative configuration of the ChargeRefund type for use
 // with apply.
 //
-// ChargeRefund is what a Refund claims of a Charge, and what has happened to it.
+// ChargeRefund is what a Refund reserved of a Charge, and its attempt.
 type ChargeRefundApplyConfiguration struct {
 	// Name of the Refund, in the namespace of the Payment.
 	Name *string `json:"name,omitempty"`
-	// UID of the Refund that claimed.
+	// UID of the Refund that reserved.
 	UID *string `json:"uid,omitempty"`
 	// Money to give back, as sent to the provider.
 	Money *MoneyApplyConfiguration `json:"money,omitempty"`
 	// Reference is what the provider knows the refund by, where refunds have one.
 	Reference *string `json:"reference,omitempty"`
-	// ClaimedAt is when the claim was written down.
-	ClaimedAt *v1.MicroTime `json:"claimedAt,omitempty"`
-	// Sends counts the requests to give back. It is raised before each one: one
-	// acknowledged raise allows one request.
-	Sends *int32 `json:"sends,omitempty"`
-	// VoidSends counts those of them that certainly did nothing.
-	VoidSends *int32 `json:"voidSends,omitempty"`
-	// LastVoidSend is the number of the newest of those.
-	LastVoidSend *int32 `json:"lastVoidSend,omitempty"`
-	// LastSend describes the newest of Sends.
-	LastSend *SendApplyConfiguration `json:"lastSend,omitempty"`
-	// Taken is when the provider was seen to have taken the request.
-	Taken *v1.MicroTime `json:"taken,omitempty"`
-	// Refusal is the answer that refused it for good.
-	Refusal *ChargeRefusalApplyConfiguration `json:"refusal,omitempty"`
-	// Hold says why the outcome cannot be told, once that is so.
-	Hold *ChargeHoldApplyConfiguration `json:"hold,omitempty"`
-	// Notice is the newest thing that was said which is neither progress nor an
-	// outcome.
-	Notice *ChargeNoticeApplyConfiguration `json:"notice,omitempty"`
-	// Outcome never changes.
-	Outcome *ChargeRefundOutcomeApplyConfiguration `json:"outcome,omitempty"`
+	// ReservedAt is when the reservation was written.
+	ReservedAt                *v1.MicroTime `json:"reservedAt,omitempty"`
+	AttemptApplyConfiguration `json:""`
 }
 
 // ChargeRefundApplyConfiguration constructs a declarative configuration of the ChargeRefund type for use with
@@ -83,11 +64,11 @@ func (b *ChargeRefundApplyConfiguration) WithReference(value string) *ChargeRefu
 	return b
 }
 
-// WithClaimedAt sets the ClaimedAt field in the declarative configuration to the given value
+// WithReservedAt sets the ReservedAt field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the ClaimedAt field is set to the value of the last call.
-func (b *ChargeRefundApplyConfiguration) WithClaimedAt(value v1.MicroTime) *ChargeRefundApplyConfiguration {
-	b.ClaimedAt = &value
+// If called multiple times, the ReservedAt field is set to the value of the last call.
+func (b *ChargeRefundApplyConfiguration) WithReservedAt(value v1.MicroTime) *ChargeRefundApplyConfiguration {
+	b.ReservedAt = &value
 	return b
 }
 
@@ -95,70 +76,75 @@ func (b *ChargeRefundApplyConfiguration) WithClaimedAt(value v1.MicroTime) *Char
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Sends field is set to the value of the last call.
 func (b *ChargeRefundApplyConfiguration) WithSends(value int32) *ChargeRefundApplyConfiguration {
-	b.Sends = &value
+	b.AttemptApplyConfiguration.Sends = &value
 	return b
 }
 
-// WithVoidSends sets the VoidSends field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the VoidSends field is set to the value of the last call.
-func (b *ChargeRefundApplyConfiguration) WithVoidSends(value int32) *ChargeRefundApplyConfiguration {
-	b.VoidSends = &value
-	return b
-}
-
-// WithLastVoidSend sets the LastVoidSend field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the LastVoidSend field is set to the value of the last call.
-func (b *ChargeRefundApplyConfiguration) WithLastVoidSend(value int32) *ChargeRefundApplyConfiguration {
-	b.LastVoidSend = &value
-	return b
-}
-
-// WithLastSend sets the LastSend field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the LastSend field is set to the value of the last call.
-func (b *ChargeRefundApplyConfiguration) WithLastSend(value *SendApplyConfiguration) *ChargeRefundApplyConfiguration {
-	b.LastSend = value
+// WithOpen adds the given value to the Open field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Open field.
+func (b *ChargeRefundApplyConfiguration) WithOpen(values ...*SendApplyConfiguration) *ChargeRefundApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithOpen")
+		}
+		b.AttemptApplyConfiguration.Open = append(b.AttemptApplyConfiguration.Open, *values[i])
+	}
 	return b
 }
 
 // WithTaken sets the Taken field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Taken field is set to the value of the last call.
-func (b *ChargeRefundApplyConfiguration) WithTaken(value v1.MicroTime) *ChargeRefundApplyConfiguration {
-	b.Taken = &value
+func (b *ChargeRefundApplyConfiguration) WithTaken(value *TakenApplyConfiguration) *ChargeRefundApplyConfiguration {
+	b.AttemptApplyConfiguration.Taken = value
+	return b
+}
+
+// WithReferenceKnown sets the ReferenceKnown field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ReferenceKnown field is set to the value of the last call.
+func (b *ChargeRefundApplyConfiguration) WithReferenceKnown(value bool) *ChargeRefundApplyConfiguration {
+	b.AttemptApplyConfiguration.ReferenceKnown = &value
 	return b
 }
 
 // WithRefusal sets the Refusal field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Refusal field is set to the value of the last call.
-func (b *ChargeRefundApplyConfiguration) WithRefusal(value *ChargeRefusalApplyConfiguration) *ChargeRefundApplyConfiguration {
-	b.Refusal = value
+func (b *ChargeRefundApplyConfiguration) WithRefusal(value *RefusalApplyConfiguration) *ChargeRefundApplyConfiguration {
+	b.AttemptApplyConfiguration.Refusal = value
 	return b
 }
 
-// WithHold sets the Hold field in the declarative configuration to the given value
+// WithUnknown sets the Unknown field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Hold field is set to the value of the last call.
-func (b *ChargeRefundApplyConfiguration) WithHold(value *ChargeHoldApplyConfiguration) *ChargeRefundApplyConfiguration {
-	b.Hold = value
+// If called multiple times, the Unknown field is set to the value of the last call.
+func (b *ChargeRefundApplyConfiguration) WithUnknown(value *UnknownApplyConfiguration) *ChargeRefundApplyConfiguration {
+	b.AttemptApplyConfiguration.Unknown = value
 	return b
 }
 
 // WithNotice sets the Notice field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Notice field is set to the value of the last call.
-func (b *ChargeRefundApplyConfiguration) WithNotice(value *ChargeNoticeApplyConfiguration) *ChargeRefundApplyConfiguration {
-	b.Notice = value
+func (b *ChargeRefundApplyConfiguration) WithNotice(value *NoticeApplyConfiguration) *ChargeRefundApplyConfiguration {
+	b.AttemptApplyConfiguration.Notice = value
 	return b
 }
 
 // WithOutcome sets the Outcome field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Outcome field is set to the value of the last call.
-func (b *ChargeRefundApplyConfiguration) WithOutcome(value *ChargeRefundOutcomeApplyConfiguration) *ChargeRefundApplyConfiguration {
-	b.Outcome = value
+func (b *ChargeRefundApplyConfiguration) WithOutcome(value *OutcomeApplyConfiguration) *ChargeRefundApplyConfiguration {
+	b.AttemptApplyConfiguration.Outcome = value
+	return b
+}
+
+// WithLater sets the Later field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Later field is set to the value of the last call.
+func (b *ChargeRefundApplyConfiguration) WithLater(value *OutcomeApplyConfiguration) *ChargeRefundApplyConfiguration {
+	b.AttemptApplyConfiguration.Later = value
 	return b
 }

@@ -16,8 +16,10 @@ type ChargeSpecApplyConfiguration struct {
 	ReferenceVersion *string `json:"referenceVersion,omitempty"`
 	// Payment that the Charge was created for.
 	Payment *PaymentIdentityApplyConfiguration `json:"payment,omitempty"`
-	// Reference is the merchant's name for the sale.
-	Reference *string `json:"reference,omitempty"`
+	// MerchantReference is the merchant's own order number: spec.reference of the
+	// Payment, else its name. It is sent where the provider has a field for it and
+	// identifies no sale.
+	MerchantReference *string `json:"merchantReference,omitempty"`
 	// Provider that is asked.
 	Provider *string `json:"provider,omitempty"`
 	// Account that it is asked through, with everything that decides which
@@ -27,12 +29,14 @@ type ChargeSpecApplyConfiguration struct {
 	Requested *MoneyApplyConfiguration `json:"requested,omitempty"`
 	// Money as sent to the provider.
 	Money *MoneyApplyConfiguration `json:"money,omitempty"`
-	// Fingerprint is a keyed hash of the money fields of the Payment, phone
-	// included: the same reference with other ones is refused.
+	// Fingerprint is a keyed hash of provider, money, phone and reference of the
+	// Payment: the same sale with other ones is refused.
 	Fingerprint *string `json:"fingerprint,omitempty"`
 	// Payer is a keyed hash of the phone that the provider rings, by which prompts
 	// to one payer are counted; empty where it rings none.
 	Payer *string `json:"payer,omitempty"`
+	// CallbackID names the Charge in the URL of its callbacks.
+	CallbackID *string `json:"callbackID,omitempty"`
 	// ProviderReference is what the provider knows the payment by.
 	ProviderReference *string `json:"providerReference,omitempty"`
 	// TimeoutSeconds of the Payment, or of the account when the Charge was made.
@@ -69,11 +73,11 @@ func (b *ChargeSpecApplyConfiguration) WithPayment(value *PaymentIdentityApplyCo
 	return b
 }
 
-// WithReference sets the Reference field in the declarative configuration to the given value
+// WithMerchantReference sets the MerchantReference field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Reference field is set to the value of the last call.
-func (b *ChargeSpecApplyConfiguration) WithReference(value string) *ChargeSpecApplyConfiguration {
-	b.Reference = &value
+// If called multiple times, the MerchantReference field is set to the value of the last call.
+func (b *ChargeSpecApplyConfiguration) WithMerchantReference(value string) *ChargeSpecApplyConfiguration {
+	b.MerchantReference = &value
 	return b
 }
 
@@ -122,6 +126,14 @@ func (b *ChargeSpecApplyConfiguration) WithFingerprint(value string) *ChargeSpec
 // If called multiple times, the Payer field is set to the value of the last call.
 func (b *ChargeSpecApplyConfiguration) WithPayer(value string) *ChargeSpecApplyConfiguration {
 	b.Payer = &value
+	return b
+}
+
+// WithCallbackID sets the CallbackID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the CallbackID field is set to the value of the last call.
+func (b *ChargeSpecApplyConfiguration) WithCallbackID(value string) *ChargeSpecApplyConfiguration {
+	b.CallbackID = &value
 	return b
 }
 

@@ -105,6 +105,14 @@ func (b *ClusterMerchantAccountSpecApplyConfiguration) WithOrange(value *OrangeA
 	return b
 }
 
+// WithWave sets the Wave field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Wave field is set to the value of the last call.
+func (b *ClusterMerchantAccountSpecApplyConfiguration) WithWave(value *WaveAccountApplyConfiguration) *ClusterMerchantAccountSpecApplyConfiguration {
+	b.MerchantAccountSpecApplyConfiguration.Wave = value
+	return b
+}
+
 // WithPolling sets the Polling field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Polling field is set to the value of the last call.

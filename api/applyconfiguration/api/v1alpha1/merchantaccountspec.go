@@ -45,6 +45,8 @@ type MerchantAccountSpecApplyConfiguration struct {
 	MTN *MTNAccountApplyConfiguration `json:"mtn,omitempty"`
 	// Orange holds what only accounts at orange have.
 	Orange *OrangeAccountApplyConfiguration `json:"orange,omitempty"`
+	// Wave holds what only accounts at wave have.
+	Wave *WaveAccountApplyConfiguration `json:"wave,omitempty"`
 	// Polling says how often an open payment is asked about, and for how long.
 	Polling *PollingApplyConfiguration `json:"polling,omitempty"`
 	// Prompts limits how often payers may be rung, where the provider rings them (mtn).
@@ -140,6 +142,14 @@ func (b *MerchantAccountSpecApplyConfiguration) WithMTN(value *MTNAccountApplyCo
 // If called multiple times, the Orange field is set to the value of the last call.
 func (b *MerchantAccountSpecApplyConfiguration) WithOrange(value *OrangeAccountApplyConfiguration) *MerchantAccountSpecApplyConfiguration {
 	b.Orange = value
+	return b
+}
+
+// WithWave sets the Wave field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Wave field is set to the value of the last call.
+func (b *MerchantAccountSpecApplyConfiguration) WithWave(value *WaveAccountApplyConfiguration) *MerchantAccountSpecApplyConfiguration {
+	b.Wave = value
 	return b
 }
 

@@ -19,7 +19,7 @@ import (
 // Payment asks a mobile-money provider to collect an amount from a payer, once.
 // The operator asks, follows the payment until it is over and reports in status.
 // Deleting a Payment and applying it again takes up the same charge: nobody is
-// charged twice. To charge again, use a new name or a new reference.
+// charged twice. To charge again, use a new name.
 type PaymentApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration    `json:""`
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`

@@ -18,18 +18,20 @@ type PaymentSpecApplyConfiguration struct {
 	// ProviderNotSupported.
 	Provider *string `json:"provider,omitempty"`
 	// Amount to collect: an integer (5000) or a decimal in quotes ("10.50").
-	// XOF, XAF and GNF take no decimals.
+	// XOF, XAF, GNF and other currencies without decimals take whole numbers.
 	Amount *apiv1alpha1.Amount `json:"amount,omitempty"`
 	// Currency of the amount, an ISO 4217 code. Default: that of the merchant
 	// account. Write the real currency (XOF) in a sandbox too: what a sandbox
 	// wants instead is sent to it, and shown in status.
 	Currency *string `json:"currency,omitempty"`
-	// Phone of the payer in international form (E.164), such as
+	// Phone of the payer in international form (E.164), for example
+	// "+2250501020304". Required for mtn, which asks the payer on that phone; for
 	// wave it restricts who can pay; orange does not use it.
 	Phone *string `json:"phone,omitempty"`
-	// Reference is your own name for the sale, unique in the namespace: one
-	// reference is charged once, whatever happens to the Payment. Default: the
-	// name of the Payment.
+	// Reference is your own order number. It is sent to the provider where it has
+	// a field for it (mtn) and shown in columns. It identifies no sale: the name
+	// of the Payment does, and several Payments may share a reference. Default:
+	// the name of the Payment.
 	Reference *string `json:"reference,omitempty"`
 	// Description that the payer sees, where the provider shows one.
 	Description *string `json:"description,omitempty"`

@@ -28,7 +28,7 @@ type PaymentStatusApplyConfiguration struct {
 	// ChargeName names the Charge, the lasting record of what the provider
 	// was asked.
 	ChargeName *string `json:"chargeName,omitempty"`
-	// Reference that the charge was made under: spec.reference, or the name.
+	// Reference that the merchant knows the sale by: spec.reference, or the name.
 	Reference *string `json:"reference,omitempty"`
 	// Account in use: kind/name.
 	Account *string `json:"account,omitempty"`
@@ -51,6 +51,8 @@ type PaymentStatusApplyConfiguration struct {
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
 	// Refunded is how much of the amount was given back by Refunds.
 	Refunded *string `json:"refunded,omitempty"`
+	// Unknown says why the outcome cannot be told, while the phase is Unknown.
+	Unknown *UnknownStatusApplyConfiguration `json:"unknown,omitempty"`
 	// SettledBy is who settled a payment whose outcome the provider did not tell.
 	SettledBy *string `json:"settledBy,omitempty"`
 	// Failure says why a payment did not succeed.
@@ -188,6 +190,14 @@ func (b *PaymentStatusApplyConfiguration) WithCompletedAt(value metav1.Time) *Pa
 // If called multiple times, the Refunded field is set to the value of the last call.
 func (b *PaymentStatusApplyConfiguration) WithRefunded(value string) *PaymentStatusApplyConfiguration {
 	b.Refunded = &value
+	return b
+}
+
+// WithUnknown sets the Unknown field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Unknown field is set to the value of the last call.
+func (b *PaymentStatusApplyConfiguration) WithUnknown(value *UnknownStatusApplyConfiguration) *PaymentStatusApplyConfiguration {
+	b.Unknown = value
 	return b
 }
 

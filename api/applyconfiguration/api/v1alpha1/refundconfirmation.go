@@ -14,6 +14,9 @@ import (
 // RefundConfirmation is what a person says about a refund that was settled by
 // hand.
 type RefundConfirmationApplyConfiguration struct {
+	// UnknownID is the status.unknown.id that the person saw: the confirmation
+	// counts only while the Refund shows that id.
+	UnknownID *string `json:"unknownID,omitempty"`
 	// Outcome: Refunded (the payer has the money back) or NotRefunded (and
 	// never will under this Refund).
 	Outcome *apiv1alpha1.ConfirmedOutcome `json:"outcome,omitempty"`
@@ -30,6 +33,14 @@ type RefundConfirmationApplyConfiguration struct {
 // apply.
 func RefundConfirmation() *RefundConfirmationApplyConfiguration {
 	return &RefundConfirmationApplyConfiguration{}
+}
+
+// WithUnknownID sets the UnknownID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the UnknownID field is set to the value of the last call.
+func (b *RefundConfirmationApplyConfiguration) WithUnknownID(value string) *RefundConfirmationApplyConfiguration {
+	b.UnknownID = &value
+	return b
 }
 
 // WithOutcome sets the Outcome field in the declarative configuration to the given value

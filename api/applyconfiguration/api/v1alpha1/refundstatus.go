@@ -36,6 +36,9 @@ type RefundStatusApplyConfiguration struct {
 	Amount *string `json:"amount,omitempty"`
 	// Currency as sent to the provider.
 	Currency *string `json:"currency,omitempty"`
+	// Unknown is what a person confirms, in the phases Unknown and
+	// ManualActionRequired.
+	Unknown *UnknownStatusApplyConfiguration `json:"unknown,omitempty"`
 	// Instructions say what a person has to do, in phase ManualActionRequired.
 	Instructions *string `json:"instructions,omitempty"`
 	// ProviderReference is what the provider knows the refund by.
@@ -124,6 +127,14 @@ func (b *RefundStatusApplyConfiguration) WithAmount(value string) *RefundStatusA
 // If called multiple times, the Currency field is set to the value of the last call.
 func (b *RefundStatusApplyConfiguration) WithCurrency(value string) *RefundStatusApplyConfiguration {
 	b.Currency = &value
+	return b
+}
+
+// WithUnknown sets the Unknown field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Unknown field is set to the value of the last call.
+func (b *RefundStatusApplyConfiguration) WithUnknown(value *UnknownStatusApplyConfiguration) *RefundStatusApplyConfiguration {
+	b.Unknown = value
 	return b
 }
 

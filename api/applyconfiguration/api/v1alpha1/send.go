@@ -11,17 +11,16 @@ import (
 // SendApplyConfiguration represents a declarative configuration of the Send type for use
 // with apply.
 //
-// Send is one request for money.
+// Send is one time that the provider was, or may have been, asked.
 type SendApplyConfiguration struct {
-	// Number of the request, from 1.
+	// Number of the send, from 1.
 	Number *int32 `json:"number,omitempty"`
-	// Sender is the process that was allowed to send.
+	// Sender is the process that the raise permitted to send.
 	Sender *string `json:"sender,omitempty"`
-	// At is when it was allowed, just before it.
+	// At is when the send was raised, by the clock of the sender.
 	At *v1.MicroTime `json:"at,omitempty"`
-	// Credentials is a keyed hash of those that it was sent with. A send that
-	// may have arrived is repeated with the same ones or not at all: other ones
-	// may be another merchant's, at whom the reference is not known.
+	// Credentials is a keyed hash of those it was sent with. What other
+	// credentials do not know may be known to these.
 	Credentials *string `json:"credentials,omitempty"`
 }
 

@@ -14,6 +14,9 @@ import (
 // Settlement is what a person says about a payment whose outcome the provider
 // did not tell the operator.
 type SettlementApplyConfiguration struct {
+	// UnknownID is the status.unknown.id that the person saw: the settlement
+	// counts only while the Payment shows that id.
+	UnknownID *string `json:"unknownID,omitempty"`
 	// Outcome: Paid (the merchant has the money) or NotPaid (the payer was not
 	// charged, and will not be).
 	Outcome *apiv1alpha1.SettledOutcome `json:"outcome,omitempty"`
@@ -22,6 +25,11 @@ type SettlementApplyConfiguration struct {
 	SettledBy *string `json:"settledBy,omitempty"`
 	// Reason says how the person knows, such as "listed as paid in the provider's portal".
 	Reason *string `json:"reason,omitempty"`
+	// Amount really paid. Required with outcome Paid where
+	// status.unknown.reported shows an amount; Refunds are limited by it.
+	Amount *apiv1alpha1.Amount `json:"amount,omitempty"`
+	// Currency of amount: that of status.unknown.reported.
+	Currency *string `json:"currency,omitempty"`
 	// TransactionID of the payment at the provider.
 	TransactionID *string `json:"transactionID,omitempty"`
 }
@@ -30,6 +38,14 @@ type SettlementApplyConfiguration struct {
 // apply.
 func Settlement() *SettlementApplyConfiguration {
 	return &SettlementApplyConfiguration{}
+}
+
+// WithUnknownID sets the UnknownID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the UnknownID field is set to the value of the last call.
+func (b *SettlementApplyConfiguration) WithUnknownID(value string) *SettlementApplyConfiguration {
+	b.UnknownID = &value
+	return b
 }
 
 // WithOutcome sets the Outcome field in the declarative configuration to the given value
@@ -53,6 +69,22 @@ func (b *SettlementApplyConfiguration) WithSettledBy(value string) *SettlementAp
 // If called multiple times, the Reason field is set to the value of the last call.
 func (b *SettlementApplyConfiguration) WithReason(value string) *SettlementApplyConfiguration {
 	b.Reason = &value
+	return b
+}
+
+// WithAmount sets the Amount field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Amount field is set to the value of the last call.
+func (b *SettlementApplyConfiguration) WithAmount(value apiv1alpha1.Amount) *SettlementApplyConfiguration {
+	b.Amount = &value
+	return b
+}
+
+// WithCurrency sets the Currency field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Currency field is set to the value of the last call.
+func (b *SettlementApplyConfiguration) WithCurrency(value string) *SettlementApplyConfiguration {
+	b.Currency = &value
 	return b
 }
 

@@ -8,11 +8,11 @@ import (
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ChargeNoticeApplyConfiguration represents a declarative configuration of the ChargeNotice type for use
+// NoticeApplyConfiguration represents a declarative configuration of the Notice type for use
 // with apply.
 //
-// ChargeNotice is something that the provider said.
-type ChargeNoticeApplyConfiguration struct {
+// Notice is something to tell people that is neither progress nor an outcome.
+type NoticeApplyConfiguration struct {
 	// Reason from the closed list of docs/payment.md.
 	Reason *string `json:"reason,omitempty"`
 	// Code is the provider's own word.
@@ -23,16 +23,16 @@ type ChargeNoticeApplyConfiguration struct {
 	At *v1.MicroTime `json:"at,omitempty"`
 }
 
-// ChargeNoticeApplyConfiguration constructs a declarative configuration of the ChargeNotice type for use with
+// NoticeApplyConfiguration constructs a declarative configuration of the Notice type for use with
 // apply.
-func ChargeNotice() *ChargeNoticeApplyConfiguration {
-	return &ChargeNoticeApplyConfiguration{}
+func Notice() *NoticeApplyConfiguration {
+	return &NoticeApplyConfiguration{}
 }
 
 // WithReason sets the Reason field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Reason field is set to the value of the last call.
-func (b *ChargeNoticeApplyConfiguration) WithReason(value string) *ChargeNoticeApplyConfiguration {
+func (b *NoticeApplyConfiguration) WithReason(value string) *NoticeApplyConfiguration {
 	b.Reason = &value
 	return b
 }
@@ -40,7 +40,7 @@ func (b *ChargeNoticeApplyConfiguration) WithReason(value string) *ChargeNoticeA
 // WithCode sets the Code field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Code field is set to the value of the last call.
-func (b *ChargeNoticeApplyConfiguration) WithCode(value string) *ChargeNoticeApplyConfiguration {
+func (b *NoticeApplyConfiguration) WithCode(value string) *NoticeApplyConfiguration {
 	b.Code = &value
 	return b
 }
@@ -48,7 +48,7 @@ func (b *ChargeNoticeApplyConfiguration) WithCode(value string) *ChargeNoticeApp
 // WithMessage sets the Message field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Message field is set to the value of the last call.
-func (b *ChargeNoticeApplyConfiguration) WithMessage(value string) *ChargeNoticeApplyConfiguration {
+func (b *NoticeApplyConfiguration) WithMessage(value string) *NoticeApplyConfiguration {
 	b.Message = &value
 	return b
 }
@@ -56,7 +56,7 @@ func (b *ChargeNoticeApplyConfiguration) WithMessage(value string) *ChargeNotice
 // WithAt sets the At field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the At field is set to the value of the last call.
-func (b *ChargeNoticeApplyConfiguration) WithAt(value v1.MicroTime) *ChargeNoticeApplyConfiguration {
+func (b *NoticeApplyConfiguration) WithAt(value v1.MicroTime) *NoticeApplyConfiguration {
 	b.At = &value
 	return b
 }

@@ -9,37 +9,42 @@ import (
 	apiv1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
-// ChargeOutcomeApplyConfiguration represents a declarative configuration of the ChargeOutcome type for use
+// OutcomeApplyConfiguration represents a declarative configuration of the Outcome type for use
 // with apply.
 //
-// ChargeOutcome is how it ended, and how we know.
-type ChargeOutcomeApplyConfiguration struct {
-	// Phase: Succeeded, Failed, Expired or Cancelled.
+// Outcome is how an attempt ended, and how we know.
+type OutcomeApplyConfiguration struct {
+	// Phase: Succeeded, Failed, Expired or Cancelled. A refund succeeds or fails.
 	Phase *apiv1alpha1.Phase `json:"phase,omitempty"`
 	// Reason from the closed list of docs/payment.md.
 	Reason *string `json:"reason,omitempty"`
 	// Code is the provider's own word.
 	Code *string `json:"code,omitempty"`
+	// Message for people, where the reason alone does not say what to do.
+	Message *string `json:"message,omitempty"`
 	// TransactionID is the provider's name for the movement of money.
 	TransactionID *string `json:"transactionID,omitempty"`
-	// Paid is the amount that the provider, or a person, confirmed.
+	// Paid is the money that the provider, or a person, confirmed.
 	Paid *MoneyApplyConfiguration `json:"paid,omitempty"`
-	// Settlement by the person who found out, where the provider did not tell.
-	Settlement *SettlementApplyConfiguration `json:"settlement,omitempty"`
+	// SettledBy is the user name of the person who found out, where the provider
+	// did not tell.
+	SettledBy *string `json:"settledBy,omitempty"`
+	// Note says how that person knows.
+	Note *string `json:"note,omitempty"`
 	// At is when the operator learnt it.
 	At *v1.MicroTime `json:"at,omitempty"`
 }
 
-// ChargeOutcomeApplyConfiguration constructs a declarative configuration of the ChargeOutcome type for use with
+// OutcomeApplyConfiguration constructs a declarative configuration of the Outcome type for use with
 // apply.
-func ChargeOutcome() *ChargeOutcomeApplyConfiguration {
-	return &ChargeOutcomeApplyConfiguration{}
+func Outcome() *OutcomeApplyConfiguration {
+	return &OutcomeApplyConfiguration{}
 }
 
 // WithPhase sets the Phase field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Phase field is set to the value of the last call.
-func (b *ChargeOutcomeApplyConfiguration) WithPhase(value apiv1alpha1.Phase) *ChargeOutcomeApplyConfiguration {
+func (b *OutcomeApplyConfiguration) WithPhase(value apiv1alpha1.Phase) *OutcomeApplyConfiguration {
 	b.Phase = &value
 	return b
 }
@@ -47,7 +52,7 @@ func (b *ChargeOutcomeApplyConfiguration) WithPhase(value apiv1alpha1.Phase) *Ch
 // WithReason sets the Reason field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Reason field is set to the value of the last call.
-func (b *ChargeOutcomeApplyConfiguration) WithReason(value string) *ChargeOutcomeApplyConfiguration {
+func (b *OutcomeApplyConfiguration) WithReason(value string) *OutcomeApplyConfiguration {
 	b.Reason = &value
 	return b
 }
@@ -55,15 +60,23 @@ func (b *ChargeOutcomeApplyConfiguration) WithReason(value string) *ChargeOutcom
 // WithCode sets the Code field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Code field is set to the value of the last call.
-func (b *ChargeOutcomeApplyConfiguration) WithCode(value string) *ChargeOutcomeApplyConfiguration {
+func (b *OutcomeApplyConfiguration) WithCode(value string) *OutcomeApplyConfiguration {
 	b.Code = &value
+	return b
+}
+
+// WithMessage sets the Message field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Message field is set to the value of the last call.
+func (b *OutcomeApplyConfiguration) WithMessage(value string) *OutcomeApplyConfiguration {
+	b.Message = &value
 	return b
 }
 
 // WithTransactionID sets the TransactionID field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the TransactionID field is set to the value of the last call.
-func (b *ChargeOutcomeApplyConfiguration) WithTransactionID(value string) *ChargeOutcomeApplyConfiguration {
+func (b *OutcomeApplyConfiguration) WithTransactionID(value string) *OutcomeApplyConfiguration {
 	b.TransactionID = &value
 	return b
 }
@@ -71,23 +84,31 @@ func (b *ChargeOutcomeApplyConfiguration) WithTransactionID(value string) *Charg
 // WithPaid sets the Paid field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Paid field is set to the value of the last call.
-func (b *ChargeOutcomeApplyConfiguration) WithPaid(value *MoneyApplyConfiguration) *ChargeOutcomeApplyConfiguration {
+func (b *OutcomeApplyConfiguration) WithPaid(value *MoneyApplyConfiguration) *OutcomeApplyConfiguration {
 	b.Paid = value
 	return b
 }
 
-// WithSettlement sets the Settlement field in the declarative configuration to the given value
+// WithSettledBy sets the SettledBy field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Settlement field is set to the value of the last call.
-func (b *ChargeOutcomeApplyConfiguration) WithSettlement(value *SettlementApplyConfiguration) *ChargeOutcomeApplyConfiguration {
-	b.Settlement = value
+// If called multiple times, the SettledBy field is set to the value of the last call.
+func (b *OutcomeApplyConfiguration) WithSettledBy(value string) *OutcomeApplyConfiguration {
+	b.SettledBy = &value
+	return b
+}
+
+// WithNote sets the Note field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Note field is set to the value of the last call.
+func (b *OutcomeApplyConfiguration) WithNote(value string) *OutcomeApplyConfiguration {
+	b.Note = &value
 	return b
 }
 
 // WithAt sets the At field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the At field is set to the value of the last call.
-func (b *ChargeOutcomeApplyConfiguration) WithAt(value v1.MicroTime) *ChargeOutcomeApplyConfiguration {
+func (b *OutcomeApplyConfiguration) WithAt(value v1.MicroTime) *OutcomeApplyConfiguration {
 	b.At = &value
 	return b
 }

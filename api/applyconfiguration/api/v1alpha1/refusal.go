@@ -8,39 +8,41 @@ import (
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ChargeRefusalApplyConfiguration represents a declarative configuration of the ChargeRefusal type for use
+// RefusalApplyConfiguration represents a declarative configuration of the Refusal type for use
 // with apply.
 //
-// ChargeRefusal is a definite no.
-type ChargeRefusalApplyConfiguration struct {
-	// Send whose answer it was.
-	Send *int32 `json:"send,omitempty"`
+// Refusal is the provider's definite no to a send.
+type RefusalApplyConfiguration struct {
+	// Send that was refused.
+	Send *SendApplyConfiguration `json:"send,omitempty"`
 	// At is when the answer was read.
 	At *v1.MicroTime `json:"at,omitempty"`
 	// Reason from the closed list of docs/payment.md.
 	Reason *string `json:"reason,omitempty"`
 	// Code is the provider's own word.
 	Code *string `json:"code,omitempty"`
+	// Message for people: the field that was refused, and what to do.
+	Message *string `json:"message,omitempty"`
 }
 
-// ChargeRefusalApplyConfiguration constructs a declarative configuration of the ChargeRefusal type for use with
+// RefusalApplyConfiguration constructs a declarative configuration of the Refusal type for use with
 // apply.
-func ChargeRefusal() *ChargeRefusalApplyConfiguration {
-	return &ChargeRefusalApplyConfiguration{}
+func Refusal() *RefusalApplyConfiguration {
+	return &RefusalApplyConfiguration{}
 }
 
 // WithSend sets the Send field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Send field is set to the value of the last call.
-func (b *ChargeRefusalApplyConfiguration) WithSend(value int32) *ChargeRefusalApplyConfiguration {
-	b.Send = &value
+func (b *RefusalApplyConfiguration) WithSend(value *SendApplyConfiguration) *RefusalApplyConfiguration {
+	b.Send = value
 	return b
 }
 
 // WithAt sets the At field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the At field is set to the value of the last call.
-func (b *ChargeRefusalApplyConfiguration) WithAt(value v1.MicroTime) *ChargeRefusalApplyConfiguration {
+func (b *RefusalApplyConfiguration) WithAt(value v1.MicroTime) *RefusalApplyConfiguration {
 	b.At = &value
 	return b
 }
@@ -48,7 +50,7 @@ func (b *ChargeRefusalApplyConfiguration) WithAt(value v1.MicroTime) *ChargeRefu
 // WithReason sets the Reason field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Reason field is set to the value of the last call.
-func (b *ChargeRefusalApplyConfiguration) WithReason(value string) *ChargeRefusalApplyConfiguration {
+func (b *RefusalApplyConfiguration) WithReason(value string) *RefusalApplyConfiguration {
 	b.Reason = &value
 	return b
 }
@@ -56,7 +58,15 @@ func (b *ChargeRefusalApplyConfiguration) WithReason(value string) *ChargeRefusa
 // WithCode sets the Code field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Code field is set to the value of the last call.
-func (b *ChargeRefusalApplyConfiguration) WithCode(value string) *ChargeRefusalApplyConfiguration {
+func (b *RefusalApplyConfiguration) WithCode(value string) *RefusalApplyConfiguration {
 	b.Code = &value
+	return b
+}
+
+// WithMessage sets the Message field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Message field is set to the value of the last call.
+func (b *RefusalApplyConfiguration) WithMessage(value string) *RefusalApplyConfiguration {
+	b.Message = &value
 	return b
 }
