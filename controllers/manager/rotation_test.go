@@ -1,4 +1,4 @@
-package main
+package manager
 
 import (
 	"context"
@@ -128,7 +128,7 @@ var _ = Describe("Credentials", func() {
 			})
 			startManager(ctx)
 			ns := tenant(ctx, time.Second)
-			releaseBrake(ctx, ns)
+			liftPromptLimit(ctx, ns)
 			s := startStream(ctx, ns, provider)
 			s.next(ctx)
 

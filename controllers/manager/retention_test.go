@@ -1,4 +1,4 @@
-package main
+package manager
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 
 var _ = Describe("Retention", func() {
 	DescribeTable("has a flag that refuses to forget too soon", func(refused string, args ...string) {
-		opts := defaultOptions()
+		opts := DefaultOptions()
 		fs := flag.NewFlagSet("manager", flag.ContinueOnError)
-		opts.bind(fs)
+		opts.Bind(fs)
 		Expect(fs.Parse(append(args, "--namespace="+operatorNamespace))).To(Succeed())
 		if refused == "" {
 			Expect(opts.validate()).To(Succeed())

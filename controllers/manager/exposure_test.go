@@ -1,4 +1,4 @@
-package main
+package manager
 
 import (
 	"context"
@@ -86,8 +86,8 @@ var _ = Describe("What the manager exposes", func() {
 	})
 
 	It("I-4 no flag turns pprof on", func() {
-		opts, fs := defaultOptions(), flag.NewFlagSet("manager", flag.ContinueOnError)
-		opts.bind(fs)
+		opts, fs := DefaultOptions(), flag.NewFlagSet("manager", flag.ContinueOnError)
+		opts.Bind(fs)
 		fs.VisitAll(func(f *flag.Flag) { Expect(f.Name + f.Usage).NotTo(MatchRegexp("(?i)pprof|profil|debug")) })
 	})
 
@@ -100,7 +100,7 @@ var _ = Describe("What the manager exposes", func() {
 			return body
 		}
 		ns := tenant(ctx, time.Second)
-		releaseBrake(ctx, ns)
+		liftPromptLimit(ctx, ns)
 		end := func(name string) {
 			Expect(api.Create(ctx, newPayment(ns, name, "mtn", 5901))).To(Succeed())
 		}
@@ -151,7 +151,7 @@ var _ = Describe("What the manager exposes", func() {
 	It("H10 events have reasons from the documented list, a handful for each payment", func(ctx context.Context) {
 		startManager(ctx)
 		ns := tenant(ctx, time.Second)
-		releaseBrake(ctx, ns)
+		liftPromptLimit(ctx, ns)
 		const payments = 30
 		for i := range payments {
 			Expect(api.Create(ctx, newPayment(ns, fmt.Sprintf("sale-%d", i), "mtn", []int64{5901, 5903, 5904}[i%3]))).To(Succeed())
@@ -205,7 +205,7 @@ func seriesOf(scrape string) (n int) {
 // documentedReasons are those of the table in docs/payment.md.
 func documentedReasons() (reasons []string) {
 	GinkgoHelper()
-	page, err := os.ReadFile("docs/payment.md")
+	page, err := os.ReadFile("../../docs/payment.md")
 	Expect(err).NotTo(HaveOccurred())
 	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z][A-Za-z]+)` \\|").FindAllStringSubmatch(string(page), -1) {
 		reasons = append(reasons, row[1])

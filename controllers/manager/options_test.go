@@ -1,4 +1,4 @@
-package main
+package manager
 
 import (
 	"flag"
@@ -10,12 +10,12 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-func parsed(t *testing.T, args ...string) options {
+func parsed(t *testing.T, args ...string) Options {
 	t.Helper()
-	o := defaultOptions()
+	o := DefaultOptions()
 	fs := flag.NewFlagSet("manager", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	o.bind(fs)
+	o.Bind(fs)
 	if err := fs.Parse(append([]string{"--namespace=here"}, args...)); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package manager
 
 import (
 	"go/ast"
@@ -14,7 +14,7 @@ import (
 // Whoever reads docs/recreation.md can trust that each of its sections is proved,
 // and finds each thing that is proved.
 func TestEverySpecIsOnThePageAndBack(t *testing.T) {
-	page, err := os.ReadFile("docs/recreation.md")
+	page, err := os.ReadFile("../../docs/recreation.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package manager
 
 import (
 	"bytes"
@@ -51,9 +51,9 @@ func TestMain(m *testing.M) {
 }
 
 func managerProcess() error {
-	opts := defaultOptions()
+	opts := DefaultOptions()
 	fs := flag.NewFlagSet("manager", flag.ContinueOnError)
-	opts.bind(fs)
+	opts.Bind(fs)
 	logging := zap.Options{Development: true}
 	logging.BindFlags(fs)
 	if err := fs.Parse(os.Args[1:]); err != nil {
@@ -62,7 +62,7 @@ func managerProcess() error {
 	if err := shortenRetention(&opts); err != nil {
 		return err
 	}
-	setLogger(logging)
+	SetLogger(logging)
 	cfg, err := ctrl.GetConfig()
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func managerProcess() error {
 	return run(ctrl.SetupSignalHandler(), cfg, opts, out, os.Getenv)
 }
 
-func shortenRetention(opts *options) error {
+func shortenRetention(opts *Options) error {
 	short := os.Getenv(keepFor)
 	if short == "" {
 		return nil

@@ -1,4 +1,4 @@
-package main
+package manager
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
-var _ = Describe("The brake on prompts", func() {
+var _ = Describe("The limit on prompts", func() {
 	// Workers side by side, and the cache behind them.
 	It("H11 rings a phone no oftener than the account allows, whatever a tenant creates", func(ctx context.Context) {
 		startManager(ctx)
@@ -42,7 +42,7 @@ var _ = Describe("The brake on prompts", func() {
 })
 
 // expectPhases waits for a namespace to have so many Payments in each phase, and for
-// every one that is Pending to say that it is held.
+// every one that is Pending to say so.
 func expectPhases(ctx context.Context, namespace string, want map[v1alpha1.Phase]int) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
@@ -60,8 +60,8 @@ func expectPhases(ctx context.Context, namespace string, want map[v1alpha1.Phase
 	}, "30s", "200ms").Should(Succeed())
 }
 
-// releaseBrake lets a namespace ring one phone as often as it likes.
-func releaseBrake(ctx context.Context, namespace string) {
+// liftPromptLimit lets a namespace ring one phone as often as it likes.
+func liftPromptLimit(ctx context.Context, namespace string) {
 	GinkgoHelper()
 	Eventually(func() error {
 		var m v1alpha1.MerchantAccount
