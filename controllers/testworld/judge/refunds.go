@@ -6,7 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/hack/torture/world"
+	"mobilemoney.dev/operator/controllers/testworld"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -33,7 +33,7 @@ func (j *Judge) refundVersion(old, r *v1alpha1.Refund) {
 		return
 	}
 	for name := range j.references {
-		c, _ := j.w.Store.Live(world.Key{Kind: world.Charge, Name: name}).(*v1alpha1.Charge)
+		c, _ := j.w.Store.Live(testworld.Key{Kind: testworld.Charge, Name: name}).(*v1alpha1.Charge)
 		if c == nil {
 			return
 		}

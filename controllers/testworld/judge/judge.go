@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/hack/torture/world"
+	"mobilemoney.dev/operator/controllers/testworld"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -80,21 +80,21 @@ type Judge struct {
 	// Alone: one process at a time.
 	Alone bool
 
-	w          *world.World
-	grants     map[string]map[*world.Process]*grant
-	pending    map[*world.Process][]answer
+	w          *testworld.World
+	grants     map[string]map[*testworld.Process]*grant
+	pending    map[*testworld.Process][]answer
 	confirmed  map[string]bool
 	disclosed  map[string][]string
 	references map[string]string
-	over       map[*world.Process]bool
-	refunding  map[*world.Process]bool
+	over       map[*testworld.Process]bool
+	refunding  map[*testworld.Process]bool
 	// deleted: an administrator deleted a Charge.
 	deleted bool
 	// restored is when, in the order of things, a Payment came from a backup, and
 	// began when a process began what it does.
 	order    int
 	restored int
-	began    map[*world.Process]int
+	began    map[*testworld.Process]int
 }
 
 // grant is the leave to send once.
@@ -105,21 +105,21 @@ type grant struct {
 
 // answer that a process has in its hands.
 type answer struct {
-	f   *world.Flight
+	f   *testworld.Flight
 	uid string
 }
 
 // New judge; Watch tells it what.
 func New() *Judge {
 	return &Judge{
-		grants: map[string]map[*world.Process]*grant{}, pending: map[*world.Process][]answer{}, confirmed: map[string]bool{},
-		disclosed: map[string][]string{}, references: map[string]string{}, over: map[*world.Process]bool{}, refunding: map[*world.Process]bool{},
-		began: map[*world.Process]int{},
+		grants: map[string]map[*testworld.Process]*grant{}, pending: map[*testworld.Process][]answer{}, confirmed: map[string]bool{},
+		disclosed: map[string][]string{}, references: map[string]string{}, over: map[*testworld.Process]bool{}, refunding: map[*testworld.Process]bool{},
+		began: map[*testworld.Process]int{},
 	}
 }
 
 // Watch a world.
-func (j *Judge) Watch(w *world.World) { j.w = w }
+func (j *Judge) Watch(w *testworld.World) { j.w = w }
 
 func (j *Judge) violated(invariant, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
@@ -132,7 +132,7 @@ func (j *Judge) violated(invariant, format string, args ...any) {
 }
 
 // Committed looks at each version as it comes.
-func (j *Judge) Committed(v world.Version) {
+func (j *Judge) Committed(v testworld.Version) {
 	if j.w == nil {
 		return
 	}
@@ -147,7 +147,7 @@ func (j *Judge) Committed(v world.Version) {
 		o, _ := v.Old.(*v1alpha1.Refund)
 		j.refundVersion(o, n)
 	case nil:
-		j.deleted = j.deleted || v.Key.Kind == world.Charge
+		j.deleted = j.deleted || v.Key.Kind == testworld.Charge
 	}
 }
 
@@ -213,7 +213,7 @@ func (j *Judge) paymentVersion(old, p *v1alpha1.Payment) {
 	case a.ChargeName != "" && a.ChargeName != b.ChargeName:
 		j.violated(Monotone, "Payment %s changed its Charge", p.Name)
 	}
-	if j.SettledAt.IsZero() && p.Name == world.Sale && settled(b.Phase) {
+	if j.SettledAt.IsZero() && p.Name == testworld.Sale && settled(b.Phase) {
 		j.SettledAt = j.w.Now()
 	}
 	c := j.chargeOf(p)
@@ -366,7 +366,7 @@ func (j *Judge) isDisclosed(url string) bool {
 }
 
 // Acknowledged gives leave to send once, if that is what was written.
-func (j *Judge) Acknowledged(p *world.Process, v world.Version) {
+func (j *Judge) Acknowledged(p *testworld.Process, v testworld.Version) {
 	j.WriteCount++
 	c, ok := v.New.(*v1alpha1.Charge)
 	if !ok {
@@ -389,9 +389,9 @@ func (j *Judge) Acknowledged(p *world.Process, v world.Version) {
 
 // grant takes the leave from whoever had it, but where an administrator deleted the
 // Charge that said so: then nobody can know of the other.
-func (j *Judge) grant(p *world.Process, what string) {
+func (j *Judge) grant(p *testworld.Process, what string) {
 	if !j.deleted || j.grants[what] == nil {
-		j.grants[what] = map[*world.Process]*grant{}
+		j.grants[what] = map[*testworld.Process]*grant{}
 	}
 	j.grants[what][p] = &grant{at: j.w.Now()}
 }
@@ -406,17 +406,17 @@ func refundReference(c *v1alpha1.Charge, claim *v1alpha1.ChargeRefund) string {
 
 // Refused: the rules of the CRDs are a second wall, and nothing of ours may run
 // into it.
-func (j *Judge) Refused(_ *world.Process, k world.Key, err error) {
+func (j *Judge) Refused(_ *testworld.Process, k testworld.Key, err error) {
 	j.violated(Monotone, "the API server refused our own write of %s: %v", k, err)
 }
 
 // Careless writes overwrite what they have not seen.
-func (j *Judge) Careless(k world.Key) {
+func (j *Judge) Careless(k testworld.Key) {
 	j.violated(CompareAndSwap, "%s was written without a resourceVersion", k)
 }
 
 // Calls counts, and finds those that nobody needs.
-func (j *Judge) Calls(f *world.Flight) {
+func (j *Judge) Calls(f *testworld.Flight) {
 	j.CallCount++
 	// Ending one that nobody may pay any more is always right.
 	if j.over[f.Process] && f.Op != "checkout session expire" {
@@ -425,7 +425,7 @@ func (j *Judge) Calls(f *world.Flight) {
 }
 
 // moves tells whether a request asks for money to move.
-func moves(f *world.Flight) (kind string, ok bool) {
+func moves(f *testworld.Flight) (kind string, ok bool) {
 	switch {
 	case f.Asks == simulator.OpInitiate:
 		return "pay ", true
@@ -437,7 +437,7 @@ func moves(f *world.Flight) (kind string, ok bool) {
 }
 
 // Arrives joins each request for money to its write-ahead.
-func (j *Judge) Arrives(f *world.Flight) {
+func (j *Judge) Arrives(f *testworld.Flight) {
 	kind, ok := moves(f)
 	if !ok {
 		return
@@ -462,12 +462,12 @@ func (j *Judge) Arrives(f *world.Flight) {
 }
 
 // accepted: the provider took the request, and said so.
-func accepted(f *world.Flight) bool {
+func accepted(f *testworld.Flight) bool {
 	return f.Err == nil && f.Status/100 == 2 && !f.Garbled()
 }
 
 // Answered notes what a process has read.
-func (j *Judge) Answered(f *world.Flight) {
+func (j *Judge) Answered(f *testworld.Flight) {
 	kind, moving := moves(f)
 	switch {
 	case moving && f.Err == nil && f.Status == 401:
@@ -483,7 +483,7 @@ func (j *Judge) Answered(f *world.Flight) {
 }
 
 // Begins one job.
-func (j *Judge) Begins(p *world.Process, job world.Job) {
+func (j *Judge) Begins(p *testworld.Process, job testworld.Job) {
 	j.over[p] = false
 	j.refunding[p] = job.Refund
 	j.order++
@@ -491,8 +491,8 @@ func (j *Judge) Begins(p *world.Process, job world.Job) {
 }
 
 // Shown notes what a process knows of the end.
-func (j *Judge) Shown(p *world.Process, k world.Key, o client.Object) {
-	if k.Kind == world.Charge {
+func (j *Judge) Shown(p *testworld.Process, k testworld.Key, o client.Object) {
+	if k.Kind == testworld.Charge {
 		c, _ := o.(*v1alpha1.Charge)
 		j.over[p] = c != nil && c.Record.Outcome != nil && !j.refunding[p] && !j.lateNews(c)
 	}
@@ -505,13 +505,13 @@ func (j *Judge) lateNews(c *v1alpha1.Charge) bool {
 	if outcome.Settlement != nil {
 		return true
 	}
-	p := j.w.Payment(world.Sale)
+	p := j.w.Payment(testworld.Sale)
 	return outcome.Phase != v1alpha1.PhaseSucceeded && p != nil && p.Status.LastCallback != nil &&
 		p.Status.LastCallback.ReceivedAt.After(outcome.At.Time)
 }
 
 // Ends looks for answers that were dropped, and for who will never come back.
-func (j *Judge) Ends(p *world.Process, job world.Job, _ ctrl.Result, _ error) {
+func (j *Judge) Ends(p *testworld.Process, job testworld.Job, _ ctrl.Result, _ error) {
 	j.over[p] = false
 	if c := j.waiting(job); c != nil && !p.WillWake(job) {
 		j.violated(Wakes, "a Charge that was asked for is left alone, with nothing to wake it")
@@ -525,8 +525,8 @@ func (j *Judge) Ends(p *world.Process, job world.Job, _ ctrl.Result, _ error) {
 }
 
 // waiting is the Charge of a job if its provider was asked, and has not decided.
-func (j *Judge) waiting(job world.Job) *v1alpha1.Charge {
-	c, _ := j.w.Store.Live(world.Key{Kind: world.Charge, Name: job.Name.Name}).(*v1alpha1.Charge)
+func (j *Judge) waiting(job testworld.Job) *v1alpha1.Charge {
+	c, _ := j.w.Store.Live(testworld.Key{Kind: testworld.Charge, Name: job.Name.Name}).(*v1alpha1.Charge)
 	if job.Refund || c == nil || c.Record.Outcome != nil || c.Record.Hold != nil {
 		return nil
 	}
@@ -538,7 +538,7 @@ func (j *Judge) waiting(job world.Job) *v1alpha1.Charge {
 
 func (j *Judge) kept(a answer) bool {
 	for name, ref := range j.references {
-		c, _ := j.w.Store.Live(world.Key{Kind: world.Charge, Name: name}).(*v1alpha1.Charge)
+		c, _ := j.w.Store.Live(testworld.Key{Kind: testworld.Charge, Name: name}).(*v1alpha1.Charge)
 		if c == nil {
 			continue // deleted: there is nothing to record it on
 		}
@@ -556,7 +556,7 @@ func (j *Judge) kept(a answer) bool {
 }
 
 // Died: its answers are lost, and that is nobody's fault.
-func (j *Judge) Died(p *world.Process) { delete(j.pending, p) }
+func (j *Judge) Died(p *testworld.Process) { delete(j.pending, p) }
 
 // Noted: a callback came.
-func (j *Judge) Noted(*world.Process) {}
+func (j *Judge) Noted(*testworld.Process) {}

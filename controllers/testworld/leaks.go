@@ -1,4 +1,4 @@
-package world
+package testworld
 
 import (
 	"sigs.k8s.io/controller-runtime/pkg/client"

@@ -2,7 +2,7 @@ package judge
 
 import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/hack/torture/world"
+	"mobilemoney.dev/operator/controllers/testworld"
 )
 
 // Finish looks at how everything stands at the end of a run.
@@ -16,15 +16,15 @@ func (j *Judge) Finish(waits bool) {
 	}
 	open := false
 	for name := range j.references {
-		c, _ := j.w.Store.Live(world.Key{Kind: world.Charge, Name: name}).(*v1alpha1.Charge)
+		c, _ := j.w.Store.Live(testworld.Key{Kind: testworld.Charge, Name: name}).(*v1alpha1.Charge)
 		if c != nil {
 			open = j.finishCharge(c) || open
 		}
 	}
-	for _, o := range j.w.Store.All(world.Payment) {
+	for _, o := range j.w.Store.All(testworld.Payment) {
 		open = j.finishPayment(o.(*v1alpha1.Payment), waits) || open
 	}
-	for _, o := range j.w.Store.All(world.Refund) {
+	for _, o := range j.w.Store.All(testworld.Refund) {
 		open = j.finishRefund(o.(*v1alpha1.Refund)) || open
 	}
 	if !open {
@@ -61,7 +61,7 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 // unlearnt: a Charge without an outcome must not be what the provider knows more of.
 func (j *Judge) unlearnt(rec *v1alpha1.ChargeRecord, b book) {
 	switch {
-	case b.paid > 0 && j.w.Payment(world.Sale) == nil:
+	case b.paid > 0 && j.w.Payment(testworld.Sale) == nil:
 		j.violated(DeletionKept, "it was paid, its Payment is gone, and the Charge does not say so")
 	case b.paid > 0:
 		j.violated(Learns, "it was paid, and the Charge does not say so")

@@ -1,10 +1,10 @@
-// Package world is all that surrounds the loops, in one process and without a
+// Package testworld is all that surrounds the loops, in one process and without a
 // socket or a sleep: an API server with its versions, caches that may be behind,
 // the three providers (the real simulator), payers, and a clock that only moves
 // when told to. A run of it is deterministic. It runs the real reconcilers and the
 // real callback receiver; every use that they make of their clients is a point at
 // which a fault can be planned.
-package world
+package testworld
 
 import (
 	"context"
