@@ -162,7 +162,7 @@ func TestPromptLimit_AndOtherFates(t *testing.T) {
 
 // H12: who takes the label of a restore off again has claimed what the prompt limit did not
 // look at, and is held all the same.
-func TestPromptLimit_H12NotPassedWithALabel(t *testing.T) {
+func TestH12PromptLimit_NotPassedWithALabel(t *testing.T) {
 	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 3, PerNamespace: 100}))
 	for _, name := range names(12) {
 		w.payment(name, "mtn", "5901", func(p *v1alpha1.Payment) {
@@ -211,7 +211,7 @@ func TestPromptLimit_AfterAnOutage(t *testing.T) {
 }
 
 // Who waits has a time of its own: however many wait, few come for nothing.
-func TestPromptLimit_H11WaitersDoNotAllComeAtOnce(t *testing.T) {
+func TestH11PromptLimit_WaitersDoNotAllComeAtOnce(t *testing.T) {
 	const limit, waiting = 5, 40
 	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: limit, PerNamespace: 1000}))
 	account, err := w.loop.Accounts.Resolve(w.ctx, newPayment("any", "mtn", "5901"))
