@@ -64,7 +64,7 @@ func opening(kind string, providers ...string) map[string][]world.Planned {
 	}
 	out := map[string][]world.Planned{}
 	for _, p := range providers {
-		out[p] = []world.Planned{at(opener(p), 1, kind)}
+		out[p] = []world.Planned{at(opener, 1, kind)}
 	}
 	return out
 }
