@@ -160,6 +160,7 @@ func refusals() []providertest.Refusal {
 			Name: string(op) + " " + name, Op: op, Answer: providertest.JSON(status, body), Class: class, Failure: failure,
 		})
 	}
+	named := map[string]string{"INVALID_CALLBACK_URL_HOST": "X-Callback-Url", "INVALID_CURRENCY": "currency", "PAYER_NOT_FOUND": "payer"}
 	code := func(word string) string { return `{"message":"no","code":"` + word + `"}` }
 	for _, op := range []providertest.Op{providertest.OpInitiate, providertest.OpRefund} {
 		add(op, "400", 400, "", providers.ClassRejected, "")
@@ -175,6 +176,7 @@ func refusals() []providertest.Refusal {
 			"NEVER_DOCUMENTED": providers.ClassUnknown,
 		} {
 			add(op, "500 "+word, 500, code(word), class, "")
+			out[len(out)-1].Field = named[word]
 		}
 		for word, failure := range map[string]providers.FailureReason{
 			"PAYER_NOT_FOUND": providers.FailurePayerNotFound, "PAYEE_NOT_ALLOWED_TO_RECEIVE": providers.FailureNotAllowed,
@@ -182,6 +184,7 @@ func refusals() []providertest.Refusal {
 			"PAYER_LIMIT_REACHED": providers.FailureLimitReached,
 		} {
 			add(op, "500 "+word, 500, code(word), providers.ClassRejected, failure)
+			out[len(out)-1].Field = named[word]
 		}
 		add(op, "503", 503, code("SERVICE_UNAVAILABLE"), providers.ClassUnknown, "")
 	}

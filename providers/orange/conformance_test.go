@@ -96,6 +96,7 @@ func conformanceRefusals() []providertest.Refusal {
 		}
 		out = append(out, providertest.Refusal{
 			Name: fmt.Sprintf("%s %d %d", op, status, code), Op: op, Answer: providertest.JSON(status, body), Class: class,
+			Field: map[int]string{1202: "merchant_key", 1203: "currency"}[code],
 		})
 	}
 	for _, row := range []struct {

@@ -130,11 +130,11 @@ func checkDiagnosis(t T, w *world) {
 
 // refusedWith asks, and is told no.
 func (w *world) refusedWith(t T, refusal Refusal) error {
-	if o, ok := w.operation(refusal.Op); ok {
-		_, err := o.run(t, w, says(refusal.Answer))
+	fresh := w.fresh() // without a token, or with one that did not work yet
+	if o, ok := fresh.operation(refusal.Op); ok {
+		_, err := o.run(t, fresh, says(refusal.Answer))
 		return err
 	}
-	fresh := w.fresh() // without a token
 	prepare, err := fresh.preparing(refusal.Op)
 	if err != nil {
 		t.Fatalf("%s: %v", refusal.Name, err)

@@ -139,7 +139,7 @@ func conformanceRefusals() []providertest.Refusal {
 	var out []providertest.Refusal
 	add := func(op providertest.Op, status int, class providers.Class, codes ...string) {
 		for _, code := range codes {
-			body := fmt.Sprintf(`{"code":%q,"message":"no","details":[{"loc":["body"],"msg":"no"}]}`, code)
+			body := fmt.Sprintf(`{"code":%q,"message":"no","details":[]}`, code)
 			out = append(out, providertest.Refusal{
 				Name: fmt.Sprintf("%s %d %s", op, status, code), Op: op, Answer: providertest.JSON(status, body), Class: class,
 			})

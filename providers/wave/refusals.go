@@ -70,9 +70,9 @@ func classify(op providers.Operation, a providers.Answer) wire.Verdict {
 		return wire.Verdict{Class: providers.ClassAlreadyExists}
 	case op == providers.OpRefund && code == codeRefundFailed:
 		return wire.Verdict{Class: providers.ClassRejected, Detail: "Wave cannot give the payment back; see it in Wave's portal"}
-	case order && code == codeValidation:
+	case op == providers.OpInitiate && code == codeValidation:
 		return refusedField(a.Body)
-	case order && slices.Contains(unreadableCodes, code):
+	case order && (code == codeValidation || slices.Contains(unreadableCodes, code)):
 		return wire.Verdict{
 			Class: providers.ClassRejected, Fault: providers.FaultProvider, Detail: "Wave cannot read the request; report it with the code",
 		}
@@ -125,7 +125,7 @@ func namedFields(body []byte) []string {
 	var fields []string
 	for _, d := range e.Details {
 		for _, part := range slices.Backward(d.Loc) {
-			if name, ok := part.(string); ok && fieldName.MatchString(name) {
+			if name, ok := part.(string); ok && name != "body" && fieldName.MatchString(name) {
 				fields = append(fields, name)
 				break
 			}

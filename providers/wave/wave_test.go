@@ -529,7 +529,7 @@ func TestWireMoney(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for _, env := range []providers.Environment{providers.Sandbox, providers.Production} {
-			got, err := wave.Kind().WireMoney(env, providers.Money{Amount: tt.amount, Currency: tt.currency})
+			got, err := wave.Kind().WireMoney(providers.Account{Environment: env}, providers.Money{Amount: tt.amount, Currency: tt.currency})
 			if got != tt.want || (err == nil) != (tt.want.Amount != "") || (err != nil && providers.ClassOf(err) != providers.ClassRejected) {
 				t.Errorf("%+v: %v, %v", tt, got, err)
 			}
@@ -561,7 +561,7 @@ func TestReferenceVectors(t *testing.T) {
 }
 
 func TestKind(t *testing.T) {
-	want := providers.Traits{Flow: providers.FlowRedirect, Recovery: providers.RecoverBySearch, CanCancel: true, NeedsReturnURL: true, Refund: providers.RefundWhole}
+	want := providers.Traits{Flow: providers.FlowRedirect, Recovery: providers.RecoverBySearch, CanCancel: true, RefusalIsFinal: true, NeedsReturnURL: true, Refund: providers.RefundWhole}
 	p, _ := client(t)
 	k := wave.Kind()
 	if p.Traits() != want || k.Traits != want {
