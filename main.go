@@ -39,10 +39,10 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/payment"
-	"mobilemoney.dev/operator/controllers/quiet"
+	"mobilemoney.dev/operator/controllers/redact"
 	"mobilemoney.dev/operator/controllers/refund"
+	"mobilemoney.dev/operator/controllers/restoreguard"
 	"mobilemoney.dev/operator/controllers/retention"
-	"mobilemoney.dev/operator/controllers/rewind"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
@@ -78,9 +78,9 @@ func setLogger(o zap.Options) {
 
 func newLogger(o zap.Options, to io.Writer) logr.Logger {
 	if o.Level != nil {
-		o.Level = quiet.Level(o.Level)
+		o.Level = redact.Level(o.Level)
 	}
-	o.DestWriter = quiet.Writer(to)
+	o.DestWriter = redact.Writer(to)
 	return zap.New(zap.UseFlagOptions(&o))
 }
 
@@ -476,7 +476,7 @@ func addReceiver(mgr manager.Manager, opts options, inst payment.Installation, p
 
 // addCollector adds what deletes old Charges. While payments are taken up after a
 // disaster nothing is deleted: what they name may not be restored yet.
-func addCollector(mgr manager.Manager, opts options, inst payment.Installation, back *rewind.Detector) error {
+func addCollector(mgr manager.Manager, opts options, inst payment.Installation, back *restoreguard.Detector) error {
 	collected := retention.NewMetrics(metrics.Registry)
 	if opts.retention.Keep == 0 || opts.settings.AdoptOnly {
 		return nil
@@ -500,9 +500,9 @@ func addCollector(mgr manager.Manager, opts options, inst payment.Installation, 
 
 // watchRevisions watches for an API server that goes back in time, for as long as
 // mgr runs.
-func watchRevisions(mgr manager.Manager, every time.Duration) (*rewind.Detector, error) {
+func watchRevisions(mgr manager.Manager, every time.Duration) (*restoreguard.Detector, error) {
 	recorder := mgr.GetEventRecorder("mobile-money-operator")
-	back := &rewind.Detector{Tell: func(sign string, o client.Object) {
+	back := &restoreguard.Detector{Tell: func(sign string, o client.Object) {
 		ctrl.Log.Error(nil, "The API server went back in time, as after a restored backup of etcd. Nothing is sent any more, "+
 			"neither payments nor refunds. See the disaster recovery in docs/operations.md", "sign", sign, "object", client.ObjectKeyFromObject(o).String())
 		if o.GetUID() != "" {
@@ -522,7 +522,7 @@ func watchRevisions(mgr manager.Manager, every time.Duration) (*rewind.Detector,
 	if err := metrics.Registry.Register(wentBack); err != nil {
 		return nil, fmt.Errorf("registering a metric: %w", err)
 	}
-	watch := &rewind.Watch{Detector: back, Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Every: every}
+	watch := &restoreguard.Watch{Detector: back, Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Every: every}
 	if err := mgr.Add(watch); err != nil {
 		return nil, fmt.Errorf("watching revisions: %w", err)
 	}

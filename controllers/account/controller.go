@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/quiet"
+	"mobilemoney.dev/operator/controllers/redact"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -73,7 +73,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(r.newObject(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.Charge{}, handler.EnqueueRequestsFromMapFunc(r.ofCharge)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(quiet.Panics(r))
+		Complete(redact.Panics(r))
 }
 
 func (r *Reconciler) newObject() object {

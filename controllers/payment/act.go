@@ -13,7 +13,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -67,7 +67,7 @@ func (r *Reconciler) cancelled(ctx context.Context, o *observed) error {
 	case err == nil:
 		o.charge = claimed
 		return nil
-	case !charge.IsGone(err):
+	case !attempt.IsGone(err):
 		return fmt.Errorf("reading Charge %s: %w", o.name, err)
 	}
 	if o.settled == "" {
@@ -239,12 +239,12 @@ func (r *Reconciler) recordInitiation(ctx context.Context, o *observed, c *accou
 		return r.recordKnown(ctx, o, c, send)
 	case providers.ClassRejected:
 		return r.record(ctx, o, foldRefusal(v1alpha1.ChargeRefusal{
-			Send: send, At: metav1.NewMicroTime(now), Reason: charge.RefusalReason(e), Code: e.Code,
+			Send: send, At: metav1.NewMicroTime(now), Reason: attempt.RefusalReason(e), Code: e.Code,
 		}, c.Traits().Flow))
 	case providers.ClassMisconfigured, providers.ClassThrottled, providers.ClassNotSent:
 		r.rememberFailure(o)
 		c.Heed(e)
-		return r.record(ctx, o, foldVoid(send, charge.ReasonOf(e), e.Code, now))
+		return r.record(ctx, o, foldVoid(send, attempt.ReasonOf(e), e.Code, now))
 	default:
 		r.logger(ctx, o).Info("No usable answer from the provider; finding out what became of the request", "error", e.Error())
 		r.rememberFailure(o)
@@ -536,12 +536,12 @@ func (r *Reconciler) failed(ctx context.Context, o *observed, c *account.Client,
 	}
 	r.logger(ctx, o).Info("The provider did not answer a question", "error", e.Error())
 	c.Heed(e)
-	return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: charge.ReasonOf(e), Code: e.Code}, r.Now()))
+	return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: attempt.ReasonOf(e), Code: e.Code}, r.Now()))
 }
 
-// record commits a fold; see charge.Recorder.
+// record commits a fold; see attempt.Recorder.
 func (r *Reconciler) record(ctx context.Context, o *observed, f fold) error {
-	recorder := charge.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout, Pause: r.Pause}
+	recorder := attempt.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout, Pause: r.Pause}
 	before := o.charge
 	after, err := recorder.Commit(ctx, before, f)
 	o.charge = after

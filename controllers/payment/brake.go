@@ -12,7 +12,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -68,7 +68,7 @@ const (
 // claimable returns a *account.Problem, and has o wait, where a Charge would only
 // wait for the brake. What is never sent but only looked up needs no brake.
 func (r *Reconciler) claimable(ctx context.Context, o *observed, acct *account.Account) error {
-	if charge.Restored(o.holder) || r.Settings.InForce(r.WentBack).AdoptOnly {
+	if attempt.Restored(o.holder) || r.Settings.InForce(r.WentBack).AdoptOnly {
 		return nil
 	}
 	return r.hold(ctx, o, acct, look)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 )
 
 // relation says what a Payment is to the Charge of its sale.
@@ -109,13 +109,13 @@ func endedTooLongBefore(p *v1alpha1.Payment, charge *v1alpha1.Charge, window tim
 // consents tells whether p says, or its restore from a backup shows, that it
 // means the old sale.
 func consents(p *v1alpha1.Payment) bool {
-	return p.Annotations[v1alpha1.AnnotationAdopt] == "true" || charge.Restored(p)
+	return p.Annotations[v1alpha1.AnnotationAdopt] == "true" || attempt.Restored(p)
 }
 
 // settlement is what a person found out about p. What a restore from a backup
 // brought back was said about another record.
 func settlement(p *v1alpha1.Payment) *v1alpha1.Settlement {
-	if charge.Restored(p) {
+	if attempt.Restored(p) {
 		return nil
 	}
 	return p.Spec.Settlement

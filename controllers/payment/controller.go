@@ -24,7 +24,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -56,7 +56,7 @@ type Reconciler struct {
 	// WentBack tells that the API server went back in time; nil: it never does.
 	WentBack func() bool
 
-	memory charge.Memory[observation]
+	memory attempt.Memory[observation]
 	brake  brake
 }
 
@@ -109,7 +109,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		d = r.decide(o)
 	}
 	actErr, projectErr := r.act(ctx, o, d), r.projectAll(ctx, o)
-	slower, err := charge.Conflicts(actErr, projectErr)
+	slower, err := attempt.Conflicts(actErr, projectErr)
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err
@@ -209,7 +209,7 @@ func (r *Reconciler) observe(ctx context.Context, name string, f freshness) (*ob
 	switch err := r.reader(f).Get(ctx, types.NamespacedName{Name: name}, &found); {
 	case err == nil:
 		o.charge = &found
-	case !charge.IsGone(err):
+	case !attempt.IsGone(err):
 		return nil, fmt.Errorf("reading Charge %s: %w", name, err)
 	}
 	var err error
@@ -236,7 +236,7 @@ func (r *Reconciler) payments(ctx context.Context, chargeName string, f freshnes
 		if f == live {
 			fresh := &v1alpha1.Payment{}
 			err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), fresh)
-			if charge.IsGone(err) {
+			if attempt.IsGone(err) {
 				continue
 			}
 			if err != nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -122,7 +122,7 @@ func (f facts) unclaimed() decision {
 	switch {
 	case p == nil || p.DeletionTimestamp != nil || p.Status.Phase.Terminal():
 		return decision{action: actIdle}
-	case p.Spec.Cancel && p.Status.ChargeName == "" && p.Status.InitiatedAt == nil && !charge.Restored(p) && !f.settings.AdoptOnly:
+	case p.Spec.Cancel && p.Status.ChargeName == "" && p.Status.InitiatedAt == nil && !attempt.Restored(p) && !f.settings.AdoptOnly:
 		return decision{action: actCancelled}
 	default:
 		return decision{action: actClaim}
@@ -167,7 +167,7 @@ func (f facts) asks() bool { return f.payment != nil && !f.payment.Status.Phase.
 // mayHaveSent: there are signs that the Charge is older than what was sent for
 // it, as after a restore.
 func (f facts) mayHaveSent() bool {
-	return f.settings.AdoptOnly || (f.payment != nil && (charge.Restored(f.payment) || f.recordLost()))
+	return f.settings.AdoptOnly || (f.payment != nil && (attempt.Restored(f.payment) || f.recordLost()))
 }
 
 // calledOff: the merchant called the payment off. Nothing is sent any more.

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -330,7 +330,7 @@ func decidesSafely(t *rapid.T) {
 		switch {
 		case f.payment == nil || f.payment.DeletionTimestamp != nil:
 			t.Fatal("sends for nobody")
-		case f.settings.AdoptOnly || charge.Restored(f.payment):
+		case f.settings.AdoptOnly || attempt.Restored(f.payment):
 			t.Fatal("sends for an object that may come from a backup")
 		case rec.Outcome != nil || rec.Session != nil || rec.Refusal != nil || rec.Hold != nil:
 			t.Fatal("sends what is opened, refused, held or over")

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
@@ -164,7 +164,7 @@ func checkNews(t *testing.T, st providers.Status, o *v1alpha1.ChargeOutcome) {
 		t.Fatalf("%+v became %+v", st, o)
 	}
 	id := o.TransactionID
-	if len(id) > 255 || !utf8.ValidString(id) || strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }) || charge.Clip(id) != id {
+	if len(id) > 255 || !utf8.ValidString(id) || strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }) || attempt.Clip(id) != id {
 		t.Fatalf("%q is kept of %q", id, st.TransactionID)
 	}
 	if o.Paid != nil && (o.Phase != v1alpha1.PhaseSucceeded || o.Paid.Currency != askedFor.Money.Currency) {

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -153,7 +153,7 @@ func TestFailureReasons(t *testing.T) {
 			found++
 			failure, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
 			must(t, err)
-			reason := charge.RefusalReason(&providers.Error{Failure: providers.FailureReason(failure)})
+			reason := attempt.RefusalReason(&providers.Error{Failure: providers.FailureReason(failure)})
 			if _, said := messages()[reason]; !said || !slices.Contains(known, reason) {
 				t.Errorf("%s becomes %s, which is no reason", spec.Names[0].Name, reason)
 			}

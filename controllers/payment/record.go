@@ -6,12 +6,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
 // fold adds one answer to a Charge.
-type fold = charge.Fold
+type fold = attempt.Fold
 
 // raise counts one more send. It is the write-ahead: its acknowledgement is
 // the leave to send once.
@@ -262,7 +262,7 @@ func wasPaid(o *v1alpha1.ChargeOutcome) bool { return o.Phase == v1alpha1.PhaseS
 func otherMoney(st providers.Status, now time.Time) v1alpha1.ChargeOutcome {
 	return v1alpha1.ChargeOutcome{
 		Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonAmountMismatch, Code: st.Code,
-		TransactionID: charge.Clip(st.TransactionID), At: metav1.NewMicroTime(now),
+		TransactionID: attempt.Clip(st.TransactionID), At: metav1.NewMicroTime(now),
 	}
 }
 
@@ -272,7 +272,7 @@ func otherMoney(st providers.Status, now time.Time) v1alpha1.ChargeOutcome {
 func concludeFrom(st providers.Status, spec *v1alpha1.ChargeSpec, now time.Time) (outcome *v1alpha1.ChargeOutcome, mismatch bool) {
 	o := &v1alpha1.ChargeOutcome{
 		Code:          st.Code,
-		TransactionID: charge.Clip(st.TransactionID),
+		TransactionID: attempt.Clip(st.TransactionID),
 		At:            metav1.NewMicroTime(now),
 	}
 	switch state := st.State; {
@@ -284,7 +284,7 @@ func concludeFrom(st providers.Status, spec *v1alpha1.ChargeSpec, now time.Time)
 		paid := v1alpha1.Money(st.Money)
 		o.Phase, o.Reason, o.Code, o.Paid = v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid, "", &paid
 	case state == providers.StateFailed:
-		o.Phase, o.Reason = v1alpha1.PhaseFailed, charge.FailureReason(st.Failure)
+		o.Phase, o.Reason = v1alpha1.PhaseFailed, attempt.FailureReason(st.Failure)
 	case state == providers.StateExpired:
 		o.Phase, o.Reason = v1alpha1.PhaseExpired, v1alpha1.ReasonPayerTimeout
 		if st.LastError != "" {

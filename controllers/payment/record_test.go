@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -180,16 +180,16 @@ func semantic(v any) string {
 }
 
 func TestClip(t *testing.T) {
-	if got := charge.Clip("MP150709.1341.A00073\n\x1b[31m\u202e"); got != "MP150709.1341.A00073[31m" {
+	if got := attempt.Clip("MP150709.1341.A00073\n\x1b[31m\u202e"); got != "MP150709.1341.A00073[31m" {
 		t.Errorf("%q", got)
 	}
-	if got := charge.Clip(strings.Repeat("é", 200)); len(got) > 255 || !strings.HasPrefix(strings.Repeat("é", 200), got) {
+	if got := attempt.Clip(strings.Repeat("é", 200)); len(got) > 255 || !strings.HasPrefix(strings.Repeat("é", 200), got) {
 		t.Errorf("%d bytes", len(got))
 	}
 }
 
 // recording is a recorder over a fake API with one Charge.
-func recording(t *testing.T, funcs interceptor.Funcs) (charge.Recorder, *v1alpha1.Charge, client.Client) {
+func recording(t *testing.T, funcs interceptor.Funcs) (attempt.Recorder, *v1alpha1.Charge, client.Client) {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	must(t, corev1.AddToScheme(scheme))
@@ -198,7 +198,7 @@ func recording(t *testing.T, funcs interceptor.Funcs) (charge.Recorder, *v1alpha
 	api := fake.NewClientBuilder().WithScheme(scheme).WithObjects(c).Build()
 	var stored v1alpha1.Charge
 	must(t, api.Get(t.Context(), client.ObjectKeyFromObject(c), &stored))
-	return charge.Recorder{Writer: interceptor.NewClient(api, funcs), Live: api, Timeout: 2 * time.Second}, &stored, api
+	return attempt.Recorder{Writer: interceptor.NewClient(api, funcs), Live: api, Timeout: 2 * time.Second}, &stored, api
 }
 
 // Who loses a race merges the answer into what the winner wrote.
@@ -234,7 +234,7 @@ func TestCommitRefusesAnotherCharge(t *testing.T) {
 		t.Error("recorded on a Charge that is gone")
 	}
 	must(t, api.Create(t.Context(), &v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{Name: "charge-x", UID: "u2"}, Spec: askedFor}))
-	if _, err := r.Commit(t.Context(), stale, foldExpired(noon)); !errors.Is(err, charge.ErrGone) {
+	if _, err := r.Commit(t.Context(), stale, foldExpired(noon)); !errors.Is(err, attempt.ErrGone) {
 		t.Errorf("error %v", err)
 	}
 }

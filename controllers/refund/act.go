@@ -9,7 +9,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -200,12 +200,12 @@ func (r *Reconciler) recordAnswer(ctx context.Context, o *observed, c *account.C
 		return r.taken(ctx, o)
 	case providers.ClassRejected:
 		return r.record(ctx, o, foldRefusal(name, v1alpha1.ChargeRefusal{
-			Send: send, At: metav1.NewMicroTime(now), Reason: charge.RefusalReason(e), Code: e.Code,
+			Send: send, At: metav1.NewMicroTime(now), Reason: attempt.RefusalReason(e), Code: e.Code,
 		}))
 	case providers.ClassMisconfigured, providers.ClassThrottled, providers.ClassNotSent:
 		r.rememberFailure(o)
 		c.Heed(e)
-		return r.record(ctx, o, foldVoid(name, send, charge.ReasonOf(e), e.Code, now))
+		return r.record(ctx, o, foldVoid(name, send, attempt.ReasonOf(e), e.Code, now))
 	default:
 		r.logger(ctx, o).Info("No usable answer from the provider; finding out what became of the refund", "error", e.Error())
 		r.rememberFailure(o)
@@ -259,12 +259,12 @@ func (r *Reconciler) failed(ctx context.Context, o *observed, c *account.Client,
 	}
 	r.logger(ctx, o).Info("The provider did not answer a question", "error", e.Error())
 	c.Heed(e)
-	return r.record(ctx, o, foldNotice(o.key.Name, v1alpha1.ChargeNotice{Reason: charge.ReasonOf(e), Code: e.Code}, r.Now()))
+	return r.record(ctx, o, foldNotice(o.key.Name, v1alpha1.ChargeNotice{Reason: attempt.ReasonOf(e), Code: e.Code}, r.Now()))
 }
 
-// record commits a fold; see charge.Recorder.
-func (r *Reconciler) record(ctx context.Context, o *observed, f charge.Fold) error {
-	recorder := charge.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout, Pause: r.Pause}
+// record commits a fold; see attempt.Recorder.
+func (r *Reconciler) record(ctx context.Context, o *observed, f attempt.Fold) error {
+	recorder := attempt.Recorder{Writer: r.Client, Live: r.Live, Timeout: r.Settings.RecordTimeout, Pause: r.Pause}
 	after, err := recorder.Commit(ctx, o.charge, f)
 	o.charge = after
 	return err

@@ -26,7 +26,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 )
@@ -55,8 +55,8 @@ type Reconciler struct {
 	// WentBack tells that the API server went back in time; nil: it never does.
 	WentBack func() bool
 
-	memory charge.Memory[observation]
-	busy   charge.Busy
+	memory attempt.Memory[observation]
+	busy   attempt.Busy
 }
 
 // observed is what one run knows of a Refund and one Charge.
@@ -168,7 +168,7 @@ func get[T any, P interface {
 	o := P(new(T))
 	err := reader.Get(ctx, key, o)
 	switch {
-	case charge.IsGone(err):
+	case attempt.IsGone(err):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading %T %s: %w", o, key, err)
@@ -198,7 +198,7 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 		d = decide(r.facts(o))
 	}
 	actErr, projectErr := r.act(ctx, o, d), r.projectOne(ctx, o)
-	slower, err := charge.Conflicts(actErr, projectErr)
+	slower, err := attempt.Conflicts(actErr, projectErr)
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 )
@@ -139,7 +139,7 @@ func refundable(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
 // restore brought back was not checked when it was written.
 func (f facts) confirmed() bool {
 	byHand := manual(f.mode) && !f.foreign
-	return f.refund != nil && f.refund.Spec.Confirmation != nil && !charge.Restored(f.refund) && (byHand || f.claim.Hold != nil)
+	return f.refund != nil && f.refund.Spec.Confirmation != nil && !attempt.Restored(f.refund) && (byHand || f.claim.Hold != nil)
 }
 
 // unsent: nothing was sent, or nothing that arrived.
@@ -189,7 +189,7 @@ func (f facts) onceShown(d decision) decision {
 // maySend: somebody asks for it, and there is no sign that this object is older
 // than the record of it.
 func (f facts) maySend() bool {
-	return !f.gone() && !f.refund.Status.Phase.Terminal() && !f.settings.AdoptOnly && !charge.Restored(f.refund) && !f.recordLost()
+	return !f.gone() && !f.refund.Status.Phase.Terminal() && !f.settings.AdoptOnly && !attempt.Restored(f.refund) && !f.recordLost()
 }
 
 // recordLost: the Refund says that the provider was asked, the Charge that it

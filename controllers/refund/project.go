@@ -11,7 +11,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -55,7 +55,7 @@ func project(v view, now time.Time) v1alpha1.RefundStatus {
 		return status
 	}
 	s := standingOf(v)
-	if s.phase == v1alpha1.RefundUnknown && charge.Restored(v.refund) {
+	if s.phase == v1alpha1.RefundUnknown && attempt.Restored(v.refund) {
 		s.message += " " + unlabel(v.refund)
 	}
 	status := v1alpha1.RefundStatus{
@@ -176,7 +176,7 @@ func instructions(v view) string {
 	if o := v.charge.Record.Outcome; o.TransactionID != "" {
 		text += ", transaction " + o.TransactionID
 	}
-	if charge.Restored(v.refund) {
+	if attempt.Restored(v.refund) {
 		text += ". It may have been given back after the backup was made: look before you do. " + strings.TrimSuffix(unlabel(v.refund), ".")
 	}
 	return text + fmt.Sprintf(". Then confirm it, with the user name that `kubectl auth whoami` shows: "+

@@ -9,7 +9,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
@@ -158,7 +158,7 @@ func TestDecideAlways(t *testing.T) {
 		switch d.action {
 		case actSend:
 			sound := c != nil && c.Outcome == nil && c.Hold == nil && c.Taken == nil && !manual(f.mode) &&
-				f.refund != nil && f.refund.DeletionTimestamp == nil && !charge.Restored(f.refund) && !f.settings.AdoptOnly &&
+				f.refund != nil && f.refund.DeletionTimestamp == nil && !attempt.Restored(f.refund) && !f.settings.AdoptOnly &&
 				!f.foreign && f.refund.Status.ChargeName == f.charge.Name && !f.refund.Status.Phase.Terminal()
 			resend := c != nil && openSends(c) > 0
 			if !sound || resend && (!f.seen.notThere || f.seen.at.Before(f.lateUntil()) || f.seen.failures > 0) {
@@ -169,7 +169,7 @@ func TestDecideAlways(t *testing.T) {
 				t.Fatalf("withdraws in %+v", f)
 			}
 		case actConfirm:
-			if f.refund == nil || f.refund.Spec.Confirmation == nil || charge.Restored(f.refund) || (!manual(f.mode) || f.foreign) && c.Hold == nil {
+			if f.refund == nil || f.refund.Spec.Confirmation == nil || attempt.Restored(f.refund) || (!manual(f.mode) || f.foreign) && c.Hold == nil {
 				t.Fatalf("confirms in %+v", f)
 			}
 		case actWait:
@@ -199,7 +199,7 @@ func TestFoldsOnlyAdd(t *testing.T) {
 			Money:     providers.Money{Amount: rapid.SampledFrom([]string{"5000", "5000.0", "4999"}).Draw(t, "amount"), Currency: rapid.SampledFrom([]string{"GHS", "XOF"}).Draw(t, "currency")},
 			Reference: rapid.SampledFrom([]string{"", "r", "other"}).Draw(t, "reference"),
 		}
-		folds := []charge.Fold{
+		folds := []attempt.Fold{
 			foldVoid("back", claim.Sends, v1alpha1.ReasonProviderThrottled, "", noon),
 			foldTaken("back", noon),
 			foldRefusal("back", v1alpha1.ChargeRefusal{Send: claim.Sends, Reason: v1alpha1.ReasonRequestRejected}),

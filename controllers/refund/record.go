@@ -9,7 +9,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
-	"mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 )
@@ -88,7 +88,7 @@ func remaining(c *v1alpha1.Charge, paid string) string {
 }
 
 // onClaim is a fold of one claim, which does nothing to one that is over.
-func onClaim(name string, change func(*v1alpha1.ChargeRefund) bool) charge.Fold {
+func onClaim(name string, change func(*v1alpha1.ChargeRefund) bool) attempt.Fold {
 	return func(c *v1alpha1.Charge) bool {
 		claim := claimOf(c, name)
 		return claim != nil && claim.Outcome == nil && change(claim)
@@ -97,7 +97,7 @@ func onClaim(name string, change func(*v1alpha1.ChargeRefund) bool) charge.Fold 
 
 // foldRaise counts one more send. It is the write-ahead, and holds only for the
 // claim as it was when the send was decided.
-func foldRaise(seen v1alpha1.ChargeRefund, process, credentials string, now time.Time) charge.Fold {
+func foldRaise(seen v1alpha1.ChargeRefund, process, credentials string, now time.Time) attempt.Fold {
 	return onClaim(seen.Name, func(c *v1alpha1.ChargeRefund) bool {
 		if !equality.Semantic.DeepEqual(*c, seen) {
 			return false
@@ -110,7 +110,7 @@ func foldRaise(seen v1alpha1.ChargeRefund, process, credentials string, now time
 }
 
 // foldVoid records that a send certainly did nothing, and why.
-func foldVoid(name string, send int32, reason v1alpha1.Reason, code string, now time.Time) charge.Fold {
+func foldVoid(name string, send int32, reason v1alpha1.Reason, code string, now time.Time) attempt.Fold {
 	return onClaim(name, func(c *v1alpha1.ChargeRefund) bool {
 		if c.Sends != send || c.LastVoidSend == send || c.Taken != nil {
 			return false
@@ -123,7 +123,7 @@ func foldVoid(name string, send int32, reason v1alpha1.Reason, code string, now 
 }
 
 // foldTaken records that the provider has the request.
-func foldTaken(name string, now time.Time) charge.Fold {
+func foldTaken(name string, now time.Time) attempt.Fold {
 	return onClaim(name, func(c *v1alpha1.ChargeRefund) bool {
 		if c.Taken != nil {
 			return false
@@ -135,7 +135,7 @@ func foldTaken(name string, now time.Time) charge.Fold {
 }
 
 // foldRefusal records a definite no, to be confirmed.
-func foldRefusal(name string, refusal v1alpha1.ChargeRefusal) charge.Fold {
+func foldRefusal(name string, refusal v1alpha1.ChargeRefusal) attempt.Fold {
 	return onClaim(name, func(c *v1alpha1.ChargeRefund) bool {
 		if c.Refusal != nil || c.Taken != nil || c.Sends != refusal.Send {
 			return false
@@ -147,7 +147,7 @@ func foldRefusal(name string, refusal v1alpha1.ChargeRefusal) charge.Fold {
 
 // foldNotThere: the provider knows nothing of the refund. After a refusal that
 // is how it ended.
-func foldNotThere(name string, now time.Time) charge.Fold {
+func foldNotThere(name string, now time.Time) attempt.Fold {
 	return onClaim(name, func(c *v1alpha1.ChargeRefund) bool {
 		if c.Refusal == nil || c.Refusal.Send != c.Sends || c.Taken != nil {
 			return false
@@ -158,7 +158,7 @@ func foldNotThere(name string, now time.Time) charge.Fold {
 
 // foldWithdrawn records that nothing was given back and nothing will be. It
 // holds only if nothing was sent since that was decided.
-func foldWithdrawn(name string, sends int32, now time.Time) charge.Fold {
+func foldWithdrawn(name string, sends int32, now time.Time) attempt.Fold {
 	return onClaim(name, func(c *v1alpha1.ChargeRefund) bool {
 		if c.Sends != sends || c.Taken != nil {
 			return false
@@ -168,7 +168,7 @@ func foldWithdrawn(name string, sends int32, now time.Time) charge.Fold {
 }
 
 // foldHold records that the outcome cannot be told.
-func foldHold(name string, reason v1alpha1.Reason, code string, now time.Time) charge.Fold {
+func foldHold(name string, reason v1alpha1.Reason, code string, now time.Time) attempt.Fold {
 	return onClaim(name, func(c *v1alpha1.ChargeRefund) bool {
 		if c.Hold != nil {
 			return false
@@ -179,7 +179,7 @@ func foldHold(name string, reason v1alpha1.Reason, code string, now time.Time) c
 }
 
 // foldNotice records what is neither progress nor an outcome, once.
-func foldNotice(name string, n v1alpha1.ChargeNotice, now time.Time) charge.Fold {
+func foldNotice(name string, n v1alpha1.ChargeNotice, now time.Time) attempt.Fold {
 	return onClaim(name, func(c *v1alpha1.ChargeRefund) bool { return note(c, n, now) })
 }
 
@@ -201,7 +201,7 @@ func note(c *v1alpha1.ChargeRefund, n v1alpha1.ChargeNotice, now time.Time) bool
 }
 
 // foldConfirmed records what a person says.
-func foldConfirmed(name string, said v1alpha1.RefundConfirmation, now time.Time) charge.Fold {
+func foldConfirmed(name string, said v1alpha1.RefundConfirmation, now time.Time) attempt.Fold {
 	return onClaim(name, func(c *v1alpha1.ChargeRefund) bool {
 		o := v1alpha1.ChargeRefundOutcome{Phase: v1alpha1.RefundFailed, Reason: v1alpha1.ReasonNotRefunded, Confirmation: &said}
 		if said.Outcome == v1alpha1.ConfirmedRefunded {
@@ -214,18 +214,18 @@ func foldConfirmed(name string, said v1alpha1.RefundConfirmation, now time.Time)
 // foldStatus records the provider's answer to our own question. Success needs
 // the amount, the currency and, where it is echoed, the reference to be ours. That
 // another reference failed tells nothing of ours.
-func foldStatus(name string, reference string, st providers.Status, now time.Time) charge.Fold {
+func foldStatus(name string, reference string, st providers.Status, now time.Time) attempt.Fold {
 	return onClaim(name, func(c *v1alpha1.ChargeRefund) bool {
 		switch {
 		case st.State == providers.StateSucceeded && !echoes(st, c.Money, reference):
 			return foldHoldOn(c, v1alpha1.ReasonAmountMismatch, st.Code, now)
 		case st.State == providers.StateSucceeded:
 			return end(c, v1alpha1.ChargeRefundOutcome{
-				Phase: v1alpha1.RefundSucceeded, Reason: v1alpha1.ReasonRefunded, TransactionID: charge.Clip(st.TransactionID),
+				Phase: v1alpha1.RefundSucceeded, Reason: v1alpha1.ReasonRefunded, TransactionID: attempt.Clip(st.TransactionID),
 			}, now)
 		case st.State == providers.StateFailed && st.About(reference):
 			return end(c, v1alpha1.ChargeRefundOutcome{
-				Phase: v1alpha1.RefundFailed, Reason: charge.FailureReason(st.Failure), Code: st.Code,
+				Phase: v1alpha1.RefundFailed, Reason: attempt.FailureReason(st.Failure), Code: st.Code,
 			}, now)
 		case st.Unrecognized || st.State.Final():
 			return note(c, v1alpha1.ChargeNotice{Reason: v1alpha1.ReasonUnrecognizedStatus, Code: st.Code}, now)

@@ -19,9 +19,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	recorded "mobilemoney.dev/operator/controllers/charge"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/payment"
-	"mobilemoney.dev/operator/controllers/quiet"
+	"mobilemoney.dev/operator/controllers/redact"
 )
 
 const (
@@ -95,7 +95,7 @@ func (c *Collector) NeedLeaderElection() bool { return true }
 
 // Start sweeps until ctx is over.
 func (c *Collector) Start(ctx context.Context) (err error) {
-	defer quiet.Recovered(&err)
+	defer redact.Recovered(&err)
 	tick := time.NewTicker(c.Settings.Every)
 	defer tick.Stop()
 	for {
@@ -282,7 +282,7 @@ func (c *Collector) livePayments(ctx context.Context, charge *v1alpha1.Charge) (
 	}
 	var p v1alpha1.Payment
 	switch err := c.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: reference}, &p); {
-	case recorded.IsGone(err):
+	case attempt.IsGone(err):
 		return list.Items, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading Payment %s/%s: %w", namespace, reference, err)
@@ -302,7 +302,7 @@ func claimants(ctx context.Context, reader client.Reader, charge *v1alpha1.Charg
 		switch err := reader.Get(ctx, key, &r); {
 		case err == nil:
 			return append(out, r), nil // one is enough
-		case !recorded.IsGone(err):
+		case !attempt.IsGone(err):
 			return nil, fmt.Errorf("reading Refund %s: %w", key, err)
 		}
 	}

@@ -47,7 +47,7 @@ const (
 	recordFile    = "controllers/payment/record.go"
 	projectFile   = "controllers/payment/project.go"
 	claimFile     = "controllers/payment/claim.go"
-	recorderFile  = "controllers/charge/recorder.go"
+	recorderFile  = "controllers/attempt/recorder.go"
 	refundAct     = "controllers/refund/act.go"
 	refundDecide  = "controllers/refund/decide.go"
 	refundRecord  = "controllers/refund/record.go"

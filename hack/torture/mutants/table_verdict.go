@@ -84,8 +84,8 @@ func adoptionMutants() []Mutant {
 	return []Mutant{
 		one("restored-sent", "for a restored Payment nothing is sent",
 			ids("I14"), decideFile,
-			`charge.Restored(f.payment) ||`,
-			`charge.Restored(f.payment) && !mutation.On("restored-sent") ||`),
+			`attempt.Restored(f.payment) ||`,
+			`attempt.Restored(f.payment) && !mutation.On("restored-sent") ||`),
 		one("record-lost-ignored", "a Charge that is younger than its request sends nothing",
 			ids("I14", "I2", "I8"), decideFile,
 			`f.recordLost())`,

@@ -1,7 +1,7 @@
-// Package quiet keeps out of the log what nobody meant to write there: what a panic
+// Package redact keeps out of the log what nobody meant to write there: what a panic
 // says, which may be what was being worked on, requests that a library prints, and
 // characters that steer a terminal.
-package quiet
+package redact
 
 import (
 	"context"

@@ -1,5 +1,5 @@
-// Package charge holds what all that write to a Charge share.
-package charge
+// Package attempt holds what all that write to a Charge share.
+package attempt
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package quiet_test
+package redact_test
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"mobilemoney.dev/operator/controllers/quiet"
+	"mobilemoney.dev/operator/controllers/redact"
 )
 
 const secret = "canary-of-the-panic"
@@ -61,7 +61,7 @@ func TestI1PanicOfALoopIsMasked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			ctx := ctrl.LoggerInto(context.Background(), zap.New(zap.WriteTo(&log), zap.UseDevMode(true)))
-			loop := quiet.Panics(reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
+			loop := redact.Panics(reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
 				do()
 				return reconcile.Result{}, nil
 			}))
@@ -72,7 +72,7 @@ func TestI1PanicOfALoopIsMasked(t *testing.T) {
 			if text := fmt.Sprintf("%v %+v %#v %s", err, err, err, log.String()); strings.Contains(text, secret) || strings.Contains(text, fmt.Sprint([]byte(secret))[1:30]) {
 				t.Errorf("it leaks: %s", text)
 			}
-			if !strings.Contains(log.String(), "quiet_test.go") {
+			if !strings.Contains(log.String(), "redact_test.go") {
 				t.Errorf("the log does not say where: %s", log.String())
 			}
 		})
@@ -82,16 +82,16 @@ func TestI1PanicOfALoopIsMasked(t *testing.T) {
 func TestI1PanicOfARunnableIsMasked(t *testing.T) {
 	for name, do := range panics() {
 		run := func() (err error) {
-			defer quiet.Recovered(&err)
+			defer redact.Recovered(&err)
 			do()
 			return nil
 		}
 		err := run()
-		if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "quiet_test.go") {
+		if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "redact_test.go") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := func() (err error) { defer quiet.Recovered(&err); return errors.ErrUnsupported }(); !errors.Is(err, errors.ErrUnsupported) {
+	if err := func() (err error) { defer redact.Recovered(&err); return errors.ErrUnsupported }(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Error(err)
 	}
 }
@@ -99,7 +99,7 @@ func TestI1PanicOfARunnableIsMasked(t *testing.T) {
 // Without a panic, nothing changes.
 func TestPanicsPassesOn(t *testing.T) {
 	want := reconcile.Result{RequeueAfter: time.Minute}
-	loop := quiet.Panics(reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
+	loop := redact.Panics(reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
 		return want, errors.ErrUnsupported
 	}))
 	if got, err := loop.Reconcile(context.Background(), reconcile.Request{}); got != want || !errors.Is(err, errors.ErrUnsupported) {
@@ -109,13 +109,13 @@ func TestPanicsPassesOn(t *testing.T) {
 
 func TestI1LevelIsCapped(t *testing.T) {
 	var log bytes.Buffer
-	l := zap.New(zap.WriteTo(&log), zap.Level(quiet.Level(zapcore.Level(-10))))
+	l := zap.New(zap.WriteTo(&log), zap.Level(redact.Level(zapcore.Level(-10))))
 	for v := range 12 {
-		if l.V(v).Enabled() != (v <= quiet.Loudest) {
+		if l.V(v).Enabled() != (v <= redact.Loudest) {
 			t.Errorf("V(%d): %v", v, l.V(v).Enabled())
 		}
 	}
-	calm := zap.New(zap.WriteTo(&log), zap.Level(quiet.Level(zapcore.InfoLevel)))
+	calm := zap.New(zap.WriteTo(&log), zap.Level(redact.Level(zapcore.InfoLevel)))
 	if calm.V(1).Enabled() || !calm.Enabled() {
 		t.Error("a calmer log stays calm")
 	}
@@ -129,7 +129,7 @@ func TestH8WriterEscapes(t *testing.T) {
 		"\xff\U000e0041":       `\ufffd\ufffd`,
 	} {
 		var out bytes.Buffer
-		n, err := quiet.Writer(&out).Write([]byte(text))
+		n, err := redact.Writer(&out).Write([]byte(text))
 		if n != len(text) || err != nil || out.String() != want {
 			t.Errorf("%q became %q, %d, %v", text, out.String(), n, err)
 		}

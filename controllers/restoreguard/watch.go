@@ -1,4 +1,4 @@
-package rewind
+package restoreguard
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/quiet"
+	"mobilemoney.dev/operator/controllers/redact"
 )
 
 // Watch follows the watches of a manager, and asks now and then for the newest
@@ -30,7 +30,7 @@ func (w *Watch) NeedLeaderElection() bool { return false }
 
 // Start works until ctx is over.
 func (w *Watch) Start(ctx context.Context) (err error) {
-	defer quiet.Recovered(&err)
+	defer redact.Recovered(&err)
 	for _, o := range []client.Object{&v1alpha1.Payment{}, &v1alpha1.Charge{}, &v1alpha1.Refund{}} {
 		informer, err := w.Cache.GetInformer(ctx, o)
 		if err != nil {

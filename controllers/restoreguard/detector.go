@@ -1,10 +1,10 @@
-// Package rewind notices that the API server went back in time, as it does when an
+// Package restoreguard notices that the API server went back in time, as it does when an
 // older snapshot of etcd is restored under a running operator. What was sent since
 // the snapshot is then missing in the records, so whoever noticed sends nothing more.
 //
 // A process that starts after the restore has nothing to compare with: it is for a
 // person to start it with --adopt-only.
-package rewind
+package restoreguard
 
 import (
 	"fmt"
