@@ -35,7 +35,7 @@ import (
 // once more as its ServiceAccount, so that it can be killed like a real one.
 const (
 	asManager = "TEST_RUN_AS_MANAGER"
-	killAt    = "TEST_KILL_AT" // "before requesttopay", "after webpayment", ...
+	killAt    = "TEST_KILL_AT" // "before initiate", "after initiate", ...
 	// keepFor is a retention of Charges that no flag would allow.
 	keepFor = "TEST_CHARGE_RETENTION"
 )

@@ -29,33 +29,79 @@ const (
 	ClassNotFound Class = "NotFound"
 )
 
+// Fault says whose settings or request an error is about, and so who can correct it.
+func (c Class) Fault() Fault {
+	switch c {
+	case ClassRejected:
+		return FaultPayment
+	case ClassMisconfigured:
+		return FaultAccount
+	default:
+		return FaultProvider
+	}
+}
+
+// Operation is what a call asks of a provider.
+type Operation string
+
+const (
+	OpToken        Operation = "token"
+	OpInitiate     Operation = "initiate"
+	OpStatus       Operation = "status"
+	OpSearch       Operation = "search"
+	OpCancel       Operation = "cancel"
+	OpRefund       Operation = "refund"
+	OpRefundStatus Operation = "refund-status"
+	OpAccountCheck Operation = "account-check"
+)
+
+// Fault says who can correct what an error is about.
+type Fault string
+
+const (
+	// FaultPayment: the immutable fields of the Payment or the Refund.
+	FaultPayment Fault = "Payment"
+	// FaultAccount: the account or its Secret, or what the merchant agreed with the provider.
+	FaultAccount Fault = "Account"
+	// FaultOperator: the settings of the operator, such as --public-url.
+	FaultOperator Fault = "Operator"
+	// FaultProvider: the provider, or the network on the way to it.
+	FaultProvider Fault = "Provider"
+)
+
 // Error is a classified provider error. Its text is safe to show and to log:
 // it holds no body, no URL, no token and no phone number.
 type Error struct {
-	Class Class
-	// Op names the call, such as "requesttopay".
-	Op string
+	Class     Class
+	Operation Operation
 	// Code is the provider's code, or empty. Only SafeCode lets one in.
 	Code string
+	// Field is the provider's name of the field that it refused; empty if it named none.
+	Field string
+	// Fault says who can correct it; see FaultOf.
+	Fault Fault
 	// HTTPStatus of the answer; 0 where there was none.
 	HTTPStatus int
 	// RetryAfter as the provider asked for; 0 where it did not.
 	RetryAfter time.Duration
 	// Failure refines Rejected where the code says why.
 	Failure FailureReason
-	// Detail says what happened, in our own words.
+	// Detail says what is wrong and what to do about it, in our own words.
 	Detail string
 	// Err is the cause, already stripped of everything that must not leak.
 	Err error
 }
 
 func (e *Error) Error() string {
-	s := fmt.Sprintf("%s: %s", e.Op, e.Class)
+	s := fmt.Sprintf("%s: %s", e.Operation, e.Class)
 	if e.HTTPStatus != 0 {
 		s += fmt.Sprintf(" (HTTP %d)", e.HTTPStatus)
 	}
 	if e.Code != "" {
 		s += " " + e.Code
+	}
+	if e.Field != "" {
+		s += " field " + e.Field
 	}
 	if e.Detail != "" {
 		s += ": " + e.Detail
@@ -76,6 +122,15 @@ func ClassOf(err error) Class {
 		return e.Class
 	}
 	return ClassUnknown
+}
+
+// FaultOf returns whose fault an error is; where nobody said so, by its class.
+func FaultOf(err error) Fault {
+	e := AsError(err)
+	if e.Fault != "" {
+		return e.Fault
+	}
+	return e.Class.Fault()
 }
 
 // AsError returns the classified error inside err, or one of class Unknown.

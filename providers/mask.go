@@ -10,7 +10,7 @@ import (
 // debugging, shows only what it is about: by any verb of fmt (a wrong one, such
 // as %d, would show the content), in JSON, and in any log.
 
-func (c Call) String() string { return "call " + c.Op }
+func (c Call) String() string { return "call " + string(c.Operation) }
 
 func (c Call) Format(f fmt.State, _ rune) { write(f, c) }
 

@@ -29,7 +29,7 @@ func TestI1NothingLeaksWhenPrinted(t *testing.T) {
 	session := providers.Session{Token: secret, PaymentURL: secret}
 	values := []any{
 		secret, providers.Phone(phone), map[string]providers.Secret{"k": secret}, []providers.Phone{phone},
-		providers.Call{Op: "op", URL: secretText, Header: header, Body: []byte(secretText)},
+		providers.Call{Operation: "op", URL: secretText, Header: header, Body: []byte(secretText)},
 		providers.Answer{Status: 200, Header: header, Body: []byte(secretText)},
 		providers.Account{Credentials: map[string]providers.Secret{"apiKey": secret}},
 		providers.InitiateRequest{Reference: "ref", Payer: phone, Description: secretText, CallbackURL: secretText, ReturnURL: secretText, CancelURL: secretText},
@@ -45,7 +45,7 @@ func TestI1NothingLeaksWhenPrinted(t *testing.T) {
 			}
 		}
 	}
-	if got := fmt.Sprint(providers.Answer{Status: 200}, providers.Call{Op: "op"}); got != "answer HTTP 200 call op" {
+	if got := fmt.Sprint(providers.Answer{Status: 200}, providers.Call{Operation: "op"}); got != "answer HTTP 200 call op" {
 		t.Error(got)
 	}
 }
@@ -99,7 +99,7 @@ func TestSecretEqual(t *testing.T) {
 
 func TestErrorText(t *testing.T) {
 	cause := errors.New("cause")
-	e := &providers.Error{Class: providers.ClassThrottled, Op: "op", Code: "53", HTTPStatus: 429, Detail: "slow down", Err: cause}
+	e := &providers.Error{Class: providers.ClassThrottled, Operation: "op", Code: "53", HTTPStatus: 429, Detail: "slow down", Err: cause}
 	if got := e.Error(); got != "op: Throttled (HTTP 429) 53: slow down: cause" {
 		t.Error(got)
 	}

@@ -75,5 +75,5 @@ func (m Money) Canonical(maxDecimals int) (Money, error) {
 }
 
 func badMoney(detail string) error {
-	return &Error{Class: ClassRejected, Op: "amount", Detail: detail}
+	return &Error{Class: ClassRejected, Operation: "amount", Detail: detail}
 }

@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -18,12 +19,47 @@ type Transport interface {
 // Call is one HTTP request. Body is nil for none (sent with Content-Length 0
 // where the method has one).
 type Call struct {
-	// Op names the call in errors and metrics, such as "requesttopay".
-	Op     string
-	Method string
-	URL    string
-	Header http.Header
-	Body   []byte
+	// Operation that the request belongs to, in errors and metrics.
+	Operation Operation
+	Method    string
+	URL       string
+	Header    http.Header
+	Body      []byte
+}
+
+// Admit is asked right before each HTTP request, also before one that is repeated with a
+// new access token, and may wait. Its error stops the request: one of class Throttled, with
+// RetryAfter, goes to the caller as it is; of any other nothing was sent. Requests for a
+// token have Operation token.
+type Admit func(ctx context.Context, call Call) error
+
+// Admitted returns a Transport that asks admit before it sends through t.
+func Admitted(t Transport, admit Admit) Transport { return admitted{t, admit} }
+
+type admitted struct {
+	Transport
+	admit Admit
+}
+
+func (a admitted) Do(ctx context.Context, call Call) (Answer, error) {
+	if err := a.admit(ctx, call); err != nil {
+		return Answer{}, notAdmitted(call.Operation, err)
+	}
+	return a.Transport.Do(ctx, call)
+}
+
+// notAdmitted is the error for a request that stayed here.
+func notAdmitted(op Operation, err error) *Error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return &Error{Class: ClassNotSent, Operation: op, Fault: FaultProvider, Err: err}
+	}
+	out := *e
+	if out.Class != ClassThrottled {
+		out.Class = ClassNotSent
+	}
+	out.Operation = op
+	return &out
 }
 
 // Answer is what came back, whole: a truncated or oversized body is an error.

@@ -128,7 +128,7 @@ func (r *readiness) ready() (metav1.Condition, time.Duration) {
 
 func TestReadiness(t *testing.T) {
 	status := func(code int) *answering { return &answering{answer: providers.Answer{Status: code}} }
-	away := &answering{err: &providers.Error{Class: providers.ClassNotSent, Op: "token"}}
+	away := &answering{err: &providers.Error{Class: providers.ClassNotSent, Operation: "token"}}
 	good := secret("shop", "mtn-credentials", keysOf("mtn"))
 	refunding := good.DeepCopy()
 	refunding.Data["disbursementUserID"] = []byte("wrong")

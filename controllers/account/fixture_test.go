@@ -239,7 +239,7 @@ func (s *stub) Do(_ context.Context, call providers.Call) (providers.Answer, err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, call)
-	if call.Op == "token" {
+	if call.Operation == "token" {
 		return providers.Answer{Status: http.StatusOK, Body: []byte(`{"access_token":"token","expires_in":3600}`)}, nil
 	}
 	return providers.Answer{Status: http.StatusNotFound}, nil
@@ -250,7 +250,7 @@ func (s *stub) tokens() (out []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.calls {
-		if c.Op == "token" {
+		if c.Operation == "token" {
 			out = append(out, c.URL+" "+c.Header.Get("Authorization"))
 		}
 	}

@@ -35,15 +35,15 @@ func crashStories() []crashStory {
 		{name: "deadline", providers: []string{"mtn"}, amount: "1907", phase: v1alpha1.PhaseUnknown, payment: short},
 		{name: "deadline", providers: []string{"orange"}, amount: "1907", phase: v1alpha1.PhaseExpired, payment: short},
 		{name: "deadline", providers: []string{"wave"}, amount: "1907", phase: v1alpha1.PhaseExpired, payment: short,
-			reaches: "call checkout session expire"},
+			reaches: "call cancel"},
 		{name: "surplus", providers: []string{"wave"}, amount: "1909", phase: v1alpha1.PhaseSucceeded,
-			reaches: "call checkout session expire", arrange: func(w *world) {
+			reaches: "call cancel", arrange: func(w *world) {
 				pays(w)
 				w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Cut: true, Times: 1})
 			}},
 		{name: "called off at once", providers: all, amount: "1901", phase: v1alpha1.PhaseCancelled, payment: calledOff},
 		{name: "called off", providers: []string{"wave"}, amount: "1907", phase: v1alpha1.PhaseCancelled,
-			reaches: "call checkout session expire", arrange: func(w *world) { w.callsOff = true }},
+			reaches: "call cancel", arrange: func(w *world) { w.callsOff = true }},
 		{name: "settled", providers: []string{"mtn"}, amount: "1907", phase: v1alpha1.PhaseFailed, payment: short,
 			arrange: func(w *world) { w.settles = true }},
 		{name: "refused", providers: all, amount: "1901", phase: v1alpha1.PhaseFailed, arrange: func(w *world) {
@@ -126,8 +126,8 @@ func crashAt(t *testing.T, story crashStory, provider string, clean *world, n in
 		t.Fatal("the fault did not happen")
 	}
 	// Orange tells its token once: who dies with it in hand lost it.
-	inHand := label == "call webpayment" ||
-		fault == "crash before" && n > 0 && clean.points[n-1] == "call webpayment"
+	inHand := label == "call initiate" ||
+		fault == "crash before" && n > 0 && clean.points[n-1] == "call initiate"
 	assertSafe(t, w, inHand, story.phase)
 	if sends := w.sends(); sends > clean.sends()+1 {
 		t.Errorf("%d sends for one more fault", sends)

@@ -22,7 +22,7 @@ import (
 type always providers.Answer
 
 func (a always) Do(_ context.Context, c providers.Call) (providers.Answer, error) {
-	if c.Op == "token" {
+	if c.Operation == "token" {
 		return providers.Answer{Status: 200, Body: []byte(`{"access_token":"t","expires_in":3600}`)}, nil
 	}
 	return providers.Answer(a), nil

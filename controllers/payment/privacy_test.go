@@ -24,7 +24,7 @@ func TestI6ReferencesThatLeaveAreDigests(t *testing.T) {
 			said := strings.ToLower(fmt.Sprint(call.URL, map[string][]string(call.Header), string(call.Body)))
 			for _, private := range []string{"kouassi", "0501020399", testNamespace + "/"} {
 				if strings.Contains(said, private) {
-					t.Errorf("%s is told %q in %s", provider, private, call.Op)
+					t.Errorf("%s is told %q in %s", provider, private, call.Operation)
 				}
 			}
 		}

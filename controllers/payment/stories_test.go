@@ -542,7 +542,7 @@ func TestSurplusSessionsAreEnded(t *testing.T) {
 func TestLosersSessionIsEnded(t *testing.T) {
 	w := newWorld(t)
 	w.onPoint = func(_ int, label string, after bool) error {
-		if label == "call checkout session create" && after {
+		if label == "call initiate" && after {
 			c := w.charge("sale")
 			foldSession(v1alpha1.ChargeSession{ID: "cos-winner", At: micro(0), PaymentURL: "https://pay.example/winner"})(c)
 			must(t, w.api.Update(w.ctx, c))
@@ -567,7 +567,7 @@ func TestSurplusSessionPaidMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Cut: true, Times: 1})
 	w.onPoint = func(_ int, label string, after bool) error {
-		if label == "call checkout session expire" && !after {
+		if label == "call cancel" && !after {
 			sessions := w.sim.Sessions()
 			_ = w.sim.Pay(sessions[len(sessions)-1].ID)
 		}
@@ -702,7 +702,7 @@ func TestStaleCacheDoesNotAskForEver(t *testing.T) {
 		w.until("sale", 20*time.Second, func() bool { return len(w.points) > 50 })
 		questions := 0
 		for _, label := range w.points {
-			if label == "call checkout session search" || label == "call requesttopay status" {
+			if label == "call search" || label == "call status" {
 				questions++
 			}
 		}

@@ -319,7 +319,7 @@ type watchedTransport struct {
 func (t watchedTransport) Do(ctx context.Context, call providers.Call) (providers.Answer, error) {
 	var answer providers.Answer
 	t.w.sent = append(t.w.sent, call)
-	err := t.w.point("call "+call.Op, func() error {
+	err := t.w.point("call "+string(call.Operation), func() error {
 		var err error
 		answer, err = t.inner.Do(ctx, call)
 		return err

@@ -224,7 +224,7 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client, re
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
 	defer cancel()
 	st, err := refunder.RefundStatus(ctx, handleOf(o))
-	r.Called(o.charge.Spec.Provider, "refund status", err)
+	r.Called(o.charge.Spec.Provider, "refund-status", err)
 	now, name := r.Now(), o.key.Name
 	whole := r.kind(o).Traits.Refund == providers.RefundWhole
 	switch {

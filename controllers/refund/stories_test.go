@@ -746,7 +746,7 @@ func TestStaleCacheDoesNotAskForEver(t *testing.T) {
 		w.settle("back", 20*time.Second)
 		questions := 0
 		for _, label := range w.points {
-			if label == "call refund status" || label == "call checkout session refund status" {
+			if label == "call refund-status" {
 				questions++
 			}
 		}

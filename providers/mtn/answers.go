@@ -101,7 +101,7 @@ func classifyToken(status int) providers.Class {
 }
 
 // readStatus reads how a payment or a refund stands.
-func (p *Provider) readStatus(op string, a providers.Answer) (providers.Status, error) {
+func (p *Provider) readStatus(op providers.Operation, a providers.Answer) (providers.Status, error) {
 	if a.Status != http.StatusOK {
 		code := wire.ErrorCode(a.Body)
 		return providers.Status{}, wire.Fail(op, a, classifyStatus(a.Status, code), code, p.now())

@@ -10,8 +10,6 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-const opCheck = "apiuser"
-
 // CheckAccount gets an access token, and in the sandbox asks what the API user
 // is registered for. In production there is no such question.
 func (p *Provider) CheckAccount(ctx context.Context) error {
@@ -21,7 +19,7 @@ func (p *Provider) CheckAccount(ctx context.Context) error {
 	header := http.Header{}
 	header.Set("Ocp-Apim-Subscription-Key", p.collection.subscription.Reveal())
 	a, err := p.transport.Do(ctx, providers.Call{
-		Op: opCheck, Method: http.MethodGet, Header: header,
+		Operation: providers.OpAccountCheck, Method: http.MethodGet, Header: header,
 		URL: p.account.BaseURL + "/v1_0/apiuser/" + url.PathEscape(p.collection.user.Reveal()),
 	})
 	if err != nil {
@@ -38,22 +36,22 @@ func (p *Provider) judgeUser(a providers.Answer) error {
 	}
 	switch {
 	case a.Status == http.StatusNotFound:
-		e := wire.Fail(opCheck, a, providers.ClassMisconfigured, wire.ErrorCode(a.Body), p.now())
+		e := wire.Fail(providers.OpAccountCheck, a, providers.ClassMisconfigured, wire.ErrorCode(a.Body), p.now())
 		e.Detail = "MTN's sandbox knows no API user of this userID; create one with the subscription key of the Collection product"
 		return e
 	case a.Status == http.StatusTooManyRequests:
-		return wire.Fail(opCheck, a, providers.ClassThrottled, wire.ErrorCode(a.Body), p.now())
+		return wire.Fail(providers.OpAccountCheck, a, providers.ClassThrottled, wire.ErrorCode(a.Body), p.now())
 	case a.Status != http.StatusOK:
-		return wire.Fail(opCheck, a, providers.ClassUnknown, wire.ErrorCode(a.Body), p.now())
+		return wire.Fail(providers.OpAccountCheck, a, providers.ClassUnknown, wire.ErrorCode(a.Body), p.now())
 	}
 	err := wire.Decode(a.Body, &user)
 	switch {
 	case err != nil:
-		return wire.Odd(opCheck, a, err.Error())
+		return wire.Odd(providers.OpAccountCheck, a, err.Error())
 	case user.TargetEnvironment == "":
-		return wire.Odd(opCheck, a, "no targetEnvironment")
+		return wire.Odd(providers.OpAccountCheck, a, "no targetEnvironment")
 	case !strings.EqualFold(user.TargetEnvironment, p.account.TargetEnvironment):
-		return wire.Refuse(opCheck, providers.ClassMisconfigured,
+		return wire.Refuse(providers.OpAccountCheck, providers.ClassMisconfigured,
 			"the API user belongs to another target environment; create one in the sandbox, or correct targetEnvironment")
 	}
 	return nil

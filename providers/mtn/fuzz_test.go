@@ -35,7 +35,7 @@ func answered(t *testing.T, op string, a providers.Answer) (providers.Status, er
 			return providers.Answer{Status: 200, Body: []byte(tokenAnswer.Body)}
 		}
 		if requests++; requests > most {
-			t.Fatalf("%s: %s is sent again after HTTP %d %q", op, c.Op, a.Status, a.Body)
+			t.Fatalf("%s: %s is sent again after HTTP %d %q", op, c.Operation, a.Status, a.Body)
 		}
 		return a
 	})

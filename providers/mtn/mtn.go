@@ -40,10 +40,6 @@ const (
 	sandboxCurrency = "EUR"
 	sandboxTarget   = "sandbox"
 
-	opToken    = "token"
-	opInitiate = "requesttopay"
-	opStatus   = "requesttopay status"
-
 	// MTN MoMo Collection API, requesttopay-POST: payerMessage and payeeNote.
 	maxMessage = 160
 )
@@ -218,15 +214,15 @@ func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) 
 		if req.CallbackURL != "" { // an empty header is refused
 			header.Set("X-Callback-Url", req.CallbackURL)
 		}
-		return providers.Call{Op: opInitiate, Method: http.MethodPost, URL: p.collection.url("/v1_0/requesttopay"), Header: header, Body: body}
+		return providers.Call{Operation: providers.OpInitiate, Method: http.MethodPost, URL: p.collection.url("/v1_0/requesttopay"), Header: header, Body: body}
 	})
 	switch {
 	case err != nil:
 		return providers.Initiation{}, err
 	case a.Status != http.StatusAccepted:
-		return providers.Initiation{}, p.refusal(opInitiate, a)
+		return providers.Initiation{}, p.refusal(providers.OpInitiate, a)
 	case !wire.EmptyOrObject(a.Body):
-		return providers.Initiation{}, wire.Odd(opInitiate, a, "the answer is a page")
+		return providers.Initiation{}, wire.Odd(providers.OpInitiate, a, "the answer is a page")
 	}
 	return providers.Initiation{}, nil
 }
@@ -234,7 +230,7 @@ func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) 
 func encode(req providers.InitiateRequest) ([]byte, error) {
 	if !e164.MatchString(req.Payer.Reveal()) {
 		// MTN takes any number and lets the payment fail later.
-		return nil, wire.Refuse(opInitiate, providers.ClassRejected, "the payer's phone must be in E.164 form")
+		return nil, wire.Refuse(providers.OpInitiate, providers.ClassRejected, "the payer's phone must be in E.164 form")
 	}
 	money, err := req.Money.Canonical(2)
 	if err != nil {
@@ -271,7 +267,7 @@ func markOf(note string) string {
 var marked = regexp.MustCompile(`(?:^| )(c-[0-9a-f]{1,32})$`)
 
 // refusal is the error for a request about money that was not taken.
-func (p *Provider) refusal(op string, a providers.Answer) *providers.Error {
+func (p *Provider) refusal(op providers.Operation, a providers.Answer) *providers.Error {
 	code := wire.ErrorCode(a.Body)
 	class, failure := classify(a.Status, code)
 	e := wire.Fail(op, a, class, code, p.now())
@@ -284,13 +280,13 @@ func (p *Provider) refusal(op string, a providers.Answer) *providers.Error {
 // was accepted.
 func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
 	if h.Reference == "" {
-		return providers.Status{}, wire.Refuse(opStatus, providers.ClassUnknown, "no reference to ask for")
+		return providers.Status{}, wire.Refuse(providers.OpStatus, providers.ClassUnknown, "no reference to ask for")
 	}
 	a, err := p.collection.authorized(ctx, func(header http.Header) providers.Call {
-		return providers.Call{Op: opStatus, Method: http.MethodGet, URL: p.collection.url("/v1_0/requesttopay/" + url.PathEscape(h.Reference)), Header: header}
+		return providers.Call{Operation: providers.OpStatus, Method: http.MethodGet, URL: p.collection.url("/v1_0/requesttopay/" + url.PathEscape(h.Reference)), Header: header}
 	})
 	if err != nil {
 		return providers.Status{}, err
 	}
-	return p.readStatus(opStatus, a)
+	return p.readStatus(providers.OpStatus, a)
 }

@@ -108,7 +108,7 @@ func check(t testing.TB, err error, want providers.Error) {
 		t.Fatal("want an error")
 	}
 	got := *providers.AsError(err)
-	got.Op, got.Detail, got.Err = "", "", nil
+	got.Operation, got.Detail, got.Err = "", "", nil
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

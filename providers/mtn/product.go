@@ -47,16 +47,16 @@ func (p *product) fetchToken(ctx context.Context) (token.Token, error) {
 	// The raw bytes, not URL-encoded: user ids may end in "=".
 	pair := p.user.Reveal() + ":" + p.secret.Reveal()
 	a, err := p.transport.Do(ctx, providers.Call{
-		Op: opToken, Method: http.MethodPost, URL: p.url("/token/"),
+		Operation: providers.OpToken, Method: http.MethodPost, URL: p.url("/token/"),
 		Header: p.header("Basic " + base64.StdEncoding.EncodeToString([]byte(pair))),
 	})
 	if err != nil {
 		return token.Token{}, err
 	}
 	if a.Status != http.StatusOK {
-		return token.Token{}, wire.Fail(opToken, a, classifyToken(a.Status), wire.ErrorCode(a.Body), p.now())
+		return token.Token{}, wire.Fail(providers.OpToken, a, classifyToken(a.Status), wire.ErrorCode(a.Body), p.now())
 	}
-	value, life, err := wire.AccessToken(opToken, a)
+	value, life, err := wire.AccessToken(providers.OpToken, a)
 	return token.Token{Value: value, Life: life}, err
 }
 

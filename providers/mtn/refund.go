@@ -10,21 +10,16 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-const (
-	opRefund       = "refund"
-	opRefundStatus = "refund status"
-)
-
 // PrepareRefund gets an access token of the Disbursement product.
 func (p *Provider) PrepareRefund(ctx context.Context) error {
 	if p.disbursement == nil {
-		return noDisbursement(opToken)
+		return noDisbursement(providers.OpToken)
 	}
 	_, err := p.disbursement.tokens.Get(ctx)
 	return err
 }
 
-func noDisbursement(op string) error {
+func noDisbursement(op providers.Operation) error {
 	return wire.Refuse(op, providers.ClassMisconfigured, "the account has no credentials of the Disbursement product")
 }
 
@@ -41,7 +36,7 @@ type refund struct {
 // Refund-V2). The answer 202 says only that the request was taken.
 func (p *Provider) Refund(ctx context.Context, req providers.RefundRequest) error {
 	if p.disbursement == nil {
-		return noDisbursement(opRefund)
+		return noDisbursement(providers.OpRefund)
 	}
 	body, err := encodeRefund(req)
 	if err != nil {
@@ -50,27 +45,27 @@ func (p *Provider) Refund(ctx context.Context, req providers.RefundRequest) erro
 	a, err := p.disbursement.authorized(ctx, func(header http.Header) providers.Call {
 		header.Set("Content-Type", "application/json")
 		header.Set("X-Reference-Id", req.Reference)
-		return providers.Call{Op: opRefund, Method: http.MethodPost, URL: p.disbursement.url("/v2_0/refund"), Header: header, Body: body}
+		return providers.Call{Operation: providers.OpRefund, Method: http.MethodPost, URL: p.disbursement.url("/v2_0/refund"), Header: header, Body: body}
 	})
 	switch {
 	case err != nil:
 		return err
 	case a.Status == http.StatusForbidden:
 		// Reads and tokens work there all the same.
-		e := p.refusal(opRefund, a)
+		e := p.refusal(providers.OpRefund, a)
 		e.Detail = "ask MTN to enable the Disbursement product for the account, and to list the operator's address"
 		return e
 	case a.Status != http.StatusAccepted:
-		return p.refusal(opRefund, a)
+		return p.refusal(providers.OpRefund, a)
 	case !wire.EmptyOrObject(a.Body):
-		return wire.Odd(opRefund, a, "the answer is a page")
+		return wire.Odd(providers.OpRefund, a, "the answer is a page")
 	}
 	return nil
 }
 
 func encodeRefund(req providers.RefundRequest) ([]byte, error) {
 	if req.Reference == "" || req.Payment.Reference == "" {
-		return nil, wire.Refuse(opRefund, providers.ClassRejected, "no reference of the refund or of its payment")
+		return nil, wire.Refuse(providers.OpRefund, providers.ClassRejected, "no reference of the refund or of its payment")
 	}
 	money, err := req.Money.Canonical(2)
 	if err != nil {
@@ -89,17 +84,17 @@ func encodeRefund(req providers.RefundRequest) ([]byte, error) {
 func (p *Provider) RefundStatus(ctx context.Context, h providers.RefundHandle) (providers.Status, error) {
 	switch {
 	case p.disbursement == nil:
-		return providers.Status{}, noDisbursement(opRefundStatus)
+		return providers.Status{}, noDisbursement(providers.OpRefundStatus)
 	case h.Reference == "":
-		return providers.Status{}, wire.Refuse(opRefundStatus, providers.ClassUnknown, "no reference to ask for")
+		return providers.Status{}, wire.Refuse(providers.OpRefundStatus, providers.ClassUnknown, "no reference to ask for")
 	}
 	a, err := p.disbursement.authorized(ctx, func(header http.Header) providers.Call {
-		return providers.Call{Op: opRefundStatus, Method: http.MethodGet, URL: p.disbursement.url("/v1_0/refund/" + url.PathEscape(h.Reference)), Header: header}
+		return providers.Call{Operation: providers.OpRefundStatus, Method: http.MethodGet, URL: p.disbursement.url("/v1_0/refund/" + url.PathEscape(h.Reference)), Header: header}
 	})
 	if err != nil {
 		return providers.Status{}, err
 	}
-	s, err := p.readStatus(opRefundStatus, a)
+	s, err := p.readStatus(providers.OpRefundStatus, a)
 	if s.State == providers.StateExpired {
 		s.State, s.Failure = providers.StateFailed, providers.FailureProviderRefused
 	}

@@ -101,15 +101,15 @@ func (p *Provider) readInitiation(a providers.Answer) (providers.Initiation, err
 		NotifToken string `json:"notif_token"`
 	}
 	if err := wire.Decode(a.Body, &body); err != nil {
-		return providers.Initiation{}, wire.Odd(opInitiate, a, err.Error())
+		return providers.Initiation{}, wire.Odd(providers.OpInitiate, a, err.Error())
 	}
 	switch {
 	case !wire.IsToken(body.PayToken, wire.MaxToken):
-		return providers.Initiation{}, wire.Odd(opInitiate, a, "no usable pay_token")
+		return providers.Initiation{}, wire.Odd(providers.OpInitiate, a, "no usable pay_token")
 	case !wire.IsPayerURL(body.PaymentURL, p.account.BaseURL):
-		return providers.Initiation{}, wire.Odd(opInitiate, a, "no usable payment_url")
+		return providers.Initiation{}, wire.Odd(providers.OpInitiate, a, "no usable payment_url")
 	case body.NotifToken != "" && !wire.IsToken(body.NotifToken, wire.MaxToken):
-		return providers.Initiation{}, wire.Odd(opInitiate, a, "no usable notif_token")
+		return providers.Initiation{}, wire.Odd(providers.OpInitiate, a, "no usable notif_token")
 	}
 	return providers.Initiation{
 		Session: providers.Session{
@@ -133,11 +133,11 @@ func readStatus(a providers.Answer, asked providers.Money) (providers.Status, er
 		Currency string      `json:"currency"`
 	}
 	if err := wire.Decode(a.Body, &body); err != nil {
-		return providers.Status{}, wire.Odd(opStatus, a, err.Error())
+		return providers.Status{}, wire.Odd(providers.OpStatus, a, err.Error())
 	}
 	s := outcome(body.Status)
 	if s.State != providers.StatePending && body.OrderID == "" {
-		return providers.Status{}, wire.Odd(opStatus, a, "no order_id")
+		return providers.Status{}, wire.Odd(providers.OpStatus, a, "no order_id")
 	}
 	s.Money = wire.Money(cmp.Or(string(body.Amount), asked.Amount), cmp.Or(body.Currency, asked.Currency))
 	s.Reference = wire.Echo(body.OrderID)

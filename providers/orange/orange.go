@@ -33,10 +33,6 @@ const (
 	// Money Web Payment, webpayment: currency).
 	sandboxCurrency = "OUV"
 
-	opToken    = "token"
-	opInitiate = "webpayment"
-	opStatus   = "transactionstatus"
-
 	// Orange Money Web Payment, webpayment: limits of the fields.
 	maxURL      = 120
 	maxMerchant = 30
@@ -172,16 +168,16 @@ func (p *Provider) fetchToken(ctx context.Context) (token.Token, error) {
 	header.Set("Content-Type", "application/x-www-form-urlencoded")
 	header.Set("Accept", "application/json")
 	a, err := p.transport.Do(ctx, providers.Call{
-		Op: opToken, Method: http.MethodPost, URL: p.account.TokenURL, Header: header,
+		Operation: providers.OpToken, Method: http.MethodPost, URL: p.account.TokenURL, Header: header,
 		Body: []byte("grant_type=client_credentials"),
 	})
 	if err != nil {
 		return token.Token{}, err
 	}
 	if a.Status != http.StatusOK {
-		return token.Token{}, wire.Fail(opToken, a, classifyToken(a.Status), errorCode(a.Body), p.now())
+		return token.Token{}, wire.Fail(providers.OpToken, a, classifyToken(a.Status), errorCode(a.Body), p.now())
 	}
-	value, life, err := wire.AccessToken(opToken, a)
+	value, life, err := wire.AccessToken(providers.OpToken, a)
 	return token.Token{Value: value, Life: life}, err
 }
 
@@ -203,13 +199,13 @@ func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) 
 	if err != nil {
 		return providers.Initiation{}, err
 	}
-	a, err := p.post(ctx, opInitiate, body)
+	a, err := p.post(ctx, providers.OpInitiate, "/webpayment", body)
 	switch {
 	case err != nil:
 		return providers.Initiation{}, err
 	case !isSuccess(a.Status):
 		code := errorCode(a.Body)
-		return providers.Initiation{}, wire.Fail(opInitiate, a, classify(a.Status, code), code, p.now())
+		return providers.Initiation{}, wire.Fail(providers.OpInitiate, a, classify(a.Status, code), code, p.now())
 	}
 	return p.readInitiation(a)
 }
@@ -226,12 +222,12 @@ func (p *Provider) encode(req providers.InitiateRequest) ([]byte, error) {
 		{"callback", req.CallbackURL}, {"return", req.ReturnURL}, {"cancel", req.CancelURL},
 	} {
 		if u.value == "" || len(u.value) > maxURL {
-			return nil, wire.Refuse(opInitiate, providers.ClassMisconfigured, "the "+u.name+" URL must have 1 to 120 characters")
+			return nil, wire.Refuse(providers.OpInitiate, providers.ClassMisconfigured, "the "+u.name+" URL must have 1 to 120 characters")
 		}
 	}
 	// The CRDs ask for it too; a page that the payer is sent to is checked twice.
 	if base := p.account.BaseURL; !wire.IsPayerURL(req.ReturnURL, base) || !wire.IsPayerURL(req.CancelURL, base) {
-		return nil, wire.Refuse(opInitiate, providers.ClassMisconfigured, "Orange needs return and cancel URLs that are https")
+		return nil, wire.Refuse(providers.OpInitiate, providers.ClassMisconfigured, "Orange needs return and cancel URLs that are https")
 	}
 	return json.Marshal(payment{
 		MerchantKey: p.account.Credentials[KeyMerchant].Reveal(),
@@ -265,29 +261,29 @@ type question struct {
 // Money Web Payment, transactionstatus).
 func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
 	if h.Reference == "" || h.Token == "" {
-		return providers.Status{}, wire.Refuse(opStatus, providers.ClassUnknown, "no order or no pay_token to ask with")
+		return providers.Status{}, wire.Refuse(providers.OpStatus, providers.ClassUnknown, "no order or no pay_token to ask with")
 	}
 	money, err := h.Money.Canonical(0)
 	if err != nil {
-		return providers.Status{}, wire.Refuse(opStatus, providers.ClassUnknown, "no amount to ask with")
+		return providers.Status{}, wire.Refuse(providers.OpStatus, providers.ClassUnknown, "no amount to ask with")
 	}
 	body, err := json.Marshal(question{OrderID: h.Reference, Amount: json.Number(money.Amount), PayToken: h.Token.Reveal()})
 	if err != nil {
-		return providers.Status{}, wire.Refuse(opStatus, providers.ClassUnknown, "the question cannot be written")
+		return providers.Status{}, wire.Refuse(providers.OpStatus, providers.ClassUnknown, "the question cannot be written")
 	}
-	a, err := p.post(ctx, opStatus, body)
+	a, err := p.post(ctx, providers.OpStatus, "/transactionstatus", body)
 	switch {
 	case err != nil:
 		return providers.Status{}, err
 	case !isSuccess(a.Status):
 		code := errorCode(a.Body)
-		return providers.Status{}, wire.Fail(opStatus, a, wire.ForQuestion(classify(a.Status, code)), code, p.now())
+		return providers.Status{}, wire.Fail(providers.OpStatus, a, wire.ForQuestion(classify(a.Status, code)), code, p.now())
 	}
 	return readStatus(a, money)
 }
 
-// post sends a JSON body; op is also the end of the path.
-func (p *Provider) post(ctx context.Context, op string, body []byte) (providers.Answer, error) {
+// post sends a JSON body.
+func (p *Provider) post(ctx context.Context, op providers.Operation, path string, body []byte) (providers.Answer, error) {
 	return p.tokens.Authorized(ctx,
 		func(t providers.Secret) (providers.Answer, error) {
 			header := http.Header{}
@@ -295,7 +291,7 @@ func (p *Provider) post(ctx context.Context, op string, body []byte) (providers.
 			header.Set("Accept", "application/json")
 			header.Set("Content-Type", "application/json")
 			return p.transport.Do(ctx, providers.Call{
-				Op: op, Method: http.MethodPost, URL: p.account.BaseURL + "/" + op, Header: header, Body: body,
+				Operation: op, Method: http.MethodPost, URL: p.account.BaseURL + path, Header: header, Body: body,
 			})
 		},
 		tokenRefused,

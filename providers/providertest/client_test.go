@@ -49,7 +49,7 @@ func basic(user, secret string) string {
 func (c *client) tokens(path, user, secret string) *token.Source {
 	return token.NewSource(func(ctx context.Context) (token.Token, error) {
 		header := http.Header{"Authorization": {"Basic " + basic(c.account.Credentials[user].Reveal(), c.account.Credentials[secret].Reveal())}}
-		a, err := c.send.Do(ctx, providers.Call{Op: "token", Method: "POST", URL: host + path, Header: header})
+		a, err := c.send.Do(ctx, providers.Call{Operation: "token", Method: "POST", URL: host + path, Header: header})
 		if err != nil {
 			return token.Token{}, err
 		}
@@ -101,12 +101,12 @@ func (c *client) CheckAccount(ctx context.Context) error {
 }
 
 // ask sends one request, and returns an answer with the wanted status.
-func (c *client) ask(ctx context.Context, tokens *token.Source, op, route string, body any, want int) (providers.Answer, error) {
+func (c *client) ask(ctx context.Context, tokens *token.Source, op providers.Operation, route string, body any, want int) (providers.Answer, error) {
 	if c.breaks("context") {
 		ctx = context.WithoutCancel(ctx)
 	}
 	method, path, _ := strings.Cut(route, " ")
-	call := providers.Call{Op: op, Method: method, URL: host + path}
+	call := providers.Call{Operation: op, Method: method, URL: host + path}
 	if body != nil {
 		call.Body, _ = json.Marshal(body)
 	}
@@ -116,13 +116,13 @@ func (c *client) ask(ctx context.Context, tokens *token.Source, op, route string
 			call.Header.Set("Idempotency-Key", "1")
 		}
 		a, err := c.send.Do(ctx, call)
-		if a.Status == http.StatusServiceUnavailable && (c.breaks("initiate-once") && op == "pay" || c.breaks("refund-once") && op == "refund") {
+		if a.Status == http.StatusServiceUnavailable && (c.breaks("initiate-once") && op == providers.OpInitiate || c.breaks("refund-once") && op == providers.OpRefund) {
 			return c.send.Do(ctx, call)
 		}
 		return a, err
 	}, func(a providers.Answer) bool { return a.Status == http.StatusUnauthorized && !c.breaks("tokens") })
 	switch {
-	case err != nil && c.breaks("lost-answers") && op == "pay":
+	case err != nil && c.breaks("lost-answers") && op == providers.OpInitiate:
 		return a, wire.Refuse(op, providers.ClassRejected, "it did not work")
 	case err != nil:
 		return a, err
@@ -133,7 +133,7 @@ func (c *client) ask(ctx context.Context, tokens *token.Source, op, route string
 }
 
 // no is the error for an answer that is none of the good ones.
-func (c *client) no(op string, a providers.Answer) error {
+func (c *client) no(op providers.Operation, a providers.Answer) error {
 	code := wire.ErrorCode(a.Body)
 	e := wire.Fail(op, a, c.classify(op, a.Status), code, c.now())
 	if code == "no-funds" && e.Class == providers.ClassRejected && !c.breaks("refusals") {
@@ -148,10 +148,10 @@ func (c *client) no(op string, a providers.Answer) error {
 	return e
 }
 
-func (c *client) classify(op string, status int) providers.Class {
-	moves := op == "pay" || op == "refund"
+func (c *client) classify(op providers.Operation, status int) providers.Class {
+	moves := op == providers.OpInitiate || op == providers.OpRefund
 	switch {
-	case status == 401, status == 403, status == 404 && op != "status" && op != "refund status":
+	case status == 401, status == 403, status == 404 && op != providers.OpStatus && op != providers.OpRefundStatus:
 		return providers.ClassMisconfigured
 	case status == 404:
 		return providers.ClassNotFound
@@ -159,14 +159,14 @@ func (c *client) classify(op string, status int) providers.Class {
 		return providers.ClassThrottled
 	case status == 400 && moves, status >= 500 && c.breaks("server-errors"):
 		return providers.ClassRejected
-	case status == 409 && (moves || op == "cancel") && (op != "pay" || !c.breaks("recover-by-repeat")):
+	case status == 409 && (moves || op == providers.OpCancel) && (op != providers.OpInitiate || !c.breaks("recover-by-repeat")):
 		return providers.ClassAlreadyExists
 	}
 	return providers.ClassUnknown
 }
 
 // read a JSON answer.
-func (c *client) read(op string, a providers.Answer, v any) error {
+func (c *client) read(op providers.Operation, a providers.Answer, v any) error {
 	if c.breaks("random-answers") && a.Body[0] == '<' {
 		return wire.Odd(op, a, "a page")
 	}
@@ -185,20 +185,20 @@ func (c *client) Initiate(ctx context.Context, req providers.InitiateRequest) (p
 	if f, err := strconv.ParseFloat(amount, 32); err == nil && c.breaks("amount-exact") {
 		amount = strconv.FormatFloat(f, 'f', 2, 32)
 	}
-	a, err := c.ask(ctx, c.payments, "pay", "POST /pay", map[string]string{
+	a, err := c.ask(ctx, c.payments, providers.OpInitiate, "POST /pay", map[string]string{
 		"ref": ref, "amount": amount, "currency": req.Money.Currency, "payer": c.payer(req),
 	}, 201)
 	if err != nil {
 		return providers.Initiation{}, err
 	}
 	if c.breaks("concurrency") && c.current.Load() != ref {
-		return providers.Initiation{}, wire.Odd("pay", a, "not the current payment")
+		return providers.Initiation{}, wire.Odd(providers.OpInitiate, a, "not the current payment")
 	}
 	var s session
-	if err := c.read("pay", a, &s); err != nil {
+	if err := c.read(providers.OpInitiate, a, &s); err != nil {
 		return providers.Initiation{}, err
 	}
-	in, err := c.opened("pay", a, s)
+	in, err := c.opened(providers.OpInitiate, a, s)
 	c.kept.Store(req.Reference, true)
 	return providers.Initiation{Session: in}, err
 }
@@ -220,7 +220,7 @@ func (c *client) recall(fault string, h providers.Handle) error {
 	return nil
 }
 
-func (c *client) opened(op string, a providers.Answer, s session) (providers.Session, error) {
+func (c *client) opened(op providers.Operation, a providers.Answer, s session) (providers.Session, error) {
 	if providers.SafeCode(s.ID) != s.ID || s.ID == "" || !wire.IsPayerURL(s.URL, host) {
 		return providers.Session{}, wire.Odd(op, a, "no session")
 	}
@@ -345,7 +345,7 @@ func (c *client) Cancel(ctx context.Context, h providers.Handle) error {
 }
 
 // said checks an answer that has nothing to say.
-func (c *client) said(op string, a providers.Answer, err error) error {
+func (c *client) said(op providers.Operation, a providers.Answer, err error) error {
 	if err == nil && !wire.EmptyOrObject(a.Body) && !c.breaks("garbage") {
 		return wire.Odd(op, a, "a page")
 	}
@@ -387,7 +387,7 @@ func (c *client) RefundStatus(ctx context.Context, h providers.RefundHandle) (pr
 	if err := c.recall("stateless RefundStatus", h.Payment); err != nil {
 		return providers.Status{}, err
 	}
-	a, err := c.ask(ctx, c.refunds, "refund status", "GET /refund?"+url.Values{"key": {c.key(h)}, "id": {h.Payment.SessionID}}.Encode(), nil, 200)
+	a, err := c.ask(ctx, c.refunds, providers.OpRefundStatus, "GET /refund?"+url.Values{"key": {c.key(h)}, "id": {h.Payment.SessionID}}.Encode(), nil, 200)
 	if c.breaks("refund-lost") && providers.ClassOf(err) == providers.ClassNotFound {
 		return providers.Status{State: providers.StateFailed, Failure: providers.FailureProviderRefused}, nil
 	}
@@ -395,7 +395,7 @@ func (c *client) RefundStatus(ctx context.Context, h providers.RefundHandle) (pr
 		return providers.Status{}, err
 	}
 	var r refund
-	if err := c.read("refund status", a, &r); err != nil {
+	if err := c.read(providers.OpRefundStatus, a, &r); err != nil {
 		return providers.Status{}, err
 	}
 	out := providers.Status{Code: providers.SafeCode(r.Word), Money: wire.Money(r.Amount, r.Currency), Reference: wire.Echo(r.Ref)}

@@ -218,16 +218,16 @@ func checkRequests(t T, w *world) {
 	for _, s := range w.wire.since(0) {
 		u, err := url.Parse(s.call.URL)
 		if err != nil || !hosts[u.Scheme+"://"+u.Host] || u.User != nil {
-			t.Errorf("%s goes to another host", s.call.Op)
+			t.Errorf("%s goes to another host", s.call.Operation)
 		}
 		for name := range s.call.Header {
 			if strings.HasSuffix(strings.ToLower(name), "idempotency-key") {
-				t.Errorf("%s has %s, which lets HTTP clients send twice", s.call.Op, name)
+				t.Errorf("%s has %s, which lets HTTP clients send twice", s.call.Operation, name)
 			}
 		}
 		for _, proof := range proofs {
 			if strings.Contains(s.call.URL, proof) {
-				t.Errorf("%s has a token in its URL", s.call.Op)
+				t.Errorf("%s has a token in its URL", s.call.Operation)
 			}
 		}
 	}

@@ -61,7 +61,7 @@ func (s *Source) Get(ctx context.Context) (providers.Secret, error) {
 		}
 		return r.Val.(providers.Secret), nil
 	case <-ctx.Done():
-		return "", &providers.Error{Class: providers.ClassNotSent, Op: "token", Err: ctx.Err()}
+		return "", &providers.Error{Class: providers.ClassNotSent, Operation: "token", Err: ctx.Err()}
 	}
 }
 
@@ -123,7 +123,7 @@ func (s *Source) refresh(ctx context.Context) (providers.Secret, error) {
 func (s *Source) safely(ctx context.Context) (_ Token, err error) {
 	defer func() {
 		if recover() != nil {
-			err = &providers.Error{Class: providers.ClassNotSent, Op: "token", Detail: "a bug in getting the token"}
+			err = &providers.Error{Class: providers.ClassNotSent, Operation: "token", Detail: "a bug in getting the token"}
 		}
 	}()
 	return s.fetch(ctx)

@@ -152,7 +152,7 @@ func TestErrorClasses(t *testing.T) {
 		want providers.Class
 	}{
 		"unclassified":  {errors.New("boom"), providers.ClassNotSent},
-		"unknown":       {&providers.Error{Class: providers.ClassUnknown, Op: "token", HTTPStatus: 500}, providers.ClassNotSent},
+		"unknown":       {&providers.Error{Class: providers.ClassUnknown, Operation: "token", HTTPStatus: 500}, providers.ClassNotSent},
 		"misconfigured": {&providers.Error{Class: providers.ClassMisconfigured}, providers.ClassMisconfigured},
 		"throttled":     {&providers.Error{Class: providers.ClassThrottled, RetryAfter: time.Minute}, providers.ClassThrottled},
 		"not sent":      {&providers.Error{Class: providers.ClassNotSent}, providers.ClassNotSent},

@@ -41,7 +41,7 @@ type Options struct {
 	MaxBody int64
 	// Observe is told about every call: its class where it ended in an
 	// error, else its HTTP status. It must not block.
-	Observe func(op string, class providers.Class, httpStatus int, d time.Duration)
+	Observe func(op providers.Operation, class providers.Class, httpStatus int, d time.Duration)
 	// Now measures the durations for Observe; default time.Now.
 	Now func() time.Time
 	// Trusted hosts, without ports, may be at any address. All others have to be at
@@ -118,7 +118,7 @@ func (t *Transport) Do(ctx context.Context, call providers.Call) (providers.Answ
 		if err != nil {
 			class = providers.ClassOf(err)
 		}
-		t.options.Observe(call.Op, class, answer.Status, t.options.Now().Sub(start))
+		t.options.Observe(call.Operation, class, answer.Status, t.options.Now().Sub(start))
 	}
 	return answer, err
 }
@@ -148,10 +148,10 @@ func (t *Transport) do(ctx context.Context, call providers.Call) (providers.Answ
 		} else if errors.Is(err, errNotPublic) {
 			class = providers.ClassMisconfigured
 		}
-		return providers.Answer{}, failure(ctx, call.Op, class, err)
+		return providers.Answer{}, failure(ctx, call.Operation, class, err)
 	}
 	defer resp.Body.Close()
-	return t.read(ctx, call.Op, resp)
+	return t.read(ctx, call.Operation, resp)
 }
 
 // proxied tells whether a request goes through a proxy.
@@ -166,7 +166,7 @@ func (t *Transport) proxied(req *http.Request) bool {
 func (t *Transport) request(ctx context.Context, call providers.Call) (*http.Request, error) {
 	u, err := url.Parse(call.URL)
 	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
-		return nil, notSent(call.Op, "the URL cannot be used")
+		return nil, notSent(call.Operation, "the URL cannot be used")
 	}
 	var body io.Reader // nil goes out with Content-Length 0, never chunked
 	if len(call.Body) > 0 {
@@ -174,14 +174,14 @@ func (t *Transport) request(ctx context.Context, call providers.Call) (*http.Req
 	}
 	req, err := http.NewRequestWithContext(ctx, call.Method, call.URL, body)
 	if err != nil {
-		return nil, notSent(call.Op, "the request cannot be built")
+		return nil, notSent(call.Operation, "the request cannot be built")
 	}
 	// Without GetBody net/http cannot send the body a second time.
 	req.GetBody = nil
 	for name, values := range call.Header {
 		// net/http takes such a header for leave to repeat a POST.
 		if strings.EqualFold(name, "Idempotency-Key") || strings.EqualFold(name, "X-Idempotency-Key") {
-			return nil, notSent(call.Op, "idempotency headers are not allowed")
+			return nil, notSent(call.Operation, "idempotency headers are not allowed")
 		}
 		for _, v := range values {
 			req.Header.Add(name, v)
@@ -193,12 +193,12 @@ func (t *Transport) request(ctx context.Context, call providers.Call) (*http.Req
 	return req, nil
 }
 
-func (t *Transport) read(ctx context.Context, op string, resp *http.Response) (providers.Answer, error) {
+func (t *Transport) read(ctx context.Context, op providers.Operation, resp *http.Response) (providers.Answer, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, t.options.MaxBody+1))
 	if err == nil && int64(len(body)) <= t.options.MaxBody {
 		return providers.Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
 	}
-	e := &providers.Error{Class: providers.ClassUnknown, Op: op, Detail: "the answer is too large"}
+	e := &providers.Error{Class: providers.ClassUnknown, Operation: op, Detail: "the answer is too large"}
 	if err != nil {
 		e = failure(ctx, op, providers.ClassUnknown, err)
 	}
@@ -206,14 +206,14 @@ func (t *Transport) read(ctx context.Context, op string, resp *http.Response) (p
 	return providers.Answer{}, e
 }
 
-func notSent(op, detail string) *providers.Error {
-	return &providers.Error{Class: providers.ClassNotSent, Op: op, Detail: detail}
+func notSent(op providers.Operation, detail string) *providers.Error {
+	return &providers.Error{Class: providers.ClassNotSent, Operation: op, Detail: detail}
 }
 
 // failure says in fixed words what went wrong. The cause itself may hold the
 // URL, an address or a header; of it only a context's end is kept.
-func failure(ctx context.Context, op string, class providers.Class, cause error) *providers.Error {
-	e := &providers.Error{Class: class, Op: op, Detail: describe(cause)}
+func failure(ctx context.Context, op providers.Operation, class providers.Class, cause error) *providers.Error {
+	e := &providers.Error{Class: class, Operation: op, Detail: describe(cause)}
 	if err := ctx.Err(); err != nil {
 		e.Detail, e.Err = "", err
 	}

@@ -40,7 +40,7 @@ func noProxy(*http.Request) (*url.URL, error) { return nil, nil }
 
 func call(method, base string, body []byte) providers.Call {
 	return providers.Call{
-		Op: "test", Method: method, URL: base + "/" + canaryPath, Body: body,
+		Operation: "test", Method: method, URL: base + "/" + canaryPath, Body: body,
 		Header: http.Header{"Authorization": {"Bearer " + canaryToken}},
 	}
 }
@@ -122,7 +122,7 @@ func TestRequestAsSent(t *testing.T) {
 		call(http.MethodPost, s.URL, []byte(`{"a":1}`)),
 		call(http.MethodPost, s.URL, nil),
 		call(http.MethodPost, s.URL, []byte{}),
-		{Op: "test", Method: http.MethodGet, URL: s.URL, Header: http.Header{"User-Agent": {"mine/1"}, "X-Two": {"1", "2"}}},
+		{Operation: "test", Method: http.MethodGet, URL: s.URL, Header: http.Header{"User-Agent": {"mine/1"}, "X-Two": {"1", "2"}}},
 	} {
 		if _, err := tr.Do(t.Context(), c); err != nil {
 			t.Fatal(err)
@@ -305,7 +305,7 @@ func TestUnknown(t *testing.T) {
 				tr := transport.New(transport.Options{MaxBody: 64, Trusted: local})
 				_, err := tr.Do(t.Context(), call(c.Method, base, c.Body))
 				checkError(t, err, providers.ClassUnknown)
-				if e := providers.AsError(err); !strings.Contains(e.Detail, tt.detail) || e.HTTPStatus != tt.status || e.Op != "test" {
+				if e := providers.AsError(err); !strings.Contains(e.Detail, tt.detail) || e.HTTPStatus != tt.status || e.Operation != "test" {
 					t.Errorf("got %+v", e)
 				}
 				if n := accepted.Load(); n != 1 {
@@ -426,8 +426,8 @@ func TestObserve(t *testing.T) {
 			defer clock.Advance(3 * time.Second)
 			return clock.Now()
 		},
-		Observe: func(op string, class providers.Class, status int, d time.Duration) {
-			got = append(got, seen{op, class, status, d})
+		Observe: func(op providers.Operation, class providers.Class, status int, d time.Duration) {
+			got = append(got, seen{string(op), class, status, d})
 		},
 	}
 	s := wiretest.Start(t, wiretest.Answer{Status: 503}, wiretest.Answer{Lost: true})

@@ -26,7 +26,7 @@ var (
 
 // classify an answer that is not 200 (Wave API, errors). A refusal is final, and
 // only a code of Wave's own is one.
-func classify(op string, status int, code string) providers.Class {
+func classify(op providers.Operation, status int, code string) providers.Class {
 	switch {
 	case status < 400 || status > 499:
 		return providers.ClassUnknown
@@ -34,10 +34,10 @@ func classify(op string, status int, code string) providers.Class {
 		return providers.ClassThrottled
 	case isAccounts(status) || slices.Contains(accountCodes, code):
 		return providers.ClassMisconfigured
-	case op == opCancel && status == http.StatusConflict: // complete or expired already
+	case op == providers.OpCancel && status == http.StatusConflict: // complete or expired already
 		return providers.ClassAlreadyExists
-	case op == opRefund && code == codeRefundFailed,
-		(op == opInitiate || op == opRefund) && slices.Contains(malformedCodes, code):
+	case op == providers.OpRefund && code == codeRefundFailed,
+		(op == providers.OpInitiate || op == providers.OpRefund) && slices.Contains(malformedCodes, code):
 		return providers.ClassRejected
 	}
 	return providers.ClassUnknown
@@ -68,7 +68,7 @@ type lastError struct {
 	Code string `json:"code"`
 }
 
-func (p *Provider) readSession(op string, a providers.Answer) (session, error) {
+func (p *Provider) readSession(op providers.Operation, a providers.Answer) (session, error) {
 	var s session
 	if err := wire.Decode(a.Body, &s); err != nil {
 		return session{}, wire.Odd(op, a, err.Error())
@@ -81,18 +81,18 @@ func (p *Provider) readSessions(a providers.Answer, reference string) ([]provide
 		Result *[]session `json:"result"`
 	}
 	if err := wire.Decode(a.Body, &body); err != nil {
-		return nil, wire.Odd(opSearch, a, err.Error())
+		return nil, wire.Odd(providers.OpSearch, a, err.Error())
 	}
 	if body.Result == nil {
 		// "None" must be said, since it leads to another session.
-		return nil, wire.Odd(opSearch, a, "no result")
+		return nil, wire.Odd(providers.OpSearch, a, "no result")
 	}
 	sessions := make([]providers.Session, 0, len(*body.Result))
 	for _, found := range *body.Result {
 		if found.ClientReference != reference {
-			return nil, wire.Odd(opSearch, a, "a session of another reference")
+			return nil, wire.Odd(providers.OpSearch, a, "a session of another reference")
 		}
-		if err := p.check(opSearch, a, found); err != nil {
+		if err := p.check(providers.OpSearch, a, found); err != nil {
 			return nil, err
 		}
 		sessions = append(sessions, found.opened())
@@ -101,7 +101,7 @@ func (p *Provider) readSessions(a providers.Answer, reference string) ([]provide
 }
 
 // check that the parts of a session that are used further can be.
-func (p *Provider) check(op string, a providers.Answer, s session) error {
+func (p *Provider) check(op providers.Operation, a providers.Answer, s session) error {
 	switch {
 	case !isID(s.ID):
 		return wire.Odd(op, a, "no usable session id")

@@ -33,7 +33,7 @@ func answered(t *testing.T, op string, a providers.Answer) (out got, err error) 
 	requests := 0
 	answer := wiretest.Wired(func(c providers.Call) providers.Answer {
 		if requests++; requests > 1 {
-			t.Fatalf("%s: %s is sent again", op, c.Op)
+			t.Fatalf("%s: %s is sent again", op, c.Operation)
 		}
 		return a
 	})

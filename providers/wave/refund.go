@@ -7,25 +7,20 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-const (
-	opRefund       = "checkout session refund"
-	opRefundStatus = "checkout session refund status"
-)
-
 // Refund gives the whole payment back (Wave Checkout API, refund a checkout
 // session). To ask again changes nothing.
 func (p *Provider) Refund(ctx context.Context, req providers.RefundRequest) error {
-	path, err := sessionPath(opRefund, req.Payment)
+	path, err := sessionPath(providers.OpRefund, req.Payment)
 	if err != nil {
-		return wire.Refuse(opRefund, providers.ClassRejected, "no session to give back")
+		return wire.Refuse(providers.OpRefund, providers.ClassRejected, "no session to give back")
 	}
-	return p.act(ctx, opRefund, path+"/refund")
+	return p.act(ctx, providers.OpRefund, path+"/refund")
 }
 
 // RefundStatus asks for the session that was paid (Wave Checkout API, retrieve a
 // checkout session: when_refunded). Its money and reference are the payment's.
 func (p *Provider) RefundStatus(ctx context.Context, h providers.RefundHandle) (providers.Status, error) {
-	s, err := p.retrieve(ctx, opRefundStatus, h.Payment)
+	s, err := p.retrieve(ctx, providers.OpRefundStatus, h.Payment)
 	if err != nil {
 		return providers.Status{}, err
 	}

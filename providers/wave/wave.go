@@ -27,11 +27,6 @@ const (
 const (
 	host = "api.wave.com"
 
-	opInitiate = "checkout session create"
-	opSearch   = "checkout session search"
-	opStatus   = "checkout session status"
-	opCancel   = "checkout session expire"
-
 	// No reference of ours has a hyphen.
 	checkReference = "account-check"
 )
@@ -141,13 +136,13 @@ func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) 
 	if err != nil {
 		return providers.Initiation{}, err
 	}
-	a, err := p.call(ctx, opInitiate, http.MethodPost, "", body)
+	a, err := p.call(ctx, providers.OpInitiate, http.MethodPost, "", body)
 	if err != nil {
 		return providers.Initiation{}, err
 	}
-	s, err := p.readSession(opInitiate, a)
+	s, err := p.readSession(providers.OpInitiate, a)
 	if err == nil && s.WaveLaunchURL == "" {
-		err = wire.Odd(opInitiate, a, "no wave_launch_url")
+		err = wire.Odd(providers.OpInitiate, a, "no wave_launch_url")
 	}
 	if err != nil {
 		return providers.Initiation{}, err
@@ -164,7 +159,7 @@ func (p *Provider) encode(req providers.InitiateRequest) ([]byte, error) {
 		req.CancelURL = req.ReturnURL
 	}
 	if base := p.account.BaseURL; !wire.IsPayerURL(req.ReturnURL, base) || !wire.IsPayerURL(req.CancelURL, base) {
-		return nil, wire.Refuse(opInitiate, providers.ClassMisconfigured, "Wave needs return and cancel URLs that are https")
+		return nil, wire.Refuse(providers.OpInitiate, providers.ClassMisconfigured, "Wave needs return and cancel URLs that are https")
 	}
 	return json.Marshal(request{
 		Amount:              money.Amount,
@@ -179,7 +174,7 @@ func (p *Provider) encode(req providers.InitiateRequest) ([]byte, error) {
 // Search lists the sessions that were opened under a reference (Wave Checkout
 // API, search checkout sessions).
 func (p *Provider) Search(ctx context.Context, reference string) ([]providers.Session, error) {
-	a, err := p.call(ctx, opSearch, http.MethodGet, "/search?client_reference="+url.QueryEscape(reference), nil)
+	a, err := p.call(ctx, providers.OpSearch, http.MethodGet, "/search?client_reference="+url.QueryEscape(reference), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +190,7 @@ func (p *Provider) CheckAccount(ctx context.Context) error {
 // Status asks for a session by its id (Wave Checkout API, retrieve a checkout
 // session).
 func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
-	s, err := p.retrieve(ctx, opStatus, h)
+	s, err := p.retrieve(ctx, providers.OpStatus, h)
 	if err != nil {
 		return providers.Status{}, err
 	}
@@ -205,15 +200,15 @@ func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.St
 // Cancel expires a session that is still open (Wave Checkout API, expire a
 // checkout session).
 func (p *Provider) Cancel(ctx context.Context, h providers.Handle) error {
-	path, err := sessionPath(opCancel, h)
+	path, err := sessionPath(providers.OpCancel, h)
 	if err != nil {
 		return err
 	}
-	return p.act(ctx, opCancel, path+"/expire")
+	return p.act(ctx, providers.OpCancel, path+"/expire")
 }
 
 // act posts what is answered with 200 and an empty body.
-func (p *Provider) act(ctx context.Context, op, path string) error {
+func (p *Provider) act(ctx context.Context, op providers.Operation, path string) error {
 	a, err := p.call(ctx, op, http.MethodPost, path, nil)
 	if err == nil && !wire.EmptyOrObject(a.Body) {
 		return wire.Odd(op, a, "the answer is a page")
@@ -222,7 +217,7 @@ func (p *Provider) act(ctx context.Context, op, path string) error {
 }
 
 // retrieve a session by its id.
-func (p *Provider) retrieve(ctx context.Context, op string, h providers.Handle) (session, error) {
+func (p *Provider) retrieve(ctx context.Context, op providers.Operation, h providers.Handle) (session, error) {
 	path, err := sessionPath(op, h)
 	if err != nil {
 		return session{}, err
@@ -238,7 +233,7 @@ func (p *Provider) retrieve(ctx context.Context, op string, h providers.Handle) 
 	return s, err
 }
 
-func sessionPath(op string, h providers.Handle) (string, error) {
+func sessionPath(op providers.Operation, h providers.Handle) (string, error) {
 	if !isID(h.SessionID) {
 		return "", wire.Refuse(op, providers.ClassUnknown, "no session to ask for")
 	}
@@ -246,7 +241,7 @@ func sessionPath(op string, h providers.Handle) (string, error) {
 }
 
 // call returns an answer that is 200; any other is an error.
-func (p *Provider) call(ctx context.Context, op, method, path string, body []byte) (providers.Answer, error) {
+func (p *Provider) call(ctx context.Context, op providers.Operation, method, path string, body []byte) (providers.Answer, error) {
 	header := http.Header{}
 	header.Set("Authorization", "Bearer "+p.account.Credentials[KeyAPI].Reveal())
 	header.Set("Accept", "application/json")
@@ -257,7 +252,7 @@ func (p *Provider) call(ctx context.Context, op, method, path string, body []byt
 		header.Set(signatureHeader, signature(secret, p.now(), body))
 	}
 	a, err := p.transport.Do(ctx, providers.Call{
-		Op: op, Method: method, URL: p.account.BaseURL + "/v1/checkout/sessions" + path, Header: header, Body: body,
+		Operation: op, Method: method, URL: p.account.BaseURL + "/v1/checkout/sessions" + path, Header: header, Body: body,
 	})
 	if err == nil && a.Status != http.StatusOK {
 		code := wire.ErrorCode(a.Body)

@@ -35,7 +35,7 @@ func playSweep() int {
 	violations := []map[string]string{}
 	switch {
 	case kind == "breaks", kind == "" && os.Getenv("CONTROL") == "broken":
-		violations = append(violations, map[string]string{"invariant": detail, "schedule": "paid/mtn call requesttopay#1=lost"})
+		violations = append(violations, map[string]string{"invariant": detail, "schedule": "paid/mtn call initiate#1=lost"})
 	case kind == "hangs":
 		select {} // until it is killed
 	case kind == "panics":

@@ -46,7 +46,7 @@ func answerMutants() []Mutant {
 	switch e.Class {`,
 			`e := providers.AsError(err)
 	if mutation.On("unanswered-is-void") && e.Class == providers.ClassUnknown {
-		e = &providers.Error{Class: providers.ClassNotSent, Op: e.Op}
+		e = &providers.Error{Class: providers.ClassNotSent, Operation: e.Operation}
 	}
 	switch e.Class {`),
 		one("void-uncounted", "a send that certainly did nothing is not held against the payment",

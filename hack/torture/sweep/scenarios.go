@@ -55,9 +55,7 @@ func at(label string, n int, kind string) world.Planned {
 }
 
 // opener is the call that asks for money.
-func opener(provider string) string {
-	return map[string]string{"mtn": "call requesttopay", "orange": "call webpayment", "wave": "call checkout session create"}[provider]
-}
+const opener = "call initiate"
 
 // opening is what befalls the first request for money.
 func opening(kind string, providers ...string) map[string][]world.Planned {
@@ -220,7 +218,7 @@ func refunds() []Scenario {
 	}
 	both := []string{"mtn", "wave"}
 	refunding := func(kind string) map[string][]world.Planned {
-		return map[string][]world.Planned{"mtn": {at("call refund", 1, kind)}, "wave": {at("call checkout session refund", 1, kind)}}
+		return map[string][]world.Planned{"mtn": {at("call refund", 1, kind)}, "wave": {at("call refund", 1, kind)}}
 	}
 	claimed := func(kind string) map[string][]world.Planned {
 		return map[string][]world.Planned{"": {at("update Refund/status", 2, kind)}}

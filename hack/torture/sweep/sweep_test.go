@@ -29,7 +29,7 @@ func TestScheduleReadsWhatItWrites(t *testing.T) {
 	for _, text := range []string{
 		"paid/mtn: ",
 		"paid/mtn: update Charge#2=lost-crash~3",
-		"refund/wave: update Payment/status#1=crash-before; call checkout session create#1=twice-lost",
+		"refund/wave: update Payment/status#1=crash-before; call initiate#1=twice-lost",
 	} {
 		s, err := ParseSchedule(text)
 		if err != nil || s.String() != text {
@@ -81,10 +81,10 @@ func TestSchedulesThatOnceWereFalseAlarms(t *testing.T) {
 	s := small(t, Options{}, Scenarios()...)
 	for name, text := range map[string]string{
 		"a callback that is due while another one is noted comes after it": "callback-reordered/wave: patch Payment/status#1=crash-before~3; patch Payment/status#2=lost",
-		"a late fault has time to be mended":                               "unknown-word/wave: call checkout session status#59=lost; update Charge#5=deleted",
+		"a late fault has time to be mended":                               "unknown-word/wave: call status#59=lost; update Charge#5=deleted",
 		"so it has where one looks seldom":                                 "unknown-word/wave: get Charge#81=not-found; live get Charge#20=gone",
-		"who wrote ahead on a record that was deleted since may send":      "replicas/mtn: call requesttopay#1=paused-20s; live get Charge#3=gone",
-		"a surplus session is ended after the end, too":                    "replicas/wave: call checkout session create#1=twice; update Charge#2=paused-5m",
+		"who wrote ahead on a record that was deleted since may send":      "replicas/mtn: call initiate#1=paused-20s; live get Charge#3=gone",
+		"a surplus session is ended after the end, too":                    "replicas/wave: call initiate#1=twice; update Charge#2=paused-5m",
 		"the right keys come into a Secret that was away":                  "wrong-keys/orange: get Charge#1=wrong-keys; live get Secret#3=gone",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestSchedulesThatOnceWereFalseAlarms(t *testing.T) {
 func TestRunsAreDeterministic(t *testing.T) {
 	s := small(t, Options{}, Scenarios()...)
 	for _, text := range []string{
-		"replicas-ahead/wave: update Charge#1=paused-5m; call checkout session create#1=lost",
+		"replicas-ahead/wave: update Charge#1=paused-5m; call initiate#1=lost",
 		"refund-race/mtn: call refund#1=crash-read~1",
 		"late/orange: update Charge#1=lost-crash",
 	} {

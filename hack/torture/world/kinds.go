@@ -108,14 +108,14 @@ func Ways(provider string, p Point) []string {
 }
 
 // opening ops ask for money to move, under a reference that is taken once.
-var opening = []string{"requesttopay", "webpayment", "refund"}
+var opening = []string{"initiate", "refund"}
 
 func callWays(provider, op string) []string {
 	ways := []string{
 		Unsent, Dropped, Lost, TooSlow, LateArrival, LaterArrival, CrashUnread, CrashRead, Twice, Error500Done, Error500,
 		Throttled, Unauthorized, Forbidden, Malformed, Truncated, Dribble,
 	}
-	if slices.Contains(opening, op) {
+	if provider != "wave" && slices.Contains(opening, op) {
 		ways = append(ways, Exists)
 	}
 	if provider == "mtn" && strings.HasSuffix(op, "status") {

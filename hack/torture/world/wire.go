@@ -61,17 +61,17 @@ func (f *Flight) Garbled() bool { return f.hit.kind == Malformed }
 type flightKey struct{}
 
 func (c *calls) Do(ctx context.Context, call providers.Call) (providers.Answer, error) {
-	p, token := c.p, call.Op == "token"
+	p, token := c.p, call.Operation == "token"
 	// A token is fetched in a goroutine of its own, which no panic may end.
 	if p.dead && token {
-		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Op: call.Op, Err: errLost}
+		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Operation: call.Operation, Err: errLost}
 	}
 	p.alive()
-	f := &Flight{Process: p, Op: call.Op, Method: call.Method, Started: p.w.clock.Now()}
-	f.hit = p.w.arrive(p, Call, "call "+call.Op)
+	f := &Flight{Process: p, Op: string(call.Operation), Method: call.Method, Started: p.w.clock.Now()}
+	f.hit = p.w.arrive(p, Call, "call "+string(call.Operation))
 	switch {
 	case p.dead && token:
-		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Op: call.Op, Err: errLost}
+		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Operation: call.Operation, Err: errLost}
 	default:
 		p.alive()
 	}
@@ -82,11 +82,11 @@ func (c *calls) Do(ctx context.Context, call providers.Call) (providers.Answer, 
 	case !Crashes(f.hit.kind):
 	case token:
 		p.kill(f.hit.stale)
-		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Op: call.Op, Err: errLost}
+		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Operation: call.Operation, Err: errLost}
 	default:
 		p.die(f.hit.stale)
 	}
-	p.w.logf(p, "call %s %s: %d %v", call.Op, f.Reference, answer.Status, err)
+	p.w.logf(p, "call %s %s: %d %v", call.Operation, f.Reference, answer.Status, err)
 	p.w.observer.Answered(f)
 	return answer, err
 }

@@ -123,10 +123,10 @@ func (s *Scalar) UnmarshalJSON(b []byte) error {
 }
 
 // Fail is the error for an answer that is not the documented success.
-func Fail(op string, a providers.Answer, class providers.Class, code string, now time.Time) *providers.Error {
+func Fail(op providers.Operation, a providers.Answer, class providers.Class, code string, now time.Time) *providers.Error {
 	return &providers.Error{
 		Class:      class,
-		Op:         op,
+		Operation:  op,
 		Code:       providers.SafeCode(code),
 		HTTPStatus: a.Status,
 		RetryAfter: RetryAfter(a.Header, now),
@@ -135,13 +135,13 @@ func Fail(op string, a providers.Answer, class providers.Class, code string, now
 
 // Odd is the error for an answer with a success status that does not hold what
 // the documentation promises.
-func Odd(op string, a providers.Answer, detail string) *providers.Error {
-	return &providers.Error{Class: providers.ClassUnknown, Op: op, HTTPStatus: a.Status, Detail: detail}
+func Odd(op providers.Operation, a providers.Answer, detail string) *providers.Error {
+	return &providers.Error{Class: providers.ClassUnknown, Operation: op, HTTPStatus: a.Status, Detail: detail}
 }
 
 // Refuse is the error for a call that is not made.
-func Refuse(op string, class providers.Class, detail string) *providers.Error {
-	return &providers.Error{Class: class, Op: op, Detail: detail}
+func Refuse(op providers.Operation, class providers.Class, detail string) *providers.Error {
+	return &providers.Error{Class: class, Operation: op, Detail: detail}
 }
 
 // ForQuestion turns the class of an answer to a question into one that says
@@ -226,7 +226,7 @@ func IsPayerURL(s, baseURL string) bool {
 
 // AccessToken reads an access token answer. Some providers send expires_in as
 // a string; one that is missing or unreadable counts as not told.
-func AccessToken(op string, a providers.Answer) (providers.Secret, time.Duration, error) {
+func AccessToken(op providers.Operation, a providers.Answer) (providers.Secret, time.Duration, error) {
 	var body struct {
 		AccessToken string `json:"access_token"`
 		ExpiresIn   Scalar `json:"expires_in"`

@@ -258,7 +258,7 @@ func TestAccessToken(t *testing.T) {
 func TestErrors(t *testing.T) {
 	a := providers.Answer{Status: 429, Header: http.Header{"Retry-After": {"7"}}}
 	e := wire.Fail("op", a, providers.ClassThrottled, "a code!", time.Time{})
-	if fmt.Sprint(*e) != fmt.Sprint(providers.Error{Class: providers.ClassThrottled, Op: "op", Code: "acode", HTTPStatus: 429, RetryAfter: 7 * time.Second}) {
+	if fmt.Sprint(*e) != fmt.Sprint(providers.Error{Class: providers.ClassThrottled, Operation: "op", Code: "acode", HTTPStatus: 429, RetryAfter: 7 * time.Second}) {
 		t.Errorf("%+v", *e)
 	}
 	if e := wire.Odd("op", a, "odd"); e.Class != providers.ClassUnknown || e.HTTPStatus != 429 || e.Detail != "odd" {
