@@ -73,6 +73,7 @@ const (
 	ReasonAccountSuspended      Reason = "AccountSuspended"
 	ReasonAccountDeleting       Reason = "AccountDeleting"
 	ReasonAccountMisconfigured  Reason = "AccountMisconfigured"
+	ReasonEndpointNotAllowed    Reason = "EndpointNotAllowed"
 	ReasonCredentialsNotFound   Reason = "CredentialsNotFound"
 	ReasonCredentialsIncomplete Reason = "CredentialsIncomplete"
 	ReasonProviderUnreachable   Reason = "ProviderUnreachable"

@@ -4,6 +4,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -89,6 +90,7 @@ type Account struct {
 	// NoCallbacks: the provider is told no callback URL unless it needs one.
 	NoCallbacks bool
 
+	uid     types.UID
 	secret  types.NamespacedName
 	literal map[string]providers.Secret
 	// allowed are the namespaces that may use it; nil: its own one.
@@ -120,7 +122,11 @@ type Resolver struct {
 	// AllowedEndpoints are the host[:port]s that an account's own baseURL may
 	// name besides the hosts of its provider. Credentials are sent nowhere else.
 	AllowedEndpoints []string
-	Clients          *Clients
+	// InstallationIDGiven: the installation id was given to this process, and not made by it. A
+	// cluster that is built again would have another one, and charge again; so nothing new is
+	// sent in production until it is given.
+	InstallationIDGiven bool
+	Clients             *Clients
 }
 
 // Resolve finds the account that p uses. An error that is a *Problem is the
@@ -241,7 +247,7 @@ func (r *Resolver) get(ctx context.Context, from client.Reader, kind, namespace,
 		}
 		acct := fromSpec(m.Spec, v1alpha1.AccountPin{Kind: kind, Namespace: namespace, Name: name},
 			types.NamespacedName{Namespace: namespace, Name: m.Spec.SecretRef.Name})
-		acct.Closed = closed(kind, &m, m.Spec.Suspend)
+		acct.uid, acct.Closed = m.UID, closed(kind, &m, m.Spec.Suspend)
 		return acct, nil
 	case KindCluster:
 		var m v1alpha1.ClusterMerchantAccount
@@ -251,7 +257,7 @@ func (r *Resolver) get(ctx context.Context, from client.Reader, kind, namespace,
 		acct := fromSpec(m.Spec.MerchantAccountSpec, v1alpha1.AccountPin{Kind: kind, Name: name},
 			types.NamespacedName{Namespace: r.OperatorNamespace, Name: m.Spec.SecretRef.Name})
 		acct.allowed = &m.Spec.AllowedNamespaces
-		acct.Closed = closed(kind, &m, m.Spec.Suspend)
+		acct.uid, acct.Closed = m.UID, closed(kind, &m, m.Spec.Suspend)
 		return acct, nil
 	default:
 		return nil, problem(v1alpha1.ReasonAccountNotFound,
@@ -386,7 +392,10 @@ func (a *Account) namespaceSelector() (labels.Selector, error) {
 // complete checks a custom endpoint against the allow list and fills in the
 // provider's own one where the account names none.
 func (r *Resolver) complete(a *Account) (*Account, error) {
-	if p := r.untrusted(a); p != nil {
+	if err := r.Trusted(a); err != nil {
+		return nil, err
+	}
+	if p := r.unnamed(a); p != nil {
 		return nil, p
 	}
 	full, err := a.Kind.Endpoint(a.providerAccount(nil))
@@ -407,10 +416,19 @@ func (a *Account) misconfigured(err error) *Problem {
 		"account %s cannot be used: %s; %s", DisplayName(a.Pin), detail(err), what)
 }
 
+// unnamed says that nothing new may be sent in production, because the installation has no
+// lasting id.
+func (r *Resolver) unnamed(a *Account) *Problem {
+	if r.InstallationIDGiven || a.Pin.Environment != string(providers.Production) {
+		return nil
+	}
+	return problem(v1alpha1.ReasonAccountMisconfigured,
+		"The operator has no given installation id, and a cluster that is built again would charge again. Start it with --installation-id; its log has the one that it uses now.")
+}
+
 // Pinned returns the account that a Charge was made through, with the endpoint
-// that it was made with, whatever the account says now. It is closed where the
-// operator does not trust that endpoint any more, or the account the namespace: what
-// was sent is asked about all the same, because only there is it known.
+// that it was made with, whatever the account says now. It is closed where nothing new may be
+// sent through it. What was sent is asked about all the same, if Client trusts the endpoint.
 func (r *Resolver) Pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, error) {
 	kind, ok := r.Registry[c.Spec.Provider]
 	if !ok {
@@ -424,7 +442,7 @@ func (r *Resolver) Pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	acct.Kind = kind
 	acct.Pin = c.Spec.Account
 	if acct.Closed == nil {
-		acct.Closed = r.untrusted(acct)
+		acct.Closed = cmp.Or(r.untrusted(acct), r.unnamed(acct))
 	}
 	if acct.Closed == nil {
 		if acct.Closed, err = r.notAllowed(ctx, acct, c); err != nil {

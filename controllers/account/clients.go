@@ -1,135 +1,225 @@
 package account
 
 import (
+	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/providers"
 )
 
-// Client is a provider client with the limits of its account.
+const (
+	// keepClient is how long a client, with its access token, is kept that nobody uses.
+	keepClient = time.Hour
+	// maxClients and maxLimiters bound how many are kept.
+	maxClients = 4096
+)
+
+// Client is a provider client of an account. Its calls go through the Limiter that all
+// accounts share which the provider counts together.
 type Client struct {
 	providers.Provider
 
 	// Credentials is a hash of those that the client was built with.
 	Credentials [32]byte
 
-	now     func() time.Time
-	limiter *rate.Limiter
-
-	mu          sync.Mutex
-	pausedUntil time.Time
-	turns       map[string]time.Time // of those who were told to wait
+	limiter *Limiter
+	// told is what the outcomes of calls are for, beside the limiter.
+	told func(providers.Operation, error) (again bool)
 }
 
-// turnLasts is how late one may come to one's turn.
-const turnLasts = 2 * time.Second
+// Reserve reports how long the caller must wait before its next call; 0: one call may leave
+// now, with the context of WithCaller.
+func (c *Client) Reserve(who Caller) time.Duration { return c.limiter.reserve(who) }
 
-// Reserve asks for leave to make one status call for who. It returns 0 if it may be
-// made now, else how long to wait for a turn of its own before asking again: if all
-// were told to come back for the next turn, all but one would come for nothing, again
-// and again, and some always. A turn that is missed is lost.
-func (c *Client) Reserve(who string) time.Duration {
-	now := c.now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if wait := c.pausedUntil.Sub(now); wait > 0 {
-		return wait
+// Paused reports how long the provider asked to be left alone.
+func (c *Client) Paused() time.Duration { return c.limiter.pausedFor() }
+
+// Heed takes in how a call ended, err being nil for an answer: calls pause for as long as the
+// provider asked, credentials that it refused are read again, and the account's condition
+// tells what is wrong with it. It reports whether the call should be made again at once,
+// since the credentials may have changed. A nil Client heeds nothing.
+func (c *Client) Heed(op providers.Operation, err error) (again bool) {
+	if c == nil {
+		return false
 	}
-	if turn, ok := c.turns[who]; ok {
-		if wait := turn.Sub(now); wait > 0 {
-			return wait
-		}
-		delete(c.turns, who)
-		if now.Sub(turn) <= turnLasts {
-			return 0
+	if _, own := LimitedFor(err); err != nil && !own {
+		if e := providers.AsError(err); e.RetryAfter > 0 || e.Class == providers.ClassThrottled {
+			c.limiter.pause(e.RetryAfter)
 		}
 	}
-	wait := c.limiter.ReserveN(now, 1).DelayFrom(now)
-	if wait > 0 {
-		maps.DeleteFunc(c.turns, func(_ string, turn time.Time) bool { return now.Sub(turn) > turnLasts })
-		c.turns[who] = now.Add(wait)
-	}
-	return wait
+	return c.told(op, err)
 }
 
-// limit the status calls in a second; 0: no limit. Turns that were given stay.
-func (c *Client) limit(perSecond float64) {
-	limit := rate.Limit(perSecond)
-	if perSecond <= 0 {
-		limit = rate.Inf
-	}
-	if c.limiter.Limit() != limit {
-		c.limiter.SetLimitAt(c.now(), limit)
-	}
-}
-
-// Pause stops calls to the account for a while, as the provider asked for.
-func (c *Client) Pause(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if until := c.now().Add(d); until.After(c.pausedUntil) {
-		c.pausedUntil = until
-		clear(c.turns) // else all that fall into the pause would come at its end
-	}
-}
-
-// Heed pauses for as long as the provider asked for in an error, if it did. A nil
-// Client has nobody to heed.
-func (c *Client) Heed(e *providers.Error) {
-	if c != nil && e.RetryAfter > 0 {
-		c.Pause(e.RetryAfter)
-	}
-}
-
-// Paused returns how long calls to the account have to wait.
-func (c *Client) Paused() time.Duration {
-	now := c.now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return max(0, c.pausedUntil.Sub(now))
-}
-
-// Clients keeps one client for each account at each endpoint, so that access
-// tokens and limits are shared. New credentials replace the client; another limit
-// does not, so that the access token stays.
+// Clients keeps one client for each account at each endpoint, so that access tokens are
+// shared, the limiters, and the credentials of a minute. New credentials replace the client;
+// another limit does not, so that the access token stays.
 type Clients struct {
 	transport providers.Transport
 	now       func() time.Time
+	// Sleep waits, or ends with the context; default by the clock.
+	Sleep func(context.Context, time.Duration) error
+	// Findings are what calls tell about accounts; may be nil.
+	Findings *Findings
 
-	mu      sync.Mutex
-	clients map[string]*Client
+	secrets secrets
+
+	mu         sync.Mutex
+	clients    map[clientKey]*kept
+	limiters   map[string]*Limiter
+	emptyUntil time.Time
+	pruned     time.Time
+}
+
+// clientKey tells clients apart. The account, its provider and where it is are in the pin.
+type clientKey struct {
+	pin                             v1alpha1.AccountPin
+	provider, country, merchantName string
+	refunds                         bool
+}
+
+type kept struct {
+	*Client
+	used time.Time
+	// perSecond is the account's own limit of calls at the limiter; 0: none.
+	perSecond int
+	limiter   string
 }
 
 // NewClients returns an empty set of clients.
 func NewClients(transport providers.Transport, now func() time.Time) *Clients {
-	return &Clients{transport: transport, now: now, clients: map[string]*Client{}}
+	return &Clients{transport: transport, now: now, Sleep: sleep, clients: map[clientKey]*kept{}, limiters: map[string]*Limiter{}}
 }
 
-func (c *Clients) get(identity, provider string, kind providers.Kind, a providers.Account, checksPerSecond float64) (*Client, error) {
-	key := fmt.Sprintf("%s|%s|%s|%s|%s|%s|%s|%s", identity, provider, a.Environment, a.BaseURL, a.TokenURL, a.TargetEnvironment, a.Country, a.MerchantName)
-	sum := credentialSum(a.Credentials)
+// get the client of an account with credentials, for refunds or payments.
+func (c *Clients) get(a *Account, refunds bool, credentials map[string]providers.Secret) (*Client, error) {
+	key := clientKey{a.Pin, a.Provider, a.Country, a.MerchantName, refunds}
+	sum, now := credentialSum(credentials), c.now()
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if have, ok := c.clients[key]; ok && have.Credentials == sum {
-		have.limit(checksPerSecond)
-		return have, nil
+	have, ok := c.clients[key]
+	if !ok || have.Credentials != sum {
+		built, err := c.build(a, sum, credentials)
+		if err != nil {
+			return nil, err
+		}
+		have = built
+		c.clients[key] = have
 	}
-	p, err := kind.New(a, c.transport, c.now)
+	have.used, have.perSecond = now, int(a.ChecksPerSecond)
+	c.setLimit(have.limiter, int(a.Kind.Traits.StatusPerSecond))
+	c.prune(now)
+	return have.Client, nil
+}
+
+func (c *Clients) build(a *Account, sum [32]byte, credentials map[string]providers.Secret) (*kept, error) {
+	full := a.providerAccount(credentials)
+	name := limitKey(full)
+	limiter := c.limiters[name]
+	if limiter == nil {
+		limiter = newLimiter(0, c.now, c.Sleep)
+		if wait := c.emptyUntil.Sub(c.now()); wait > 0 {
+			limiter.pause(wait)
+		}
+		c.limiters[name] = limiter
+	}
+	p, err := a.Kind.New(full, providers.Admitted(c.transport, limiter.admitCall), c.now)
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{Provider: p, Credentials: sum, now: c.now, turns: map[string]time.Time{}, limiter: rate.NewLimiter(rate.Inf, 1)}
-	client.limit(checksPerSecond)
-	c.clients[key] = client
-	return client, nil
+	return &kept{limiter: name, Client: &Client{Provider: p, Credentials: sum, limiter: limiter, told: c.teller(a)}}, nil
+}
+
+// teller is what a client tells of its calls.
+func (c *Clients) teller(a *Account) func(providers.Operation, error) bool {
+	pin, secret := a.Pin, a.secretKey()
+	return func(op providers.Operation, err error) bool {
+		c.Findings.report(pin, op, err, c.now())
+		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
+			return false
+		}
+		return c.secrets.forget(secret, c.now())
+	}
+}
+
+// setLimit is the least that the provider and the accounts at a limiter allow.
+func (c *Clients) setLimit(limiter string, provider int) {
+	limit := provider
+	for _, k := range c.clients {
+		if own := k.perSecond; k.limiter == limiter && own > 0 && (limit == 0 || own < limit) {
+			limit = own
+		}
+	}
+	c.limiters[limiter].limit(limit)
+}
+
+// prune drops what nobody used for long, at most once a minute, and the oldest of too many.
+func (c *Clients) prune(now time.Time) {
+	if now.Sub(c.pruned) < time.Minute && len(c.clients) <= maxClients {
+		return
+	}
+	c.pruned = now
+	used := map[string]bool{}
+	var oldest clientKey
+	for key, k := range c.clients {
+		if now.Sub(k.used) > keepClient {
+			delete(c.clients, key)
+			continue
+		}
+		used[k.limiter] = true
+		if o := c.clients[oldest]; o == nil || k.used.Before(o.used) {
+			oldest = key
+		}
+	}
+	if len(c.clients) > maxClients {
+		delete(c.clients, oldest)
+	}
+	maps.DeleteFunc(c.limiters, func(name string, l *Limiter) bool { return !used[name] && l.idle() })
+}
+
+// StartEmpty lets nothing leave within the next second, as if all that is allowed in a second
+// had just left: another process may have led until now.
+func (c *Clients) StartEmpty() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.emptyUntil = c.now().Add(second)
+	for _, l := range c.limiters {
+		l.pause(second)
+	}
+}
+
+// lastKnown returns the client that was used last for a pin.
+func (c *Clients) lastKnown(pin v1alpha1.AccountPin, provider string, refunds bool) (*Client, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var last *kept
+	for key, k := range c.clients {
+		if key.pin == pin && key.provider == provider && key.refunds == refunds && (last == nil || k.used.After(last.used)) {
+			last = k
+		}
+	}
+	if last == nil {
+		return nil, false
+	}
+	return last.Client, true
+}
+
+// limitKey names what a provider counts together: the API, and its user, client or key.
+func limitKey(a providers.Account) string {
+	who := ""
+	for _, k := range []string{"userID", "clientID", "apiKey"} {
+		who += a.Credentials[k].Reveal()
+	}
+	sum := sha256.Sum256([]byte(strings.TrimRight(a.BaseURL, "/") + "|" + who))
+	return hex.EncodeToString(sum[:])
 }
 
 // credentialSum tells two sets of credentials apart without keeping them.

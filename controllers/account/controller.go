@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/redact"
@@ -45,8 +46,8 @@ type Reconciler struct {
 	// Retry is the wait for an account that is not ready; Recheck for one that is.
 	Retry, Recheck time.Duration
 	// Settle is how long after its last look at an account somebody may still send
-	// through it; Watched is how long a charge in phase Unknown is asked about.
-	Settle, Watched time.Duration
+	// through it.
+	Settle time.Duration
 }
 
 // object is either kind of account.
@@ -68,16 +69,19 @@ const (
 // SetupWithManager starts the reconciler with mgr.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	name := map[string]string{KindNamespaced: "merchantaccount", KindCluster: "clustermerchantaccount"}[r.Kind]
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named(name).
-		For(r.newObject(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(newObject(r.Kind), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.Charge{}, handler.EnqueueRequestsFromMapFunc(r.ofCharge)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(redact.Panics(r))
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
+	if f := r.Resolver.Clients.Findings; f != nil {
+		b = b.WatchesRawSource(source.Channel(f.changed[r.Kind], &handler.EnqueueRequestForObject{}))
+	}
+	return b.Complete(redact.Panics(r))
 }
 
-func (r *Reconciler) newObject() object {
-	if r.Kind == KindCluster {
+func newObject(kind string) object {
+	if kind == KindCluster {
 		return &v1alpha1.ClusterMerchantAccount{}
 	}
 	return &v1alpha1.MerchantAccount{}
@@ -86,7 +90,7 @@ func (r *Reconciler) newObject() object {
 // Reconcile asks whether one account can be used, and says so in its status. One
 // that is being deleted goes once no open charge needs it.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	o := r.newObject()
+	o := newObject(r.Kind)
 	if err := r.Client.Get(ctx, req.NamespacedName, o); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -96,7 +100,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.keep(ctx, o); err != nil {
 		return ctrl.Result{}, err
 	}
-	ready, err := r.judge(ctx, req.NamespacedName)
+	ready, err := r.judge(ctx, o)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -110,10 +114,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{RequeueAfter: again, Priority: ptr.To(priorityRecheck)}, nil
 }
 
-// judge finds out whether an account can be used. An error is ours, not the
-// account's.
-func (r *Reconciler) judge(ctx context.Context, name types.NamespacedName) (metav1.Condition, error) {
-	c, err := r.usable(ctx, name)
+// judge finds out whether an account can be used: by what it says, by a harmless question,
+// and by what the calls for Payments told. An error is ours, not the account's.
+func (r *Reconciler) judge(ctx context.Context, o object) (metav1.Condition, error) {
+	acct, c, err := r.usable(ctx, client.ObjectKeyFromObject(o))
 	var p *Problem
 	switch {
 	case errors.As(err, &p):
@@ -121,14 +125,29 @@ func (r *Reconciler) judge(ctx context.Context, name types.NamespacedName) (meta
 	case err != nil:
 		return metav1.Condition{}, err
 	}
+	findings := r.Resolver.Clients.Findings
+	if o.GetGeneration() != o.AccountStatus().ObservedGeneration {
+		findings.forget(acct.Pin)
+	}
+	ready := r.try(ctx, c)
+	if found := findings.about(acct.Pin, r.Now()); found != "" && ready.Status == metav1.ConditionTrue {
+		ready = condition(metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, found)
+	}
+	return ready, nil
+}
+
+// try the credentials, if there is a way.
+func (r *Reconciler) try(ctx context.Context, c *Client) metav1.Condition {
 	check := harmless(c.Provider)
 	if check == nil {
 		return condition(metav1.ConditionTrue, v1alpha1.ReasonAccountUsable,
-			"Everything is there. The provider has no harmless question to try the credentials with; the first payment does."), nil
+			"Everything is there. The provider has no harmless question to try the credentials with; the first payment does.")
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.CallTimeout)
 	defer cancel()
-	return verdict(check(ctx)), nil
+	err := check(ctx)
+	c.Heed(providers.OpAccountCheck, err)
+	return verdict(err)
 }
 
 // harmless is the question that tries an account and asks for no money; nil
@@ -144,43 +163,37 @@ func harmless(p providers.Provider) func(context.Context) error {
 	}
 }
 
-// usable goes as far as can be told without asking the provider.
-func (r *Reconciler) usable(ctx context.Context, name types.NamespacedName) (*Client, error) {
+// usable goes as far as can be told without asking the provider, by the Secret as it is now.
+func (r *Reconciler) usable(ctx context.Context, name types.NamespacedName) (*Account, *Client, error) {
 	acct, err := r.Resolver.Named(ctx, r.Kind, name.Namespace, name.Name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if acct.Closed != nil {
-		return nil, acct.Closed
+		return nil, nil, acct.Closed
 	}
 	if err := r.CheckURLs(acct); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return r.Resolver.Client(ctx, acct)
+	r.Resolver.Clients.secrets.forget(acct.secretKey(), r.Now())
+	c, err := r.Resolver.Client(ctx, acct)
+	return acct, c, err
 }
 
 // verdict on what the provider said to the credentials. Its texts hold nothing
 // that changes, or every check would be a write.
 func verdict(err error) metav1.Condition {
-	switch {
+	_, limited := LimitedFor(err)
+	switch class := providers.ClassOf(err); {
 	case err == nil:
 		return condition(metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, "The provider accepts the credentials.")
-	case providers.ClassOf(err) == providers.ClassMisconfigured:
-		return condition(metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, advice(err))
-	case providers.ClassOf(err) == providers.ClassThrottled:
+	case class == providers.ClassMisconfigured:
+		return condition(metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, diagnosis(err))
+	case class == providers.ClassThrottled || limited:
 		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderThrottled, "The provider asks for fewer requests; it is asked again.")
 	default:
 		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, "The provider cannot be reached, or is out of order; it is asked again.")
 	}
-}
-
-// advice on an account that the provider does not accept. The detail of such an
-// error is one of the adapter's own sentences: nothing that the provider sent.
-func advice(err error) string {
-	if detail := providers.AsError(err).Detail; detail != "" {
-		return "The provider does not accept the account: " + detail + "."
-	}
-	return "The provider does not accept the credentials or settings; correct the account or its Secret."
 }
 
 func condition(status metav1.ConditionStatus, reason, message string) metav1.Condition {

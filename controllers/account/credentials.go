@@ -32,10 +32,11 @@ const maxCredential = 16 << 10
 // over its whole body.
 const MaxCallbackSecrets = 4
 
-// Client returns the provider client of a, with its credentials as they are
-// now. The same credentials at the same endpoint share one client.
+// Client returns the provider client of a, with its credentials as they were within the last
+// minute. The same credentials at the same endpoint share one client. There is none for an
+// endpoint that is not trusted any more.
 func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
-	credentials, err := r.credentials(ctx, a)
+	credentials, err := r.recentCredentials(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +44,7 @@ func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
 		return nil, a.problem(v1alpha1.ReasonCredentialsIncomplete,
 			"%s lacks %s; add it", a.credentialSource(), strings.Join(a.credentialNames(missing), ", "))
 	}
-	return r.client(a, "", only(a.collectionKeys(), credentials))
+	return r.client(a, false, only(a.collectionKeys(), credentials))
 }
 
 // RefundClient returns the client that gives back what a collected. It is
@@ -52,7 +53,7 @@ func (r *Resolver) RefundClient(ctx context.Context, a *Account) (*Client, error
 	if len(a.Kind.RefundCredentialKeys) == 0 {
 		return r.Client(ctx, a)
 	}
-	credentials, err := r.credentials(ctx, a)
+	credentials, err := r.recentCredentials(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func (r *Resolver) RefundClient(ctx context.Context, a *Account) (*Client, error
 		}
 		return nil, p
 	}
-	return r.client(a, "refunds", only(slices.Concat(a.collectionKeys(), a.Kind.RefundCredentialKeys), credentials))
+	return r.client(a, true, only(slices.Concat(a.collectionKeys(), a.Kind.RefundCredentialKeys), credentials))
 }
 
 // collectionKeys are those that a client for collecting is built with.
@@ -76,13 +77,23 @@ func (a *Account) collectionKeys() []string {
 
 // client of an account, for a purpose. What else the Secret holds, such as what
 // verifies callbacks, makes no other client.
-func (r *Resolver) client(a *Account, purpose string, credentials map[string]providers.Secret) (*Client, error) {
-	checks := cmp.Or(a.ChecksPerSecond, a.Kind.Traits.StatusPerSecond)
-	c, err := r.Clients.get(a.Identity()+"|"+purpose, a.Provider, a.Kind, a.providerAccount(credentials), checks)
+func (r *Resolver) client(a *Account, refunds bool, credentials map[string]providers.Secret) (*Client, error) {
+	c, err := r.Clients.get(a, refunds, credentials)
 	if err != nil {
 		return nil, a.misconfigured(err)
 	}
 	return c, nil
+}
+
+// LastKnown returns the client with which the provider was asked last about c, or about a
+// refund of it, if this process still has it: for one last question when the account, its
+// Secret or their namespace is gone.
+func (r *Resolver) LastKnown(c *v1alpha1.Charge, refund bool) (*Client, bool) {
+	kind, ok := r.Registry[c.Spec.Provider]
+	if !ok || r.untrusted(&Account{Pin: c.Spec.Account, Provider: c.Spec.Provider, Kind: kind}) != nil {
+		return nil, false
+	}
+	return r.Clients.lastKnown(c.Spec.Account, c.Spec.Provider, refund && len(kind.RefundCredentialKeys) > 0)
 }
 
 // CallbackSecrets returns what verifies the provider's callbacks for a: every
@@ -127,6 +138,21 @@ func (r *Resolver) ForCallbacks(ctx context.Context, provider, kindName, namespa
 	return acct, nil
 }
 
+// recentCredentials are those of the last minute, unless the provider refused them since.
+func (r *Resolver) recentCredentials(ctx context.Context, a *Account) (map[string]providers.Secret, error) {
+	if err := r.Trusted(a); err != nil {
+		return nil, err
+	}
+	if a.Pin.Kind != KindOperator {
+		if recent, ok := r.Clients.secrets.get(a.secretKey(), r.Clients.now()); ok {
+			return recent, nil
+		}
+	}
+	return r.credentials(ctx, a)
+}
+
+func (a *Account) secretKey() secretKey { return secretKey{a.uid, a.secret} }
+
 // credentials of an account, those that verify callbacks included.
 func (r *Resolver) credentials(ctx context.Context, a *Account) (map[string]providers.Secret, error) {
 	credentials, err := r.readCredentials(ctx, a)
@@ -137,6 +163,9 @@ func (r *Resolver) credentials(ctx context.Context, a *Account) (map[string]prov
 		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
 			"%s has more than %d secrets in %s; leave those that the provider signs with, one a line",
 			a.credentialSource(), MaxCallbackSecrets, strings.Join(a.credentialNames(keys), ", "))
+	}
+	if a.Pin.Kind != KindOperator {
+		r.Clients.secrets.put(a.secretKey(), credentials, r.Clients.now())
 	}
 	return credentials, nil
 }
@@ -224,18 +253,36 @@ func (a *Account) credentialNames(keys []string) []string {
 	return names
 }
 
-// untrusted says that the endpoint of a is none that its credentials may go to. That
-// of the operator's own account was set by who says what is trusted.
-func (r *Resolver) untrusted(a *Account) *Problem {
-	if a.Pin.Kind == KindOperator {
-		return nil
+// Trusted returns a *Problem if nothing may be sent to the endpoints of a: no credentials, no
+// question, no request. It is asked before every call, since the operator may have stopped to
+// trust a host that payments were made at.
+func (r *Resolver) Trusted(a *Account) error {
+	if p := r.untrusted(a); p != nil {
+		return p
 	}
-	return cmp.Or(r.checkEndpoint(a, a.Pin.BaseURL), r.checkEndpoint(a, a.Pin.TokenURL))
+	return nil
+}
+
+func (r *Resolver) untrusted(a *Account) *Problem {
+	allowed := r.AllowedEndpoints
+	if op, ok := r.Operator[a.Provider]; ok && a.Pin.Kind == KindOperator {
+		// Who set the environment variables says what is trusted.
+		allowed = slices.Concat(allowed, endpoints(op.BaseURL), endpoints(op.TokenURL))
+	}
+	return cmp.Or(a.checkEndpoint(a.Pin.BaseURL, allowed), a.checkEndpoint(a.Pin.TokenURL, allowed))
+}
+
+// endpoints is the host[:port] of a URL.
+func endpoints(raw string) []string {
+	if u, err := url.Parse(raw); err == nil && u.Host != "" {
+		return []string{u.Host}
+	}
+	return nil
 }
 
 // checkEndpoint: credentials go to the provider itself, and to the hosts that the
 // operator was told to trust.
-func (r *Resolver) checkEndpoint(a *Account, raw string) *Problem {
+func (a *Account) checkEndpoint(raw string, allowed []string) *Problem {
 	if raw == "" {
 		return nil
 	}
@@ -243,11 +290,11 @@ func (r *Resolver) checkEndpoint(a *Account, raw string) *Problem {
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return a.problem(v1alpha1.ReasonAccountMisconfigured, "the account's baseURL or tokenURL is not a URL; correct it")
 	}
-	if slices.Contains(r.AllowedEndpoints, u.Host) || isOwnHost(u, a.Kind.Hosts) {
+	if slices.Contains(allowed, u.Host) || isOwnHost(u, a.Kind.Hosts) {
 		return nil
 	}
-	return a.problem(v1alpha1.ReasonAccountMisconfigured,
-		"the operator does not send credentials to host %q; have it started with --allowed-endpoints=%s, or leave baseURL and tokenURL out",
+	return a.problem(v1alpha1.ReasonEndpointNotAllowed,
+		"the operator sends nothing to host %q, and asks nothing there; have it started with --allowed-endpoints=%s, or leave baseURL and tokenURL out",
 		u.Host, u.Host)
 }
 

@@ -61,39 +61,22 @@ type deletion struct {
 	at time.Time
 	// settle is how much later somebody may send who looked at the account before.
 	settle time.Duration
-	// watched is how long a charge in phase Unknown is asked about.
-	watched time.Duration
 }
 
-// needs tells whether the provider still has to be asked about c, or about a
-// refund of it, which takes the account. It is pure.
+// needs tells whether the account has to stay for c, or for a refund of it. It is pure.
 func (d deletion) needs(c *v1alpha1.Charge, traits providers.Traits) bool {
 	rec := &c.Record
-	switch {
-	case rec.Outcome != nil:
-		return traits.Refund != providers.RefundManual && traits.Refund != "" && slices.ContainsFunc(rec.Refunds, d.needsRefund)
-	case rec.Hold != nil:
-		// Without a session, some providers cannot be asked.
-		return (rec.Session != nil || traits.Recovery != providers.RecoverByRepeat) && d.now.Sub(rec.Hold.At.Time) <= d.watched
-	case rec.Session != nil, rec.Refusal != nil, rec.Sends > rec.VoidSends:
-		return true
-	default:
-		return d.settling()
+	if rec.Outcome == nil {
+		return d.holds(rec.Hold != nil, rec.Session != nil || rec.Refusal != nil || rec.Sends > rec.VoidSends)
 	}
+	return traits.Refund != providers.RefundManual && traits.Refund != "" && slices.ContainsFunc(rec.Refunds, func(r v1alpha1.ChargeRefund) bool {
+		return r.Outcome == nil && d.holds(r.Hold != nil, r.Taken != nil || r.Refusal != nil || r.Sends > r.VoidSends)
+	})
 }
 
-func (d deletion) needsRefund(r v1alpha1.ChargeRefund) bool {
-	switch {
-	case r.Outcome != nil:
-		return false
-	case r.Hold != nil:
-		return d.now.Sub(r.Hold.At.Time) <= d.watched
-	case r.Taken != nil, r.Refusal != nil, r.Sends > r.VoidSends:
-		return true
-	default:
-		return d.settling()
-	}
-}
+// holds tells whether an open request for money holds the account: not if it is Unknown, for
+// which there may never be an answer, nor if nothing was sent and nobody can be about to.
+func (d deletion) holds(unknown, sent bool) bool { return !unknown && (sent || d.settling()) }
 
 // settling: nothing was sent, and nothing will be through an account on its way
 // out, but by somebody who looked at it before.
@@ -106,7 +89,7 @@ func (r *Reconciler) ofCharge(ctx context.Context, o client.Object) []reconcile.
 		return nil
 	}
 	name := types.NamespacedName{Namespace: pin.Namespace, Name: pin.Name}
-	acct := r.newObject()
+	acct := newObject(r.Kind)
 	if err := r.Client.Get(ctx, name, acct); err != nil || acct.GetDeletionTimestamp() == nil {
 		return nil
 	}
@@ -182,7 +165,7 @@ func (r *Reconciler) users(ctx context.Context, o object) ([]string, error) {
 		return nil, err
 	}
 	pin := v1alpha1.AccountPin{Kind: r.Kind, Namespace: o.GetNamespace(), Name: o.GetName()}
-	d := deletion{now: r.Now(), at: o.GetDeletionTimestamp().Time, settle: r.Settle, watched: r.Watched}
+	d := deletion{now: r.Now(), at: o.GetDeletionTimestamp().Time, settle: r.Settle}
 	seen, err := r.list(ctx, r.Client, client.MatchingFields{indexAccount: identity(pin)}, pin, d)
 	if len(seen) > 0 || err != nil {
 		return seen, err

@@ -192,12 +192,28 @@ func (l *Limiter) Admit(ctx context.Context) error {
 			return nil
 		}
 		if waited += wait; waited > maxBlocked {
-			return &providers.Error{Class: providers.ClassNotSent, Op: "limiter", RetryAfter: wait, Detail: "the account's limit of calls is reached", Err: errLimited}
+			return limited(wait)
 		}
 		if err := l.sleep(ctx, wait); err != nil {
-			return &providers.Error{Class: providers.ClassNotSent, Op: "limiter", Err: err}
+			return &providers.Error{Class: providers.ClassNotSent, Err: err}
 		}
 	}
+}
+
+// admitCall is Admit for a request. One for a token is not counted, but kept back like all
+// while the provider asked to be left alone.
+func (l *Limiter) admitCall(ctx context.Context, call providers.Call) error {
+	if call.Operation != providers.OpToken {
+		return l.Admit(ctx)
+	}
+	if wait := l.pausedFor(); wait > 0 {
+		return limited(wait)
+	}
+	return nil
+}
+
+func limited(wait time.Duration) error {
+	return &providers.Error{Class: providers.ClassNotSent, RetryAfter: wait, Detail: "the account's limit of calls is reached", Err: errLimited}
 }
 
 var errLimited = errors.New("not sent")

@@ -1,0 +1,134 @@
+package account
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+)
+
+const (
+	// keepFinding is how long a finding counts that no call confirms.
+	keepFinding = 15 * time.Minute
+	maxFindings = 4096
+	// wakes is how many accounts may wait to be looked at; others are looked at in time.
+	wakes = 128
+)
+
+// Findings are what the calls for payments and refunds told about accounts: at most one
+// problem for each. They are kept in memory only. A nil *Findings keeps nothing.
+type Findings struct {
+	mu sync.Mutex
+	of map[string]finding // by identity
+	// changed has an account of each kind looked at.
+	changed map[string]chan event.GenericEvent
+}
+
+// finding is a problem of an account that a call showed.
+type finding struct {
+	operation providers.Operation
+	message   string
+	at        time.Time
+}
+
+// NewFindings returns an empty set of findings.
+func NewFindings() *Findings {
+	return &Findings{of: map[string]finding{}, changed: map[string]chan event.GenericEvent{
+		KindNamespaced: make(chan event.GenericEvent, wakes), KindCluster: make(chan event.GenericEvent, wakes),
+	}}
+}
+
+// report how a call ended. What is the fault of the account, or of the operator's settings, is
+// kept until a call of the same operation succeeds; no call gets as far without a token.
+func (f *Findings) report(pin v1alpha1.AccountPin, op providers.Operation, err error, now time.Time) {
+	if f == nil || f.changed[pin.Kind] == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := identity(pin)
+	had, known := f.of[key]
+	switch {
+	case err == nil && known && (had.operation == op || had.operation == providers.OpToken):
+		delete(f.of, key)
+	case err != nil && misconfigured(err):
+		found := finding{cmp.Or(providers.AsError(err).Operation, op), diagnosis(err), now}
+		if !known && len(f.of) >= maxFindings {
+			clear(f.of)
+		}
+		f.of[key] = found
+		if had.message == found.message {
+			return
+		}
+	default:
+		return
+	}
+	o := newObject(pin.Kind)
+	o.SetNamespace(pin.Namespace)
+	o.SetName(pin.Name)
+	select {
+	case f.changed[pin.Kind] <- event.GenericEvent{Object: o}:
+	default:
+	}
+}
+
+// misconfigured: the account or the operator is at fault, and not the payment or the provider.
+func misconfigured(err error) bool {
+	fault := providers.FaultOf(err)
+	return providers.ClassOf(err) == providers.ClassMisconfigured && (fault == providers.FaultAccount || fault == providers.FaultOperator)
+}
+
+// about an account; "" for nothing.
+func (f *Findings) about(pin v1alpha1.AccountPin, now time.Time) string {
+	if f == nil {
+		return ""
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	found, ok := f.of[identity(pin)]
+	if !ok || now.Sub(found.at) > keepFinding {
+		return ""
+	}
+	return found.message
+}
+
+// forget what was found about an account, since somebody changed it.
+func (f *Findings) forget(pin v1alpha1.AccountPin) {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.of, identity(pin))
+}
+
+// diagnosis tells people what is wrong with an account: what was asked, what the provider
+// answered, and what to do. It holds nothing that changes from one call to the next.
+func diagnosis(err error) string {
+	e := providers.AsError(err)
+	var with []string
+	if e.HTTPStatus != 0 {
+		with = append(with, fmt.Sprintf("HTTP status %d", e.HTTPStatus))
+	}
+	if e.Code != "" {
+		with = append(with, "code "+e.Code)
+	}
+	if e.Field != "" {
+		with = append(with, "field "+e.Field)
+	}
+	said := "The provider refused the operation " + string(e.Operation)
+	if len(with) > 0 {
+		said += " (" + strings.Join(with, ", ") + ")"
+	}
+	todo := "correct the account or its Secret"
+	if providers.FaultOf(err) == providers.FaultOperator {
+		todo = "correct the settings of the operator"
+	}
+	return said + ": " + cmp.Or(e.Detail, todo) + "."
+}
