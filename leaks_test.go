@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers/providertest/canary"
 	"mobilemoney.dev/operator/providers/simulator"
 )
@@ -63,12 +63,12 @@ func learn(ctx context.Context) {
 }
 
 // callbackPaths make the paths of callbacks; nil: no manager has made a key yet.
-func callbackPaths(ctx context.Context) *payment.PathKeys {
+func callbackPaths(ctx context.Context) *installation.PathKeys {
 	var s corev1.Secret
 	if api.Get(ctx, types.NamespacedName{Namespace: operatorNamespace, Name: "mobile-money-operator-key"}, &s) != nil {
 		return nil
 	}
-	return payment.Installation{Key: s.Data["key"]}.PathKeys()
+	return installation.Installation{Key: s.Data["key"]}.PathKeys()
 }
 
 // expectNoSecrets wants none of it in a text, in no form.

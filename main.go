@@ -37,7 +37,9 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/callback"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/redact"
 	"mobilemoney.dev/operator/controllers/refund"
@@ -124,7 +126,7 @@ type options struct {
 	workers          int
 	accountRecheck   time.Duration
 	revisionCheck    time.Duration
-	settings         payment.Settings
+	settings         attempt.Settings
 	retention        retention.Settings
 }
 
@@ -135,7 +137,7 @@ type lease struct{ duration, renew, retry time.Duration }
 func defaultOptions() options {
 	return options{
 		lease:    lease{duration: 60 * time.Second, renew: 40 * time.Second, retry: 8 * time.Second},
-		settings: payment.DefaultSettings(), retention: retention.DefaultSettings(),
+		settings: attempt.DefaultSettings(), retention: retention.DefaultSettings(),
 		callbackLimits: callback.DefaultLimits(),
 	}
 }
@@ -295,21 +297,21 @@ func run(ctx context.Context, cfg *rest.Config, opts options, t providers.Transp
 	if err != nil {
 		return fmt.Errorf("connecting to the cluster: %w", err)
 	}
-	installation, err := payment.LoadInstallation(ctx, direct, opts.namespace, opts.installationID, rand.Reader)
+	inst, err := installation.Load(ctx, direct, opts.namespace, opts.installationID, rand.Reader)
 	if err != nil {
 		return err
 	}
-	ctrl.Log.Info("Installation", "id", installation.ID)
+	ctrl.Log.Info("Installation", "id", inst.ID)
 	if opts.installationID == "" {
 		ctrl.Log.Info("The installation id is the default, the uid of this cluster's kube-system namespace. " +
 			"A rebuilt cluster gets another one and would charge again what it applies again: set --installation-id")
 	}
-	paths := installation.PathKeys()
+	paths := inst.PathKeys()
 	if err := paths.Load(ctx, direct, opts.namespace); err != nil {
 		// Callback paths are not worth a manager that does not start.
 		ctrl.Log.Error(err, "The keys of callback paths could not be read")
 	}
-	if err := setup(ctx, mgr, opts, installation, paths, t, getenv); err != nil {
+	if err := setup(ctx, mgr, opts, inst, paths, t, getenv); err != nil {
 		return err
 	}
 	if err := mgr.Start(ctx); err != nil {
@@ -355,7 +357,7 @@ func newManager(cfg *rest.Config, opts options) (manager.Manager, error) {
 }
 
 // setup adds the loop and the receiver to mgr.
-func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.Installation, paths *payment.PathKeys, t providers.Transport, getenv func(string) string) error {
+func setup(ctx context.Context, mgr manager.Manager, opts options, inst installation.Installation, paths *installation.PathKeys, t providers.Transport, getenv func(string) string) error {
 	if err := payment.SetupIndexes(ctx, mgr.GetFieldIndexer(), inst); err != nil {
 		return err
 	}
@@ -439,13 +441,13 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst payment.
 }
 
 // addReceiver adds the receiver of callbacks to mgr, and what keeps its keys.
-func addReceiver(mgr manager.Manager, opts options, inst payment.Installation, paths *payment.PathKeys, resolver *account.Resolver) error {
+func addReceiver(mgr manager.Manager, opts options, inst installation.Installation, paths *installation.PathKeys, resolver *account.Resolver) error {
 	log := mgr.GetLogger().WithName("callback")
 	keyring := &callback.Keyring{Reader: mgr.GetClient(), Accounts: resolver, Refresh: callbackKeyRefresh}
 	if err := keyring.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	loader := &payment.PathKeyLoader{
+	loader := &installation.PathKeyLoader{
 		Keys: paths, Live: mgr.GetAPIReader(), Namespace: opts.namespace, Every: callbackKeyRefresh, Log: log,
 	}
 	if err := mgr.Add(loader); err != nil {
@@ -476,7 +478,7 @@ func addReceiver(mgr manager.Manager, opts options, inst payment.Installation, p
 
 // addCollector adds what deletes old Charges. While payments are taken up after a
 // disaster nothing is deleted: what they name may not be restored yet.
-func addCollector(mgr manager.Manager, opts options, inst payment.Installation, back *restoreguard.Detector) error {
+func addCollector(mgr manager.Manager, opts options, inst installation.Installation, back *restoreguard.Detector) error {
 	collected := retention.NewMetrics(metrics.Registry)
 	if opts.retention.Keep == 0 || opts.settings.AdoptOnly {
 		return nil

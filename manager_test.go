@@ -23,7 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/testenv"
 	"mobilemoney.dev/operator/providers/simulator"
 )
@@ -245,10 +245,10 @@ var _ = Describe("A callback at a replica that does not lead", func() {
 		p := reaches(ctx, ns, "stuck", v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer) // so the first one leads
 		follower := startManager(ctx, lease...)
 
-		installation, err := payment.LoadInstallation(ctx, api, operatorNamespace, "", rand.Reader)
+		inst, err := installation.Load(ctx, api, operatorNamespace, "", rand.Reader)
 		Expect(err).NotTo(HaveOccurred())
 		before := sim.Count(simulator.MTN, simulator.OpStatus)
-		path := "/callbacks/mtn/" + installation.PathKeys().ID("mtn", p.Status.ChargeName)
+		path := "/callbacks/mtn/" + inst.PathKeys().ID("mtn", p.Status.ChargeName)
 		response, err := http.Post("http://"+follower.callbacks+path, "application/json", strings.NewReader(`{"status":"SUCCESSFUL"}`))
 		Expect(err).NotTo(HaveOccurred())
 		response.Body.Close()

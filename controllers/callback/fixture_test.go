@@ -25,6 +25,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
@@ -40,7 +41,7 @@ const (
 	phone      = "+2250501020304"
 )
 
-var installation = payment.Installation{ID: "test", Key: []byte("0123456789abcdef0123456789abcdef")}
+var testInstallation = installation.Installation{ID: "test", Key: []byte("0123456789abcdef0123456789abcdef")}
 
 // fixture is a Receiver with an API and a clock of its own.
 type fixture struct {
@@ -71,7 +72,7 @@ func setUp(t testing.TB, objects ...client.Object) *fixture {
 	f := &fixture{t: t, ctx: context.Background(), now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.Payment{}).WithReturnManagedFields()
-	must(t, payment.SetupIndexes(f.ctx, indexer{builder}, installation))
+	must(t, payment.SetupIndexes(f.ctx, indexer{builder}, testInstallation))
 	f.api = builder.Build()
 	registry := providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
 	watched := f.intercept()
@@ -79,10 +80,10 @@ func setUp(t testing.TB, objects ...client.Object) *fixture {
 	f.metrics = prometheus.NewRegistry()
 	f.Receiver = &Receiver{
 		Client:   watched,
-		Paths:    installation.PathKeys(),
+		Paths:    testInstallation.PathKeys(),
 		Keyring:  &Keyring{Reader: watched, Accounts: f.resolver, Refresh: 30 * time.Second},
 		Registry: registry,
-		Digest:   installation.CallbackDigest,
+		Digest:   testInstallation.CallbackDigest,
 		Metrics:  NewMetrics(f.metrics),
 		Now:      func() time.Time { return f.now },
 		NoteGap:  10 * time.Second,
@@ -223,13 +224,15 @@ type sale struct {
 	charge  *v1alpha1.Charge
 }
 
-func (s sale) id() string        { return installation.PathKeys().ID(s.charge.Spec.Provider, s.charge.Name) }
+func (s sale) id() string {
+	return testInstallation.PathKeys().ID(s.charge.Spec.Provider, s.charge.Name)
+}
 func (s sale) reference() string { return s.charge.Spec.ProviderReference }
 func (s sale) path() string      { return "/callbacks/" + s.charge.Spec.Provider + "/" + s.id() }
 
 // newSale is one whose answer is recorded.
 func newSale(namespace, name, provider string, change ...func(*sale)) sale {
-	chargeName := installation.ChargeName(namespace, name)
+	chargeName := testInstallation.ChargeName(namespace, name)
 	now := metav1.NewMicroTime(time.Date(2026, 11, 22, 11, 59, 0, 0, time.UTC))
 	s := sale{
 		payment: &v1alpha1.Payment{
@@ -240,7 +243,7 @@ func newSale(namespace, name, provider string, change ...func(*sale)) sale {
 		charge: &v1alpha1.Charge{
 			ObjectMeta: metav1.ObjectMeta{Name: chargeName},
 			Spec: v1alpha1.ChargeSpec{
-				InstallationID: installation.ID, Provider: provider, Reference: name,
+				InstallationID: testInstallation.ID, Provider: provider, Reference: name,
 				Payment:           v1alpha1.PaymentIdentity{Namespace: namespace, Name: name},
 				Account:           v1alpha1.AccountPin{Kind: account.KindNamespaced, Namespace: namespace, Name: provider},
 				ProviderReference: strings.ToLower("ref-" + namespace + "-" + name),

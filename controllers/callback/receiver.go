@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 )
@@ -39,7 +40,7 @@ type Receiver struct {
 	Client client.Client
 	// Paths verify the paths that name a charge, Keyring holds what verifies
 	// those that name an account. Neither reads anything when a callback comes.
-	Paths    *payment.PathKeys
+	Paths    *installation.PathKeys
 	Keyring  *Keyring
 	Registry providers.Registry
 	// Digest tells bodies apart, keyed.

@@ -14,6 +14,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -216,7 +217,7 @@ func (r *Reconciler) initiateRequest(o *observed) providers.InitiateRequest {
 		Money:       providers.Money(spec.Money),
 		Payer:       providers.Phone(p.Spec.Phone),
 		Description: p.Spec.Description,
-		Mark:        mark(o.charge),
+		Mark:        installation.CorrelationTag(o.charge),
 		CallbackURL: r.URLs.Callback(o.account, o.charge.Name),
 		ReturnURL:   r.URLs.Return(o.account, p),
 		CancelURL:   r.URLs.Cancel(o.account, p),
@@ -370,7 +371,7 @@ func (r *Reconciler) reused(o *observed, st providers.Status) bool {
 
 // strange: the request bears the mark of another record.
 func strange(c *v1alpha1.Charge, st providers.Status) bool {
-	return st.Mark != "" && st.Mark != mark(c)
+	return st.Mark != "" && st.Mark != installation.CorrelationTag(c)
 }
 
 // search adopts what is open under our reference. Surplus sessions are ended

@@ -95,7 +95,7 @@ func (r *Reconciler) hold(ctx context.Context, o *observed, acct *account.Accoun
 		return nil
 	}
 	next := prompt{namespace: o.holder.Namespace, payer: r.Installation.Payer(o.holder.Spec.Phone), at: r.Now()}
-	limits := r.Settings.Prompts.or(acct.Prompts)
+	limits := r.Settings.Prompts.Or(acct.Prompts)
 
 	r.brake.mu.Lock()
 	defer r.brake.mu.Unlock()

@@ -15,6 +15,8 @@ import (
 	"pgregory.net/rapid"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -93,8 +95,8 @@ func TestLines(t *testing.T) {
 	})
 }
 
-func prompts(limits PromptLimits) func(*Settings) {
-	return func(s *Settings) { s.Prompts = limits }
+func prompts(limits promptlimit.Limits) func(*attempt.Settings) {
+	return func(s *attempt.Settings) { s.Prompts = limits }
 }
 
 func to(phone string) func(*v1alpha1.Payment) {
@@ -114,7 +116,7 @@ func names(n int) []string {
 }
 
 func TestBrakeOnOnePhone(t *testing.T) {
-	w := newWorld(t, prompts(PromptLimits{PerPhone: 3, PerNamespace: 100}))
+	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 3, PerNamespace: 100}))
 	for i, name := range names(8) {
 		w.payment(name, "mtn", "5901")
 		w.step(name)
@@ -145,7 +147,7 @@ func TestBrakeOnOnePhone(t *testing.T) {
 }
 
 func TestBrakeOnANamespace(t *testing.T) {
-	w := newWorld(t, prompts(PromptLimits{PerPhone: 100, PerNamespace: 4}))
+	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 100, PerNamespace: 4}))
 	for i, name := range names(9) {
 		w.payment(name, "mtn", "5901", to(fmt.Sprintf("+22505010203%02d", i)))
 		w.until(name, time.Minute, func() bool { return false })
@@ -170,7 +172,7 @@ func TestBrakeByDefault(t *testing.T) {
 		w.payment(name, "mtn", "5901")
 		w.until(name, time.Second, func() bool { return false })
 	}
-	if n := w.rung(); n != DefaultSettings().Prompts.PerPhone {
+	if n := w.rung(); n != attempt.DefaultSettings().Prompts.PerPhone {
 		t.Errorf("rung %d times", n)
 	}
 }
@@ -196,7 +198,7 @@ func TestBrakeOfTheAccount(t *testing.T) {
 // Orange and Wave ring nobody.
 func TestBrakeOnPushOnly(t *testing.T) {
 	for _, provider := range []string{"orange", "wave"} {
-		w := newWorld(t, prompts(PromptLimits{PerPhone: 1, PerNamespace: 1}))
+		w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 1, PerNamespace: 1}))
 		for _, name := range names(3) {
 			w.payment(name, provider, "5901")
 			w.step(name)
@@ -212,7 +214,7 @@ func TestBrakeOnPushOnly(t *testing.T) {
 // A Payment that comes again is one prompt, and one that is called off while it is
 // held none.
 func TestBrakeAndOtherFates(t *testing.T) {
-	w := newWorld(t, prompts(PromptLimits{PerPhone: 1, PerNamespace: 100}))
+	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 1, PerNamespace: 100}))
 	w.payment("first", "mtn", "5901")
 	expectPhase(t, w.settle("first", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 	must(t, w.api.Delete(w.ctx, w.get("first")))
@@ -238,7 +240,7 @@ func TestBrakeAndOtherFates(t *testing.T) {
 // H12: who takes the label of a restore off again has claimed what the brake did not
 // look at, and is held all the same.
 func TestH12BrakeIsNotPassedWithALabel(t *testing.T) {
-	w := newWorld(t, prompts(PromptLimits{PerPhone: 3, PerNamespace: 100}))
+	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 3, PerNamespace: 100}))
 	for _, name := range names(12) {
 		w.payment(name, "mtn", "5901", func(p *v1alpha1.Payment) {
 			p.Labels = map[string]string{v1alpha1.LabelRestore: "nightly"}
@@ -263,7 +265,7 @@ func TestH12BrakeIsNotPassedWithALabel(t *testing.T) {
 // What was claimed in each of many hours in which nothing could be sent is not sent
 // all at once when that is over.
 func TestBrakeAfterAnOutage(t *testing.T) {
-	w := newWorld(t, prompts(PromptLimits{PerPhone: 2, PerNamespace: 100}))
+	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 2, PerNamespace: 100}))
 	down := true
 	w.onPoint = func(_ int, label string, after bool) error {
 		if down && !after && strings.HasPrefix(label, "call token") {
@@ -288,7 +290,7 @@ func TestBrakeAfterAnOutage(t *testing.T) {
 // Who waits has a turn of its own: however many wait, few come for nothing.
 func TestH11HeldPaymentsDoNotAllComeAtOnce(t *testing.T) {
 	const limit, waiting = 5, 40
-	w := newWorld(t, prompts(PromptLimits{PerPhone: limit, PerNamespace: 1000}))
+	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: limit, PerNamespace: 1000}))
 	account, err := w.loop.Accounts.Resolve(w.ctx, newPayment("any", "mtn", "5901"))
 	must(t, err)
 	next, looks := map[string]time.Time{}, 0
@@ -335,7 +337,7 @@ func newCharge(name string, sent time.Time, payer string) *v1alpha1.Charge {
 
 // Many at once, with a cache that shows none of the claims: what was let pass counts.
 func TestBrakeWithAStaleCache(t *testing.T) {
-	w := newWorld(t, prompts(PromptLimits{PerPhone: 7, PerNamespace: 100}))
+	w := newWorld(t, prompts(promptlimit.Limits{PerPhone: 7, PerNamespace: 100}))
 	account, err := w.loop.Accounts.Resolve(w.ctx, newPayment("any", "mtn", "5901"))
 	must(t, err)
 	w.freeze()

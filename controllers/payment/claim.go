@@ -8,6 +8,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 )
 
 // relation says what a Payment is to the Charge of its sale.
@@ -70,7 +71,7 @@ func compareBool(a, b bool) int {
 
 // relate says what p is to the Charge, given who the claimant is. charge is not
 // nil. No clock: what p may take up was settled when it was created.
-func relate(p, holder *v1alpha1.Payment, charge *v1alpha1.Charge, inst Installation, adoptionWindow time.Duration) relation {
+func relate(p, holder *v1alpha1.Payment, charge *v1alpha1.Charge, inst installation.Installation, adoptionWindow time.Duration) relation {
 	switch {
 	case !sameMoney(p, charge, inst):
 		return relationConflict
@@ -87,17 +88,17 @@ func relate(p, holder *v1alpha1.Payment, charge *v1alpha1.Charge, inst Installat
 
 // sameMoney compares the fingerprints. Where the Charge's was made with another
 // key, the fields that it shows in clear have to do.
-func sameMoney(p *v1alpha1.Payment, charge *v1alpha1.Charge, inst Installation) bool {
+func sameMoney(p *v1alpha1.Payment, charge *v1alpha1.Charge, inst installation.Installation) bool {
 	currency := charge.Spec.Requested.Currency
 	if p.Spec.Currency != "" && p.Spec.Currency != currency {
 		return false
 	}
 	keyID, _, _ := strings.Cut(charge.Spec.Fingerprint, ":")
-	if keyID == inst.keyID() {
+	if keyID == inst.KeyID() {
 		return inst.Fingerprint(p, currency) == charge.Spec.Fingerprint
 	}
 	return p.Spec.Provider == charge.Spec.Provider &&
-		canonicalAmount(p.Spec.Amount) == canonicalAmount(v1alpha1.NewAmount(charge.Spec.Requested.Amount))
+		installation.CanonicalAmount(p.Spec.Amount) == installation.CanonicalAmount(v1alpha1.NewAmount(charge.Spec.Requested.Amount))
 }
 
 // endedTooLongBefore: a window of 0 is off, for disaster recovery.

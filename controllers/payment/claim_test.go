@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/installation"
 )
 
 var claimTime = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -82,7 +83,7 @@ func TestClaimantIsStable(t *testing.T) {
 
 func TestRelate(t *testing.T) {
 	const window = 24 * time.Hour
-	otherKey := Installation{ID: testInstallation.ID, Key: goldenInstallation.Key}
+	otherKey := installation.Installation{ID: testInstallation.ID, Key: []byte("another-key-of-thirty-two-bytes!")}
 	type change = func(p *v1alpha1.Payment, c *v1alpha1.Charge)
 	// The Charge was made for "order", which ended at claimTime; p is an "order"
 	// that was created at the same moment.

@@ -25,6 +25,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -42,8 +43,8 @@ type Reconciler struct {
 	// Live reads past the cache. Every send stands on such a read.
 	Live         client.Reader
 	Accounts     *account.Resolver
-	Installation Installation
-	Settings     Settings
+	Installation installation.Installation
+	Settings     attempt.Settings
 	URLs         URLs
 	Recorder     events.EventRecorder
 	Metrics      *Metrics

@@ -6,6 +6,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -50,7 +51,7 @@ type decision struct {
 // facts are all that a decision depends on.
 type facts struct {
 	now      time.Time
-	settings Settings
+	settings attempt.Settings
 	// process is this process, and processStart when it began.
 	process      string
 	processStart time.Time
@@ -92,7 +93,7 @@ func decide(f facts) decision {
 	}
 	rec := &f.charge.Record
 	switch {
-	case f.charge.Spec.ReferenceVersion != ReferenceVersion:
+	case f.charge.Spec.ReferenceVersion != installation.ReferenceVersion:
 		// Made by another version, which knows what it sent. Leave it alone.
 		return decision{action: actIdle}
 	case rec.Outcome != nil:

@@ -10,6 +10,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -23,13 +24,13 @@ func micro(d time.Duration) metav1.MicroTime { return metav1.NewMicroTime(at(d))
 func situation(provider string, changes ...func(*facts)) facts {
 	f := facts{
 		now:          noon,
-		settings:     DefaultSettings(),
+		settings:     attempt.DefaultSettings(),
 		process:      "me",
 		processStart: at(-24 * time.Hour),
 		payment:      newPayment("sale", provider, "5000"),
 		charge: &v1alpha1.Charge{
 			ObjectMeta: metav1.ObjectMeta{Name: "charge-x"},
-			Spec:       v1alpha1.ChargeSpec{ReferenceVersion: ReferenceVersion, Provider: provider, TimeoutSeconds: 3600},
+			Spec:       v1alpha1.ChargeSpec{ReferenceVersion: installation.ReferenceVersion, Provider: provider, TimeoutSeconds: 3600},
 		},
 		traits:   testRegistry()[provider].Traits,
 		interval: 2 * time.Minute,

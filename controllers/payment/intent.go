@@ -8,13 +8,14 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
 // intent is the Charge that p asks for through acct. It is pure: everything in
 // it follows from the declaration, the account and the installation. An error
 // says that this payment can never be asked for.
-func intent(p *v1alpha1.Payment, acct *account.Account, inst Installation) (*v1alpha1.Charge, error) {
+func intent(p *v1alpha1.Payment, acct *account.Account, inst installation.Installation) (*v1alpha1.Charge, error) {
 	requested := providers.Money{Amount: p.Spec.Amount.String(), Currency: currencyOf(p, acct)}
 	wire, err := acct.Kind.WireMoney(providers.Environment(acct.Pin.Environment), requested)
 	if err != nil {
@@ -25,7 +26,7 @@ func intent(p *v1alpha1.Payment, acct *account.Account, inst Installation) (*v1a
 		ObjectMeta: metav1.ObjectMeta{Name: inst.ChargeName(p.Namespace, sale)},
 		Spec: v1alpha1.ChargeSpec{
 			InstallationID:   inst.ID,
-			ReferenceVersion: ReferenceVersion,
+			ReferenceVersion: installation.ReferenceVersion,
 			Payment: v1alpha1.PaymentIdentity{
 				Namespace: p.Namespace,
 				Name:      p.Name,
@@ -46,7 +47,7 @@ func intent(p *v1alpha1.Payment, acct *account.Account, inst Installation) (*v1a
 }
 
 // payer whose phone rings; empty: none does.
-func payer(p *v1alpha1.Payment, acct *account.Account, inst Installation) string {
+func payer(p *v1alpha1.Payment, acct *account.Account, inst installation.Installation) string {
 	if acct.Kind.Traits.Flow != providers.FlowPush {
 		return ""
 	}

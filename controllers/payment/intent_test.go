@@ -1,15 +1,20 @@
 package payment
 
 import (
+	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"pgregory.net/rapid"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -152,5 +157,97 @@ func TestTimeoutIsPinned(t *testing.T) {
 	hold := w.charge("sale").Record.Hold
 	if hold == nil || hold.At.Sub(opened.Time) < 10*time.Minute || hold.At.Sub(opened.Time) > 15*time.Minute {
 		t.Fatalf("opened at %s, held: %+v", opened, hold)
+	}
+}
+
+// Outside are uid, times, generation, resourceVersion, attempt,
+// amount, phone. So whoever asks again asks under the same name.
+func TestWhatNamesDoNotDependOn(t *testing.T) {
+	acct := testAccount("mtn")
+	rapid.Check(t, func(t *rapid.T) {
+		p, q := newPayment("order", "mtn", "5000"), newPayment("order", "mtn", "5000")
+		q.UID = types.UID(rapid.String().Draw(t, "uid"))
+		q.CreationTimestamp = metav1.NewTime(time.Unix(rapid.Int64Range(0, 4e9).Draw(t, "created"), 0))
+		q.Generation, q.ResourceVersion = rapid.Int64().Draw(t, "generation"), rapid.String().Draw(t, "rv")
+		q.Labels = map[string]string{"a": rapid.String().Draw(t, "label")}
+		q.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"}
+		q.Spec.Amount = v1alpha1.NewAmount(fmt.Sprint(rapid.IntRange(1, 1e9).Draw(t, "amount")))
+		q.Spec.Phone = rapid.StringMatching(`\+[1-9][0-9]{6,14}`).Draw(t, "phone")
+		q.Spec.Description, q.Spec.TimeoutSeconds = rapid.String().Draw(t, "description"), 77
+		q.Spec.ReturnURL, q.Spec.CancelURL = "https://a.example", "https://b.example"
+		q.Status.Phase = v1alpha1.PhaseUnknown
+		other := *acct
+		other.Pin.BaseURL, other.Pin.TargetEnvironment, other.Interval = "https://c.example", "x", time.Hour
+
+		a, err := intent(p, acct, testInstallation)
+		b, errB := intent(q, &other, testInstallation)
+		if err != nil || errB != nil {
+			t.Fatal(err, errB)
+		}
+		if a.Name != b.Name || a.Spec.ProviderReference != b.Spec.ProviderReference || a.Spec.Reference != b.Spec.Reference {
+			t.Fatalf("%+v\n%+v", a.Spec, b.Spec)
+		}
+	})
+}
+
+// Inside are installation, provider, account, namespace and the sale.
+func TestWhatNamesDependOn(t *testing.T) {
+	base := func() (*v1alpha1.Payment, *account.Account, installation.Installation) {
+		return newPayment("order", "mtn", "5000"), testAccount("mtn"), testInstallation
+	}
+	p, acct, inst := base()
+	first, err := intent(p, acct, inst)
+	must(t, err)
+	for name, c := range map[string]struct {
+		change        func(*v1alpha1.Payment, *account.Account, *installation.Installation)
+		sameCharge    bool
+		sameReference bool
+	}{
+		"installation": {change: func(_ *v1alpha1.Payment, _ *account.Account, i *installation.Installation) { i.ID = "another" }},
+		"namespace":    {change: func(p *v1alpha1.Payment, _ *account.Account, _ *installation.Installation) { p.Namespace = "bakery" }},
+		"name":         {change: func(p *v1alpha1.Payment, _ *account.Account, _ *installation.Installation) { p.Name = "order-2" }},
+		"reference": {change: func(p *v1alpha1.Payment, _ *account.Account, _ *installation.Installation) {
+			p.Spec.Reference = "order-2"
+		}},
+		"its own name": {change: func(p *v1alpha1.Payment, _ *account.Account, _ *installation.Installation) {
+			p.Spec.Reference = "order"
+		}, sameCharge: true, sameReference: true},
+		"by reference": {change: func(p *v1alpha1.Payment, _ *account.Account, _ *installation.Installation) {
+			p.Name, p.Spec.Reference = "x", "order"
+		}, sameCharge: true, sameReference: true},
+		"account": {change: func(_ *v1alpha1.Payment, a *account.Account, _ *installation.Installation) { a.Pin.Name = "second" }, sameCharge: true},
+		"account kind": {change: func(_ *v1alpha1.Payment, a *account.Account, _ *installation.Installation) {
+			a.Pin.Kind = account.KindCluster
+		}, sameCharge: true},
+		"provider": {change: func(p *v1alpha1.Payment, _ *account.Account, _ *installation.Installation) { p.Spec.Provider = "mtn2" }, sameCharge: true},
+		"the key alone": {change: func(_ *v1alpha1.Payment, _ *account.Account, i *installation.Installation) {
+			i.Key = []byte("another-key-of-thirty-two-bytes!")
+		}, sameCharge: true, sameReference: true},
+	} {
+		p, acct, inst := base()
+		c.change(p, acct, &inst)
+		got, err := intent(p, acct, inst)
+		must(t, err)
+		if (got.Name == first.Name) != c.sameCharge || (got.Spec.ProviderReference == first.Spec.ProviderReference) != c.sameReference {
+			t.Errorf("%s: %s %s, was %s %s", name, got.Name, got.Spec.ProviderReference, first.Name, first.Spec.ProviderReference)
+		}
+	}
+}
+
+// What a Charge shows is no secret and no phone.
+func TestNothingToGuessIn(t *testing.T) {
+	c, err := intent(newPayment("order", "mtn", "5000"), testAccount("mtn"), testInstallation)
+	must(t, err)
+	text, err := json.Marshal(c)
+	must(t, err)
+	for _, word := range []string{"2250501020304", string(testInstallation.Key)} {
+		if strings.Contains(string(text), word) {
+			t.Errorf("%q is in %s", word, text)
+		}
+	}
+	// The callback's path follows from nothing that can be read.
+	id := testInstallation.PathKeys().ID("mtn", c.Name)
+	if other := (installation.Installation{ID: testInstallation.ID, Key: []byte("another-key-of-thirty-two-bytes!")}); other.PathKeys().ID("mtn", c.Name) == id || strings.Contains(string(text), id[40:]) {
+		t.Error("the path of the callback does not depend on the key, or can be read")
 	}
 }

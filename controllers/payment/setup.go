@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/redact"
 )
 
@@ -32,7 +33,7 @@ const (
 )
 
 // SetupIndexes adds the indexes that the loop and the callback receiver use.
-func SetupIndexes(ctx context.Context, indexer client.FieldIndexer, inst Installation) error {
+func SetupIndexes(ctx context.Context, indexer client.FieldIndexer, inst installation.Installation) error {
 	indexes := []struct {
 		object client.Object
 		field  string

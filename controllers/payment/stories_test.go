@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -491,7 +492,7 @@ func TestAdoptOnlySendsNothing(t *testing.T) {
 			"flag":  func(w *world) { w.payment("sale", provider, "1902") },
 			"label": func(w *world) { w.payment("sale", provider, "1902", restored1) },
 		} {
-			w := newWorld(t, func(s *Settings) { s.AdoptOnly = name == "flag" })
+			w := newWorld(t, func(s *attempt.Settings) { s.AdoptOnly = name == "flag" })
 			arrange(w)
 			p := w.settle("sale", time.Hour)
 			expectPhase(t, p, v1alpha1.PhasePending, v1alpha1.ReasonAdoptOnly)

@@ -7,6 +7,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/installation"
 )
 
 // URLs that providers are told, all below the public base URL of the callback
@@ -16,7 +17,7 @@ type URLs struct {
 	// the end; empty: it is not.
 	Base string
 	// Paths sign what names a Charge in a URL.
-	Paths *PathKeys
+	Paths *installation.PathKeys
 }
 
 // Callback is where a provider reports on one charge; empty: nowhere.
@@ -62,7 +63,7 @@ func (u URLs) Cancel(a *account.Account, p *v1alpha1.Payment) string {
 // Check says what is missing, or too long, for a payment of p through a.
 func (u URLs) Check(a *account.Account, p *v1alpha1.Payment) error {
 	traits := a.Kind.Traits
-	callback := len(u.callbackBase(a)) + len("/") + pathIDLength
+	callback := len(u.callbackBase(a)) + len("/") + installation.PathIDLength
 	for _, length := range []int{callback, len(u.Return(a, p)), len(u.Cancel(a, p))} {
 		if traits.MaxURL > 0 && length > traits.MaxURL {
 			return &account.Problem{
@@ -96,6 +97,6 @@ func (u URLs) CheckAccount(a *account.Account) error {
 }
 
 // NewURLs takes the public base URL as the user writes it.
-func NewURLs(base string, paths *PathKeys) URLs {
+func NewURLs(base string, paths *installation.PathKeys) URLs {
 	return URLs{Base: strings.TrimRight(base, "/"), Paths: paths}
 }

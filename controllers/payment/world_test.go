@@ -24,6 +24,8 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
@@ -33,7 +35,7 @@ import (
 	"mobilemoney.dev/operator/providers/wave"
 )
 
-var testInstallation = Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
+var testInstallation = installation.Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
 
 func testRegistry() providers.Registry {
 	return providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
@@ -69,7 +71,7 @@ type world struct {
 	settles bool
 	// errs are what Reconcile returned.
 	errs  []error
-	tweak func(*Settings)
+	tweak func(*attempt.Settings)
 	// sent are the calls to providers.
 	sent []providers.Call
 	// said is all that the loop logged, published and counted.
@@ -79,7 +81,7 @@ type world struct {
 
 const testNamespace = "shop"
 
-func newWorld(t *testing.T, tweaks ...func(*Settings)) *world {
+func newWorld(t *testing.T, tweaks ...func(*attempt.Settings)) *world {
 	t.Helper()
 	w := &world{t: t, ctx: context.Background(), clock: simulator.NewClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))}
 	for _, tweak := range tweaks {
@@ -211,7 +213,7 @@ func (w *world) createAccounts() {
 // start starts a process: one that remembers nothing.
 func (w *world) start() {
 	w.starts++
-	settings := DefaultSettings()
+	settings := attempt.DefaultSettings()
 	if w.tweak != nil {
 		w.tweak(&settings)
 	}

@@ -27,7 +27,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -41,8 +41,8 @@ type Reconciler struct {
 	// Live reads past the cache. Every claim and every send stands on such a read.
 	Live         client.Reader
 	Accounts     *account.Resolver
-	Installation payment.Installation
-	Settings     payment.Settings
+	Installation installation.Installation
+	Settings     attempt.Settings
 	Recorder     events.EventRecorder
 	Metrics      *Metrics
 	// Called counts a call to a provider that ended in err.
@@ -312,7 +312,7 @@ func (r *Reconciler) findAccount(ctx context.Context, o *observed) error {
 	if o.charge == nil || over() || (o.refund == nil && o.claim() == nil) {
 		return nil
 	}
-	if o.charge.Spec.ReferenceVersion != payment.ReferenceVersion {
+	if o.charge.Spec.ReferenceVersion != installation.ReferenceVersion {
 		o.problem = &account.Problem{
 			Reason:  v1alpha1.ReasonProviderNotSupported,
 			Message: "the payment was recorded by a version of the operator that this one does not know; start one that does",

@@ -12,7 +12,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
 )
@@ -158,7 +158,7 @@ func TestClockThatWasAhead(t *testing.T) {
 func TestQuestionsKeepTheirDistance(t *testing.T) {
 	at := metav1.NewMicroTime(noon.Add(-2 * followedFor))
 	claim := v1alpha1.ChargeRefund{Name: "back", Sends: 1, LastSend: &v1alpha1.Send{Number: 1, At: at}, Taken: &at}
-	w := facts{now: noon, settings: payment.DefaultSettings(), charge: paidCharge("5000"), claim: &claim, mode: providers.RefundPartial, interval: time.Minute}
+	w := facts{now: noon, settings: attempt.DefaultSettings(), charge: paidCharge("5000"), claim: &claim, mode: providers.RefundPartial, interval: time.Minute}
 	w.seen = observation{at: noon, failures: 10}
 	if d := decide(w); d.action != actWait || d.after != w.settings.RetryMax {
 		t.Errorf("%+v", d)

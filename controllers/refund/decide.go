@@ -5,7 +5,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -45,7 +45,7 @@ type decision struct {
 // facts are all that a decision depends on.
 type facts struct {
 	now      time.Time
-	settings payment.Settings
+	settings attempt.Settings
 	// process is this process.
 	process string
 
@@ -83,7 +83,7 @@ func decide(f facts) decision {
 	switch {
 	case c == nil:
 		return f.unclaimed()
-	case c.Outcome != nil, f.charge.Spec.ReferenceVersion != payment.ReferenceVersion:
+	case c.Outcome != nil, f.charge.Spec.ReferenceVersion != installation.ReferenceVersion:
 		return decision{action: actIdle}
 	case f.confirmed():
 		return decision{action: actConfirm}

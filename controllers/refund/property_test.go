@@ -10,7 +10,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/wave"
@@ -22,7 +22,7 @@ func paidCharge(amount string) *v1alpha1.Charge {
 	return &v1alpha1.Charge{
 		ObjectMeta: metav1.ObjectMeta{Name: "charge-x"},
 		Spec: v1alpha1.ChargeSpec{
-			ReferenceVersion: payment.ReferenceVersion, Provider: "mtn", ProviderReference: "ref",
+			ReferenceVersion: installation.ReferenceVersion, Provider: "mtn", ProviderReference: "ref",
 			Payment: v1alpha1.PaymentIdentity{Namespace: shop, Name: "sale"},
 			Account: v1alpha1.AccountPin{Environment: "production"}, Requested: v1alpha1.Money{Amount: amount, Currency: "GHS"},
 			Money: v1alpha1.Money{Amount: amount, Currency: "GHS"},
@@ -113,7 +113,7 @@ func anyClaim(t *rapid.T) v1alpha1.ChargeRefund {
 
 func anyFacts(t *rapid.T) facts {
 	f := facts{
-		now: noon, settings: payment.DefaultSettings(), process: "me", interval: 2 * time.Minute, charge: paidCharge("5000"),
+		now: noon, settings: attempt.DefaultSettings(), process: "me", interval: 2 * time.Minute, charge: paidCharge("5000"),
 		mode: rapid.SampledFrom([]providers.RefundMode{providers.RefundManual, providers.RefundWhole, providers.RefundPartial, ""}).Draw(t, "mode"),
 	}
 	f.settings.AdoptOnly = rapid.Bool().Draw(t, "adopt only")

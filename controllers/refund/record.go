@@ -10,7 +10,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -43,7 +43,7 @@ func sameRefund(r *v1alpha1.Refund, c *v1alpha1.Charge, claim *v1alpha1.ChargeRe
 // newClaim is what r may claim of c, or why it may not, for good. It is pure,
 // and the only place where it is decided how much can be given back: all claims
 // that have not failed count, whether the provider was asked yet or not.
-func newClaim(r *v1alpha1.Refund, c *v1alpha1.Charge, kind providers.Kind, inst payment.Installation, now time.Time) (v1alpha1.ChargeRefund, *account.Problem) {
+func newClaim(r *v1alpha1.Refund, c *v1alpha1.Charge, kind providers.Kind, inst installation.Installation, now time.Time) (v1alpha1.ChargeRefund, *account.Problem) {
 	none := v1alpha1.ChargeRefund{}
 	money, err := kind.WireMoney(providers.Environment(c.Spec.Account.Environment),
 		providers.Money{Amount: wanted(r, c), Currency: c.Spec.Requested.Currency})

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
 )
@@ -659,7 +659,7 @@ func TestAdoptOnly(t *testing.T) {
 	w.refund("back", "sale", "")
 	w.settle("back", time.Hour)
 	expect(t, w.get("back"), v1alpha1.RefundPending, v1alpha1.ReasonAdoptOnly)
-	w.settings = payment.DefaultSettings()
+	w.settings = attempt.DefaultSettings()
 	w.start()
 	w.settle("back", time.Hour)
 	expect(t, w.get("back"), v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)

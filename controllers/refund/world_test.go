@@ -24,6 +24,8 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
@@ -34,7 +36,7 @@ import (
 	"mobilemoney.dev/operator/providers/wave"
 )
 
-var testInstallation = payment.Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
+var testInstallation = installation.Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
 
 const (
 	shop  = "shop"
@@ -57,7 +59,7 @@ type world struct {
 	payments *payment.Reconciler
 	loop     *Reconciler
 	events   *events.FakeRecorder
-	settings payment.Settings
+	settings attempt.Settings
 
 	mu     sync.Mutex
 	points []string
@@ -125,7 +127,7 @@ func must(t *testing.T, err error) {
 func newWorld(t *testing.T, options ...func(*simulator.Options)) *world {
 	t.Helper()
 	w := &world{
-		t: t, secrets: canary.New(), settings: payment.DefaultSettings(),
+		t: t, secrets: canary.New(), settings: attempt.DefaultSettings(),
 		clock: simulator.NewClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)),
 	}
 	w.ctx = logr.NewContext(t.Context(), w.said.Logger())

@@ -20,6 +20,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/redact"
 )
@@ -63,7 +64,7 @@ type Collector struct {
 	Client client.Client
 	// Live reads past the cache. Every deletion stands on such a read.
 	Live         client.Reader
-	Installation payment.Installation
+	Installation installation.Installation
 	Settings     Settings
 	Now          func() time.Time
 	// ServerNow is the API server's clock: one process whose own is wrong must

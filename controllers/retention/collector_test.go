@@ -26,6 +26,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 )
 
@@ -477,7 +479,7 @@ func TestServerTime(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	const day = 24 * time.Hour
-	must(t, DefaultSettings().Validate(payment.DefaultSettings().AdoptionWindow))
+	must(t, DefaultSettings().Validate(attempt.DefaultSettings().AdoptionWindow))
 	tests := map[string]struct {
 		keep, adoption time.Duration
 		want           string
@@ -502,7 +504,7 @@ func TestSettings(t *testing.T) {
 // Whatever a sale is called, its Charge is in one of the parts.
 func TestParts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		inst := payment.Installation{ID: rapid.String().Draw(t, "id")}
+		inst := installation.Installation{ID: rapid.String().Draw(t, "id")}
 		name := inst.ChargeName(rapid.String().Draw(t, "namespace"), rapid.String().Draw(t, "reference"))
 		if strings.Count(parts, name[len(name)-1:]) != 1 {
 			t.Fatalf("%s is in no part", name)

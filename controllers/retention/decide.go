@@ -4,7 +4,7 @@ import (
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/installation"
 )
 
 // verdict says whether a Charge is collected, and if not, why it is kept.
@@ -27,7 +27,7 @@ const (
 type facts struct {
 	now          time.Time
 	settings     Settings
-	installation payment.Installation
+	installation installation.Installation
 	charge       *v1alpha1.Charge
 	// payments that exist and name the sale, and refunds that exist and claimed
 	// of the Charge.
@@ -54,9 +54,9 @@ func decide(f facts) verdict {
 
 // ours: what this operator made and understands. Payments are found by the
 // name, so that one has to be right, too.
-func ours(c *v1alpha1.Charge, inst payment.Installation) bool {
+func ours(c *v1alpha1.Charge, inst installation.Installation) bool {
 	return c.Spec.InstallationID == inst.ID &&
-		c.Spec.ReferenceVersion == payment.ReferenceVersion &&
+		c.Spec.ReferenceVersion == installation.ReferenceVersion &&
 		c.Name == inst.ChargeName(c.Spec.Payment.Namespace, c.Spec.Reference)
 }
 

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/installation"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 )
 
 var (
-	testInstallation = payment.Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
+	testInstallation = installation.Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
 	noon             = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 )
 
@@ -34,7 +34,7 @@ func old(reference string, change ...func(*v1alpha1.Charge)) *v1alpha1.Charge {
 			CreationTimestamp: metav1.NewTime(noon.Add(-keep - time.Hour)),
 		},
 		Spec: v1alpha1.ChargeSpec{
-			InstallationID: testInstallation.ID, ReferenceVersion: payment.ReferenceVersion, Reference: reference, Provider: "mtn",
+			InstallationID: testInstallation.ID, ReferenceVersion: installation.ReferenceVersion, Reference: reference, Provider: "mtn",
 			Payment: v1alpha1.PaymentIdentity{Namespace: shop, Name: reference, UID: "uid-of-payment"},
 		},
 		Record: v1alpha1.ChargeRecord{

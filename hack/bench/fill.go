@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/testenv"
 )
 
@@ -72,9 +72,9 @@ func newCharge(i int, now time.Time) *v1alpha1.Charge {
 	at := metav1.NewMicroTime(now.Add(-year))
 	money := v1alpha1.Money{Amount: "5000", Currency: "XOF"}
 	return &v1alpha1.Charge{
-		ObjectMeta: metav1.ObjectMeta{Name: payment.Installation{ID: installationID}.ChargeName(shop, sale)},
+		ObjectMeta: metav1.ObjectMeta{Name: installation.Installation{ID: installationID}.ChargeName(shop, sale)},
 		Spec: v1alpha1.ChargeSpec{
-			InstallationID: installationID, ReferenceVersion: payment.ReferenceVersion,
+			InstallationID: installationID, ReferenceVersion: installation.ReferenceVersion,
 			Payment:   v1alpha1.PaymentIdentity{Namespace: shop, Name: sale, UID: "00000000-0000-4000-8000-000000000000"},
 			Reference: sale, Provider: "orange",
 			Account: v1alpha1.AccountPin{

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/hack/torture/judge"
 	"mobilemoney.dev/operator/hack/torture/world"
 )
@@ -51,7 +51,7 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 	}
 	j := judge.New()
 	o := world.Options{
-		Shared: r.shared, Observer: j, Provider: s.Provider, Settings: payment.DefaultSettings(),
+		Shared: r.shared, Observer: j, Provider: s.Provider, Settings: attempt.DefaultSettings(),
 		Checked: h.checked, Trace: h.trace, Plan: sc.plan(s),
 	}
 	o.Settings.SlowFor = 2 * time.Hour

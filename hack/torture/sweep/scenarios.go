@@ -4,7 +4,7 @@ import (
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/hack/torture/judge"
 	"mobilemoney.dev/operator/hack/torture/world"
 )
@@ -69,7 +69,7 @@ func opening(kind string, providers ...string) map[string][]world.Planned {
 	return out
 }
 
-func settings(change func(*payment.Settings)) func(*world.Options) {
+func settings(change func(*attempt.Settings)) func(*world.Options) {
 	return func(o *world.Options) { change(&o.Settings) }
 }
 
@@ -185,12 +185,12 @@ func events() []Scenario {
 		with(on("behind", "1902", world.Behind, paid), func(sc *Scenario) { sc.Horizon = 10 * time.Hour }),
 		{
 			Name: "adopt-only", Amount: "1902", Waits: true, Want: always(v1alpha1.PhasePending),
-			Options: settings(func(s *payment.Settings) { s.AdoptOnly = true }),
+			Options: settings(func(s *attempt.Settings) { s.AdoptOnly = true }),
 			Arrange: func(_ *world.World, j *judge.Judge) { j.NoSends = true },
 		},
 		{
 			Name: "reused", Amount: "1901", Want: always(v1alpha1.PhaseUnknown),
-			Options: settings(func(s *payment.Settings) { s.AdoptionWindow = 10 * time.Minute }),
+			Options: settings(func(s *attempt.Settings) { s.AdoptionWindow = 10 * time.Minute }),
 			Arrange: func(w *world.World, _ *judge.Judge) { w.After(40*time.Minute, w.Again) },
 		},
 		{

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -74,7 +74,7 @@ func TestG14FloodOfDifferentCallbacks(t *testing.T) {
 	for name, behind := range map[string]bool{"cache in time": false, "cache behind": true} {
 		t.Run(name, func(t *testing.T) {
 			l := &ledger{}
-			w, err := New(Options{Shared: NewShared(), Observer: l, Provider: "mtn", Settings: payment.DefaultSettings(), NoCallbacks: true})
+			w, err := New(Options{Shared: NewShared(), Observer: l, Provider: "mtn", Settings: attempt.DefaultSettings(), NoCallbacks: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +125,7 @@ func TestG14FloodOfDifferentCallbacks(t *testing.T) {
 func TestG4CallbackRacesPoll(t *testing.T) {
 	for _, amount := range []string{"1902", "1903", "1963"} { // paid, refused, paid with the callback ahead
 		l := &ledger{}
-		w, err := New(Options{Shared: NewShared(), Observer: l, Provider: "mtn", Settings: payment.DefaultSettings()})
+		w, err := New(Options{Shared: NewShared(), Observer: l, Provider: "mtn", Settings: attempt.DefaultSettings()})
 		if err != nil {
 			t.Fatal(err)
 		}

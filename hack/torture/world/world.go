@@ -20,6 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/refund"
 	"mobilemoney.dev/operator/providers"
@@ -68,7 +70,7 @@ type Observer interface {
 // Shared is what all worlds of one worker can have in common.
 type Shared struct {
 	Registry     providers.Registry
-	Installation payment.Installation
+	Installation installation.Installation
 	Payments     *payment.Metrics
 	Refunds      *refund.Metrics
 	Validate     func(kind Kind, status bool, old, written []byte) error
@@ -79,7 +81,7 @@ type Shared struct {
 func NewShared() *Shared {
 	return &Shared{
 		Registry:     providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()},
-		Installation: payment.Installation{ID: "torture", Key: []byte("0123456789abcdef0123456789abcdef")},
+		Installation: installation.Installation{ID: "torture", Key: []byte("0123456789abcdef0123456789abcdef")},
 		Payments:     payment.NewMetrics(prometheus.NewRegistry()),
 		Refunds:      refund.NewMetrics(prometheus.NewRegistry()),
 		secrets:      canary.New(),
@@ -91,7 +93,7 @@ type Options struct {
 	Shared   *Shared
 	Observer Observer
 	Provider string
-	Settings payment.Settings
+	Settings attempt.Settings
 	// Processes that run at the same time; 1 if 0.
 	Processes int
 	// Skew of the clocks of all but the first.
@@ -213,7 +215,7 @@ func (w *World) LastFault() time.Duration { return max(0, w.lastFault.Sub(w.begi
 func (w *World) Jumped() bool { return w.jumped }
 
 // Installation of all processes.
-func (w *World) Installation() payment.Installation { return w.opts.Shared.Installation }
+func (w *World) Installation() installation.Installation { return w.opts.Shared.Installation }
 
 // Charge of a sale; nil: there is none.
 func (w *World) Charge(sale string) *v1alpha1.Charge {

@@ -1,4 +1,6 @@
-package payment
+// Package installation derives what must never change while money is open: the names
+// of Charges, the references that providers are told, and the paths of callbacks.
+package installation
 
 import (
 	"context"
@@ -21,10 +23,10 @@ const (
 
 // +kubebuilder:rbac:groups="",namespace=mobile-money-system,resources=secrets,verbs=create
 
-// LoadInstallation finds out who this installation is. id is the setting; if it
+// Load finds out who this installation is. id is the setting; if it
 // is empty, the uid of the kube-system namespace stands in. The key is kept in a
 // Secret of the operator's namespace, made on the first start from random.
-func LoadInstallation(ctx context.Context, c client.Client, namespace, id string, random io.Reader) (Installation, error) {
+func Load(ctx context.Context, c client.Client, namespace, id string, random io.Reader) (Installation, error) {
 	if id == "" {
 		var ns corev1.Namespace
 		if err := c.Get(ctx, types.NamespacedName{Name: metav1.NamespaceSystem}, &ns); err != nil {

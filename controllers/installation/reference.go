@@ -1,4 +1,4 @@
-package payment
+package installation
 
 import (
 	"crypto/hmac"
@@ -55,10 +55,10 @@ func (i Installation) ReferenceDigest(provider, account, namespace, saleReferenc
 	return digest("payment-ref/v1", i.ID, provider, account, namespace, saleReference)
 }
 
-// mark tells the requests of this Charge from those of an earlier one under the
+// CorrelationTag tells the requests of this Charge from those of an earlier one under the
 // same reference, whose record is lost. It is no key of anything: a request that is
 // repeated keeps its reference, and the provider its first answer.
-func mark(c *v1alpha1.Charge) string {
+func CorrelationTag(c *v1alpha1.Charge) string {
 	sum := digest("mark/v1", c.Spec.Payment.UID)
 	return "c-" + hex.EncodeToString(sum[:6])
 }
@@ -73,8 +73,8 @@ func (i Installation) RefundDigest(paymentReference, refund string) [32]byte {
 // that no phone number can be guessed from it, and names its key, so that one
 // made with another key is not taken for a conflict.
 func (i Installation) Fingerprint(p *v1alpha1.Payment, currency string) string {
-	mac := i.keyed("fingerprint/v1", p.Spec.Provider, canonicalAmount(p.Spec.Amount), currency, p.Spec.Phone)
-	return i.keyID() + ":" + hex.EncodeToString(mac)
+	mac := i.keyed("fingerprint/v1", p.Spec.Provider, CanonicalAmount(p.Spec.Amount), currency, p.Spec.Phone)
+	return i.KeyID() + ":" + hex.EncodeToString(mac)
 }
 
 // Payer stands for a phone. It is keyed, so that no number can be guessed from it.
@@ -87,7 +87,8 @@ func (i Installation) Credentials(sum [32]byte) string {
 	return hex.EncodeToString(i.keyed("credentials/v1", string(sum[:]))[:16])
 }
 
-func (i Installation) keyID() string {
+// KeyID tells keys apart.
+func (i Installation) KeyID() string {
 	sum := digest("key/v1", string(i.Key))
 	return hex.EncodeToString(sum[:4])
 }
@@ -98,9 +99,9 @@ func (i Installation) CallbackDigest(body []byte) string {
 	return hex.EncodeToString(i.keyed("callback-digest/v1", string(body))[:16])
 }
 
-// canonicalAmount drops what does not change an amount: zeros at the end of
+// CanonicalAmount drops what does not change an amount: zeros at the end of
 // the decimals. The CRD admits nothing else that could differ.
-func canonicalAmount(a v1alpha1.Amount) string {
+func CanonicalAmount(a v1alpha1.Amount) string {
 	s := a.String()
 	if strings.Contains(s, ".") {
 		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")

@@ -1,4 +1,4 @@
-package payment
+package installation
 
 import (
 	"bytes"
@@ -51,7 +51,7 @@ func TestInstallationID(t *testing.T) {
 		"no namespace":              {[]client.Object{keySecret(key)}, "", "", "kube-system"},
 		"no uid":                    {[]client.Object{kubeSystem(""), keySecret(key)}, "", "", "--installation-id"},
 	} {
-		got, err := LoadInstallation(t.Context(), installationAPI(t, c.objects...), testSystem, c.setting, rand.Reader)
+		got, err := Load(t.Context(), installationAPI(t, c.objects...), testSystem, c.setting, rand.Reader)
 		switch {
 		case c.err != "":
 			if err == nil || !strings.Contains(err.Error(), c.err) || got.ID != "" || got.Key != nil {
@@ -67,7 +67,7 @@ func TestInstallationID(t *testing.T) {
 func TestKeyIsMadeOnce(t *testing.T) {
 	api := installationAPI(t, kubeSystem("uid"))
 	random := bytes.NewReader(bytes.Repeat([]byte("r"), 40))
-	first, err := LoadInstallation(t.Context(), api, testSystem, "", random)
+	first, err := Load(t.Context(), api, testSystem, "", random)
 	must(t, err)
 	if string(first.Key) != strings.Repeat("r", 32) || random.Len() != 8 {
 		t.Errorf("key %q, %d bytes left", first.Key, random.Len())
@@ -77,7 +77,7 @@ func TestKeyIsMadeOnce(t *testing.T) {
 	if s.Immutable == nil || !*s.Immutable || len(s.Data) != 1 || !bytes.Equal(s.Data["key"], first.Key) {
 		t.Errorf("%+v", s)
 	}
-	again, err := LoadInstallation(t.Context(), api, testSystem, "", failingReader{})
+	again, err := Load(t.Context(), api, testSystem, "", failingReader{})
 	must(t, err)
 	if !bytes.Equal(again.Key, first.Key) || again.ID != first.ID {
 		t.Error("another key after a restart")
@@ -91,7 +91,7 @@ func (failingReader) Read([]byte) (int, error) { return 0, errInjected }
 func TestNoRandom(t *testing.T) {
 	for _, random := range []interface{ Read([]byte) (int, error) }{failingReader{}, strings.NewReader("too short")} {
 		api := installationAPI(t, kubeSystem("uid"))
-		if _, err := LoadInstallation(t.Context(), api, testSystem, "", random); err == nil {
+		if _, err := Load(t.Context(), api, testSystem, "", random); err == nil {
 			t.Error("a key of nothing")
 		}
 		if err := api.Get(t.Context(), keyName, &corev1.Secret{}); err == nil {
@@ -104,7 +104,7 @@ func TestNoRandom(t *testing.T) {
 func TestShortKey(t *testing.T) {
 	for _, key := range []string{"", "too-little", strings.Repeat("k", 31)} {
 		api := installationAPI(t, kubeSystem("uid"), keySecret(key))
-		_, err := LoadInstallation(t.Context(), api, testSystem, "", rand.Reader)
+		_, err := Load(t.Context(), api, testSystem, "", rand.Reader)
 		if err == nil || !strings.Contains(err.Error(), "shorter than 32 bytes") || !strings.Contains(err.Error(), "backup") {
 			t.Errorf("%q: %v", key, err)
 		}
@@ -119,7 +119,7 @@ func TestShortKey(t *testing.T) {
 	}
 	other := keySecret("")
 	other.Data = map[string][]byte{"Key": bytes.Repeat([]byte("k"), 32)}
-	if _, err := LoadInstallation(t.Context(), installationAPI(t, kubeSystem("uid"), other), testSystem, "", rand.Reader); err == nil {
+	if _, err := Load(t.Context(), installationAPI(t, kubeSystem("uid"), other), testSystem, "", rand.Reader); err == nil {
 		t.Error("a Secret without the key was taken")
 	}
 }
@@ -147,7 +147,7 @@ func TestReplicasAgreeOnTheKey(t *testing.T) {
 		})
 		done.Go(func() {
 			var inst Installation
-			inst, errs[i] = LoadInstallation(t.Context(), c, testSystem, "", rand.Reader)
+			inst, errs[i] = Load(t.Context(), c, testSystem, "", rand.Reader)
 			keys[i] = string(inst.Key)
 		})
 	}
@@ -180,7 +180,7 @@ func TestInstallationAPIFailures(t *testing.T) {
 				return c.Create(ctx, o, opts...)
 			},
 		})
-		got, err := LoadInstallation(t.Context(), api, testSystem, "", rand.Reader)
+		got, err := Load(t.Context(), api, testSystem, "", rand.Reader)
 		if !errors.Is(err, errInjected) || got.ID != "" || got.Key != nil {
 			t.Errorf("%s: %+v, %v", at, got, err)
 		}

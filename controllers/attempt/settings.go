@@ -1,11 +1,10 @@
-package payment
+package attempt
 
 import (
-	"cmp"
 	"errors"
 	"time"
 
-	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/promptlimit"
 )
 
 // Settings are the windows of the protocol. They are settings so that a test
@@ -40,19 +39,7 @@ type Settings struct {
 	// AdoptOnly: ask and adopt, but send nothing.
 	AdoptOnly bool
 	// Prompts limits how often payers may be rung where an account says nothing.
-	Prompts PromptLimits
-}
-
-// PromptLimits are how often payers may be rung in an hour by the Payments of one
-// namespace: the same phone, and any.
-type PromptLimits struct{ PerPhone, PerNamespace int }
-
-// or what an account says.
-func (l PromptLimits) or(own v1alpha1.Prompts) PromptLimits {
-	return PromptLimits{
-		PerPhone:     cmp.Or(int(own.PerPhone), l.PerPhone),
-		PerNamespace: cmp.Or(int(own.PerNamespace), l.PerNamespace),
-	}
+	Prompts promptlimit.Limits
 }
 
 // DefaultSettings for production.
@@ -72,7 +59,7 @@ func DefaultSettings() Settings {
 		SlowInterval:   time.Hour,
 		SlowFor:        72 * time.Hour,
 		AdoptionWindow: 24 * time.Hour,
-		Prompts:        PromptLimits{PerPhone: 20, PerNamespace: 3000},
+		Prompts:        promptlimit.Limits{PerPhone: 20, PerNamespace: 3000},
 	}
 }
 

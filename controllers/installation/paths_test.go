@@ -1,4 +1,4 @@
-package payment
+package installation
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ import (
 func TestGoldenPathID(t *testing.T) {
 	name := goldenInstallation.ChargeName("shop", "order-1042")
 	id := goldenInstallation.PathKeys().ID("mtn", name)
-	if id != "BbekULRMB6KzLlO1C-nOmcjy_i9aHIjEIVrmmXQPUabjTxLyhi7lDYo" || len(id) != pathIDLength {
+	if id != "BbekULRMB6KzLlO1C-nOmcjy_i9aHIjEIVrmmXQPUabjTxLyhi7lDYo" || len(id) != PathIDLength {
 		t.Errorf("path id %s", id)
 	}
 	if got := goldenInstallation.CallbackDigest([]byte("body")); got != "150de2e26fce6e897a963153e87acfa7" {

@@ -1,4 +1,4 @@
-package payment
+package installation
 
 import (
 	"context"
@@ -42,9 +42,9 @@ const (
 	// chargeBytes of a Charge's name, which are its digest; the MAC has 128 bits.
 	chargeBytes = 25
 	macBytes    = 16
-	// pathIDLength is that of an ID: URLs that providers are told are short (Orange
+	// PathIDLength is that of an ID: URLs that providers are told are short (Orange
 	// takes 120 characters), so it is base64 and not the base32 of names.
-	pathIDLength = (8*(chargeBytes+macBytes) + 5) / 6
+	PathIDLength = (8*(chargeBytes+macBytes) + 5) / 6
 	chargePrefix = "charge-"
 )
 
@@ -72,7 +72,7 @@ func (k *PathKeys) ID(provider, chargeName string) string {
 func (k *PathKeys) Verify(provider, id string) (chargeName string, position int) {
 	raw, err := idEncoding().DecodeString(id)
 	// The length, too: the decoder passes over line breaks.
-	wellFormed := err == nil && len(id) == pathIDLength && len(raw) == chargeBytes+macBytes
+	wellFormed := err == nil && len(id) == PathIDLength && len(raw) == chargeBytes+macBytes
 	if !wellFormed {
 		raw = make([]byte, chargeBytes+macBytes)
 	}

@@ -1,0 +1,20 @@
+// Package promptlimit limits how often payers are rung.
+package promptlimit
+
+import (
+	"cmp"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+)
+
+// Limits are how often payers may be rung in an hour by the Payments of one
+// namespace: the same phone, and any.
+type Limits struct{ PerPhone, PerNamespace int }
+
+// Or what an account says.
+func (l Limits) Or(own v1alpha1.Prompts) Limits {
+	return Limits{
+		PerPhone:     cmp.Or(int(own.PerPhone), l.PerPhone),
+		PerNamespace: cmp.Or(int(own.PerNamespace), l.PerNamespace),
+	}
+}
