@@ -374,6 +374,8 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst installa
 	if err != nil {
 		return err
 	}
+	clients := account.NewClients(t, time.Now)
+	clients.Findings = account.NewFindings()
 	resolver := &account.Resolver{
 		Reader:            mgr.GetClient(),
 		Live:              mgr.GetAPIReader(),
@@ -381,7 +383,9 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst installa
 		Operator:          account.FromEnvironment(getenv),
 		OperatorNamespace: opts.namespace,
 		AllowedEndpoints:  splitList(opts.allowedEndpoints),
-		Clients:           account.NewClients(t, time.Now),
+		Clients:           clients,
+
+		InstallationIDGiven: opts.installationID != "",
 	}
 	loop := &payment.Reconciler{
 		Client:       back.Client(mgr.GetClient()),
@@ -428,7 +432,6 @@ func setup(ctx context.Context, mgr manager.Manager, opts options, inst installa
 			Retry:       opts.settings.RetryMax,
 			Recheck:     opts.accountRecheck,
 			Settle:      opts.settings.RunTimeout() + opts.settings.ClockSkew,
-			Watched:     opts.settings.SlowFor,
 		}
 		if err := accounts.SetupWithManager(mgr); err != nil {
 			return fmt.Errorf("setting the account controller up: %w", err)

@@ -288,7 +288,7 @@ func (a *Account) checkEndpoint(raw string, allowed []string) *Problem {
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return a.problem(v1alpha1.ReasonAccountMisconfigured, "the account's baseURL or tokenURL is not a URL; correct it")
+		return a.misconfigured(&providers.Error{Detail: "baseURL must be a URL, and tokenURL if it is set"})
 	}
 	if slices.Contains(allowed, u.Host) || isOwnHost(u, a.Kind.Hosts) {
 		return nil

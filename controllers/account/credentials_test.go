@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -173,7 +174,7 @@ func TestRotation(t *testing.T) {
 	old := prepare()
 	rotated := secret("shop", "mtn-credentials", keysOf("mtn"))
 	rotated.Data["apiSecret"] = []byte("new")
-	must(t, f.api.Update(f.ctx, rotated))
+	f.rotate(rotated)
 	fresh := prepare()
 	if fresh == old {
 		t.Fatal("the old client goes on with the old credentials")
@@ -200,7 +201,7 @@ func TestRotationOfCallbackSecrets(t *testing.T) {
 		before := f.client(a)
 		rotated := secret("shop", provider+"-credentials", keysOf(provider))
 		rotated.Data["webhookSecret"], rotated.Data["note"] = []byte("new"), []byte("x")
-		must(t, f.api.Update(f.ctx, rotated))
+		f.rotate(rotated)
 		if f.client(a) != before {
 			t.Errorf("%s: another client", provider)
 		}
@@ -301,7 +302,7 @@ func TestCredentialsAreToldApart(t *testing.T) {
 		{"subscriptionKey": "s", "userID": "c", "apiSecret": "ab"},
 		{"subscriptionKey": "s1", "userID": "ab", "apiSecret": "c"},
 	} {
-		must(t, f.api.Update(f.ctx, secret("shop", "mtn-credentials", keys)))
+		f.rotate(secret("shop", "mtn-credentials", keys))
 		if c := f.client(a); c == first {
 			t.Errorf("%v share the client", keys)
 		} else {
@@ -340,128 +341,6 @@ func TestClientsAreNotSharedAcross(t *testing.T) {
 	}
 }
 
-// MTN allows 10 status calls a second to an account; we make 8.
-func TestReserve(t *testing.T) {
-	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
-	c := f.client(f.resolve(payment("shop", "mtn")))
-	made := 0
-	for end := f.now.Add(10 * time.Second); f.now.Before(end); f.now = f.now.Add(time.Millisecond) {
-		// Those who come back too soon are told to wait for the rest, and no more.
-		for _, who := range []string{"a", "b", "c"} {
-			if wait := c.Reserve(who); wait == 0 {
-				made++
-			} else if wait < 0 || wait > 3*125*time.Millisecond {
-				t.Fatalf("told to wait for %s", wait)
-			}
-		}
-	}
-	if made < 79 || made > 81 {
-		t.Errorf("%d calls in 10 s", made)
-	}
-	// A pause of an hour saves nothing up.
-	f.now = f.now.Add(time.Hour)
-	if c.Reserve("a") != 0 || c.Reserve("b") == 0 {
-		t.Error("a burst after an hour")
-	}
-}
-
-// A thousand who come at once each get a turn, in the order in which they came, and
-// ask twice for it: not a thousand times, of which 999 are for nothing.
-func TestReserveForAThousand(t *testing.T) {
-	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
-	c := f.client(f.resolve(payment("shop", "mtn")))
-	began, last := f.now, time.Duration(-1)
-	waits := make([]time.Duration, 1000)
-	for i := range waits {
-		if waits[i] = c.Reserve(strconv.Itoa(i)); waits[i] <= last {
-			t.Fatalf("number %d waits for %s, the one before for %s", i, waits[i], last)
-		}
-		last = waits[i]
-	}
-	if want := 999 * 125 * time.Millisecond; last.Round(time.Millisecond) != want {
-		t.Errorf("the last one waits for %s, want %s", last, want)
-	}
-	for i, wait := range waits[1:] {
-		f.now = began.Add(wait + time.Second) // the queue is a second behind
-		if again := c.Reserve(strconv.Itoa(i + 1)); again != 0 {
-			t.Fatalf("number %d came at its turn and was told to wait for another %s", i+1, again)
-		}
-	}
-}
-
-func TestTurnsAreLost(t *testing.T) {
-	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
-	c := f.client(f.resolve(payment("shop", "mtn")))
-	c.Reserve("a")
-	// Who comes much too late asks again, like the one who has come meanwhile.
-	wait := c.Reserve("late")
-	f.now = f.now.Add(wait + time.Minute)
-	if c.Reserve("b") != 0 || c.Reserve("late") == 0 {
-		t.Error("a turn that was missed is taken a minute later")
-	}
-	// All turns that a pause begins with are lost, or its end would be a burst.
-	for i := range 10 {
-		c.Reserve(strconv.Itoa(i))
-	}
-	c.Pause(time.Second)
-	f.now = f.now.Add(time.Second)
-	made := 0
-	for i := range 10 {
-		if c.Reserve(strconv.Itoa(i)) == 0 {
-			made++
-		}
-	}
-	if made > 1 {
-		t.Errorf("%d calls at the end of a pause", made)
-	}
-}
-
-func TestNoLimitWhereThereIsNone(t *testing.T) {
-	f := setUp(t, merchant("shop", "wave", "wave"), secret("shop", "wave-credentials", keysOf("wave")))
-	c := f.client(f.resolve(payment("shop", "wave")))
-	for range 1000 {
-		if c.Reserve("a") != 0 {
-			t.Fatal("told to wait")
-		}
-	}
-}
-
-func TestPause(t *testing.T) {
-	for _, provider := range []string{"mtn", "wave"} {
-		f := setUp(t, merchant("shop", provider, provider), secret("shop", provider+"-credentials", keysOf(provider)))
-		c := f.client(f.resolve(payment("shop", provider)))
-		expect := func(want time.Duration) {
-			t.Helper()
-			if got := c.Paused(); got != want {
-				t.Errorf("%s: paused for %s, want %s", provider, got, want)
-			}
-			if got := c.Reserve("a"); got != want {
-				t.Errorf("%s: to wait for %s, want %s", provider, got, want)
-			}
-		}
-		expect(0)
-		f.now = f.now.Add(time.Second)
-		c.Pause(time.Minute)
-		expect(time.Minute)
-		c.Pause(time.Second) // a shorter one takes nothing back
-		expect(time.Minute)
-		f.now = f.now.Add(59 * time.Second)
-		expect(time.Second)
-		c.Pause(time.Minute)
-		expect(time.Minute)
-		f.now = f.now.Add(time.Minute)
-		expect(0)
-		c.Pause(-time.Minute)
-		f.now = f.now.Add(time.Second)
-		expect(0)
-		// The next payment of the account waits too.
-		c.Pause(time.Minute)
-		if got := f.client(f.resolve(payment("shop", provider))).Paused(); got != time.Minute {
-			t.Errorf("%s: the next one is paused for %s", provider, got)
-		}
-	}
-}
-
 // Reading credentials ends with its context.
 func TestContext(t *testing.T) {
 	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
@@ -473,30 +352,328 @@ func TestContext(t *testing.T) {
 	}
 }
 
-// An account's own limit holds at each provider, a change of it at once, and the
-// client, with its access token, stays the same.
-func TestRateLimitOfTheAccount(t *testing.T) {
-	for _, provider := range []string{"mtn", "wave"} {
+// asks is one that comes again when it was told to, and calls.
+func asks(t *testing.T, f *fixture, c *account.Client, d time.Duration) (left []time.Time) {
+	t.Helper()
+	who := account.Caller{Name: "order-1", Namespace: "shop", Purpose: account.Scheduled, Since: f.now}
+	for end := f.now.Add(d); f.now.Before(end); {
+		if wait := c.Reserve(who); wait > 0 {
+			f.now = f.now.Add(wait)
+			continue
+		}
+		_, err := c.Status(account.WithCaller(f.ctx, who), providers.Handle{Reference: "r", SessionID: "s"})
+		if providers.ClassOf(err) == providers.ClassNotSent {
+			t.Fatal(err)
+		}
+		left = append(left, f.now)
+	}
+	return left
+}
+
+// An account's own limit holds at each provider, up to the provider's own, a change of it at
+// once, and the client, with its access token, stays the same.
+func TestClients_RateLimitOfTheAccount(t *testing.T) {
+	for provider, allowed := range map[string]int{"mtn": 8, "wave": 50} {
 		m := merchant("shop", provider, provider)
 		f := setUp(t, m, secret("shop", provider+"-credentials", keysOf(provider)))
 		first := f.client(f.resolve(payment("shop", provider)))
-		for _, perSecond := range []int32{2, 50, 1} {
+		for _, perSecond := range []int{2, 50, 1} {
 			must(t, f.api.Get(f.ctx, client.ObjectKeyFromObject(m), m))
-			m.Spec.RateLimit.ChecksPerSecond = perSecond
+			m.Spec.RateLimit.ChecksPerSecond = int32(perSecond)
 			must(t, f.api.Update(f.ctx, m))
 			c := f.client(f.resolve(payment("shop", provider)))
 			if c != first {
 				t.Fatal("another client for another limit")
 			}
-			made := 0
-			for end := f.now.Add(10 * time.Second); f.now.Before(end); f.now = f.now.Add(time.Millisecond) {
-				if c.Reserve("a") == 0 {
-					made++
-				}
-			}
-			if want := int(perSecond) * 10; made < want-1 || made > want+1 {
+			f.now = f.now.Add(time.Minute)
+			want := 10 * min(perSecond, allowed)
+			if made := len(asks(t, f, c, 10*time.Second)); made < want-1 || made > want+1 {
 				t.Errorf("%s: %d calls in 10 s, want %d", provider, made, want)
 			}
 		}
 	}
+}
+
+// K6d: two accounts with one API user, refunds beside payments, and calls that nobody reserved
+// are counted together, as they leave and not when they are permitted.
+func TestClients_AccountsWithOneUserShareALimit(t *testing.T) {
+	have := keysOf("mtn")
+	for k := range disbursement {
+		have[k] = canary + k
+	}
+	f := setUp(t, merchant("shop", "mtn", "mtn"), merchant("bakery", "mtn", "mtn"), secret("shop", "mtn-credentials", have), secret("bakery", "mtn-credentials", have))
+	var clients []*account.Client
+	for _, namespace := range []string{"shop", "bakery"} {
+		a := f.resolve(payment(namespace, "mtn"))
+		refunds, err := f.RefundClient(f.ctx, a)
+		must(t, err)
+		clients = append(clients, f.client(a), refunds)
+	}
+	permitted := 0
+	for i := range 40 {
+		who := account.Caller{Name: strconv.Itoa(i), Namespace: "shop", Purpose: account.Scheduled}
+		if clients[i%4].Reserve(who) == 0 {
+			permitted++
+		}
+	}
+	if permitted != 8 {
+		t.Errorf("%d may call at once", permitted)
+	}
+	for i := range 40 {
+		ctx := account.WithCaller(f.ctx, account.Caller{Name: strconv.Itoa(i)})
+		if c := clients[i%4]; i%2 == 0 {
+			_, _ = c.Status(ctx, providers.Handle{Reference: "r"})
+		} else {
+			_, _ = c.Provider.(providers.Refunder).RefundStatus(ctx, providers.RefundHandle{Reference: "r"})
+		}
+	}
+	left := f.wire.left()
+	for i := range left {
+		if i >= 8 && left[i].Sub(left[i-8]) <= time.Second {
+			t.Fatalf("9 calls between %s and %s", left[i-8], left[i])
+		}
+	}
+	if len(left) != 40 {
+		t.Errorf("%d calls", len(left))
+	}
+}
+
+// The provider asks to be left alone: all accounts of one user wait, tokens included, whatever
+// the answer was to; and no answer of the limiter's own is taken for the provider's.
+func TestClients_PauseTogether(t *testing.T) {
+	f := setUp(t, merchant("shop", "wave", "wave"), merchant("bakery", "wave", "wave"),
+		secret("shop", "wave-credentials", keysOf("wave")), secret("bakery", "wave-credentials", keysOf("wave")))
+	a, b := f.client(f.resolve(payment("shop", "wave"))), f.client(f.resolve(payment("bakery", "wave")))
+	b.Heed(providers.OpStatus, &providers.Error{Class: providers.ClassThrottled, RetryAfter: 20 * time.Second})
+	if got := a.Reserve(account.Caller{Name: "x"}); got != 20*time.Second || a.Paused() != got {
+		t.Errorf("to wait for %s", got)
+	}
+	_, err := a.Status(f.ctx, providers.Handle{Reference: "r", SessionID: "s"})
+	if wait, ok := account.LimitedFor(err); !ok || wait != 20*time.Second || len(f.wire.calls) != 0 {
+		t.Errorf("%v, %d calls", err, len(f.wire.calls))
+	}
+	f.now = f.now.Add(15 * time.Second)
+	a.Heed(providers.OpStatus, err)
+	if got := a.Paused(); got != 5*time.Second {
+		t.Errorf("paused for %s", got)
+	}
+}
+
+// K6c: who begins to lead does not know what left within the last second.
+func TestClients_StartEmpty(t *testing.T) {
+	f := setUp(t, merchant("shop", "mtn", "mtn"), merchant("shop", "second", "mtn", func(s *v1alpha1.MerchantAccountSpec) { s.SecretRef.Name = "second" }),
+		secret("shop", "mtn-credentials", keysOf("mtn")), secret("shop", "second", map[string]string{"subscriptionKey": "a", "userID": "b", "apiSecret": "c"}))
+	before := f.client(f.resolve(payment("shop", "mtn")))
+	f.Clients.StartEmpty()
+	later := f.client(f.resolve(payment("shop", "mtn", through("MerchantAccount", "second"))))
+	for _, c := range []*account.Client{before, later} {
+		if wait := c.Reserve(account.Caller{Name: "x"}); wait <= time.Second || wait > 1100*time.Millisecond {
+			t.Errorf("the first call waits for %s", wait)
+		}
+	}
+	f.now = f.now.Add(1001 * time.Millisecond)
+	if wait := later.Reserve(account.Caller{Name: "x"}); wait != 0 {
+		t.Errorf("a second later it waits for %s", wait)
+	}
+}
+
+// What nobody uses is not kept: neither clients with their tokens nor limiters.
+func TestClients_AreBounded(t *testing.T) {
+	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
+	first := f.client(f.resolve(payment("shop", "mtn")))
+	f.now = f.now.Add(59 * time.Minute)
+	if f.client(f.resolve(payment("shop", "mtn"))) != first {
+		t.Error("dropped though it is in use")
+	}
+	f.now = f.now.Add(2 * time.Hour)
+	a := f.resolve(payment("shop", "mtn"))
+	a.MerchantName = "another one" // for which there is another client
+	f.client(a)
+	if f.client(f.resolve(payment("shop", "mtn"))) == first {
+		t.Error("kept though nobody used it for two hours")
+	}
+}
+
+func reads(f *fixture, kind string) (n int) {
+	for _, r := range f.reads {
+		if strings.HasPrefix(r, kind+" ") {
+			n++
+		}
+	}
+	return n
+}
+
+// Credentials are read once a minute, again at once after the provider refused them, and no
+// more than once a second then.
+func TestCredentials_AreKeptForAMinute(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		f := setUp(t, merchant("shop", provider, provider), secret("shop", provider+"-credentials", keysOf(provider)))
+		a := f.resolve(payment("shop", provider))
+		expect := func(want int, when string) *account.Client {
+			t.Helper()
+			c := f.client(a)
+			if got := reads(f, "Secret"); got != want {
+				t.Errorf("%s, %s: %d reads of the Secret, want %d", provider, when, got, want)
+			}
+			return c
+		}
+		expect(1, "at first")
+		f.now = f.now.Add(59 * time.Second)
+		old := expect(1, "within a minute")
+		rotated := secret("shop", provider+"-credentials", keysOf(provider))
+		for k, v := range rotated.Data {
+			rotated.Data[k] = append(v, "-new"...)
+		}
+		must(t, f.api.Update(f.ctx, rotated))
+		for _, class := range []providers.Class{providers.ClassThrottled, providers.ClassUnknown, providers.ClassNotFound, providers.ClassRejected} {
+			if old.Heed(providers.OpStatus, &providers.Error{Class: class}) {
+				t.Errorf("%s: %s has the Secret read again", provider, class)
+			}
+		}
+		refused := &providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 401}
+		if !old.Heed(providers.OpToken, refused) {
+			t.Errorf("%s: the call is not repeated at once with what may be new credentials", provider)
+		}
+		fresh := expect(2, "after a 401")
+		if fresh == old {
+			t.Errorf("%s: the old client is used after a 401", provider)
+		}
+		if fresh.Heed(providers.OpToken, refused) || old.Heed(providers.OpToken, refused) {
+			t.Errorf("%s: repeated at once though the Secret was just read", provider)
+		}
+		expect(3, "after another 401")
+		f.now = f.now.Add(time.Minute)
+		expect(4, "a minute later")
+	}
+}
+
+// An account that is deleted and made again under its name has other credentials.
+func TestCredentials_BelongToOneAccountObject(t *testing.T) {
+	named := func(uid string) *v1alpha1.MerchantAccount {
+		m := merchant("shop", "wave", "wave")
+		m.UID = types.UID(uid)
+		return m
+	}
+	f := setUp(t, named("one"), secret("shop", "wave-credentials", keysOf("wave")))
+	f.client(f.resolve(payment("shop", "wave")))
+	must(t, f.api.Delete(f.ctx, named("one")))
+	must(t, f.api.Create(f.ctx, named("two")))
+	f.client(f.resolve(payment("shop", "wave")))
+	if got := reads(f, "Secret"); got != 2 {
+		t.Errorf("%d reads", got)
+	}
+}
+
+// K2d: with account, Secret and namespace gone, what is in memory asks one last question, at
+// an endpoint that is still trusted.
+func TestResolver_LastKnown(t *testing.T) {
+	at := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/mtn" }
+	m, s := merchant("shop", "mtn", "mtn", at), secret("shop", "mtn-credentials", keysOf("mtn"))
+	f := setUp(t, m, s)
+	p := payment("shop", "mtn")
+	made := charge(p, f.resolve(p))
+	if _, ok := f.LastKnown(made, false); ok {
+		t.Error("known before it was used")
+	}
+	a, err := f.Pinned(f.ctx, made)
+	must(t, err)
+	c := f.client(a)
+	must(t, f.api.Delete(f.ctx, m))
+	must(t, f.api.Delete(f.ctx, s))
+	if got, ok := f.LastKnown(made, false); !ok || got != c {
+		t.Error("what is in memory is not used")
+	}
+	if _, ok := f.LastKnown(made, true); ok {
+		t.Error("refunds take other credentials, which nobody has read")
+	}
+	f.AllowedEndpoints = nil
+	if _, ok := f.LastKnown(made, false); ok {
+		t.Error("the endpoint is not trusted any more")
+	}
+}
+
+// K6e: a host that the operator does not trust any more gets nothing, whatever the kind of the
+// account: no token, no question, no new credentials.
+func TestResolver_AnEndpointThatIsNotTrustedGetsNothing(t *testing.T) {
+	at := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/mtn" }
+	have := keysOf("mtn")
+	for k := range disbursement {
+		have[k] = canary + k
+	}
+	environment := map[string]string{"MTN_API_URL": "https://sim.example:8443/mtn"}
+	for key, variable := range required["mtn"] {
+		environment[variable] = have[key]
+	}
+	for name, tt := range map[string]struct {
+		objects  []client.Object
+		operator map[string]string
+	}{
+		"namespaced": {objects: []client.Object{merchant("shop", "mtn", "mtn", at), secret("shop", "mtn-credentials", have)}},
+		"cluster":    {objects: []client.Object{cluster("mtn", "mtn", names("shop"), at), secret(operatorNamespace, "mtn-credentials", have)}},
+		"operator":   {operator: environment},
+	} {
+		f := setUp(t, tt.objects...)
+		if tt.operator != nil {
+			f.operator(tt.operator)
+		}
+		p := payment("shop", "mtn")
+		made := charge(p, f.resolve(p))
+		made.Record.Sends = 1
+		f.client(f.resolve(p)) // its credentials are in memory
+		f.AllowedEndpoints = nil
+		if tt.operator != nil {
+			f.operator(map[string]string{"MTN_USER_ID": "new", "MTN_API_SECRET": "new", "MTN_SUBSCRIPTION_KEY": "new"})
+		} else if _, err := f.Resolve(f.ctx, p); true {
+			expectProblem(t, err, v1alpha1.ReasonEndpointNotAllowed)
+		}
+		f.reads = nil
+		a, err := f.Pinned(f.ctx, made)
+		must(t, err)
+		expectProblem(t, a.Closed, v1alpha1.ReasonEndpointNotAllowed)
+		expectProblem(t, f.Trusted(a), v1alpha1.ReasonEndpointNotAllowed)
+		_, err = f.Client(f.ctx, a)
+		expectProblem(t, err, v1alpha1.ReasonEndpointNotAllowed)
+		_, err = f.RefundClient(f.ctx, a)
+		expectProblem(t, err, v1alpha1.ReasonEndpointNotAllowed)
+		if len(f.wire.calls) != 0 || reads(f, "Secret") != 0 {
+			t.Errorf("%s: %d calls, reads %v", name, len(f.wire.calls), f.reads)
+		}
+	}
+}
+
+// K1h: nothing new is sent in production under an id that a rebuilt cluster would not have.
+func TestResolver_ProductionNeedsAGivenInstallationID(t *testing.T) {
+	production := func(s *v1alpha1.MerchantAccountSpec) {
+		s.Environment, s.Country = "production", "ci"
+		if s.Provider == "mtn" {
+			s.MTN = &v1alpha1.MTNAccount{TargetEnvironment: "mtnivorycoast"}
+		}
+	}
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		environment := map[string]string{"MTN_ENVIRONMENT": "production", "MTN_TARGET_ENVIRONMENT": "mtnivorycoast", "ORANGE_API_URL": "https://api.orange.com/orange-money-webpay/ci/v1"}
+		for key, variable := range required[provider] {
+			environment[variable] = keysOf(provider)[key]
+		}
+		for name, f := range map[string]*fixture{
+			"namespaced": setUp(t, merchant("shop", provider, provider, production)),
+			"cluster":    setUp(t, cluster(provider, provider, names("shop"), production)),
+			"operator":   setUp(t).operator(environment),
+		} {
+			p := payment("shop", provider)
+			made := charge(p, f.resolve(p))
+			made.Record.Sends = 1
+			f.InstallationIDGiven = false
+			_, err := f.Resolve(f.ctx, p)
+			expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured, "--installation-id")
+			a, err := f.Pinned(f.ctx, made)
+			must(t, err)
+			expectProblem(t, a.Closed, v1alpha1.ReasonAccountMisconfigured, "--installation-id")
+			if f.Trusted(a) != nil {
+				t.Errorf("%s, %s: what is open is not followed", provider, name)
+			}
+		}
+	}
+	f := setUp(t, merchant("shop", "mtn", "mtn"))
+	f.InstallationIDGiven = false
+	f.resolve(payment("shop", "mtn")) // the sandbox takes no money
 }

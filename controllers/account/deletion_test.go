@@ -21,10 +21,7 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 )
 
-const (
-	settle  = 2 * time.Minute
-	watched = 72 * time.Hour
-)
+const settle = 2 * time.Minute
 
 type indexAdder struct{ *fake.ClientBuilder }
 
@@ -136,7 +133,7 @@ func TestDeletionIsNotHeldForEver(t *testing.T) {
 			must(r.t, r.api.Get(r.t.Context(), client.ObjectKeyFromObject(ns), ns))
 			must(r.t, r.api.Delete(r.t.Context(), ns))
 		}},
-		"Unknown for longer than it is watched": {watched + time.Hour, func(r *readiness, c *v1alpha1.Charge) {
+		"Unknown": {0, func(r *readiness, c *v1alpha1.Charge) {
 			c.Record.Hold = &v1alpha1.ChargeHold{At: metav1.NewMicroTime(r.clock.now)}
 		}},
 		"claimed, and never sent": {settle + time.Minute, func(_ *readiness, c *v1alpha1.Charge) { c.Record.Sends = 0 }},

@@ -136,12 +136,17 @@ func setUp(t *testing.T, objects ...client.Object) *fixture {
 			return c.Get(ctx, key, o, opts...)
 		},
 	})
+	clients := account.NewClients(f.wire, func() time.Time { return f.now })
+	clients.Sleep = func(_ context.Context, d time.Duration) error { f.now = f.now.Add(d); return nil }
+	f.wire.now = func() time.Time { return f.now }
 	f.Resolver = &account.Resolver{
 		Reader: reader, Live: reader,
 		Registry:          providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()},
 		OperatorNamespace: operatorNamespace,
 		AllowedEndpoints:  []string{"sim.example:8443"},
-		Clients:           account.NewClients(f.wire, func() time.Time { return f.now }),
+		Clients:           clients,
+
+		InstallationIDGiven: true,
 	}
 	return f
 }
@@ -165,6 +170,13 @@ func kindOf(o client.Object) string {
 func (f *fixture) operator(environment map[string]string) *fixture {
 	f.Operator = account.FromEnvironment(func(k string) string { return environment[k] })
 	return f
+}
+
+// rotate a Secret: a minute later its new content is used.
+func (f *fixture) rotate(s *corev1.Secret) {
+	f.t.Helper()
+	must(f.t, f.api.Update(f.ctx, s))
+	f.now = f.now.Add(time.Minute)
 }
 
 func (f *fixture) resolve(p *v1alpha1.Payment) *account.Account {
@@ -231,18 +243,30 @@ func expectForManager(t *testing.T, err error, words ...string) {
 
 // stub is a provider that hands out tokens and knows nothing else.
 type stub struct {
+	now   func() time.Time
 	mu    sync.Mutex
 	calls []providers.Call
+	at    []time.Time
 }
 
 func (s *stub) Do(_ context.Context, call providers.Call) (providers.Answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls = append(s.calls, call)
+	s.calls, s.at = append(s.calls, call), append(s.at, s.now())
 	if call.Operation == "token" {
 		return providers.Answer{Status: http.StatusOK, Body: []byte(`{"access_token":"token","expires_in":3600}`)}, nil
 	}
 	return providers.Answer{Status: http.StatusNotFound}, nil
+}
+
+// left is when the calls left that are not for tokens.
+func (s *stub) left() (at []time.Time) {
+	for i, c := range s.calls {
+		if c.Operation != providers.OpToken {
+			at = append(at, s.at[i])
+		}
+	}
+	return at
 }
 
 // tokens tells for which Authorization a token was asked, in order.

@@ -161,33 +161,33 @@ func TestProblems(t *testing.T) {
 		},
 		"host that the operator does not allow": {
 			objects: []client.Object{merchant("shop", "wave", "wave", to("https://evil.example/x", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured,
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonEndpointNotAllowed,
 			words: []string{`"evil.example"`, "--allowed-endpoints=evil.example", "leave baseURL"},
 		},
 		"allowed host on another port": {
 			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{`"sim.example"`},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonEndpointNotAllowed, words: []string{`"sim.example"`},
 		},
 		"allowed host as a user": {
 			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example:8443@evil.example", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{`"evil.example"`},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonEndpointNotAllowed, words: []string{`"evil.example"`},
 		},
 		"token host that is not allowed": {
 			objects: []client.Object{merchant("shop", "orange", "orange", to("https://sim.example:8443/orange-money-webpay/dev/v1", "https://evil.example/token"))},
-			payment: payment("shop", "orange"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{`"evil.example"`},
+			payment: payment("shop", "orange"), reason: v1alpha1.ReasonEndpointNotAllowed, words: []string{`"evil.example"`},
 		},
 		"cluster account with a host that is not allowed": {
 			objects: []client.Object{cluster("wave", "wave", names("shop"), to("https://evil.example", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"ClusterMerchantAccount/wave", "platform team"},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonEndpointNotAllowed, words: []string{"ClusterMerchantAccount/wave", "platform team"},
 			manager: []string{`"evil.example"`},
 		},
 		"base URL without a host": {
 			objects: []client.Object{merchant("shop", "wave", "wave", to("sim.example", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"not a URL", "correct it"},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"baseURL must be a URL", "correct the account"},
 		},
 		"base URL that is no URL": {
 			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example:8443/%zz", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"not a URL"},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"must be a URL"},
 		},
 		"base URL with a query": {
 			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example:8443/?a=b", ""))},
@@ -370,7 +370,9 @@ func TestOwnHosts(t *testing.T) {
 		}))
 		a, err := f.Resolve(f.ctx, payment("shop", c.provider))
 		if c.want == "" {
-			expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured)
+			if reason := err.(*account.Problem).Reason; reason != v1alpha1.ReasonAccountMisconfigured {
+				expectProblem(t, err, v1alpha1.ReasonEndpointNotAllowed)
+			}
 			continue
 		}
 		if err != nil || a.Pin.BaseURL != c.want || (c.token != "" && a.Pin.TokenURL != c.token) {
@@ -610,7 +612,8 @@ func TestPinnedToTheOperator(t *testing.T) {
 	if a.Pin != made.Spec.Account || a.Pin.BaseURL != "https://one.example" || a.Pin.Environment != "sandbox" {
 		t.Errorf("%+v", a.Pin)
 	}
-	// Not even a mistake there keeps open charges from being followed.
+	// Not even a mistake there keeps open charges from being followed, at a trusted host.
+	f.AllowedEndpoints = []string{"one.example"}
 	f.operator(map[string]string{"MTN_USER_ID": canary, "MTN_API_SECRET": canary, "MTN_SUBSCRIPTION_KEY": canary, "MTN_ENVIRONMENT": "live"})
 	a, err = f.Pinned(f.ctx, made)
 	must(t, err)

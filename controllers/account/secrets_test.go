@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -116,7 +117,7 @@ func TestH3SecretChangedInFlight(t *testing.T) {
 	before := f.client(a)
 	must(t, f.api.Get(f.ctx, types.NamespacedName{Namespace: "shop", Name: s.Name}, s))
 	s.Data["apiKey"] = []byte("another")
-	must(t, f.api.Update(f.ctx, s))
+	f.rotate(s)
 	after := f.client(a)
 	if before == after || before.Credentials == after.Credentials {
 		t.Error("the same client for other credentials")
@@ -125,6 +126,7 @@ func TestH3SecretChangedInFlight(t *testing.T) {
 	must(t, f.api.Delete(f.ctx, s))
 	s.ResourceVersion = ""
 	must(t, f.api.Create(f.ctx, s))
+	f.now = f.now.Add(time.Minute)
 	_, err := f.Client(f.ctx, a)
 	expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured)
 }

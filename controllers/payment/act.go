@@ -244,7 +244,7 @@ func (r *Reconciler) recordInitiation(ctx context.Context, o *observed, c *accou
 		}, c.Traits().Flow))
 	case providers.ClassMisconfigured, providers.ClassThrottled, providers.ClassNotSent:
 		r.rememberFailure(o)
-		c.Heed(e)
+		c.Heed(e.Operation, e)
 		return r.record(ctx, o, foldVoid(send, attempt.ReasonOf(e), e.Code, now))
 	default:
 		r.logger(ctx, o).Info("No usable answer from the provider; finding out what became of the request", "error", e.Error())
@@ -311,9 +311,11 @@ func (r *Reconciler) ask(ctx context.Context, o *observed, c *account.Client) er
 	if c.Traits().Recovery == providers.RecoverBySearch {
 		return r.search(ctx, o, c)
 	}
-	if o.wait = c.Reserve(o.name); o.wait > 0 {
+	who := r.caller(o)
+	if o.wait = c.Reserve(who); o.wait > 0 {
 		return nil
 	}
+	ctx = account.WithCaller(ctx, who)
 	st, err := c.Status(ctx, handleOf(o.charge))
 	r.Metrics.Called(o.charge.Spec.Provider, "status", err)
 	if providers.ClassOf(err) == providers.ClassNotFound && err != nil {
@@ -448,11 +450,18 @@ func rank(s providers.Session) int {
 	}
 }
 
+// caller is who asks about a payment.
+func (r *Reconciler) caller(o *observed) account.Caller {
+	return account.Caller{Name: o.name, Namespace: o.charge.Spec.Payment.Namespace, Purpose: account.Scheduled, Since: o.charge.CreationTimestamp.Time}
+}
+
 // check asks how an opened payment stands.
 func (r *Reconciler) check(ctx context.Context, o *observed, c *account.Client) error {
-	if o.wait = c.Reserve(o.name); o.wait > 0 {
+	who := r.caller(o)
+	if o.wait = c.Reserve(who); o.wait > 0 {
 		return nil
 	}
+	ctx = account.WithCaller(ctx, who)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Settings.CallTimeout)
 	defer cancel()
 	st, err := c.Status(ctx, handleOf(o.charge))
@@ -536,7 +545,7 @@ func (r *Reconciler) failed(ctx context.Context, o *observed, c *account.Client,
 		return err
 	}
 	r.logger(ctx, o).Info("The provider did not answer a question", "error", e.Error())
-	c.Heed(e)
+	c.Heed(e.Operation, e)
 	return r.record(ctx, o, foldNotice(v1alpha1.ChargeNotice{Reason: attempt.ReasonOf(e), Code: e.Code}, r.Now()))
 }
 

@@ -109,10 +109,11 @@ func (r *Reconciler) call(ctx context.Context, o *observed, a action) error {
 	if a == actSend {
 		return r.send(ctx, o, c, refunder)
 	}
-	if o.wait = c.Reserve(o.key.String()); o.wait > 0 {
+	who := account.Caller{Name: o.key.String(), Namespace: o.key.Namespace, Purpose: account.Scheduled, Since: o.charge.CreationTimestamp.Time}
+	if o.wait = c.Reserve(who); o.wait > 0 {
 		return nil
 	}
-	return r.ask(ctx, o, c, refunder)
+	return r.ask(account.WithCaller(ctx, who), o, c, refunder)
 }
 
 // send asks the provider to give money back. This is the only place that does.
@@ -204,7 +205,7 @@ func (r *Reconciler) recordAnswer(ctx context.Context, o *observed, c *account.C
 		}))
 	case providers.ClassMisconfigured, providers.ClassThrottled, providers.ClassNotSent:
 		r.rememberFailure(o)
-		c.Heed(e)
+		c.Heed(e.Operation, e)
 		return r.record(ctx, o, foldVoid(name, send, attempt.ReasonOf(e), e.Code, now))
 	default:
 		r.logger(ctx, o).Info("No usable answer from the provider; finding out what became of the refund", "error", e.Error())
@@ -258,7 +259,7 @@ func (r *Reconciler) failed(ctx context.Context, o *observed, c *account.Client,
 		return err
 	}
 	r.logger(ctx, o).Info("The provider did not answer a question", "error", e.Error())
-	c.Heed(e)
+	c.Heed(e.Operation, e)
 	return r.record(ctx, o, foldNotice(o.key.Name, v1alpha1.ChargeNotice{Reason: attempt.ReasonOf(e), Code: e.Code}, r.Now()))
 }
 
