@@ -225,13 +225,15 @@ func (w *world) start() {
 	w.events = events.NewFakeRecorder(1000)
 	registered := prometheus.NewRegistry()
 	w.metrics = append(w.metrics, registered)
+	clients := account.NewClients(watchedTransport{w, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}})}, w.clock.Now)
+	clients.Sleep = func(_ context.Context, d time.Duration) error { w.clock.Add(d); return nil }
 	w.loop = &Reconciler{
 		Client: watched,
 		Live:   w.api,
 		Accounts: &account.Resolver{
 			Reader: w.api, Live: w.api, Registry: registry, OperatorNamespace: "mobile-money-system",
 			AllowedEndpoints: []string{strings.TrimPrefix(w.sim.URL(), "http://")},
-			Clients:          account.NewClients(watchedTransport{w, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}})}, w.clock.Now),
+			Clients:          clients, InstallationIDGiven: true,
 		},
 		Installation: testInstallation,
 		Settings:     settings,

@@ -103,10 +103,12 @@ func (w *World) boot(seat, stale int) *Process {
 		p.skew = w.opts.Skew
 	}
 	cached, live := &api{p: p}, &api{p: p, live: true}
+	clients := account.NewClients(&calls{p, transport.New(transport.Options{RoundTripper: &network{w}, Now: w.clock.Now})}, p.now)
+	clients.Sleep = p.sleep
 	resolver := &account.Resolver{
 		Reader: cached, Live: live, Registry: w.opts.Shared.Registry, OperatorNamespace: "mobile-money-system",
 		AllowedEndpoints: []string{simulatorHost, otherHost},
-		Clients:          account.NewClients(&calls{p, transport.New(transport.Options{RoundTripper: &network{w}, Now: w.clock.Now})}, p.now),
+		Clients:          clients, InstallationIDGiven: true,
 	}
 	p.payments = &payment.Reconciler{
 		Client: cached, Live: live, Accounts: resolver, Installation: w.opts.Shared.Installation, Settings: w.opts.Settings,
@@ -137,6 +139,13 @@ func (p *Process) pause(context.Context, time.Duration) error {
 	p.alive()
 	// The loop's own durations are random by a little.
 	p.w.clock.Add(100 * time.Millisecond)
+	return nil
+}
+
+// sleep for d.
+func (p *Process) sleep(_ context.Context, d time.Duration) error {
+	p.alive()
+	p.w.clock.Add(d)
 	return nil
 }
 
