@@ -121,20 +121,18 @@ type Resolver struct {
 	Clients             *Clients
 }
 
-// Resolve finds the account that p uses. An error that is a *Problem is the
-// user's to mend; any other is ours.
+// Resolve finds the account that p uses. One that is Closed can still be asked, and
+// nothing new is sent through it. An error that is a *Problem is the user's to mend;
+// any other is ours.
 func (r *Resolver) Resolve(ctx context.Context, p *v1alpha1.Payment) (*Account, error) {
 	kind, ok := r.Registry[p.Spec.Provider]
 	if !ok {
 		return nil, problem(v1alpha1.ReasonProviderNotSupported,
-			"provider %q is not known to this operator; use one of %v", p.Spec.Provider, r.Registry.Names())
+			"provider %q is not known to this operator; use %s", p.Spec.Provider, oneOf(r.Registry.Names()))
 	}
 	acct, err := r.find(ctx, p)
 	if err != nil {
 		return nil, err
-	}
-	if acct.Closed != nil {
-		return nil, acct.Closed
 	}
 	acct.Kind = kind
 	return r.complete(acct)
@@ -153,7 +151,7 @@ func (r *Resolver) Named(ctx context.Context, kind, namespace, name string) (*Ac
 	known, ok := r.Registry[acct.Provider]
 	if !ok {
 		return nil, problem(v1alpha1.ReasonProviderNotSupported,
-			"provider %q is not known to this operator; use one of %v", acct.Provider, r.Registry.Names())
+			"provider %q is not known to this operator; use %s", acct.Provider, oneOf(r.Registry.Names()))
 	}
 	acct.Kind = known
 	if _, err := acct.namespaceSelector(); err != nil {
@@ -488,4 +486,12 @@ func (a *Account) providerAccount(credentials map[string]providers.Secret) provi
 // WireMoney is the money that the provider is told for m, of the account's country.
 func (a *Account) WireMoney(m providers.Money) (providers.Money, error) {
 	return a.Kind.WireMoney(a.providerAccount(nil), m)
+}
+
+// oneOf lists names for people: mtn, orange or wave.
+func oneOf(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }

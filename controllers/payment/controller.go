@@ -68,6 +68,8 @@ type view struct {
 	relation relation
 	// account that is or will be used; nil with a problem.
 	account *account.Account
+	// last is the client that this process asked with while there was an account.
+	last    *account.Client
 	problem *attempt.Problem
 	// settled: no account can mend the problem; it leads to this phase.
 	settled v1alpha1.Phase
@@ -182,8 +184,13 @@ func (r *Reconciler) complete(ctx context.Context, v view) (view, error) {
 	v, err := r.findAccount(ctx, v)
 	var p *attempt.Problem
 	if errors.As(err, &p) {
-		v.account, v.problem = nil, p
-		return v, nil
+		v.account, v.problem, err = nil, p, nil
+	}
+	if acct := v.account; acct != nil && acct.Closed != nil && v.problem == nil && (recorded == nil || v.relation == relationVacant || attempt.NothingSent(recorded)) {
+		v.problem = acct.Closed
+	}
+	if v.account == nil && v.charge != nil {
+		v.last, _ = r.Accounts.LastKnown(v.charge, false)
 	}
 	return v, err
 }

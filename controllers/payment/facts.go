@@ -21,8 +21,7 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 		Interval:  account.DefaultInterval,
 		Timeout:   account.DefaultTimeout,
 		Seen:      v.seen,
-		// What cannot be asked now is no reason to wait for an answer.
-		Askable: v.account != nil,
+		Askable:   v.account != nil || v.last != nil,
 	}
 	if v.account != nil {
 		f.Interval = v.account.Interval
@@ -70,8 +69,6 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.Consent = consents(p) || f.RecordLost || f.AdoptOnly || r.Settings.AdoptionWindow == 0
 	if v.problem != nil {
 		f.Blocked = v.problem.Reason
-	} else if v.account != nil && v.account.Closed != nil {
-		f.Blocked = v.account.Closed.Reason
 	}
 	if note := p.Status.LastCallback; note != nil && note.ReceivedAt.After(f.Callback) {
 		f.Callback = note.ReceivedAt.Time
