@@ -136,7 +136,7 @@ func (r *Reconciler) judge(ctx context.Context, name types.NamespacedName) (meta
 func harmless(p providers.Provider) func(context.Context) error {
 	switch p := p.(type) {
 	case providers.AccountChecker:
-		return p.CheckAccount
+		return func(ctx context.Context) error { return p.CheckAccount(ctx, providers.AccountCheck{}) }
 	case providers.Preparer:
 		return p.Prepare
 	default:

@@ -53,7 +53,7 @@ func (m *model) says(t *moment, charge num, i int) providers.Status {
 	spec := &m.charges.at(charge).Spec
 	st := providers.Status{State: wordFor(m.provider, t.sessions[i]), Money: providers.Money(spec.Money), Reference: m.refs[t.sessions[i].ref]}
 	if m.provider == "mtn" {
-		st.Mark = m.refs[t.sessions[i].mark]
+		st.CorrelationTag = m.refs[t.sessions[i].mark]
 	}
 	if t.sessions[i].flag&odd != 0 {
 		st.Money.Amount = "1"
@@ -101,7 +101,7 @@ func (m *model) reused(p *process, st providers.Status) bool {
 		return false
 	}
 	held := rec.Hold != nil && rec.Hold.Reason == v1alpha1.ReasonReusedReference
-	return strange(c, st) || st.Mark == "" && (held || rec.ReferenceKnown)
+	return strange(c, st) || st.CorrelationTag == "" && (held || rec.ReferenceKnown)
 }
 
 func (m *model) consented(p *process) bool {
