@@ -470,6 +470,9 @@ func (r *Resolver) pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	return acct, nil
 }
 
+// ProviderAccount is the account in the words of package providers, without credentials.
+func (a *Account) ProviderAccount() providers.Account { return a.providerAccount(nil) }
+
 // providerAccount is the account in the words of package providers.
 func (a *Account) providerAccount(credentials map[string]providers.Secret) providers.Account {
 	return providers.Account{
