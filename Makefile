@@ -124,7 +124,7 @@ generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs 
 		object:headerFile=hack/boilerplate.go.txt \
 		applyconfiguration:headerFile=hack/boilerplate.go.txt \
 		crd output:crd:dir=config/crd/bases
-	$(CONTROLLER_GEN) paths=. paths=./controllers/... rbac:roleName=manager-role output:rbac:dir=config/rbac
+	$(CONTROLLER_GEN) paths=./controllers/... rbac:roleName=manager-role output:rbac:dir=config/rbac
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the Go code

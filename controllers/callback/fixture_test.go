@@ -25,8 +25,8 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
-	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
@@ -72,7 +72,7 @@ func setUp(t testing.TB, objects ...client.Object) *fixture {
 	f := &fixture{t: t, ctx: context.Background(), now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.Payment{}).WithReturnManagedFields()
-	must(t, payment.SetupIndexes(f.ctx, indexer{builder}, testInstallation))
+	must(t, attempt.SetupIndexes(f.ctx, indexer{builder}, testInstallation))
 	f.api = builder.Build()
 	registry := providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
 	watched := f.intercept()

@@ -14,7 +14,7 @@ import (
 
 	applyv1alpha1 "mobilemoney.dev/operator/api/applyconfiguration/api/v1alpha1"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -50,7 +50,7 @@ func (r *Receiver) noteOnce(ctx context.Context, n news) (result, error) {
 		return got, nil
 	}
 	var list v1alpha1.PaymentList
-	if err := r.Client.List(ctx, &list, client.MatchingFields{payment.IndexCharge: n.charge.Name}); err != nil {
+	if err := r.Client.List(ctx, &list, client.MatchingFields{attempt.IndexCharge: n.charge.Name}); err != nil {
 		return resultLater, fmt.Errorf("looking the Payment up: %w", err)
 	}
 	got := resultIgnored

@@ -23,8 +23,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
-	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -208,11 +208,11 @@ var errNotLoaded = errors.New("the secrets of its account are not loaded yet")
 // names, it is about neither. A session that is not recorded contradicts nothing: the
 // callback may come before the answer, and be about a surplus session.
 func (r *Receiver) findCharge(ctx context.Context, d door, cb providers.Callback) (*v1alpha1.Charge, error) {
-	bySession, err := r.chargeBy(ctx, d, payment.IndexSession, cb.SessionID)
+	bySession, err := r.chargeBy(ctx, d, attempt.IndexSession, cb.SessionID)
 	if err != nil || cb.Reference == "" {
 		return bySession, err
 	}
-	byReference, err := r.chargeBy(ctx, d, payment.IndexProviderReference, cb.Reference)
+	byReference, err := r.chargeBy(ctx, d, attempt.IndexProviderReference, cb.Reference)
 	if err != nil || byReference == nil || (bySession != nil && bySession.Name != byReference.Name) {
 		return nil, err
 	}

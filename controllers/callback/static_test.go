@@ -117,7 +117,7 @@ func sources(t *testing.T, roots ...string) (files []string) {
 			switch {
 			case err != nil:
 				return err
-			case d.IsDir() && slices.Contains([]string{"simulator", "providertest", "wiretest", "simtest", "testenv", "testdata"}, d.Name()):
+			case d.IsDir() && slices.Contains([]string{"simulator", "providertest", "wiretest", "simtest", "testenv", "testworld", "testdata"}, d.Name()):
 				return fs.SkipDir
 			case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go"):
 				files = append(files, path)

@@ -139,7 +139,7 @@ func (r *Reconciler) send(ctx context.Context, o *observed, c *account.Client) e
 	if err := ctx.Err(); err != nil {
 		return err // shutting down: begin nothing
 	}
-	if held, err := r.held(ctx, o); held || err != nil {
+	if held, err := r.promptLimited(ctx, o); held || err != nil {
 		return err
 	}
 	credentials := r.Installation.Credentials(c.Credentials)

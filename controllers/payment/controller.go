@@ -25,11 +25,13 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/installation"
+	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/providers"
 )
 
-// Priorities of a requeue: a check, or who waits for the brake, never stands in the
+// Priorities of a requeue: a check, or who waits for the prompt limit, never stands in the
 // way of a new payment or a callback.
 const (
 	priorityCheck = -100
@@ -45,7 +47,7 @@ type Reconciler struct {
 	Accounts     *account.Resolver
 	Installation installation.Installation
 	Settings     attempt.Settings
-	URLs         URLs
+	URLs         callback.URLs
 	Recorder     events.EventRecorder
 	Metrics      *Metrics
 	Now          func() time.Time
@@ -57,8 +59,8 @@ type Reconciler struct {
 	// WentBack tells that the API server went back in time; nil: it never does.
 	WentBack func() bool
 
-	memory attempt.Memory[observation]
-	brake  brake
+	memory      attempt.Memory[observation]
+	promptLimit promptlimit.Limiter
 }
 
 // observed is what one run knows.
@@ -80,8 +82,8 @@ type observed struct {
 	seen    observation
 	// wait, if set, is how long a limit holds this charge up.
 	wait time.Duration
-	// braked: the limit is that on prompts.
-	braked bool
+	// promptLimited: it waits for the limit on prompts.
+	promptLimited bool
 }
 
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=payments,verbs=get;list;watch
@@ -138,12 +140,12 @@ func (r *Reconciler) next(o *observed, done decision) ctrl.Result {
 		d = decide(r.facts(o))
 	}
 	priority := priorityNew
-	if o.braked || o.charge != nil && o.charge.Record.Session != nil {
+	if o.promptLimited || o.charge != nil && o.charge.Record.Session != nil {
 		priority = priorityCheck
 	}
 	switch {
 	case d.action == actIdle:
-		r.brake.gone(o.name)
+		r.promptLimit.Forget(o.name)
 		if o.charge != nil {
 			r.memory.Forget(o.name)
 		}
@@ -228,7 +230,7 @@ func (r *Reconciler) observe(ctx context.Context, name string, f freshness) (*ob
 // cache's index; how they are is read afresh where that is asked for.
 func (r *Reconciler) payments(ctx context.Context, chargeName string, f freshness) ([]*v1alpha1.Payment, error) {
 	var list v1alpha1.PaymentList
-	if err := r.Client.List(ctx, &list, client.MatchingFields{IndexCharge: chargeName}); err != nil {
+	if err := r.Client.List(ctx, &list, client.MatchingFields{attempt.IndexCharge: chargeName}); err != nil {
 		return nil, fmt.Errorf("listing the Payments of Charge %s: %w", chargeName, err)
 	}
 	var out []*v1alpha1.Payment

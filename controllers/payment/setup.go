@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -14,53 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/redact"
 )
-
-// Indexes of the cache.
-const (
-	// IndexCharge finds Payments by the name of the Charge of their sale.
-	IndexCharge = "charge"
-	// IndexProviderReference finds Charges by what the provider calls them.
-	IndexProviderReference = "providerReference"
-	// IndexSession finds Charges by the session that is recorded for them.
-	IndexSession = "session"
-	// IndexPromptPayer and IndexPromptNamespace find the Charges that rang a phone,
-	// by the hour: see brake.go.
-	IndexPromptPayer     = "promptPayer"
-	IndexPromptNamespace = "promptNamespace"
-)
-
-// SetupIndexes adds the indexes that the loop and the callback receiver use.
-func SetupIndexes(ctx context.Context, indexer client.FieldIndexer, inst installation.Installation) error {
-	indexes := []struct {
-		object client.Object
-		field  string
-		value  func(client.Object) []string
-	}{
-		{&v1alpha1.Payment{}, IndexCharge, func(o client.Object) []string {
-			return []string{inst.ChargeName(o.GetNamespace(), o.(*v1alpha1.Payment).SaleReference())}
-		}},
-		{&v1alpha1.Charge{}, IndexProviderReference, func(o client.Object) []string {
-			return []string{o.(*v1alpha1.Charge).Spec.ProviderReference}
-		}},
-		{&v1alpha1.Charge{}, IndexSession, func(o client.Object) []string {
-			if s := o.(*v1alpha1.Charge).Record.Session; s != nil && s.ID != "" {
-				return []string{s.ID}
-			}
-			return nil
-		}},
-		{&v1alpha1.Charge{}, IndexPromptPayer, promptedPayer},
-		{&v1alpha1.Charge{}, IndexPromptNamespace, promptedNamespace},
-	}
-	for _, i := range indexes {
-		if err := indexer.IndexField(ctx, i.object, i.field, i.value); err != nil {
-			return fmt.Errorf("indexing %T by %s: %w", i.object, i.field, err)
-		}
-	}
-	return nil
-}
 
 // SetupWithManager starts the loop with mgr.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {

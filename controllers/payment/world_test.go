@@ -25,7 +25,9 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/installation"
+	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
@@ -107,7 +109,8 @@ func newWorld(t *testing.T, tweaks ...func(*attempt.Settings)) *world {
 	must(t, v1alpha1.AddToScheme(scheme))
 	builder := fake.NewClientBuilder().WithScheme(scheme).
 		WithStatusSubresource(&v1alpha1.Payment{}, &v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{})
-	must(t, SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
+	must(t, attempt.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
+	must(t, promptlimit.SetupIndexes(w.ctx, indexAdder{builder}))
 	w.api = builder.Build()
 	w.createAccounts()
 	t.Cleanup(w.saidNoSecret)
@@ -234,7 +237,7 @@ func (w *world) start() {
 		},
 		Installation: testInstallation,
 		Settings:     settings,
-		URLs:         NewURLs("https://pay.example", testInstallation.PathKeys()),
+		URLs:         callback.NewURLs("https://pay.example", testInstallation.PathKeys()),
 		Recorder:     telling{w.events, &w.said},
 		Metrics:      NewMetrics(registered),
 		Now:          w.clock.Now,
@@ -303,7 +306,8 @@ func (w *world) cache() client.Reader {
 func (w *world) freeze() {
 	w.t.Helper()
 	builder := fake.NewClientBuilder().WithScheme(w.api.Scheme())
-	must(w.t, SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
+	must(w.t, attempt.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
+	must(w.t, promptlimit.SetupIndexes(w.ctx, indexAdder{builder}))
 	var payments v1alpha1.PaymentList
 	var charges v1alpha1.ChargeList
 	must(w.t, w.api.List(w.ctx, &payments))

@@ -1,4 +1,7 @@
-// Package promptlimit limits how often payers are rung.
+// Package promptlimit limits how often phones are rung: the right to create Payments
+// is not the right to ring strangers. Each Charge that is sent to a provider that rings
+// a phone is one prompt, and prompts are counted within a namespace: what a neighbour
+// does neither delays nor tells anything about the payers of others.
 package promptlimit
 
 import (

@@ -25,6 +25,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/providers"
@@ -147,7 +148,7 @@ func newWorld(t *testing.T, options ...func(*simulator.Options)) *world {
 	must(t, corev1.AddToScheme(scheme))
 	must(t, v1alpha1.AddToScheme(scheme))
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Payment{}, &v1alpha1.Refund{})
-	must(t, payment.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
+	must(t, attempt.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
 	must(t, SetupIndexes(w.ctx, indexAdder{builder}))
 	w.api = builder.Build()
 	w.account("mtn", w.sim.MTNURL(), "", map[string]string{
@@ -219,7 +220,7 @@ func (w *world) start() {
 	plain := transport.New(transport.Options{Trusted: []string{"127.0.0.1"}})
 	w.payments = &payment.Reconciler{
 		Client: w.api, Live: w.api, Accounts: resolver(plain), Installation: testInstallation, Settings: w.settings,
-		URLs: payment.NewURLs("https://pay.example", testInstallation.PathKeys()), Metrics: metrics, Now: w.clock.Now,
+		URLs: callback.NewURLs("https://pay.example", testInstallation.PathKeys()), Metrics: metrics, Now: w.clock.Now,
 		Process: fmt.Sprintf("process-%d", w.starts), Start: w.clock.Now(),
 	}
 	w.events = events.NewFakeRecorder(1000)
@@ -290,7 +291,7 @@ func (w *world) intercept() client.Client {
 func (w *world) freeze() {
 	w.t.Helper()
 	builder := fake.NewClientBuilder().WithScheme(w.api.Scheme())
-	must(w.t, payment.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
+	must(w.t, attempt.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
 	must(w.t, SetupIndexes(w.ctx, indexAdder{builder}))
 	lists := []client.ObjectList{&v1alpha1.PaymentList{}, &v1alpha1.ChargeList{}, &v1alpha1.RefundList{}}
 	for _, l := range lists {

@@ -21,7 +21,6 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
-	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/redact"
 )
 
@@ -263,7 +262,7 @@ func (c *Collector) delete(ctx context.Context, charge *v1alpha1.Charge) (bool, 
 // cachedPayments are those that name the sale of a Charge, by the index.
 func (c *Collector) cachedPayments(ctx context.Context, charge *v1alpha1.Charge) ([]v1alpha1.Payment, error) {
 	var list v1alpha1.PaymentList
-	if err := c.Client.List(ctx, &list, client.MatchingFields{payment.IndexCharge: charge.Name}); err != nil {
+	if err := c.Client.List(ctx, &list, client.MatchingFields{attempt.IndexCharge: charge.Name}); err != nil {
 		return nil, fmt.Errorf("listing the Payments of Charge %s: %w", charge.Name, err)
 	}
 	return list.Items, nil

@@ -28,7 +28,6 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
-	"mobilemoney.dev/operator/controllers/payment"
 )
 
 // world is a collector with an API around it.
@@ -82,7 +81,7 @@ func builder(t *testing.T) *fake.ClientBuilder {
 	b := fake.NewClientBuilder().WithScheme(scheme).WithIndex(&v1alpha1.Payment{}, fieldReference, func(o client.Object) []string {
 		return []string{o.(*v1alpha1.Payment).Spec.Reference}
 	})
-	must(t, payment.SetupIndexes(t.Context(), indexAdder{b}, testInstallation))
+	must(t, attempt.SetupIndexes(t.Context(), indexAdder{b}, testInstallation))
 	must(t, SetupIndexes(t.Context(), indexAdder{b}))
 	return b
 }

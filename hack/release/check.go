@@ -104,6 +104,7 @@ var forbidden = map[string]string{
 	manager + "/providers/simulator.":   "the simulator",
 	manager + "/providers/providertest": "the conformance suite",
 	manager + "/controllers/testenv":    "the control plane of tests",
+	manager + "/controllers/testworld":  "the loops in a world of tests",
 	manager + "/hack/":                  "programs of developers",
 	"testing.":                          "the package testing",
 	"github.com/onsi/":                  "Ginkgo",

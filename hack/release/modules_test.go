@@ -68,7 +68,7 @@ func TestJ6NoSourceTurnsVerificationOff(t *testing.T) {
 			return err
 		}
 		if d.IsDir() {
-			if slices.Contains([]string{"bin", "hack", ".git", "testenv", "simulator", "providertest"}, d.Name()) {
+			if slices.Contains([]string{"bin", "hack", ".git", "testenv", "testworld", "simulator", "providertest"}, d.Name()) {
 				return fs.SkipDir
 			}
 			return nil

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"mobilemoney.dev/operator/hack/torture/judge"
-	"mobilemoney.dev/operator/hack/torture/world"
+	"mobilemoney.dev/operator/controllers/testworld"
+	"mobilemoney.dev/operator/controllers/testworld/judge"
 )
 
 // Report of a sweep.
@@ -107,7 +107,7 @@ func smallerThan(s Schedule) []Schedule {
 		if f.Stale > 0 {
 			fresh := s
 			fresh.Faults = slices.Clone(s.Faults)
-			fresh.Faults[i] = world.Planned{Place: f.Place, Kind: f.Kind}
+			fresh.Faults[i] = testworld.Planned{Place: f.Place, Kind: f.Kind}
 			out = append(out, fresh)
 		}
 	}

@@ -7,14 +7,14 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/hack/torture/judge"
-	"mobilemoney.dev/operator/hack/torture/world"
+	"mobilemoney.dev/operator/controllers/testworld"
+	"mobilemoney.dev/operator/controllers/testworld/judge"
 )
 
 // Result of one run.
 type Result struct {
 	Schedule   Schedule
-	Points     []world.Point
+	Points     []testworld.Point
 	FiredAt    int
 	Fired      bool
 	Violations []judge.Violation
@@ -29,7 +29,7 @@ type Result struct {
 
 // runner makes runs. One worker has one.
 type runner struct {
-	shared    *world.Shared
+	shared    *testworld.Shared
 	scenarios map[string]Scenario
 }
 
@@ -50,7 +50,7 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 		return Result{}, fmt.Errorf("there is no scenario %s/%s", s.Scenario, s.Provider)
 	}
 	j := judge.New()
-	o := world.Options{
+	o := testworld.Options{
 		Shared: r.shared, Observer: j, Provider: s.Provider, Settings: attempt.DefaultSettings(),
 		Checked: h.checked, Trace: h.trace, Plan: sc.plan(s),
 	}
@@ -59,7 +59,7 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 	if sc.Options != nil {
 		sc.Options(&o)
 	}
-	w, err := world.New(o)
+	w, err := testworld.New(o)
 	if err != nil {
 		return Result{}, err
 	}
@@ -67,7 +67,7 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 	defer time.AfterFunc(hung, func() { panic("a run does not come to its end: " + s.String()) }).Stop()
 	j.Watch(w)
 	j.Alone = o.Processes < 2
-	w.Pay(world.Sale, sc.Amount, sc.Payment)
+	w.Pay(testworld.Sale, sc.Amount, sc.Payment)
 	if sc.Arrange != nil {
 		sc.Arrange(w, j)
 	}
@@ -76,7 +76,7 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 		Schedule: s, Points: w.Points, FiredAt: w.FiredAt, Fired: w.Fired(len(s.Faults)),
 		Calls: j.CallCount, Writes: j.WriteCount, Trace: w.Trace,
 	}
-	if p := w.Payment(world.Sale); p != nil {
+	if p := w.Payment(testworld.Sale); p != nil {
 		res.Phase = p.Status.Phase
 	}
 	if !j.SettledAt.IsZero() {
@@ -99,9 +99,9 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 
 // plan is what befalls a run: what the scenario begins with, where the schedule
 // does not put that elsewhere, and the schedule.
-func (sc Scenario) plan(s Schedule) []world.Planned {
+func (sc Scenario) plan(s Schedule) []testworld.Planned {
 	plan := slices.Clone(s.Faults)
-	moved := slices.ContainsFunc(s.Faults, func(f world.Planned) bool { return slices.Contains(sc.Event, f.Kind) })
+	moved := slices.ContainsFunc(s.Faults, func(f testworld.Planned) bool { return slices.Contains(sc.Event, f.Kind) })
 	for _, provider := range []string{"", s.Provider} {
 		for _, f := range sc.Base[provider] {
 			if !moved || !slices.Contains(sc.Event, f.Kind) {
@@ -121,10 +121,10 @@ const (
 	patience = 45 * time.Minute
 )
 
-func (h how) compare(r Result, w *world.World) []judge.Violation {
+func (h how) compare(r Result, w *testworld.World) []judge.Violation {
 	faults := len(r.Schedule.Faults)
 	for _, f := range r.Schedule.Faults {
-		if f.Kind == world.Dropped {
+		if f.Kind == testworld.Dropped {
 			faults += 3 // until the cache is filled anew, the status goes back and forth
 		}
 	}

@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"strings"
 
-	"mobilemoney.dev/operator/hack/torture/world"
+	"mobilemoney.dev/operator/controllers/testworld"
 )
 
 // Schedule is one run: a scenario at a provider, and what befalls which point.
 type Schedule struct {
 	Scenario string
 	Provider string
-	Faults   []world.Planned
+	Faults   []testworld.Planned
 }
 
 // String is what ParseSchedule reads, and -replay takes.
@@ -37,7 +37,7 @@ func ParseSchedule(text string) (Schedule, error) {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
-		f, err := world.ParsePlanned(part)
+		f, err := testworld.ParsePlanned(part)
 		if err != nil {
 			return Schedule{}, err
 		}

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"sync"
 
-	"mobilemoney.dev/operator/hack/torture/judge"
-	"mobilemoney.dev/operator/hack/torture/world"
+	"mobilemoney.dev/operator/controllers/testworld"
+	"mobilemoney.dev/operator/controllers/testworld/judge"
 )
 
 // Options of a sweep.
@@ -34,7 +34,7 @@ type Options struct {
 type Sweep struct {
 	opts      Options
 	scenarios map[string]Scenario
-	validate  func(world.Kind, bool, []byte, []byte) error
+	validate  func(testworld.Kind, bool, []byte, []byte) error
 	stories   []*story
 
 	stop   context.CancelFunc
@@ -49,10 +49,10 @@ type story struct {
 	scenario Scenario
 	provider string
 	clean    Result
-	singles  []world.Planned
+	singles  []testworld.Planned
 }
 
-func (s *story) schedule(faults ...world.Planned) Schedule {
+func (s *story) schedule(faults ...testworld.Planned) Schedule {
 	return Schedule{Scenario: s.scenario.Name, Provider: s.provider, Faults: faults}
 }
 
@@ -87,7 +87,7 @@ func (s *Sweep) logf(format string, args ...any) {
 }
 
 func (s *Sweep) runner() *runner {
-	shared := world.NewShared()
+	shared := testworld.NewShared()
 	shared.Validate = s.validate
 	return &runner{shared: shared, scenarios: s.scenarios}
 }
@@ -214,8 +214,8 @@ const inRow = 3
 
 // singles lists every way to perturb every point, and every place for the
 // scenario's own event.
-func (sc Scenario) singles(provider string, points []world.Point) []world.Planned {
-	var out []world.Planned
+func (sc Scenario) singles(provider string, points []testworld.Point) []testworld.Planned {
+	var out []testworld.Planned
 	last := map[string]int{}
 	for _, p := range points {
 		last[p.Label] = p.N
@@ -224,16 +224,16 @@ func (sc Scenario) singles(provider string, points []world.Point) []world.Planne
 		if p.N > inRow && p.N < last[p.Label] {
 			continue
 		}
-		for _, kind := range world.Ways(provider, p) {
-			out = append(out, world.Planned{Place: p.Place, Kind: kind})
-			if world.Crashes(kind) {
+		for _, kind := range testworld.Ways(provider, p) {
+			out = append(out, testworld.Planned{Place: p.Place, Kind: kind})
+			if testworld.Crashes(kind) {
 				for _, stale := range []int{1, 3} {
-					out = append(out, world.Planned{Place: p.Place, Kind: kind, Stale: stale})
+					out = append(out, testworld.Planned{Place: p.Place, Kind: kind, Stale: stale})
 				}
 			}
 		}
 		for _, event := range sc.Event {
-			out = append(out, world.Planned{Place: p.Place, Kind: event})
+			out = append(out, testworld.Planned{Place: p.Place, Kind: event})
 		}
 	}
 	return out
@@ -331,7 +331,7 @@ func (s *Sweep) unperturbed() []string {
 	missing := map[string]bool{}
 	for _, st := range s.stories {
 		for _, p := range st.clean.Points {
-			for _, kind := range world.Ways(st.provider, p) {
+			for _, kind := range testworld.Ways(st.provider, p) {
 				if !s.ways[st.provider+" "+p.Label][kind] {
 					missing[st.provider+" "+p.Label+"="+kind] = true
 				}

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/hack/torture/judge"
-	"mobilemoney.dev/operator/hack/torture/world"
+	"mobilemoney.dev/operator/controllers/testworld"
+	"mobilemoney.dev/operator/controllers/testworld/judge"
 )
 
 func small(t *testing.T, o Options, scenarios ...Scenario) *Sweep {
@@ -71,7 +71,7 @@ func TestAFaultThatDoesNotFireDoesNotCount(t *testing.T) {
 		}
 		s.count(s.stories[0], res)
 	}
-	if s.report.Schedules != before+1 || s.report.Unfired != 1 || s.report.Faults[world.Lost] != 1 {
+	if s.report.Schedules != before+1 || s.report.Unfired != 1 || s.report.Faults[testworld.Lost] != 1 {
 		t.Errorf("%+v", s.report)
 	}
 }
@@ -130,7 +130,7 @@ func TestRunsAreDeterministic(t *testing.T) {
 func impatient() Scenario {
 	sc := mtnPaid()
 	sc.Name = "impatient"
-	sc.Arrange = func(_ *world.World, j *judge.Judge) { j.NoSends = true }
+	sc.Arrange = func(_ *testworld.World, j *judge.Judge) { j.NoSends = true }
 	return sc
 }
 

@@ -20,7 +20,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/config/crd"
-	"mobilemoney.dev/operator/hack/torture/world"
+	"mobilemoney.dev/operator/controllers/testworld"
 )
 
 // strategy is what the API server does with a write of a custom resource.
@@ -33,16 +33,16 @@ type strategy interface {
 // validator runs the rules of the CRDs, as the API server does. Most writes of
 // most runs are alike, so that what passed once is remembered.
 type validator struct {
-	kinds  map[world.Kind]rules
+	kinds  map[testworld.Kind]rules
 	passed sync.Map
 }
 
 type rules struct{ main, status strategy }
 
 // NewValidator of writes.
-func NewValidator() (func(kind world.Kind, status bool, old, written []byte) error, error) {
-	v := &validator{kinds: map[world.Kind]rules{}}
-	for kind, plural := range map[world.Kind]string{world.Payment: "payments", world.Charge: "charges", world.Refund: "refunds"} {
+func NewValidator() (func(kind testworld.Kind, status bool, old, written []byte) error, error) {
+	v := &validator{kinds: map[testworld.Kind]rules{}}
+	for kind, plural := range map[testworld.Kind]string{testworld.Payment: "payments", testworld.Charge: "charges", testworld.Refund: "refunds"} {
 		r, err := load(plural)
 		if err != nil {
 			return nil, fmt.Errorf("loading the rules of %s: %w", plural, err)
@@ -94,7 +94,7 @@ func load(plural string) (rules, error) {
 	return rules{main: s, status: customresource.NewStatusStrategy(s)}, nil
 }
 
-func (v *validator) check(kind world.Kind, status bool, old, written []byte) error {
+func (v *validator) check(kind testworld.Kind, status bool, old, written []byte) error {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d %t %d ", kind, status, len(old))
 	h.Write(old)
@@ -111,7 +111,7 @@ func (v *validator) check(kind world.Kind, status bool, old, written []byte) err
 	return nil
 }
 
-func (v *validator) errors(kind world.Kind, status bool, old, written []byte) field.ErrorList {
+func (v *validator) errors(kind testworld.Kind, status bool, old, written []byte) field.ErrorList {
 	ctx, r := context.Background(), v.kinds[kind]
 	next := read(kind, written)
 	if old == nil {
@@ -126,7 +126,7 @@ func (v *validator) errors(kind world.Kind, status bool, old, written []byte) fi
 	return s.ValidateUpdate(ctx, next, before)
 }
 
-func read(kind world.Kind, body []byte) *unstructured.Unstructured {
+func read(kind testworld.Kind, body []byte) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	// The types of this repository do not say their kind.
 	if err := u.UnmarshalJSON(append([]byte(`{"kind":"`+kind.String()+`",`), body[1:]...)); err != nil {

@@ -1,0 +1,158 @@
+// Package manager wires what the operator consists of, and runs it.
+package manager
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/installation"
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/mtn"
+	"mobilemoney.dev/operator/providers/orange"
+	"mobilemoney.dev/operator/providers/transport"
+	"mobilemoney.dev/operator/providers/wave"
+)
+
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+// +kubebuilder:rbac:groups="",namespace=mobile-money-system,resources=events,verbs=create
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=mobile-money-system,resources=leases,verbs=get;create;update
+
+// callbackKeyRefresh is how often Secrets are read that callbacks are verified with:
+// the operator may get them and not watch them.
+const callbackKeyRefresh = 30 * time.Second
+
+// Run runs the manager in the cluster that the environment names, until ctx is over.
+func Run(ctx context.Context, opts Options) error {
+	cfg, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the cluster: %w", err)
+	}
+	return run(ctx, cfg, opts, newTransport(opts, os.Getenv), os.Getenv)
+}
+
+// run is Run in the cluster of cfg.
+func run(ctx context.Context, cfg *rest.Config, opts Options, t providers.Transport, getenv func(string) string) error {
+	if err := opts.validate(); err != nil {
+		return err
+	}
+	mgr, err := newManager(cfg, opts)
+	if err != nil {
+		return err
+	}
+	direct, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme()})
+	if err != nil {
+		return fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	inst, err := installation.Load(ctx, direct, opts.namespace, opts.installationID, rand.Reader)
+	if err != nil {
+		return err
+	}
+	ctrl.Log.Info("Installation", "id", inst.ID)
+	if opts.installationID == "" {
+		ctrl.Log.Info("The installation id is the default, the uid of this cluster's kube-system namespace. " +
+			"A rebuilt cluster gets another one and would charge again what it applies again: set --installation-id")
+	}
+	paths := inst.PathKeys()
+	if err := paths.Load(ctx, direct, opts.namespace); err != nil {
+		// Callback paths are not worth a manager that does not start.
+		ctrl.Log.Error(err, "The keys of callback paths could not be read")
+	}
+	if err := setup(ctx, mgr, opts, inst, paths, t, getenv); err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("running the manager: %w", err)
+	}
+	return nil
+}
+
+// newTransport trusts the hosts that the platform team itself names: those of the
+// flag and of the operator's own accounts may be in the private network.
+func newTransport(opts Options, getenv func(string) string) *transport.Transport {
+	trusted := account.Hosts(account.FromEnvironment(getenv))
+	for _, endpoint := range splitList(opts.allowedEndpoints) {
+		trusted = append(trusted, (&url.URL{Host: endpoint}).Hostname())
+	}
+	return transport.New(transport.Options{Timeout: opts.settings.CallTimeout, Trusted: trusted})
+}
+
+func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
+	metricsOptions := metricsserver.Options{BindAddress: opts.metricsAddress}
+	if !opts.insecureMetrics {
+		metricsOptions.SecureServing = true
+		metricsOptions.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	// A call and its record that began before the signal are finished.
+	grace := opts.settings.CallTimeout + 2*opts.settings.RecordTimeout
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:  scheme(),
+		Metrics: metricsOptions,
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+		},
+		Client: client.Options{Cache: &client.CacheOptions{
+			// The operator may get these, not list them.
+			DisableFor: []client.Object{&corev1.Secret{}, &corev1.Namespace{}},
+		}},
+		HealthProbeBindAddress:  opts.probeAddress,
+		LeaderElection:          opts.leaderElection,
+		LeaderElectionID:        "mobile-money-operator",
+		LeaderElectionNamespace: opts.namespace,
+		LeaseDuration:           &opts.lease.duration,
+		RenewDeadline:           &opts.lease.renew,
+		RetryPeriod:             &opts.lease.retry,
+		GracefulShutdownTimeout: &grace,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building the manager: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("adding a probe: %w", err)
+	}
+	return mgr, nil
+}
+
+// registry of the providers that this operator knows.
+func registry() providers.Registry {
+	return providers.Registry{
+		"mtn":    mtn.Kind(),
+		"orange": orange.Kind(),
+		"wave":   wave.Kind(),
+	}
+}
+
+func scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(s))
+	utilruntime.Must(v1alpha1.AddToScheme(s))
+	return s
+}
+
+// processName tells this process from every other, also from its predecessor
+// in the same pod.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%.60s/%d/%s", host, os.Getpid(), rand.Text()[:8])
+}

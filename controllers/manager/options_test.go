@@ -1,0 +1,93 @@
+package manager
+
+import (
+	"flag"
+	"io"
+	"net/netip"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+)
+
+func parsed(t *testing.T, args ...string) Options {
+	t.Helper()
+	o := DefaultOptions()
+	fs := flag.NewFlagSet("manager", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	o.Bind(fs)
+	if err := fs.Parse(append([]string{"--namespace=here"}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// A lease that every replica holds, or none, is found before the manager starts.
+func TestLease(t *testing.T) {
+	const duration, renew, retry = "--leader-elect-lease-duration=", "--leader-elect-renew-deadline=", "--leader-elect-retry-period="
+	tests := map[string]struct {
+		args      []string
+		complaint string
+	}{
+		"as it comes":                 {},
+		"short":                       {args: []string{duration + "2s", renew + "1500ms", retry + "300ms"}},
+		"no lease":                    {args: []string{duration + "0s"}, complaint: "whole seconds"},
+		"parts of a second":           {args: []string{duration + "60500ms"}, complaint: "whole seconds"},
+		"shorter than its renewal":    {args: []string{duration + "30s"}, complaint: "shorter than"},
+		"renewed in a single try":     {args: []string{renew + "9s"}, complaint: "retry-period"},
+		"tried again without a pause": {args: []string{retry + "0s"}, complaint: "more than 0"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			o := parsed(t, tt.args...)
+			if tt.complaint == "" {
+				NewWithT(t).Expect(o.validate()).To(Succeed())
+				return
+			}
+			NewWithT(t).Expect(o.validate()).To(MatchError(ContainSubstring(tt.complaint)))
+		})
+	}
+}
+
+func TestRevisionCheck(t *testing.T) {
+	g := NewWithT(t)
+	for _, wrong := range []string{"0s", "-1s"} {
+		o := parsed(t, "--revision-check="+wrong)
+		g.Expect(o.validate()).To(MatchError(ContainSubstring("--revision-check")))
+	}
+	o := parsed(t, "--revision-check=1s")
+	g.Expect(o.validate()).To(Succeed())
+}
+
+// What the callback receiver is told is checked before anything starts.
+func TestCallbackFlags(t *testing.T) {
+	for args, complaint := range map[string]string{
+		"":                                                "",
+		"--callback-tls-cert=a":                           "go together",
+		"--callback-tls-key=a":                            "go together",
+		"--callback-max-connections=0":                    "more than 0",
+		"--callback-source-rate=-1":                       "more than 0",
+		"--callback-source-burst=0":                       "more than 0",
+		"--callback-trusted-proxies=10.0.0.1":             "networks",
+		"--callback-trusted-proxies=everything":           "networks",
+		"--callback-max-connections-per-source=-5":        "more than 0",
+		"--callback-trusted-proxies=10.1.2.3/8, fd00::/8": "",
+		"--callback-tls-cert=a --callback-tls-key=b":      "",
+	} {
+		var list []string
+		if strings.Contains(args, ", ") {
+			list = []string{args}
+		} else {
+			list = strings.Fields(args)
+		}
+		o := parsed(t, list...)
+		if complaint == "" {
+			NewWithT(t).Expect(o.validate()).To(Succeed(), args)
+		} else {
+			NewWithT(t).Expect(o.validate()).To(MatchError(ContainSubstring(complaint)), args)
+		}
+	}
+	o := parsed(t, "--callback-trusted-proxies=10.1.2.3/8,fd00::/8")
+	NewWithT(t).Expect(o.validate()).To(Succeed())
+	NewWithT(t).Expect(o.callbackLimits.TrustedProxies).To(HaveExactElements(netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")))
+}

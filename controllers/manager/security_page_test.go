@@ -1,0 +1,114 @@
+package manager
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Whoever reads docs/security.md can trust that each attack is proved where it says,
+// and finds each that is proved: a test bears the attack's id in front of its title.
+func TestEveryAttackIsOnThePageAndBack(t *testing.T) {
+	page, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string][]string{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([GHIJ]-?\d+) \|.*\| ([^|]+) \|$`).FindAllStringSubmatch(string(page), -1) {
+		if listed[row[1]] != nil {
+			t.Errorf("docs/security.md lists %s twice", row[1])
+		}
+		for _, name := range regexp.MustCompile("`([^`]+_test.go)`").FindAllStringSubmatch(row[2], -1) {
+			listed[row[1]] = append(listed[row[1]], name[1])
+		}
+	}
+	if len(listed) < 46 {
+		t.Fatalf("only %d attacks are listed", len(listed))
+	}
+	proved := attacksInTests(t)
+	for id, files := range listed {
+		if len(files) == 0 {
+			t.Errorf("docs/security.md names no test for %s", id)
+		}
+		for _, file := range files {
+			if !slices.Contains(proved[id], file) {
+				t.Errorf("docs/security.md: %s has no test that begins with %s", file, id)
+			}
+		}
+	}
+	for id, files := range proved {
+		for _, file := range files {
+			if !slices.Contains(listed[id], file) {
+				t.Errorf("docs/security.md does not say of %s that it is tested in %s", id, file)
+			}
+		}
+	}
+}
+
+// attacksInTests are the files that have a test with an attack's id in front of its
+// title, or of its name (TestG12SlowLoris).
+func attacksInTests(t *testing.T) map[string][]string {
+	t.Helper()
+	proved := map[string][]string{}
+	title := regexp.MustCompile(`^((?:(?:[GHJ]\d+|I-\d+) )+)\S`)
+	function := regexp.MustCompile(`^(?:Test|Fuzz)((?:[GHIJ]\d+)+)[A-Z_]`)
+	add := func(ids, file string) {
+		for _, m := range regexp.MustCompile(`([GHIJ])-?(\d+)`).FindAllStringSubmatch(ids, -1) {
+			id := strings.Replace(m[1], "I", "I-", 1) + m[2]
+			if !slices.Contains(proved[id], file) {
+				proved[id] = append(proved[id], file)
+			}
+		}
+	}
+	root := os.DirFS("../..")
+	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "bin" || d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".") && path != "."):
+			return fs.SkipDir
+		case !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		source, err := fs.ReadFile(root, path)
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, source, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				if m := function.FindStringSubmatch(n.Name.Name); m != nil {
+					add(m[1], path)
+				}
+			case *ast.BasicLit:
+				if n.Kind != token.STRING {
+					return true
+				}
+				text, err := strconv.Unquote(n.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if m := title.FindStringSubmatch(text); m != nil {
+					add(m[1], path)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proved
+}

@@ -1,0 +1,344 @@
+package manager
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers/simulator"
+)
+
+// sharedAccount is a ClusterMerchantAccount at mtn, with its Secret in the operator's
+// namespace.
+func sharedAccount(ctx context.Context, name string, allowed v1alpha1.AllowedNamespaces) *v1alpha1.ClusterMerchantAccount {
+	GinkgoHelper()
+	secret := newSecret(operatorNamespace, "mtn")
+	secret.Name = "vault-of-" + name
+	Expect(api.Create(ctx, secret)).To(Succeed())
+	spec := newAccount("", "mtn", time.Second).Spec
+	spec.SecretRef.Name = secret.Name
+	a := &v1alpha1.ClusterMerchantAccount{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       v1alpha1.ClusterMerchantAccountSpec{MerchantAccountSpec: spec, AllowedNamespaces: allowed},
+	}
+	Expect(api.Create(ctx, a)).To(Succeed())
+	DeferCleanup(func(ctx context.Context) {
+		Expect(api.Delete(ctx, a)).To(Succeed())
+		Expect(api.Delete(ctx, secret)).To(Succeed())
+	})
+	return a
+}
+
+func through(kind, name string) *v1alpha1.AccountReference {
+	return &v1alpha1.AccountReference{Kind: kind, Name: name}
+}
+
+// told is everything that somebody who reads a whole namespace is told in it: the
+// status of its objects, and its events.
+func told(ctx context.Context, namespace string) string {
+	GinkgoHelper()
+	var text strings.Builder
+	for _, list := range []client.ObjectList{&v1alpha1.PaymentList{}, &v1alpha1.RefundList{}, &v1alpha1.MerchantAccountList{}, &corev1.EventList{}} {
+		Expect(api.List(ctx, list, client.InNamespace(namespace))).To(Succeed())
+		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(list)
+		Expect(err).NotTo(HaveOccurred())
+		for _, item := range content["items"].([]any) {
+			o := item.(map[string]any)
+			said := o["status"]
+			if o["involvedObject"] != nil {
+				said = o["message"]
+			}
+			line, err := json.Marshal(said)
+			Expect(err).NotTo(HaveOccurred())
+			text.Write(line)
+		}
+	}
+	return text.String()
+}
+
+func messageOf(p *v1alpha1.Payment) string {
+	for _, c := range p.Status.Conditions {
+		if c.Type == v1alpha1.ConditionSucceeded {
+			return c.Message
+		}
+	}
+	return ""
+}
+
+var _ = Describe("Tenants", func() {
+	It("H1 no field of a Payment or of an account names another namespace", func(ctx context.Context) {
+		ns := newNamespace(ctx)
+		for kind, field := range map[string][]string{
+			"Payment":         {"accountRef", "namespace"},
+			"MerchantAccount": {"secretRef", "namespace"},
+		} {
+			var o client.Object = newPayment(ns, "sale", "mtn", 5901)
+			if kind == "MerchantAccount" {
+				o = newAccount(ns, "mtn", time.Second)
+			}
+			content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+			Expect(err).NotTo(HaveOccurred())
+			u := &unstructured.Unstructured{Object: content}
+			u.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(kind))
+			Expect(unstructured.SetNestedField(u.Object, "victim", append([]string{"spec"}, field...)...)).To(Succeed())
+			Expect(api.Create(ctx, u, client.FieldValidation(metav1.FieldValidationStrict))).To(MatchError(ContainSubstring("unknown field")))
+		}
+	})
+
+	It("H2 a Payment names an account and no Secret", func(ctx context.Context) {
+		ns := newNamespace(ctx)
+		for _, field := range []string{"secretRef", "secretName", "credentials"} {
+			u := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"provider": "wave", "amount": int64(1), field: "mtn-credentials"}}}
+			u.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind("Payment"))
+			u.SetNamespace(ns)
+			u.SetName("sale")
+			Expect(api.Create(ctx, u, client.FieldValidation(metav1.FieldValidationStrict))).To(MatchError(ContainSubstring("unknown field")))
+		}
+	})
+
+	It("H16 a namespace neither uses nor learns of the accounts and Secrets of another", func(ctx context.Context) {
+		startManager(ctx)
+		victim, attacker := newNamespace(ctx), newNamespace(ctx)
+		secret := newSecret(victim, "mtn")
+		secret.Name = "victims-vault"
+		Expect(api.Create(ctx, secret)).To(Succeed())
+		account := newAccount(victim, "victims-mtn", time.Second)
+		account.Spec = newAccount(victim, "mtn", time.Second).Spec
+		account.Spec.SecretRef.Name = secret.Name
+		Expect(api.Create(ctx, account)).To(Succeed())
+		expectReady(ctx, victim, "victims-mtn", metav1.ConditionTrue, v1alpha1.ReasonAccountChecked)
+		calls := sim.Count(simulator.MTN, "")
+
+		named := newPayment(attacker, "named", "mtn", 5901)
+		named.Spec.AccountRef = through("MerchantAccount", "victims-mtn")
+		Expect(api.Create(ctx, named)).To(Succeed())
+		stolen := newAccount(attacker, "mtn", time.Second)
+		stolen.Spec.SecretRef.Name = secret.Name
+		Expect(api.Create(ctx, stolen)).To(Succeed())
+		Expect(api.Create(ctx, newPayment(attacker, "by-secret", "mtn", 5901))).To(Succeed())
+
+		there := reaches(ctx, attacker, "named", v1alpha1.PhasePending, v1alpha1.ReasonAccountNotFound)
+		reaches(ctx, attacker, "by-secret", v1alpha1.PhasePending, v1alpha1.ReasonCredentialsNotFound)
+		expectReady(ctx, attacker, "mtn", metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound)
+		Expect(told(ctx, attacker)).NotTo(ContainSubstring(victim))
+
+		// With an account that is nowhere the answer is the same, but for the name.
+		guess := newPayment(attacker, "guess", "mtn", 5901)
+		guess.Spec.AccountRef = through("MerchantAccount", "nobodys-mtn")
+		Expect(api.Create(ctx, guess)).To(Succeed())
+		nowhere := reaches(ctx, attacker, "guess", v1alpha1.PhasePending, v1alpha1.ReasonAccountNotFound)
+		Expect(strings.ReplaceAll(messageOf(nowhere), "nobodys-", "victims-")).To(Equal(messageOf(there)))
+
+		for _, path := range []string{"../../" + victim + "/secrets/victims-vault", victim + "/victims-vault", "..%2fvictims-vault", "."} {
+			traversal := newAccount(attacker, "traversal", time.Second)
+			traversal.Spec = stolen.Spec
+			traversal.Spec.SecretRef.Name = path
+			Expect(api.Create(ctx, traversal)).To(MatchError(ContainSubstring("secretRef.name")), path)
+		}
+		Expect(sim.Count(simulator.MTN, "")).To(Equal(calls), "nothing was sent with the victim's keys")
+	})
+
+	It("H16 a shared account is for nobody by default, for who has the label once it has it, and tells others nothing", func(ctx context.Context) {
+		startManager(ctx)
+		ns := newNamespace(ctx)
+		refused := func(name, account string) *v1alpha1.Payment {
+			GinkgoHelper()
+			p := newPayment(ns, name, "mtn", 5901)
+			p.Spec.AccountRef = through("ClusterMerchantAccount", account)
+			Expect(api.Create(ctx, p)).To(Succeed())
+			return reaches(ctx, ns, name, v1alpha1.PhasePending, v1alpha1.ReasonAccountNotAllowed)
+		}
+		sharedAccount(ctx, "closed-one", v1alpha1.AllowedNamespaces{})
+		sharedAccount(ctx, "opened-one", v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"pays": "yes"}}})
+		calls := sim.Count(simulator.MTN, simulator.OpInitiate)
+		closed, labelled, none := refused("closed", "closed-one"), refused("labelled", "opened-one"), refused("none", "absent-one")
+		for name, p := range map[string]*v1alpha1.Payment{"closed": closed, "opened": labelled} {
+			Expect(strings.ReplaceAll(messageOf(p), name+"-one", "absent-one")).To(Equal(messageOf(none)))
+		}
+		Expect(told(ctx, ns)).NotTo(Or(ContainSubstring("vault-of"), ContainSubstring(operatorNamespace)))
+		Expect(sim.Count(simulator.MTN, simulator.OpInitiate)).To(Equal(calls))
+
+		label := func(value string) {
+			patch := `{"metadata":{"labels":{"pays":` + value + `}}}`
+			Expect(api.Patch(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}, client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
+		}
+		label(`"yes"`)
+		paidOnce(ctx, reaches(ctx, ns, "labelled", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
+		Expect(reasonOf(get(ctx, Default, ns, "closed"))).To(Equal(v1alpha1.ReasonAccountNotAllowed))
+		label("null")
+		refused("afterwards", "opened-one")
+	})
+
+	It("H16 who may use a shared account is not told where its Secret is or what it lacks", func(ctx context.Context) {
+		startManager(ctx)
+		ns := newNamespace(ctx)
+		a := sharedAccount(ctx, "broken-one", v1alpha1.AllowedNamespaces{Names: []string{ns}})
+		var secret corev1.Secret
+		Expect(api.Get(ctx, types.NamespacedName{Namespace: operatorNamespace, Name: a.Spec.SecretRef.Name}, &secret)).To(Succeed())
+		delete(secret.Data, "apiSecret")
+		Expect(api.Update(ctx, &secret)).To(Succeed())
+		p := newPayment(ns, "order", "mtn", 5901)
+		p.Spec.AccountRef = through("ClusterMerchantAccount", a.Name)
+		Expect(api.Create(ctx, p)).To(Succeed())
+		reaches(ctx, ns, "order", v1alpha1.PhasePending, v1alpha1.ReasonCredentialsIncomplete)
+		Expect(told(ctx, ns)).NotTo(Or(ContainSubstring("vault-of"), ContainSubstring("apiSecret"), ContainSubstring(operatorNamespace)))
+		Eventually(func(g Gomega) {
+			var now v1alpha1.ClusterMerchantAccount
+			g.Expect(api.Get(ctx, client.ObjectKeyFromObject(a), &now)).To(Succeed())
+			g.Expect(now.Status.Conditions).To(ContainElement(HaveField("Message", And(ContainSubstring("vault-of"), ContainSubstring("apiSecret")))))
+		}, "20s", "100ms").Should(Succeed())
+	})
+
+	It("H14 the same name and reference in two namespaces at one shared account are two sales that know nothing of each other", func(ctx context.Context) {
+		startManager(ctx)
+		a, b := newNamespace(ctx), newNamespace(ctx)
+		shared := sharedAccount(ctx, "market", v1alpha1.AllowedNamespaces{Names: []string{a, b}})
+		sell := func(ns string, amount int64) {
+			p := newPayment(ns, "order", "mtn", amount)
+			p.Spec.Reference = "invoice-7"
+			p.Spec.AccountRef = through("ClusterMerchantAccount", shared.Name)
+			Expect(api.Create(ctx, p)).To(Succeed())
+		}
+		sell(a, 5901)
+		first := reaches(ctx, a, "order", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+		// The other one asks for the very same, and is not told that it is paid.
+		sell(b, 5903)
+		second := reaches(ctx, b, "order", v1alpha1.PhaseFailed, v1alpha1.ReasonPayerDeclined)
+		Expect(second.Status.ChargeName).NotTo(Equal(first.Status.ChargeName))
+		Expect(chargeOf(ctx, second).Spec.ProviderReference).NotTo(Equal(chargeOf(ctx, first).Spec.ProviderReference))
+		paidOnce(ctx, first)
+		Expect(sim.Charges(chargeOf(ctx, second).Spec.ProviderReference)).To(BeZero())
+		Expect(told(ctx, b)).NotTo(Or(ContainSubstring(first.Status.TransactionID), ContainSubstring(a)))
+
+		// Nor does a Refund over there give back what was paid here.
+		Expect(api.Create(ctx, newRefund(b, "back", "order", 0))).To(Succeed())
+		Eventually(func(g Gomega) {
+			var r v1alpha1.Refund
+			g.Expect(api.Get(ctx, types.NamespacedName{Namespace: b, Name: "back"}, &r)).To(Succeed())
+			g.Expect(r.Status.Phase).NotTo(BeEmpty())
+			g.Expect(r.Status.Phase).NotTo(Equal(v1alpha1.RefundSucceeded))
+		}, "20s", "100ms").Should(Succeed())
+		Expect(sim.Refunds(chargeOf(ctx, first).Spec.ProviderReference)).To(BeEmpty())
+		Expect(get(ctx, Default, a, "order").Status).To(Equal(first.Status))
+	})
+
+	It("H12 what a tenant writes into labels and annotations charges nobody and takes over nothing", func(ctx context.Context) {
+		startManager(ctx)
+		ns := tenant(ctx, time.Second)
+		Expect(api.Create(ctx, newPayment(ns, "sale", "mtn", 5901))).To(Succeed())
+		first := reaches(ctx, ns, "sale", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+
+		By("consenting to take up a sale of other money")
+		dearer := newPayment(ns, "dearer", "mtn", 7901)
+		dearer.Spec.Reference = "sale"
+		dearer.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"}
+		Expect(api.Create(ctx, dearer)).To(Succeed())
+		reaches(ctx, ns, "dearer", v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
+		other := newPayment(ns, "other-phone", "mtn", 5901)
+		other.Spec.Reference, other.Spec.Phone = "sale", "+2250501020305"
+		other.Annotations = dearer.Annotations
+		Expect(api.Create(ctx, other)).To(Succeed())
+		reaches(ctx, ns, "other-phone", v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
+		Expect(asked(ctx, first)).To(Equal(1))
+
+		By("saying that a new sale was restored")
+		calls := sim.Count(simulator.MTN, simulator.OpInitiate)
+		restored := newPayment(ns, "restored", "mtn", 5901)
+		byVelero(restored)
+		Expect(api.Create(ctx, restored)).To(Succeed())
+		Eventually(func(g Gomega) {
+			g.Expect(get(ctx, g, ns, "restored").Status.Phase).NotTo(BeEmpty())
+		}, "20s", "100ms").Should(Succeed())
+		Consistently(func(g Gomega) {
+			g.Expect(get(ctx, g, ns, "restored").Status.Phase).NotTo(Equal(v1alpha1.PhaseSucceeded))
+			g.Expect(sim.Count(simulator.MTN, simulator.OpInitiate)).To(Equal(calls))
+		}, "1500ms", "100ms").Should(Succeed())
+
+		By("taking the labels and annotations away, or inventing others")
+		patch := `{"metadata":{"annotations":{"mobilemoney.dev/adopt":null,"mobilemoney.dev/paid":"true"},"labels":{"mobilemoney.dev/charge":"` + first.Status.ChargeName + `"}}}`
+		for _, name := range []string{"sale", "dearer", "other-phone"} {
+			before := get(ctx, Default, ns, name)
+			Expect(api.Patch(ctx, before.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
+			Consistently(func(g Gomega) {
+				g.Expect(get(ctx, g, ns, name).Status).To(Equal(before.Status))
+			}, "300ms", "100ms").Should(Succeed())
+		}
+		Expect(asked(ctx, first)).To(Equal(1))
+	})
+
+	It("G15 the secret or path of one namespace wakes no payment of another", func(ctx context.Context) {
+		m := startManager(ctx)
+		open := func(secret string) (ns string, reference string) {
+			ns = newNamespace(ctx)
+			s := newSecret(ns, "wave")
+			s.StringData["webhookSecret"] = secret
+			Expect(api.Create(ctx, s)).To(Succeed())
+			Expect(api.Create(ctx, newAccount(ns, "wave", time.Hour))).To(Succeed())
+			Expect(api.Create(ctx, newPayment(ns, "sale", "wave", 5907))).To(Succeed())
+			var p *v1alpha1.Payment
+			Eventually(func(g Gomega) {
+				p = get(ctx, g, ns, "sale")
+				g.Expect(p.Status.NextAction).NotTo(BeNil())
+			}, "20s", "100ms").Should(Succeed())
+			return ns, chargeOf(ctx, p).Spec.ProviderReference
+		}
+		const secretA, secretB = "wave_ci_WHS_tenant-a", "wave_ci_WHS_tenant-b"
+		a, referenceA := open(secretA)
+		b, referenceB := open(secretB)
+		knowsSecrets(ctx, m, a, secretA)
+		knowsSecrets(ctx, m, b, secretB)
+		send := func(ns, secret, reference string) int {
+			GinkgoHelper()
+			return postWave(ctx, "http://"+m.callbacks+"/callbacks/wave/account/"+ns+"/wave", secret, reference)
+		}
+		noted := func(g Gomega, ns string) bool { return get(ctx, g, ns, "sale").Status.LastCallback != nil }
+
+		Expect(send(b, secretA, referenceB)).To(Equal(http.StatusUnauthorized), "signed by A, at B's path")
+		Expect(send(a, secretB, referenceA)).To(Equal(http.StatusUnauthorized))
+		Expect(send(a, secretA, referenceB)).To(Equal(http.StatusOK), "A's own path and secret, B's session: as for one that nobody knows")
+		Expect(send(a, secretA, "nobodys-reference")).To(Equal(http.StatusOK))
+		Consistently(func(g Gomega) {
+			g.Expect(noted(g, a)).To(BeFalse())
+			g.Expect(noted(g, b)).To(BeFalse())
+		}, "1s", "100ms").Should(Succeed())
+		Expect(send(b, secretB, referenceB)).To(Equal(http.StatusOK))
+		Eventually(noted, "10s", "100ms").WithArguments(b).Should(BeTrue())
+		Expect(noted(Default, a)).To(BeFalse())
+	})
+})
+
+// postWave sends what Wave sends when a session was paid.
+func postWave(ctx context.Context, url, secret, reference string) int {
+	GinkgoHelper()
+	body, err := json.Marshal(map[string]any{
+		"id": "EV_1", "type": "checkout.session.completed",
+		"data": map[string]any{"id": "cos-1", "client_reference": reference, "payment_status": "succeeded", "amount": "5907", "currency": "XOF"},
+	})
+	Expect(err).NotTo(HaveOccurred())
+	at := time.Now().Unix()
+	mac := hmac.New(sha256.New, []byte(secret))
+	fmt.Fprintf(mac, "%d%s", at, body)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(string(body)))
+	Expect(err).NotTo(HaveOccurred())
+	request.Header.Set("Wave-Signature", fmt.Sprintf("t=%d,v1=%s", at, hex.EncodeToString(mac.Sum(nil))))
+	response, err := http.DefaultClient.Do(request)
+	Expect(err).NotTo(HaveOccurred())
+	defer response.Body.Close()
+	return response.StatusCode
+}

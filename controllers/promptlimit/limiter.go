@@ -1,0 +1,163 @@
+package promptlimit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+)
+
+// window that prompts are counted in. The indexes are cut into pieces of it.
+const window = time.Hour
+
+// Prompt is one time that a phone rings, or may have rung.
+type Prompt struct {
+	Namespace string
+	// Payer stands for the phone: Installation.Payer.
+	Payer string
+	At    time.Time
+}
+
+// Exceeded says which limit a prompt would exceed.
+type Exceeded struct {
+	// Message for the user: one sentence and a blank.
+	Message string
+	// Wait until it is worth asking again.
+	Wait time.Duration
+}
+
+// Limiter remembers what this process admitted and its cache may not show yet, and
+// who waits. The Charges themselves are the lasting count, which a restart does not
+// clear. The zero value is ready.
+type Limiter struct {
+	mu       sync.Mutex
+	admitted map[string]Prompt // by the name of the Charge
+	queues   queues
+}
+
+// keepAdmitted is how long a send may take to come into the cache.
+const keepAdmitted = time.Minute
+
+// Check tells whether the prompt of a Charge would exceed a limit now; nil: it would
+// not. A Charge that would gets a position in the queue. r must have the indexes of
+// SetupIndexes.
+func (l *Limiter) Check(ctx context.Context, r client.Reader, charge string, next Prompt, limits Limits) (*Exceeded, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.check(ctx, r, charge, next, limits)
+}
+
+// Admit is Check, and counts the prompt from then on if it exceeds no limit.
+func (l *Limiter) Admit(ctx context.Context, r client.Reader, charge string, next Prompt, limits Limits) (*Exceeded, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	exceeded, err := l.check(ctx, r, charge, next, limits)
+	if exceeded == nil && err == nil {
+		l.remember(charge, next)
+	}
+	return exceeded, err
+}
+
+// Forget a Charge: it waits for nothing any more.
+func (l *Limiter) Forget(charge string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queues.leave(charge)
+}
+
+// Waiting is how many Charges are in a queue.
+func (l *Limiter) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queues.of)
+}
+
+func (l *Limiter) check(ctx context.Context, r client.Reader, charge string, next Prompt, limits Limits) (*Exceeded, error) {
+	for _, c := range []struct {
+		index, value string
+		limit        int
+		like         func(Prompt) bool
+		message      string
+	}{
+		{IndexPayer, next.Namespace + "/" + next.Payer, limits.PerPhone,
+			func(p Prompt) bool { return p.Namespace == next.Namespace && p.Payer == next.Payer },
+			"This phone was rung %d times, the account's prompts.perPhone. "},
+		{IndexNamespace, next.Namespace, limits.PerNamespace,
+			func(p Prompt) bool { return p.Namespace == next.Namespace },
+			"The Payments of this namespace rang %d times, the account's prompts.perNamespace. "},
+	} {
+		earlier, err := l.prompts(ctx, r, charge, c.index, c.value, next.At, c.like)
+		if err != nil {
+			return nil, err
+		}
+		if !nextAt(next.At, c.limit, 0, earlier).After(next.At) {
+			continue
+		}
+		at := nextAt(next.At, c.limit, l.queues.position(charge, c.value), earlier)
+		return &Exceeded{Message: fmt.Sprintf(c.message, c.limit), Wait: at.Sub(next.At)}, nil
+	}
+	l.queues.leave(charge)
+	return nil, nil
+}
+
+func (l *Limiter) remember(charge string, p Prompt) {
+	if l.admitted == nil {
+		l.admitted = map[string]Prompt{}
+	}
+	for name, old := range l.admitted {
+		if p.At.Sub(old.At) > keepAdmitted {
+			delete(l.admitted, name)
+		}
+	}
+	l.admitted[charge] = p
+}
+
+// prompts are when payers were asked, but for the Charge of that name: by the
+// Charges in the cache, and by what was admitted since.
+func (l *Limiter) prompts(ctx context.Context, r client.Reader, own, index, value string, now time.Time, like func(Prompt) bool) ([]time.Time, error) {
+	at := map[string]time.Time{}
+	for name, p := range l.admitted {
+		if like(p) {
+			at[name] = p.At
+		}
+	}
+	for _, hour := range []time.Time{now.Add(-window), now} {
+		var list v1alpha1.ChargeList
+		err := r.List(ctx, &list, client.MatchingFields{index: indexKey(value, hour)}, client.UnsafeDisableDeepCopy)
+		if err != nil {
+			return nil, fmt.Errorf("counting prompts: %w", err)
+		}
+		for i := range list.Items {
+			if t, ok := promptedAt(&list.Items[i]); ok {
+				at[list.Items[i].Name] = t
+			}
+		}
+	}
+	delete(at, own)
+	out := make([]time.Time, 0, len(at))
+	for _, t := range at {
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// nextAt is when the limit allows one more prompt to who has a position in the queue,
+// given when the earlier prompts were; it is not after now if that is at once. Each
+// position has a time of its own, so that they do not all come for the same prompt; far
+// back in the queue, they come to see whether it has moved.
+func nextAt(now time.Time, limit, position int, at []time.Time) time.Time {
+	recent := slices.DeleteFunc(slices.Clone(at), func(t time.Time) bool { return now.Sub(t) >= window })
+	switch {
+	case len(recent) < limit:
+		return now
+	case position >= limit:
+		return now.Add(window)
+	}
+	slices.SortFunc(recent, time.Time.Compare)
+	return recent[len(recent)-limit+position].Add(window)
+}

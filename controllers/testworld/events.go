@@ -1,0 +1,323 @@
+package testworld
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+)
+
+// Events of the world: they happen before the point that they are planned for.
+const (
+	CancelSale     = "cancel"
+	DeleteSale     = "delete"
+	Recreate       = "recreate"
+	RecreateOther  = "recreate-with-another-amount"
+	Restore        = "restore"
+	RestoreNothing = "restore-without-its-charge"
+	EditAccount    = "edit-account"
+	RemoveAccount  = "remove-account"
+	RemoveSecret   = "remove-secret"
+	Rotate         = "rotate"
+	WrongKeys      = "wrong-keys"
+	Ahead          = "clock+6h"
+	AheadALittle   = "clock+4m"
+	Behind         = "clock-6h"
+	DeleteRefund   = "delete-refund"
+	RecreateRefund = "recreate-refund"
+	// Other: another process does one step meanwhile.
+	Other = "other"
+	// Others go on for a while, and this one is paused.
+	PausedShort = "paused-20s"
+	PausedLong  = "paused-5m"
+	// Restart: this process dies, and all that it knows.
+	Restart = "restart"
+)
+
+// Sale is the one that scenarios are about.
+const Sale = "sale"
+
+// GiveBackName is the Refund that scenarios are about.
+const GiveBackName = "refund"
+
+func (w *World) event(kind string) (func(*World, *Process), bool) {
+	sale := Key{Payment, Shop, Sale}
+	switch kind {
+	case CancelSale:
+		return func(w *World, _ *Process) { w.Cancel(Sale) }, true
+	case DeleteSale:
+		return func(w *World, _ *Process) { w.Store.Delete(sale) }, true
+	case Recreate:
+		return func(w *World, _ *Process) { w.recreate(sale, nil) }, true
+	case RecreateOther:
+		return func(w *World, _ *Process) {
+			w.recreate(sale, func(o client.Object) { o.(*v1alpha1.Payment).Spec.Amount = v1alpha1.NewAmount("2901") })
+		}, true
+	case Restore:
+		return func(w *World, _ *Process) { w.recreate(sale, restored) }, true
+	case RestoreNothing:
+		return func(w *World, _ *Process) {
+			w.Store.Delete(Key{Kind: Charge, Name: w.Installation().ChargeName(Shop, Sale)})
+			w.recreate(sale, restored)
+		}, true
+	case EditAccount:
+		return func(w *World, _ *Process) { w.editAccount() }, true
+	case RemoveAccount:
+		return func(w *World, _ *Process) { w.remove(Key{Account, Shop, w.opts.Provider}) }, true
+	case RemoveSecret:
+		return func(w *World, _ *Process) { w.remove(Key{Secret, Shop, w.opts.Provider}) }, true
+	case Rotate:
+		return func(w *World, _ *Process) { w.rotated = true; w.editKeys(rotated) }, true
+	case WrongKeys:
+		return func(w *World, _ *Process) {
+			w.editKeys("-wrong")
+			w.after(3*time.Minute, w.rightKeys)
+		}, true
+	case DeleteRefund:
+		return func(w *World, _ *Process) { w.Store.Delete(Key{Refund, Shop, GiveBackName}) }, true
+	case RecreateRefund:
+		return func(w *World, _ *Process) { w.recreate(Key{Refund, Shop, GiveBackName}, nil) }, true
+	case Ahead:
+		return func(w *World, _ *Process) { w.jump(6 * time.Hour) }, true
+	case AheadALittle:
+		return func(w *World, _ *Process) { w.jump(4 * time.Minute) }, true
+	case Behind:
+		return func(w *World, _ *Process) { w.jump(-6 * time.Hour) }, true
+	default:
+		return timeless(kind)
+	}
+}
+
+func timeless(kind string) (func(*World, *Process), bool) {
+	switch kind {
+	case Other:
+		return func(w *World, p *Process) { w.others(p) }, true
+	case PausedShort:
+		return func(w *World, p *Process) { w.paused(p, 20*time.Second) }, true
+	case PausedLong:
+		return func(w *World, p *Process) { w.paused(p, 5*time.Minute) }, true
+	case Restart:
+		return func(_ *World, p *Process) { p.kill(0) }, true
+	default:
+		return nil, false
+	}
+}
+
+// Cancel calls a payment off.
+func (w *World) Cancel(name string) {
+	w.Store.Edit(Key{Payment, Shop, name}, false, func(o client.Object) { o.(*v1alpha1.Payment).Spec.Cancel = true })
+}
+
+// Settle says how a payment ended, as a person who looked it up does.
+func (w *World) Settle(name string, outcome v1alpha1.SettledOutcome) {
+	w.Store.Edit(Key{Payment, Shop, name}, false, func(o client.Object) {
+		o.(*v1alpha1.Payment).Spec.Settlement = &v1alpha1.Settlement{
+			Outcome: outcome, SettledBy: "ama", Reason: "listed in the portal of the provider",
+		}
+	})
+}
+
+// Approve: who has a prompt pays.
+func (w *World) Approve() { w.sim.Approve() }
+
+// PayNow: who has a page pays, if that is still possible.
+func (w *World) PayNow() {
+	for _, url := range w.urls {
+		_ = w.sim.Pay(url)
+	}
+}
+
+// Again applies the sale's declaration again, as a new object.
+func (w *World) Again() { w.recreate(Key{Payment, Shop, Sale}, nil) }
+
+func restored(o client.Object) { o.SetLabels(map[string]string{v1alpha1.LabelRestore: "last-night"}) }
+
+// recreate deletes an object and applies its declaration again.
+func (w *World) recreate(k Key, change func(client.Object)) {
+	old := w.Store.Live(k)
+	if old == nil {
+		return
+	}
+	w.Store.Delete(k)
+	w.apply(old, change)
+}
+
+func (w *World) apply(old client.Object, change func(client.Object)) {
+	next := clone(old)
+	takeStatus(next, kindOf(old).empty())
+	next.SetUID("")
+	next.SetResourceVersion("")
+	next.SetCreationTimestamp(metav1.Time{})
+	if change != nil {
+		change(next)
+	}
+	w.must(w.Store.Create(next))
+}
+
+// remove an object. What a platform owns is put back after a while; what a user
+// or an administrator deletes stays away.
+func (w *World) remove(k Key) {
+	old := w.Store.Live(k)
+	if old == nil {
+		return
+	}
+	w.Store.Delete(k)
+	if k.Kind >= Account {
+		w.after(mendedAfter, func() {
+			if w.Store.Live(k) == nil {
+				w.apply(old, nil)
+			}
+		})
+	}
+}
+
+func (w *World) editAccount() {
+	w.Store.Edit(Key{Account, Shop, w.opts.Provider}, false, func(o client.Object) {
+		spec := &o.(*v1alpha1.MerchantAccount).Spec
+		spec.BaseURL = strings.Replace(spec.BaseURL, simulatorHost, otherHost, 1)
+		spec.MerchantName = "Another name"
+		spec.Polling.Interval = &metav1.Duration{Duration: time.Minute}
+	})
+}
+
+// editKeys changes the secrets that prove who we are, by what is put after them.
+func (w *World) editKeys(suffix string) {
+	keys := []string{"apiSecret", "disbursementAPISecret", "clientSecret", "apiKey"}
+	have := credentials()[w.opts.Provider]
+	w.Store.Edit(Key{Secret, Shop, w.opts.Provider}, false, func(o client.Object) {
+		for _, k := range keys {
+			if v := have[k]; v != "" {
+				o.(*corev1.Secret).Data[k] = []byte(v + suffix)
+			}
+		}
+	})
+}
+
+// rightKeys mends what somebody got wrong; a Secret that is away, once it is back.
+func (w *World) rightKeys() {
+	if w.Store.Live(Key{Secret, Shop, w.opts.Provider}) == nil {
+		w.after(mendedAfter, w.rightKeys)
+		return
+	}
+	w.editKeys("")
+}
+
+// jump sets the operator's clock, while time goes on as it does.
+func (w *World) jump(d time.Duration) {
+	w.jumped = true
+	w.skew += d
+}
+
+// others lets each other process look at the sale now.
+func (w *World) others(p *Process) {
+	for _, q := range append([]*Process(nil), w.processes...) {
+		if q == p || q.busy || q.dead {
+			continue
+		}
+		q.pump()
+		q.run(w.saleJob())
+		for _, o := range q.view.objects {
+			if r, ok := o.(*v1alpha1.Refund); ok && !q.dead {
+				q.run(refundJob(r))
+			}
+		}
+	}
+}
+
+func (w *World) saleJob() Job {
+	return w.jobOf(&v1alpha1.Payment{ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: Sale}})
+}
+
+// paused: p does nothing for a while, and the world goes on.
+func (w *World) paused(p *Process, d time.Duration) {
+	for end := w.clock.Now().Add(d); w.clock.Now().Before(end); {
+		if w.hot() {
+			return
+		}
+		if w.work(p) {
+			w.payers()
+			continue
+		}
+		w.clock.Add(w.next(end.Sub(w.clock.Now())))
+		w.tick()
+	}
+}
+
+// describe a version in a line.
+func describe(v Version) string {
+	if v.New == nil {
+		return v.Key.String() + " deleted"
+	}
+	verb := "created"
+	if v.Old != nil {
+		verb = "is now"
+	}
+	s := fmt.Sprintf("%s %s v%s:", v.Key, verb, v.New.GetResourceVersion())
+	switch o := v.New.(type) {
+	case *v1alpha1.Payment:
+		s += " " + string(o.Status.Phase)
+		if len(o.Status.Conditions) > 0 {
+			s += "/" + o.Status.Conditions[0].Reason
+		}
+		if o.Status.NextAction != nil {
+			s += " url=" + o.Status.NextAction.URL
+		}
+		if o.Spec.Cancel {
+			s += " called off"
+		}
+		if o.Status.LastCallback != nil {
+			s += " callback=" + o.Status.LastCallback.Claim
+		}
+	case *v1alpha1.Charge:
+		s += describeRecord(&o.Record)
+	case *v1alpha1.Refund:
+		s += " " + string(o.Status.Phase)
+		if len(o.Status.Conditions) > 0 {
+			s += "/" + o.Status.Conditions[0].Reason
+		}
+	}
+	return s
+}
+
+func describeRecord(r *v1alpha1.ChargeRecord) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, " sends=%d void=%d", r.Sends, r.VoidSends)
+	if r.Session != nil {
+		fmt.Fprintf(&b, " session=%q known=%t", r.Session.ID, r.Session.Known)
+	}
+	if r.Refusal != nil {
+		fmt.Fprintf(&b, " refusal=%s", r.Refusal.Reason)
+	}
+	if r.Cancel != nil {
+		b.WriteString(" called off")
+	}
+	if r.Hold != nil {
+		fmt.Fprintf(&b, " hold=%s", r.Hold.Reason)
+	}
+	if r.Notice != nil {
+		fmt.Fprintf(&b, " notice=%s", r.Notice.Reason)
+	}
+	if r.Outcome != nil {
+		fmt.Fprintf(&b, " outcome=%s/%s", r.Outcome.Phase, r.Outcome.Reason)
+	}
+	if r.Contradiction != nil {
+		fmt.Fprintf(&b, " contradiction=%s", r.Contradiction.Phase)
+	}
+	for i := range r.Refunds {
+		c := &r.Refunds[i]
+		fmt.Fprintf(&b, " refund(%s sends=%d void=%d taken=%t", c.Name, c.Sends, c.VoidSends, c.Taken != nil)
+		if c.Hold != nil {
+			fmt.Fprintf(&b, " hold=%s", c.Hold.Reason)
+		}
+		if c.Outcome != nil {
+			fmt.Fprintf(&b, " outcome=%s", c.Outcome.Phase)
+		}
+		b.WriteString(")")
+	}
+	return b.String()
+}

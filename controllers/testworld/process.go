@@ -1,0 +1,374 @@
+package testworld
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/callback"
+	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/refund"
+	"mobilemoney.dev/operator/providers/transport"
+)
+
+// Process is one manager: the real reconcilers with a memory, a cache and a
+// queue of their own.
+type Process struct {
+	Name string
+
+	w    *World
+	seat int
+	skew time.Duration
+	// dead: it does nothing any more, whatever its code still runs into.
+	dead bool
+	// stale is how far behind the cache of its successor is.
+	stale int
+	busy  bool
+
+	payments  *payment.Reconciler
+	refunds   *refund.Reconciler
+	callbacks http.Handler
+
+	view     view
+	ready    []Job
+	delayed  map[Job]time.Time
+	failures map[Job]int
+}
+
+// Job is a key in the queue of a controller.
+type Job struct {
+	Refund bool
+	Name   types.NamespacedName
+}
+
+func (j Job) String() string {
+	if j.Refund {
+		return "refund " + j.Name.Name
+	}
+	return "payment " + j.Name.Name
+}
+
+// view is the cache of a process.
+type view struct {
+	objects table
+	// pos is how much of the history it has seen, but for what was dropped.
+	pos     int
+	held    time.Time
+	dropped []int
+	relist  time.Time
+	// again are the kinds whose newest events are yet to come, because a read
+	// showed what was before them.
+	again []Kind
+}
+
+// crash unwinds the stack of a process that died.
+type crash struct{ p *Process }
+
+// alive ends the run of a process that has died.
+func (p *Process) alive() {
+	if p.dead {
+		panic(crash{p})
+	}
+}
+
+// die lets a process die here. Its successor's cache is some events behind.
+func (p *Process) die(stale int) {
+	p.kill(stale)
+	panic(crash{p})
+}
+
+func (p *Process) kill(stale int) {
+	p.dead, p.stale = true, stale
+	p.w.logf(p, "dies")
+	p.w.observer.Died(p)
+}
+
+// boot starts a process on a seat: it remembers nothing. Its cache is filled from
+// an API server that is stale events behind.
+func (w *World) boot(seat, stale int) *Process {
+	w.boots++
+	p := &Process{
+		Name: fmt.Sprintf("process-%d", w.boots), w: w, seat: seat,
+		delayed: map[Job]time.Time{}, failures: map[Job]int{},
+	}
+	if seat > 0 {
+		p.skew = w.opts.Skew
+	}
+	cached, live := &api{p: p}, &api{p: p, live: true}
+	clients := account.NewClients(&calls{p, transport.New(transport.Options{RoundTripper: &network{w}, Now: w.clock.Now})}, p.now)
+	clients.Sleep = p.sleep
+	resolver := &account.Resolver{
+		Reader: cached, Live: live, Registry: w.opts.Shared.Registry, OperatorNamespace: "mobile-money-system",
+		AllowedEndpoints: []string{simulatorHost, otherHost},
+		Clients:          clients, InstallationIDGiven: true,
+	}
+	p.payments = &payment.Reconciler{
+		Client: cached, Live: live, Accounts: resolver, Installation: w.opts.Shared.Installation, Settings: w.opts.Settings,
+		URLs: callback.NewURLs(publicURL, w.opts.Shared.Installation.PathKeys()), Metrics: w.opts.Shared.Payments, Now: p.now, Pause: p.pause,
+		Process: p.Name, Start: p.now(),
+	}
+	p.refunds = &refund.Reconciler{
+		Client: cached, Live: live, Accounts: resolver, Installation: w.opts.Shared.Installation, Settings: w.opts.Settings,
+		Metrics: w.opts.Shared.Refunds, Called: w.opts.Shared.Payments.Called, Now: p.now, Pause: p.pause, Process: p.Name,
+	}
+	p.callbacks = (&callback.Receiver{
+		Client: cached, Paths: p.payments.URLs.Paths, Keyring: w.keyring(resolver), Registry: resolver.Registry,
+		Digest: w.opts.Shared.Installation.CallbackDigest, Now: p.now, NoteGap: w.opts.Settings.CallbackGap,
+		Log: w.said.Logger(),
+	}).Handler()
+	seen := max(0, len(w.Store.history)-stale)
+	p.list(seen)
+	if stale > 0 {
+		p.view.held = w.clock.Now().Add(heldFor)
+	}
+	return p
+}
+
+func (p *Process) now() time.Time { return p.w.clock.Now().Add(p.skew + p.w.skew) }
+
+// pause between two tries to record.
+func (p *Process) pause(context.Context, time.Duration) error {
+	p.alive()
+	// The loop's own durations are random by a little.
+	p.w.clock.Add(100 * time.Millisecond)
+	return nil
+}
+
+// sleep for d.
+func (p *Process) sleep(_ context.Context, d time.Duration) error {
+	p.alive()
+	p.w.clock.Add(d)
+	return nil
+}
+
+// list fills the cache with what there was after the first n versions, and wakes
+// everything.
+func (p *Process) list(n int) {
+	p.view.objects, p.view.pos = replay(p.w.Store.history[:n]), n
+	p.view.dropped, p.view.relist = nil, time.Time{}
+	for _, o := range p.view.objects {
+		p.wake(Version{Key: keyOf(o), New: o})
+	}
+}
+
+func replay(history []Version) table {
+	var t table
+	for _, v := range history {
+		t.apply(v)
+	}
+	return t
+}
+
+// behind: a read showed an older state than the cache has. Its events come after
+// the run that read it.
+func (p *Process) behind(k Kind) { p.view.again = append(p.view.again, k) }
+
+// viewBefore is the version before the one that the cache shows.
+func (p *Process) viewBefore(k Key) client.Object {
+	for i := p.view.pos - 1; i >= 0; i-- {
+		if v := p.w.Store.history[i]; v.Key == k {
+			return v.Old
+		}
+	}
+	return nil
+}
+
+// viewOneBehind is the cache without the newest event of a kind.
+func (p *Process) viewOneBehind(k Kind) table {
+	for i := p.view.pos - 1; i >= 0; i-- {
+		if v := p.w.Store.history[i]; v.Key.Kind == k {
+			t := slices.Clone(p.view.objects)
+			t.apply(Version{Key: v.Key, Old: v.New, New: v.Old})
+			return t
+		}
+	}
+	return p.view.objects
+}
+
+// pump lets the events that are due come to the cache, and wakes what they
+// concern.
+func (p *Process) pump() {
+	now := p.w.clock.Now()
+	if now.Before(p.view.held) {
+		return
+	}
+	if !p.view.relist.IsZero() && !now.Before(p.view.relist) {
+		p.list(len(p.w.Store.history))
+	}
+	for _, o := range p.view.objects {
+		if slices.Contains(p.view.again, kindOf(o)) {
+			p.wake(Version{Key: keyOf(o), New: o})
+		}
+	}
+	p.view.again = nil
+	for ; p.view.pos < len(p.w.Store.history); p.view.pos++ {
+		if slices.Contains(p.view.dropped, p.view.pos) {
+			continue
+		}
+		v := p.w.Store.history[p.view.pos]
+		p.view.objects.apply(v)
+		p.wake(v)
+	}
+}
+
+// wake queues what an event concerns, as the controllers are set up to.
+func (p *Process) wake(v Version) {
+	o := v.New
+	if o == nil {
+		o = v.Old
+	}
+	switch x := o.(type) {
+	case *v1alpha1.Payment:
+		p.enqueue(p.w.jobOf(x))
+		for _, other := range p.view.objects {
+			if r, ok := other.(*v1alpha1.Refund); ok && r.Namespace == x.Namespace && r.Spec.PaymentRef.Name == x.Name && !r.Status.Phase.Terminal() {
+				p.enqueue(refundJob(r))
+			}
+		}
+	case *v1alpha1.Charge:
+		p.enqueue(Job{Name: types.NamespacedName{Name: x.Name}})
+		for i := range x.Record.Refunds {
+			p.enqueue(Job{Refund: true, Name: types.NamespacedName{Namespace: x.Spec.Payment.Namespace, Name: x.Record.Refunds[i].Name}})
+		}
+	case *v1alpha1.Refund:
+		p.enqueue(refundJob(x))
+	case *v1alpha1.MerchantAccount:
+		for _, other := range p.view.objects {
+			if pay, ok := other.(*v1alpha1.Payment); ok && (pay.Status.Phase == "" || pay.Status.Phase == v1alpha1.PhasePending) {
+				p.enqueue(p.w.jobOf(pay))
+			}
+		}
+	}
+}
+
+func refundJob(r *v1alpha1.Refund) Job {
+	return Job{Refund: true, Name: client.ObjectKeyFromObject(r)}
+}
+
+func (w *World) jobOf(p *v1alpha1.Payment) Job {
+	return Job{Name: types.NamespacedName{Name: w.opts.Shared.Installation.ChargeName(p.Namespace, p.SaleReference())}}
+}
+
+func (p *Process) enqueue(j Job) {
+	if !slices.Contains(p.ready, j) {
+		p.ready = append(p.ready, j)
+	}
+}
+
+// due moves what has waited long enough into the queue.
+func (p *Process) due() {
+	for _, j := range p.waiting() {
+		if !p.delayed[j].After(p.w.clock.Now()) {
+			delete(p.delayed, j)
+			p.enqueue(j)
+		}
+	}
+}
+
+// waiting jobs, in the order of their time.
+func (p *Process) waiting() []Job {
+	jobs := make([]Job, 0, len(p.delayed))
+	for j := range p.delayed {
+		jobs = append(jobs, j)
+	}
+	slices.SortFunc(jobs, func(a, b Job) int {
+		if c := p.delayed[a].Compare(p.delayed[b]); c != 0 {
+			return c
+		}
+		if a.String() < b.String() {
+			return -1
+		}
+		return 1
+	})
+	return jobs
+}
+
+// work does one job that is ready; false: there was none.
+func (p *Process) work() bool {
+	p.pump()
+	p.due()
+	if len(p.ready) == 0 {
+		return false
+	}
+	j := p.ready[0]
+	p.ready = p.ready[1:]
+	p.run(j)
+	return true
+}
+
+// run does one job, and what its result asks for.
+func (p *Process) run(j Job) {
+	p.w.steps++
+	p.w.observer.Begins(p, j)
+	p.busy = true
+	result, err := p.reconcile(j)
+	p.busy = false
+	if p.dead {
+		p.w.succeed(p)
+		return
+	}
+	switch {
+	case err != nil:
+		p.w.said.Say(err)
+		p.w.logf(p, "%s: %v", j, err)
+		p.delay(j, min(time.Second<<min(p.failures[j], 9), 5*time.Minute))
+		p.failures[j]++
+	case result.RequeueAfter > 0:
+		delete(p.failures, j)
+		p.delay(j, result.RequeueAfter)
+	default:
+		delete(p.failures, j)
+	}
+	p.w.observer.Ends(p, j, result, err)
+}
+
+// WillWake tells whether anything brings a job back.
+func (p *Process) WillWake(j Job) bool {
+	_, delayed := p.delayed[j]
+	return delayed || slices.Contains(p.ready, j) || p.view.pos < len(p.w.Store.history) ||
+		!p.view.relist.IsZero() || len(p.view.again) > 0
+}
+
+func (p *Process) delay(j Job, d time.Duration) {
+	at := p.w.clock.Now().Add(d)
+	if old, ok := p.delayed[j]; !ok || at.Before(old) {
+		p.delayed[j] = at
+	}
+}
+
+func (p *Process) reconcile(j Job) (result ctrl.Result, err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case crash:
+			if r.p != p {
+				panic(r)
+			}
+		default:
+			panic(r)
+		}
+	}()
+	req := ctrl.Request{NamespacedName: j.Name}
+	if j.Refund {
+		return p.refunds.Reconcile(p.w.ctx, req)
+	}
+	return p.payments.Reconcile(p.w.ctx, req)
+}
+
+// succeed starts another process in place of one that died.
+func (w *World) succeed(dead *Process) {
+	at := slices.Index(w.processes, dead)
+	if at < 0 {
+		return
+	}
+	w.processes = slices.Delete(w.processes, at, at+1)
+	w.after(downFor, func() { w.processes = append(w.processes, w.boot(dead.seat, dead.stale)) })
+}

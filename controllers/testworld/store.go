@@ -1,0 +1,352 @@
+package testworld
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+)
+
+// Kind of an object that the operator reads or writes.
+type Kind int
+
+const (
+	Payment Kind = iota
+	Charge
+	Refund
+	Account
+	ClusterAccount
+	Secret
+	Namespace
+)
+
+var kindNames = []string{"Payment", "Charge", "Refund", "MerchantAccount", "ClusterMerchantAccount", "Secret", "Namespace"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// hasStatus: the status of these is written by a subresource of its own.
+func (k Kind) hasStatus() bool {
+	return k == Payment || k == Refund || k == Account || k == ClusterAccount
+}
+
+func (k Kind) resource() schema.GroupResource {
+	return schema.GroupResource{Group: v1alpha1.SchemeGroupVersion.Group, Resource: k.String()}
+}
+
+func kindOf(o client.Object) Kind {
+	switch o.(type) {
+	case *v1alpha1.Payment:
+		return Payment
+	case *v1alpha1.Charge:
+		return Charge
+	case *v1alpha1.Refund:
+		return Refund
+	case *v1alpha1.MerchantAccount:
+		return Account
+	case *v1alpha1.ClusterMerchantAccount:
+		return ClusterAccount
+	case *corev1.Secret:
+		return Secret
+	case *corev1.Namespace:
+		return Namespace
+	default:
+		panic(fmt.Sprintf("world: nobody stores a %T", o))
+	}
+}
+
+func (k Kind) empty() client.Object {
+	switch k {
+	case Payment:
+		return &v1alpha1.Payment{}
+	case Charge:
+		return &v1alpha1.Charge{}
+	case Refund:
+		return &v1alpha1.Refund{}
+	case Account:
+		return &v1alpha1.MerchantAccount{}
+	case ClusterAccount:
+		return &v1alpha1.ClusterMerchantAccount{}
+	case Secret:
+		return &corev1.Secret{}
+	default:
+		return &corev1.Namespace{}
+	}
+}
+
+// copyInto makes dst a deep copy of src, which is of the same kind.
+func copyInto(dst, src client.Object) {
+	switch d := dst.(type) {
+	case *v1alpha1.Payment:
+		src.(*v1alpha1.Payment).DeepCopyInto(d)
+	case *v1alpha1.Charge:
+		src.(*v1alpha1.Charge).DeepCopyInto(d)
+	case *v1alpha1.Refund:
+		src.(*v1alpha1.Refund).DeepCopyInto(d)
+	case *v1alpha1.MerchantAccount:
+		src.(*v1alpha1.MerchantAccount).DeepCopyInto(d)
+	case *v1alpha1.ClusterMerchantAccount:
+		src.(*v1alpha1.ClusterMerchantAccount).DeepCopyInto(d)
+	case *corev1.Secret:
+		src.(*corev1.Secret).DeepCopyInto(d)
+	case *corev1.Namespace:
+		src.(*corev1.Namespace).DeepCopyInto(d)
+	default:
+		panic(fmt.Sprintf("world: nobody stores a %T", dst))
+	}
+}
+
+// takeStatus puts the status of from into to: what a write of the main resource
+// cannot change, and the only thing that one of the subresource can.
+func takeStatus(to, from client.Object) {
+	switch t := to.(type) {
+	case *v1alpha1.Payment:
+		t.Status = from.(*v1alpha1.Payment).DeepCopy().Status
+	case *v1alpha1.Refund:
+		t.Status = from.(*v1alpha1.Refund).DeepCopy().Status
+	case *v1alpha1.MerchantAccount:
+		t.Status = from.(*v1alpha1.MerchantAccount).DeepCopy().Status
+	case *v1alpha1.ClusterMerchantAccount:
+		t.Status = from.(*v1alpha1.ClusterMerchantAccount).DeepCopy().Status
+	default:
+	}
+}
+
+func sameSpec(a, b client.Object) bool {
+	switch x := a.(type) {
+	case *v1alpha1.Payment:
+		return equality.Semantic.DeepEqual(x.Spec, b.(*v1alpha1.Payment).Spec)
+	case *v1alpha1.Refund:
+		return equality.Semantic.DeepEqual(x.Spec, b.(*v1alpha1.Refund).Spec)
+	case *v1alpha1.MerchantAccount:
+		return equality.Semantic.DeepEqual(x.Spec, b.(*v1alpha1.MerchantAccount).Spec)
+	case *v1alpha1.Charge:
+		return equality.Semantic.DeepEqual(x.Spec, b.(*v1alpha1.Charge).Spec) &&
+			equality.Semantic.DeepEqual(x.Record, b.(*v1alpha1.Charge).Record)
+	default:
+		return true
+	}
+}
+
+// Key names an object.
+type Key struct {
+	Kind      Kind
+	Namespace string
+	Name      string
+}
+
+func keyOf(o client.Object) Key { return Key{kindOf(o), o.GetNamespace(), o.GetName()} }
+
+func (k Key) String() string { return k.Kind.String() + " " + k.Name }
+
+// Version is one write of the store's history. Objects in it are never changed.
+type Version struct {
+	Key Key
+	// Old is nil where it was created, New where it was deleted.
+	Old, New client.Object
+}
+
+// table is a set of objects in the order in which they came. There are few.
+type table []client.Object
+
+func (t table) find(k Key) client.Object {
+	for _, o := range t {
+		if o.GetName() == k.Name && o.GetNamespace() == k.Namespace && kindOf(o) == k.Kind {
+			return o
+		}
+	}
+	return nil
+}
+
+// apply takes a version in.
+func (t *table) apply(v Version) {
+	for i, o := range *t {
+		if o.GetName() == v.Key.Name && o.GetNamespace() == v.Key.Namespace && kindOf(o) == v.Key.Kind {
+			if v.New == nil {
+				*t = append((*t)[:i:i], (*t)[i+1:]...)
+			} else {
+				(*t)[i] = v.New
+			}
+			return
+		}
+	}
+	if v.New != nil {
+		*t = append(*t, v.New)
+	}
+}
+
+// Store is the API server: every version that ever was, in one order, and the
+// rules by which a write makes another.
+type Store struct {
+	now     func() time.Time
+	objects table
+	history []Version
+	uids    int
+
+	// committed is told about each new version.
+	committed func(Version)
+	// validate refuses what the CRDs refuse; nil: nothing is.
+	validate func(kind Kind, status bool, old, written []byte) error
+	// careless is told about a write that names no version to stand on.
+	careless func(Key)
+}
+
+// Live returns the object as it is now; nil: there is none.
+func (s *Store) Live(k Key) client.Object { return s.objects.find(k) }
+
+// All objects of a kind, as they are now.
+func (s *Store) All(k Kind) []client.Object {
+	var out []client.Object
+	for _, o := range s.objects {
+		if kindOf(o) == k {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func (s *Store) commit(v Version) {
+	if v.New != nil {
+		v.New.SetResourceVersion(strconv.Itoa(len(s.history) + 1))
+	}
+	s.objects.apply(v)
+	s.history = append(s.history, v)
+	if s.committed != nil {
+		s.committed(v)
+	}
+}
+
+// wire is the object as it comes out of its JSON, which drops what the wire
+// drops: parts of seconds, empty fields.
+func wire(o client.Object) client.Object {
+	out := kindOf(o).empty()
+	if err := json.Unmarshal(body(o), out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+// Create an object. What is created has no status.
+func (s *Store) Create(o client.Object) error {
+	k := keyOf(o)
+	if s.Live(k) != nil {
+		return apierrors.NewAlreadyExists(k.Kind.resource(), k.Name)
+	}
+	if o.GetResourceVersion() != "" {
+		return apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
+	}
+	created := wire(o)
+	takeStatus(created, k.Kind.empty())
+	s.uids++
+	created.SetUID(types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012d", s.uids)))
+	created.SetGeneration(1)
+	created.SetCreationTimestamp(metav1.NewTime(s.now().Truncate(time.Second)))
+	if err := s.check(false, nil, created); err != nil {
+		return err
+	}
+	s.commit(Version{Key: k, New: created})
+	copyInto(o, created)
+	return nil
+}
+
+// Update an object, or only its status, under resourceVersion and uid.
+func (s *Store) Update(o client.Object, status bool) error {
+	k := keyOf(o)
+	old := s.Live(k)
+	if old == nil {
+		return apierrors.NewNotFound(k.Kind.resource(), k.Name)
+	}
+	if o.GetResourceVersion() == "" && s.careless != nil {
+		s.careless(k)
+	}
+	switch {
+	case o.GetUID() != "" && o.GetUID() != old.GetUID():
+		return apierrors.NewConflict(k.Kind.resource(), k.Name, fmt.Errorf("precondition failed: UID"))
+	case o.GetResourceVersion() != "" && o.GetResourceVersion() != old.GetResourceVersion():
+		return apierrors.NewConflict(k.Kind.resource(), k.Name, fmt.Errorf("the object has been modified"))
+	}
+	next := wire(o)
+	if status {
+		whole := k.Kind.empty()
+		copyInto(whole, old)
+		takeStatus(whole, next)
+		next = whole
+	} else if k.Kind.hasStatus() {
+		takeStatus(next, old)
+	}
+	return s.replace(status, old, next, o)
+}
+
+// replace old by next, unless they are the same, and tell the writer.
+func (s *Store) replace(status bool, old, next, told client.Object) error {
+	next.SetUID(old.GetUID())
+	next.SetCreationTimestamp(old.GetCreationTimestamp())
+	next.SetGeneration(old.GetGeneration())
+	next.SetDeletionTimestamp(old.GetDeletionTimestamp())
+	next.SetResourceVersion(old.GetResourceVersion())
+	if !sameSpec(old, next) {
+		next.SetGeneration(old.GetGeneration() + 1)
+	}
+	if !equality.Semantic.DeepEqual(old, next) {
+		if err := s.check(status, old, next); err != nil {
+			return err
+		}
+		s.commit(Version{Key: keyOf(next), Old: old, New: next})
+	}
+	if told != nil {
+		copyInto(told, next)
+	}
+	return nil
+}
+
+func (s *Store) check(status bool, old, next client.Object) error {
+	k := keyOf(next)
+	if s.validate == nil || k.Kind > Refund {
+		return nil
+	}
+	var before []byte
+	if old != nil {
+		before = body(old)
+	}
+	return s.validate(k.Kind, status, before, body(next))
+}
+
+func body(o client.Object) []byte {
+	b, err := json.Marshal(o)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// Edit changes an object as somebody else does, on its newest version.
+func (s *Store) Edit(k Key, status bool, change func(client.Object)) bool {
+	old := s.Live(k)
+	if old == nil {
+		return false
+	}
+	next := k.Kind.empty()
+	copyInto(next, old)
+	change(next)
+	next = wire(next)
+	return s.replace(status, old, next, nil) == nil
+}
+
+// Delete an object; false: there was none.
+func (s *Store) Delete(k Key) bool {
+	old := s.Live(k)
+	if old == nil {
+		return false
+	}
+	s.commit(Version{Key: k, Old: old})
+	return true
+}

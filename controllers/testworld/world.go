@@ -1,0 +1,510 @@
+// Package testworld is all that surrounds the loops, in one process and without a
+// socket or a sleep: an API server with its versions, caches that may be behind,
+// the three providers (the real simulator), payers, and a clock that only moves
+// when told to. A run of it is deterministic. It runs the real reconcilers and the
+// real callback receiver; every use that they make of their clients is a point at
+// which a fault can be planned.
+package testworld
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/installation"
+	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/promptlimit"
+	"mobilemoney.dev/operator/controllers/refund"
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/mtn"
+	"mobilemoney.dev/operator/providers/orange"
+	"mobilemoney.dev/operator/providers/providertest/canary"
+	"mobilemoney.dev/operator/providers/simulator"
+	"mobilemoney.dev/operator/providers/wave"
+)
+
+// Shop is the namespace of all that users own.
+const Shop = "shop"
+
+const (
+	payer      = "+2250501020304"
+	waveSecret = "wave_ci_WHS_secret"
+)
+
+// Observer is told what happens, as it happens.
+type Observer interface {
+	// Committed: there is a new version of an object.
+	Committed(v Version)
+	// Acknowledged: the process was told that its write was done.
+	Acknowledged(p *Process, v Version)
+	// Refused: the CRD's rules refused a write of ours.
+	Refused(p *Process, k Key, err error)
+	// Careless: a write of ours named no version to stand on.
+	Careless(k Key)
+	// Calls: a process is about to call a provider.
+	Calls(f *Flight)
+	// Arrives: a request is at the provider, nothing is processed yet.
+	Arrives(f *Flight)
+	// Answered: a process has read the answer, or the lack of it.
+	Answered(f *Flight)
+	// Begins and Ends of one job of a process.
+	Begins(p *Process, j Job)
+	Ends(p *Process, j Job, result ctrl.Result, err error)
+	// Shown: a process has read an object, or (nil) that there is none.
+	Shown(p *Process, k Key, o client.Object)
+	// Died: what the process knew is lost.
+	Died(p *Process)
+	// Noted: a callback was answered.
+	Noted(p *Process)
+}
+
+// Shared is what all worlds of one worker can have in common.
+type Shared struct {
+	Registry     providers.Registry
+	Installation installation.Installation
+	Payments     *payment.Metrics
+	Refunds      *refund.Metrics
+	Validate     func(kind Kind, status bool, old, written []byte) error
+	secrets      *canary.Scanner
+}
+
+// NewShared makes one.
+func NewShared() *Shared {
+	return &Shared{
+		Registry:     providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()},
+		Installation: installation.Installation{ID: "torture", Key: []byte("0123456789abcdef0123456789abcdef")},
+		Payments:     payment.NewMetrics(prometheus.NewRegistry()),
+		Refunds:      refund.NewMetrics(prometheus.NewRegistry()),
+		secrets:      canary.New(),
+	}
+}
+
+// Options of a world.
+type Options struct {
+	Shared   *Shared
+	Observer Observer
+	Provider string
+	Settings attempt.Settings
+	// Processes that run at the same time; 1 if 0.
+	Processes int
+	// Skew of the clocks of all but the first.
+	Skew time.Duration
+	// Eager callbacks come before the answer that they are about.
+	Eager bool
+	// NoCallbacks: none arrives.
+	NoCallbacks bool
+	// Pays: who finds a page pays at once. Otherwise it is opened, and the
+	// provider's story begins.
+	Pays bool
+	// Checked writes go through the rules of the CRDs.
+	Checked bool
+	// Trace keeps what happens in words.
+	Trace bool
+	// Plan is what befalls which point.
+	Plan []Planned
+}
+
+// World is one run.
+type World struct {
+	Store *Store
+	// Points that the run came to.
+	Points []Point
+	// FiredAt is how many points there were when the first of the plan happened.
+	FiredAt int
+	// Late requests are under way, cut off from who sent them.
+	Late []Arrival
+	// Trace in words.
+	Trace []string
+
+	opts      Options
+	ctx       context.Context
+	observer  Observer
+	clock     *simulator.Clock
+	begin     time.Time
+	sim       *simulator.Simulator
+	indexes   []index
+	processes []*Process
+	boots     int
+	steps     int
+	since     time.Duration
+	plan      []Planned
+	fired     []bool
+	counts    map[string]int
+	lastFault time.Time
+	end       time.Time
+	flight    *Flight
+	timers    []timer
+	urls      []string
+	rotated   bool
+	jumped    bool
+	skew      time.Duration
+	// delivering callbacks: they are carried one after another.
+	delivering bool
+	// said is all that processes logged, returned and published.
+	said canary.Transcript
+}
+
+type timer struct {
+	at time.Time
+	do func()
+}
+
+// New world, with an account and nothing else in it. Close it.
+func New(o Options) (*World, error) {
+	w := &World{
+		opts: o, observer: o.Observer, plan: o.Plan, fired: make([]bool, len(o.Plan)), counts: map[string]int{},
+		begin: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+	}
+	w.ctx = logr.NewContext(context.Background(), w.said.Logger())
+	w.clock = simulator.NewClock(w.begin)
+	w.Store = &Store{now: w.clock.Now, committed: w.committed, careless: w.observer.Careless}
+	if o.Checked {
+		w.Store.validate = o.Shared.Validate
+	}
+	sim, err := simulator.New(simulator.Options{
+		Now: w.clock.Now, Rand: simulator.Seeded(1), PublicURL: "https://" + simulatorHost,
+		PayerOpens: true, CallbackTransport: &postman{w},
+		Wave: simulator.WaveOptions{Callbacks: []simulator.WaveCallback{{
+			URL: publicURL + "/callbacks/wave/account/" + Shop + "/wave", SigningSecrets: []string{waveSecret},
+		}}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting the simulator: %w", err)
+	}
+	w.sim = sim
+	sim.BeforeProcess(w.received)
+	if err := attempt.SetupIndexes(w.ctx, w, o.Shared.Installation); err != nil {
+		return nil, err
+	}
+	if err := promptlimit.SetupIndexes(w.ctx, w); err != nil {
+		return nil, err
+	}
+	if err := refund.SetupIndexes(w.ctx, w); err != nil {
+		return nil, err
+	}
+	w.openAccount()
+	for seat := range max(1, o.Processes) {
+		w.processes = append(w.processes, w.boot(seat, 0))
+	}
+	return w, nil
+}
+
+// Close ends the simulator.
+func (w *World) Close() error { return w.sim.Close() }
+
+// Sim is the provider, whose books are the judge.
+func (w *World) Sim() *simulator.Simulator { return w.sim }
+
+// Now is where the clock stands.
+func (w *World) Now() time.Time { return w.clock.Now() }
+
+// Elapsed since the world began.
+func (w *World) Elapsed() time.Duration { return w.clock.Now().Sub(w.begin) }
+
+// LastFault is how long after the beginning the newest thing that was planned
+// happened.
+func (w *World) LastFault() time.Duration { return max(0, w.lastFault.Sub(w.begin)) }
+
+// Jumped tells whether the clock ever went other ways than time does.
+func (w *World) Jumped() bool { return w.jumped }
+
+// Installation of all processes.
+func (w *World) Installation() installation.Installation { return w.opts.Shared.Installation }
+
+// Charge of a sale; nil: there is none.
+func (w *World) Charge(sale string) *v1alpha1.Charge {
+	c, _ := w.Store.Live(Key{Kind: Charge, Name: w.Installation().ChargeName(Shop, sale)}).(*v1alpha1.Charge)
+	return c
+}
+
+// Payment by name; nil: there is none.
+func (w *World) Payment(name string) *v1alpha1.Payment {
+	p, _ := w.Store.Live(Key{Payment, Shop, name}).(*v1alpha1.Payment)
+	return p
+}
+
+// Refund by name; nil: there is none.
+func (w *World) Refund(name string) *v1alpha1.Refund {
+	r, _ := w.Store.Live(Key{Refund, Shop, name}).(*v1alpha1.Refund)
+	return r
+}
+
+func (w *World) committed(v Version) {
+	w.publish(v.New)
+	if w.opts.Trace {
+		w.logf(nil, "%s", describe(v))
+	}
+	w.observer.Committed(v)
+}
+
+func (w *World) logf(p *Process, format string, args ...any) {
+	if !w.opts.Trace {
+		return
+	}
+	name := "-"
+	if p != nil {
+		name = p.Name
+	}
+	w.Trace = append(w.Trace, fmt.Sprintf("%-12s %-10s ", w.Elapsed().Round(time.Millisecond), name)+fmt.Sprintf(format, args...))
+}
+
+// credentials that the simulator takes.
+func credentials() map[string]map[string]string {
+	return map[string]map[string]string{
+		"mtn": {
+			"subscriptionKey": simulator.DefaultMTNSubscriptionKey, "userID": simulator.DefaultMTNUser, "apiSecret": simulator.DefaultMTNKey,
+			"disbursementSubscriptionKey": simulator.DefaultMTNDisbursementSubscriptionKey,
+			"disbursementUserID":          simulator.DefaultMTNDisbursementUser,
+			"disbursementAPISecret":       simulator.DefaultMTNDisbursementKey,
+		},
+		"orange": {
+			"clientID": simulator.DefaultOrangeClientID, "clientSecret": simulator.DefaultOrangeClientSecret,
+			"merchantKey": simulator.DefaultOrangeMerchantKey,
+		},
+		"wave": {"apiKey": simulator.DefaultWaveKey, "webhookSecret": waveSecret},
+	}
+}
+
+func (w *World) openAccount() {
+	provider := w.opts.Provider
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: provider}, Data: map[string][]byte{}}
+	for k, v := range credentials()[provider] {
+		secret.Data[k] = []byte(v)
+	}
+	w.must(w.Store.Create(secret))
+	acct := &v1alpha1.MerchantAccount{
+		ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: provider},
+		Spec: v1alpha1.MerchantAccountSpec{
+			Provider: provider, Environment: "sandbox", Currency: "XOF",
+			SecretRef: v1alpha1.SecretReference{Name: provider},
+		},
+	}
+	switch provider {
+	case "mtn":
+		acct.Spec.BaseURL = w.sim.MTNURL()
+	case "orange":
+		acct.Spec.BaseURL = w.sim.OrangeURL("dev")
+		acct.Spec.Orange = &v1alpha1.OrangeAccount{TokenURL: w.sim.OrangeTokenURL()}
+	case "wave":
+		acct.Spec.BaseURL = w.sim.WaveURL()
+	}
+	w.must(w.Store.Create(acct))
+}
+
+func (w *World) must(err error) {
+	if err != nil {
+		panic(fmt.Sprintf("world: %v", err))
+	}
+}
+
+// Pay creates a Payment, as a user does.
+func (w *World) Pay(name, amount string, change func(*v1alpha1.Payment)) {
+	p := &v1alpha1.Payment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: name},
+		Spec: v1alpha1.PaymentSpec{
+			Provider: w.opts.Provider, Amount: v1alpha1.NewAmount(amount), Phone: payer, TimeoutSeconds: 600,
+		},
+	}
+	if change != nil {
+		change(p)
+	}
+	w.must(w.Store.Create(p))
+}
+
+// GiveBack creates a Refund; an empty amount: the whole.
+func (w *World) GiveBack(name, paymentName, amount string) {
+	r := &v1alpha1.Refund{
+		ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: name},
+		Spec:       v1alpha1.RefundSpec{PaymentRef: v1alpha1.PaymentReference{Name: paymentName}, Reason: "the customer gave it back"},
+	}
+	if amount != "" {
+		a := v1alpha1.NewAmount(amount)
+		r.Spec.Amount = &a
+	}
+	w.must(w.Store.Create(r))
+}
+
+// After lets something happen at a time, between two steps.
+func (w *World) After(d time.Duration, do func()) { w.after(d, do) }
+
+func (w *World) after(d time.Duration, do func()) {
+	w.timers = append(w.timers, timer{w.clock.Now().Add(d), do})
+}
+
+// hold keeps all caches where they are for a while.
+func (w *World) hold() {
+	for _, p := range w.processes {
+		if !p.busy {
+			p.pump()
+		}
+		p.view.held = w.clock.Now().Add(heldFor)
+	}
+}
+
+// drop loses the event of a version for all who are there.
+func (w *World) drop(at int) {
+	for _, p := range w.processes {
+		if p.view.pos <= at {
+			p.view.dropped = append(p.view.dropped, at)
+			p.view.relist = w.clock.Now().Add(relistAfter)
+		}
+	}
+}
+
+// advance lets time pass, and happen what is due at the providers.
+func (w *World) advance(d time.Duration) {
+	w.clock.Add(d)
+	w.tick()
+}
+
+// tick does what is due: timers, payers, callbacks.
+func (w *World) tick() {
+	now := w.clock.Now()
+	for i := 0; i < len(w.timers); i++ {
+		if t := w.timers[i]; !t.at.After(now) {
+			w.timers = slices.Delete(w.timers, i, i+1)
+			i--
+			t.do()
+		}
+	}
+	// A receiver that works off a callback makes the next one about the same charge
+	// wait for it, and there is one thread here: the tick that delivers goes on to it.
+	if !w.delivering {
+		w.delivering = true
+		defer func() { w.delivering = false }()
+		w.sim.Tick()
+	}
+}
+
+// payers act on the pages that were published.
+func (w *World) payers() {
+	for _, o := range w.Store.objects {
+		p, ok := o.(*v1alpha1.Payment)
+		if !ok || p.Status.NextAction == nil || p.Status.NextAction.URL == "" || slices.Contains(w.urls, p.Status.NextAction.URL) {
+			continue
+		}
+		url := p.Status.NextAction.URL
+		w.urls = append(w.urls, url)
+		act := w.sim.Open
+		if w.opts.Pays {
+			act = w.sim.Pay
+		}
+		// Whoever comes too late, or twice, is turned away.
+		_ = act(url)
+	}
+}
+
+// granularity of time between two steps.
+const (
+	soon  = 5 * time.Second
+	later = time.Minute
+	// maxSteps is more than any run makes in a window of time: one that makes more
+	// is a hot loop.
+	maxSteps = 2000
+	window   = 10 * time.Minute
+)
+
+// ErrHot says that a run does not come to rest.
+var ErrHot = fmt.Errorf("more than %d steps in %s: a hot loop", maxSteps, window)
+
+// hot tells whether there were too many steps of late.
+func (w *World) hot() bool {
+	if w.Elapsed() >= w.since+window {
+		w.steps, w.since = 0, w.Elapsed()
+	}
+	return w.steps > maxSteps
+}
+
+// settling is how long a run goes on after the last fault at least: a payment that is
+// looked at slowly, and begins anew because of the fault, comes to its end.
+const settling = 90 * time.Minute
+
+// Run until the horizon, or longer if the last fault was late.
+func (w *World) Run(horizon time.Duration) error {
+	w.end = w.clock.Now().Add(horizon)
+	for w.clock.Now().Before(w.end) {
+		if w.hot() {
+			return ErrHot
+		}
+		if w.work(nil) {
+			w.payers()
+			continue
+		}
+		w.payers()
+		w.clock.Add(w.next(w.end.Sub(w.clock.Now())))
+		w.tick()
+	}
+	return nil
+}
+
+// work lets one process that is not paused do one job.
+func (w *World) work(paused *Process) bool {
+	for _, p := range slices.Clone(w.processes) {
+		if p != paused && !p.busy && !p.dead && p.work() {
+			// The next time, the others come first.
+			if i := slices.Index(w.processes, p); i >= 0 {
+				w.processes = append(slices.Delete(w.processes, i, i+1), p)
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// next is how far the clock can move before somebody has something to do.
+func (w *World) next(limit time.Duration) time.Duration {
+	step := soon
+	if w.Elapsed() > time.Hour {
+		step = later
+	}
+	now := w.clock.Now()
+	sooner := func(t time.Time) {
+		if t.IsZero() {
+			return
+		}
+		step = max(time.Millisecond, min(step, t.Sub(now)))
+	}
+	for _, p := range w.processes {
+		for _, at := range p.delayed {
+			sooner(at)
+		}
+		if p.view.pos < len(w.Store.history) {
+			sooner(p.view.held)
+		}
+		sooner(p.view.relist)
+	}
+	for _, t := range w.timers {
+		sooner(t.at)
+	}
+	return min(step, limit)
+}
+
+// Quiet lets every process look once more at everything, with nothing new to see,
+// and tells what is still asked for: the jobs that want to come back.
+func (w *World) Quiet() (jobs []string) {
+	for _, p := range slices.Clone(w.processes) {
+		p.view.held, p.view.dropped = time.Time{}, nil
+		p.list(len(w.Store.history))
+		for len(p.ready) > 0 && !p.dead {
+			j := p.ready[0]
+			p.ready = p.ready[1:]
+			p.busy = true
+			result, err := p.reconcile(j)
+			p.busy = false
+			if err != nil || result.RequeueAfter > 0 {
+				jobs = append(jobs, fmt.Sprintf("%s of %s: after %s, %v", j, p.Name, result.RequeueAfter, err))
+			}
+		}
+	}
+	return jobs
+}
