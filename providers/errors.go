@@ -21,7 +21,8 @@ const (
 	ClassMisconfigured Class = "Misconfigured"
 	// ClassThrottled: too many requests. Nothing moved.
 	ClassThrottled Class = "Throttled"
-	// ClassNotSent: no byte of the request left this machine.
+	// ClassNotSent: no byte of the request left this machine, or the provider
+	// refused the access token that it came with, which worked before.
 	ClassNotSent Class = "NotSent"
 	// ClassAlreadyExists: the provider knows this reference already.
 	ClassAlreadyExists Class = "AlreadyExists"

@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -13,12 +14,6 @@ var (
 	plainDecimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 	currencyCode = regexp.MustCompile(`^[A-Z]{3}$`)
 )
-
-// Currencies of the providers' countries that have no minor unit (ISO 4217).
-var noMinorUnit = map[string]bool{
-	"XOF": true, "XAF": true, "GNF": true, "RWF": true,
-	"UGX": true, "BIF": true, "DJF": true, "KMF": true,
-}
 
 // ParseAmount returns the canonical form of a positive plain decimal: without
 // zeros at the end of its fraction. It never rounds. A sign, an exponent, a
@@ -60,20 +55,21 @@ func (m Money) Canonical(maxDecimals int) (Money, error) {
 	amount, ok := ParseAmount(m.Amount)
 	switch {
 	case !currencyCode.MatchString(m.Currency):
-		return Money{}, badMoney("currency must be an ISO 4217 code of three capital letters")
+		return Money{}, badMoney("currency", "currency must be an ISO 4217 code of three capital letters")
 	case !ok:
-		return Money{}, badMoney("amount must be a positive plain decimal")
+		return Money{}, badMoney("amount", "amount must be a positive plain decimal")
 	}
 	_, fraction, _ := strings.Cut(amount, ".")
+	decimals, known := Decimals(m.Currency)
 	switch {
-	case fraction != "" && noMinorUnit[m.Currency]:
-		return Money{}, badMoney(m.Currency + " takes no decimals")
+	case fraction != "" && known && decimals == 0:
+		return Money{}, badMoney("amount", m.Currency+" has no decimals; write a whole amount")
 	case len(fraction) > maxDecimals:
-		return Money{}, badMoney("amount has too many decimals")
+		return Money{}, badMoney("amount", fmt.Sprintf("amount must have at most %d decimals", maxDecimals))
 	}
 	return Money{Amount: amount, Currency: m.Currency}, nil
 }
 
-func badMoney(detail string) error {
-	return &Error{Class: ClassRejected, Operation: "amount", Detail: detail}
+func badMoney(field, detail string) error {
+	return &Error{Class: ClassRejected, Operation: OpInitiate, Field: field, Fault: FaultPayment, Detail: detail}
 }

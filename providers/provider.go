@@ -4,6 +4,7 @@
 package providers
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -19,9 +20,10 @@ type Provider interface {
 	// at most once: no retry, no redirect, no replayable body.
 	//
 	// An error of class AlreadyExists says that the provider knows the
-	// reference already; Rejected that nothing moved and nothing will;
-	// NotSent, Misconfigured and Throttled that nothing moved this time;
-	// Unknown that the money may be moving.
+	// reference already; Rejected that nothing moved and nothing will, as far as
+	// Traits.RefusalIsFinal says; NotSent, Misconfigured and Throttled that nothing
+	// moved this time; Unknown that the money may be moving. An access token that
+	// is refused is not replaced: the next Initiate gets another.
 	Initiate(ctx context.Context, req InitiateRequest) (Initiation, error)
 
 	// Status asks how a payment stands. An error says nothing about it.
@@ -76,7 +78,13 @@ type RefundPreparer interface {
 // AccountChecker asks the provider, harmlessly, whether the account can be used.
 // An error of class Misconfigured says that it can't.
 type AccountChecker interface {
-	CheckAccount(ctx context.Context) error
+	CheckAccount(ctx context.Context, check AccountCheck) error
+}
+
+// AccountCheck is what an account is checked against.
+type AccountCheck struct {
+	// CallbackURL is the base of the URLs that payments name for callbacks; empty: none is named.
+	CallbackURL string
 }
 
 // CallbackParser verifies and reads what the provider sends to the callback
@@ -95,8 +103,17 @@ type Traits struct {
 	// where the provider does not say so in its answer; 0 where it does, or
 	// where it has no such limit.
 	SessionLife time.Duration
-	// StatusPerSecond caps the status calls to one account; 0 is no cap.
+	// StatusPerSecond caps the status calls of all accounts with the same Kind.LimitKey; 0 is no
+	// cap.
 	StatusPerSecond float64
+	// Deduplicates is set where repeating a reference opens nothing else. (Refunds are
+	// deduplicated by every provider that has them.)
+	Deduplicates bool
+	// RefusalIsFinal is set where a request, or a refund, that was Rejected has come to nothing
+	// for certain. Where it is not set the provider may have processed it all the same: ask first.
+	RefusalIsFinal bool
+	// StatusNeedsToken is set where nobody can ask for the status without Session.Token.
+	StatusNeedsToken bool
 	// CanCancel is set where an unpaid session can be ended for certain.
 	CanCancel bool
 	// NeedsPayer is set where the payer's phone is part of the request.
@@ -167,12 +184,15 @@ type InitiateRequest struct {
 	Money Money
 	// Payer is the phone in E.164 with +. Empty where none is needed.
 	Payer Phone
+	// MerchantReference is the merchant's own order number, shown where the provider has a field
+	// for it (MTN externalId). It identifies nothing.
+	MerchantReference string
 	// Description is shown to the payer where the provider has a field for it.
 	Description string
-	// Mark tells this record's requests from those of an earlier one under the same
-	// reference: a word that is sent where the provider tells it again with the
-	// status. Empty: none.
-	Mark string
+	// CorrelationTag tells this record's requests from those of an earlier one under the same
+	// reference, where the provider tells it again with the status (MTN payeeNote): "c-" and
+	// hexadecimal digits. Empty: none.
+	CorrelationTag string
 	// CallbackURL is where the provider reports; empty: it is polled only.
 	CallbackURL string
 	// ReturnURL and CancelURL are where the payer's browser goes afterwards.
@@ -208,9 +228,11 @@ type Session struct {
 // request and its answer.
 type Handle struct {
 	Reference string
-	Money     Money
-	SessionID string
-	Token     Secret
+	// MerchantReference as Initiate got it.
+	MerchantReference string
+	Money             Money
+	SessionID         string
+	Token             Secret
 }
 
 // RefundRequest is everything that a provider is told about a refund.
@@ -225,6 +247,8 @@ type RefundHandle struct {
 	// Reference of the refund: MTN X-Reference-Id of the disbursement. Providers
 	// that refund whole payments only have none.
 	Reference string
+	// MerchantReference as in InitiateRequest.
+	MerchantReference string
 	// Money to give back, in the form that the provider was sent.
 	Money Money
 	// Payment that was paid.
@@ -269,21 +293,34 @@ type Status struct {
 	// Money that was paid or is asked for. Where the answer has none but the
 	// question itself names it (Orange), it is that of the question.
 	Money Money
-	// Reference as echoed; empty where the protocol does not echo it.
+	// Reference of the payment or refund that the answer is about: the one that was asked for if
+	// the provider echoes what was sent with it, another one if it echoes anything else; empty
+	// where it echoes nothing.
 	Reference string
-	// Mark of the request, as echoed; empty where there is none.
-	Mark string
+	// CorrelationTag of the request, as echoed; empty where there is none.
+	CorrelationTag string
 	// TransactionID is the provider's name for the movement of money.
 	TransactionID string
+	// CompletedAt is when it was paid; zero where not told.
+	CompletedAt time.Time
 	// LastError is the provider's code for a failed try that the payer may
 	// repeat (Wave last_payment_error).
 	LastError string
 }
 
-// About tells whether an answer is about a reference. Not every one echoes it.
-func (s Status) About(reference string) bool {
-	return s.Reference == "" || s.Reference == reference
+// About tells whether an answer is about the payment that was asked for. Not every one says so.
+func (s Status) About(h Handle) bool { return s.Reference == "" || s.Reference == h.Reference }
+
+// Matches tells whether an answer is about the payment that was asked for, and its money.
+func (s Status) Matches(h Handle) bool { return s.About(h) && s.Money.Equal(h.Money) }
+
+// AboutRefund is About for a refund. One without a reference of its own goes by its payment's.
+func (s Status) AboutRefund(h RefundHandle) bool {
+	return s.Reference == "" || s.Reference == cmp.Or(h.Reference, h.Payment.Reference)
 }
+
+// MatchesRefund is Matches for a refund.
+func (s Status) MatchesRefund(h RefundHandle) bool { return s.AboutRefund(h) && s.Money.Equal(h.Money) }
 
 // FailureReason is the closed list of why a payer did not pay.
 type FailureReason string

@@ -2,6 +2,8 @@ package providers
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"maps"
 	"net/http"
@@ -84,6 +86,8 @@ type Account struct {
 	Country string
 	// MerchantName is shown to the payer where the provider has a field for it.
 	MerchantName string
+	// AggregatedMerchantID is the merchant that an aggregator collects for (Wave).
+	AggregatedMerchantID string
 	// Credentials by the keys that the provider's Kind documents.
 	Credentials map[string]Secret
 }
@@ -113,10 +117,16 @@ type Kind struct {
 	// Endpoint fills in BaseURL and TokenURL where the account leaves them
 	// out, and says what is missing (class Misconfigured) where it can't.
 	Endpoint func(a Account) (Account, error)
+	// Country of an account, as an ISO 3166 alpha-2 code in lower case; "" where the account
+	// does not tell. Credentials may tell it, too.
+	Country func(a Account) string
 	// WireMoney turns what the merchant asked for into what the provider is
 	// sent: the sandbox currency in a sandbox, the amount in the provider's
-	// form. An error is of class Rejected.
-	WireMoney func(env Environment, m Money) (Money, error)
+	// form. An error, of class Rejected, says that it is no money, or not of the
+	// account's country; in a sandbox just as in production.
+	WireMoney func(a Account, m Money) (Money, error)
+	// LimitCredential is the key of the credential that the provider counts calls by.
+	LimitCredential string
 	// Hosts of the provider itself, which an account's baseURL and tokenURL may
 	// name without leave of the operator.
 	Hosts []string
@@ -134,6 +144,17 @@ type Kind struct {
 	Callbacks CallbackParser
 	// CallbackByPut is set where callbacks may come by PUT as well as by POST.
 	CallbackByPut bool
+}
+
+// LimitKey names what the provider counts calls by: the host of the API and the API user, key
+// or client. Accounts with the same one share a limit, and refunds share it with payments. It
+// gives no credential away.
+func (k Kind) LimitKey(a Account) string {
+	if full, err := k.Endpoint(a); err == nil {
+		a = full
+	}
+	sum := sha256.Sum256([]byte(a.BaseURL + "\x00" + a.Credentials[k.LimitCredential].Reveal()))
+	return hex.EncodeToString(sum[:16])
 }
 
 // Registry holds the known providers by name. It is a value: built in main,

@@ -404,6 +404,9 @@ func (r *Resolver) complete(a *Account) (*Account, error) {
 	}
 	a.Pin.BaseURL, a.Pin.TokenURL = full.BaseURL, full.TokenURL
 	a.Pin.TargetEnvironment = full.TargetEnvironment
+	if _, err := a.WireMoney(providers.Money{Amount: "1", Currency: a.Currency}); err != nil {
+		return nil, a.misconfigured(err)
+	}
 	return a, nil
 }
 
@@ -478,6 +481,13 @@ func (r *Resolver) pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 			DisplayName(pin))
 	}
 	return acct, nil
+}
+
+// WireMoney turns what a merchant asks for through a into what the provider is sent. An error
+// is of class Rejected: it is no money, or its currency is not one of the account's country,
+// in a sandbox as in production.
+func (a *Account) WireMoney(m providers.Money) (providers.Money, error) {
+	return a.Kind.WireMoney(a.providerAccount(nil), m)
 }
 
 // providerAccount is the account in the words of package providers.

@@ -54,6 +54,7 @@ func mute() providers.Kind {
 	return providers.Kind{
 		CredentialKeys: []string{"apiKey"},
 		Endpoint:       func(a providers.Account) (providers.Account, error) { return a, nil },
+		WireMoney:      func(_ providers.Account, m providers.Money) (providers.Money, error) { return m, nil },
 		New: func(providers.Account, providers.Transport, func() time.Time) (providers.Provider, error) {
 			return struct{ providers.Provider }{}, nil
 		},
@@ -95,7 +96,7 @@ func readinessOf(t *testing.T, o client.Object, wire providers.Transport, others
 	}
 	r.Reconciler = &account.Reconciler{
 		Client: r.api, Resolver: f.Resolver, Kind: kind,
-		CheckURLs: func(*account.Account) error { return nil },
+		CheckURLs: func(*account.Account) error { return nil }, CallbackBase: func(*account.Account) string { return "" },
 		Now:       func() time.Time { return f.now }, CallTimeout: time.Second,
 		Retry: time.Minute, Recheck: time.Hour, Settle: settle,
 		Recorder: r.events,

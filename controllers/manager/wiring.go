@@ -110,16 +110,18 @@ func setupIndexes(ctx context.Context, indexer client.FieldIndexer, inst install
 func addAccounts(mgr ctrl.Manager, opts Options, resolver *account.Resolver, urls callback.URLs) error {
 	for _, kind := range []string{account.KindNamespaced, account.KindCluster} {
 		accounts := &account.Reconciler{
-			Client:      mgr.GetClient(),
-			Resolver:    resolver,
-			Kind:        kind,
-			CheckURLs:   urls.CheckAccount,
-			Now:         time.Now,
-			Recorder:    mgr.GetEventRecorder("mobile-money-operator"),
-			CallTimeout: opts.settings.CallTimeout,
-			Retry:       opts.settings.RetryMax,
-			Recheck:     opts.accountRecheck,
-			Settle:      opts.settings.RunTimeout() + opts.settings.ClockSkew,
+			Client:    mgr.GetClient(),
+			Resolver:  resolver,
+			Kind:      kind,
+			CheckURLs: urls.CheckAccount,
+
+			CallbackBase: urls.CallbackBase,
+			Now:          time.Now,
+			Recorder:     mgr.GetEventRecorder("mobile-money-operator"),
+			CallTimeout:  opts.settings.CallTimeout,
+			Retry:        opts.settings.RetryMax,
+			Recheck:      opts.accountRecheck,
+			Settle:       opts.settings.RunTimeout() + opts.settings.ClockSkew,
 		}
 		if err := accounts.SetupWithManager(mgr); err != nil {
 			return fmt.Errorf("setting the account controller up: %w", err)

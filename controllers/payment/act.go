@@ -213,14 +213,14 @@ func (r *Reconciler) prepare(ctx context.Context, o *observed, c *account.Client
 func (r *Reconciler) initiateRequest(o *observed) providers.InitiateRequest {
 	p, spec := o.holder, &o.charge.Spec
 	return providers.InitiateRequest{
-		Reference:   spec.ProviderReference,
-		Money:       providers.Money(spec.Money),
-		Payer:       providers.Phone(p.Spec.Phone),
-		Description: p.Spec.Description,
-		Mark:        installation.CorrelationTag(o.charge),
-		CallbackURL: r.URLs.Callback(o.account, o.charge.Name),
-		ReturnURL:   r.URLs.Return(o.account, p),
-		CancelURL:   r.URLs.Cancel(o.account, p),
+		Reference:      spec.ProviderReference,
+		Money:          providers.Money(spec.Money),
+		Payer:          providers.Phone(p.Spec.Phone),
+		Description:    p.Spec.Description,
+		CorrelationTag: installation.CorrelationTag(o.charge),
+		CallbackURL:    r.URLs.Callback(o.account, o.charge.Name),
+		ReturnURL:      r.URLs.Return(o.account, p),
+		CancelURL:      r.URLs.Cancel(o.account, p),
 	}
 }
 
@@ -368,12 +368,12 @@ func (r *Reconciler) reused(o *observed, st providers.Status) bool {
 		return false
 	}
 	held := rec.Hold != nil && rec.Hold.Reason == v1alpha1.ReasonReusedReference
-	return strange(o.charge, st) || st.Mark == "" && (held || rec.ReferenceKnown)
+	return strange(o.charge, st) || st.CorrelationTag == "" && (held || rec.ReferenceKnown)
 }
 
 // strange: the request bears the mark of another record.
 func strange(c *v1alpha1.Charge, st providers.Status) bool {
-	return st.Mark != "" && st.Mark != installation.CorrelationTag(c)
+	return st.CorrelationTag != "" && st.CorrelationTag != installation.CorrelationTag(c)
 }
 
 // search adopts what is open under our reference. Surplus sessions are ended

@@ -17,7 +17,7 @@ import (
 // says that this payment can never be asked for.
 func intent(p *v1alpha1.Payment, acct *account.Account, inst installation.Installation) (*v1alpha1.Charge, error) {
 	requested := providers.Money{Amount: p.Spec.Amount.String(), Currency: currencyOf(p, acct)}
-	wire, err := acct.Kind.WireMoney(providers.Environment(acct.Pin.Environment), requested)
+	wire, err := acct.WireMoney(requested)
 	if err != nil {
 		return nil, err
 	}

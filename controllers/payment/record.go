@@ -278,7 +278,7 @@ func concludeFrom(st providers.Status, spec *v1alpha1.ChargeSpec, now time.Time)
 	switch state := st.State; {
 	case state == providers.StateSucceeded && !sentMoney(st, spec):
 		return nil, true
-	case !st.About(spec.ProviderReference):
+	case !st.About(providers.Handle{Reference: spec.ProviderReference}):
 		return nil, false
 	case state == providers.StateSucceeded:
 		paid := v1alpha1.Money(st.Money)
@@ -301,5 +301,5 @@ func concludeFrom(st providers.Status, spec *v1alpha1.ChargeSpec, now time.Time)
 func sentMoney(st providers.Status, spec *v1alpha1.ChargeSpec) bool {
 	return providers.EqualAmount(st.Money.Amount, spec.Money.Amount) &&
 		st.Money.Currency == spec.Money.Currency &&
-		st.About(spec.ProviderReference)
+		st.About(providers.Handle{Reference: spec.ProviderReference})
 }

@@ -45,7 +45,7 @@ func sameRefund(r *v1alpha1.Refund, c *v1alpha1.Charge, claim *v1alpha1.ChargeRe
 // that have not failed count, whether the provider was asked yet or not.
 func newClaim(r *v1alpha1.Refund, c *v1alpha1.Charge, kind providers.Kind, inst installation.Installation, now time.Time) (v1alpha1.ChargeRefund, *account.Problem) {
 	none := v1alpha1.ChargeRefund{}
-	money, err := kind.WireMoney(providers.Environment(c.Spec.Account.Environment),
+	money, err := kind.WireMoney(providers.Account{Environment: providers.Environment(c.Spec.Account.Environment)},
 		providers.Money{Amount: wanted(r, c), Currency: c.Spec.Requested.Currency})
 	if err != nil {
 		return none, refuse(v1alpha1.ReasonInvalidRequest, providers.AsError(err).Detail)
@@ -223,7 +223,7 @@ func foldStatus(name string, reference string, st providers.Status, now time.Tim
 			return end(c, v1alpha1.ChargeRefundOutcome{
 				Phase: v1alpha1.RefundSucceeded, Reason: v1alpha1.ReasonRefunded, TransactionID: attempt.Clip(st.TransactionID),
 			}, now)
-		case st.State == providers.StateFailed && st.About(reference):
+		case st.State == providers.StateFailed && st.About(providers.Handle{Reference: reference}):
 			return end(c, v1alpha1.ChargeRefundOutcome{
 				Phase: v1alpha1.RefundFailed, Reason: attempt.FailureReason(st.Failure), Code: st.Code,
 			}, now)
@@ -244,7 +244,7 @@ func foldHoldOn(c *v1alpha1.ChargeRefund, reason v1alpha1.Reason, code string, n
 }
 
 func echoes(st providers.Status, money v1alpha1.Money, reference string) bool {
-	return st.Money.Equal(providers.Money(money)) && st.About(reference)
+	return st.Money.Equal(providers.Money(money)) && st.About(providers.Handle{Reference: reference})
 }
 
 func end(c *v1alpha1.ChargeRefund, o v1alpha1.ChargeRefundOutcome, now time.Time) bool {

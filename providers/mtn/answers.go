@@ -9,34 +9,6 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-// verdict on a request about money that was refused with a code.
-type verdict struct {
-	class   providers.Class
-	failure providers.FailureReason
-}
-
-// refusals are the documented codes of a refused request about money, of
-// requesttopay and of refund alike (MTN MoMo API, response codes). MTN sends
-// them with HTTP 500, too. What is not listed is decided by the HTTP status.
-var refusals = map[string]verdict{
-	"INVALID_CALLBACK_URL_HOST":      {class: providers.ClassMisconfigured},
-	"INVALID_CURRENCY":               {class: providers.ClassMisconfigured},
-	"NOT_ALLOWED":                    {class: providers.ClassMisconfigured},
-	"NOT_ALLOWED_TARGET_ENVIRONMENT": {class: providers.ClassMisconfigured},
-
-	"PAYER_NOT_FOUND":              {providers.ClassRejected, providers.FailurePayerNotFound},
-	"PAYEE_NOT_FOUND":              {providers.ClassRejected, providers.FailureNotAllowed},
-	"PAYEE_NOT_ALLOWED_TO_RECEIVE": {providers.ClassRejected, providers.FailureNotAllowed},
-	"NOT_ENOUGH_FUNDS":             {providers.ClassRejected, providers.FailureInsufficientFunds},
-	"PAYER_LIMIT_REACHED":          {providers.ClassRejected, providers.FailureLimitReached},
-
-	"RESOURCE_ALREADY_EXIST": {class: providers.ClassAlreadyExists},
-
-	// The payment may exist.
-	"INTERNAL_PROCESSING_ERROR": {class: providers.ClassUnknown},
-	"SERVICE_UNAVAILABLE":       {class: providers.ClassUnknown},
-}
-
 // failures are the published reasons of a FAILED payment (MTN MoMo Collection
 // API, requesttopay-referenceId-GET: ErrorReason), and those seen besides. The
 // list is open: any other is the provider's refusal.
@@ -59,52 +31,12 @@ var failures = map[string]providers.FailureReason{
 	"SENDER_ACCOUNT_NOT_ACTIVE":      providers.FailureNotAllowed,
 }
 
-// classify an answer to a request about money that is not 202.
-func classify(status int, code string) (providers.Class, providers.FailureReason) {
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-		return providers.ClassMisconfigured, "" // key, product, address or host
-	case http.StatusConflict:
-		return providers.ClassAlreadyExists, ""
-	case http.StatusTooManyRequests:
-		return providers.ClassThrottled, ""
-	case http.StatusBadRequest, http.StatusInternalServerError:
-		if v, ok := refusals[code]; ok {
-			return v.class, v.failure
-		}
-	}
-	if status == http.StatusBadRequest {
-		return providers.ClassRejected, ""
-	}
-	return providers.ClassUnknown, ""
-}
-
-func classifyStatus(status int, code string) providers.Class {
-	if status == http.StatusNotFound {
-		return providers.ClassNotFound
-	}
-	class, _ := classify(status, code)
-	return wire.ForQuestion(class)
-}
-
-// classifyToken: whatever is wrong with a token request is wrong with the
-// account, unless the gateway is.
-func classifyToken(status int) providers.Class {
-	switch status {
-	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-		return providers.ClassMisconfigured
-	case http.StatusTooManyRequests:
-		return providers.ClassThrottled
-	default:
-		return providers.ClassUnknown
-	}
-}
-
-// readStatus reads how a payment or a refund stands.
-func (p *Provider) readStatus(op providers.Operation, a providers.Answer) (providers.Status, error) {
+// readStatus reads how a payment or a refund stands. It is about what was asked for, since that
+// is in the question's path, unless the externalId is another than was sent.
+func (p *product) readStatus(op providers.Operation, a providers.Answer, reference, externalID string) (providers.Status, error) {
 	if a.Status != http.StatusOK {
 		code := wire.ErrorCode(a.Body)
-		return providers.Status{}, wire.Fail(op, a, classifyStatus(a.Status, code), code, p.now())
+		return providers.Status{}, p.fail(op, a, classifyStatus(a.Status, code), code)
 	}
 	var body struct {
 		Status        string      `json:"status"`
@@ -120,10 +52,24 @@ func (p *Provider) readStatus(op providers.Operation, a providers.Answer) (provi
 	}
 	s := outcome(body.Status, string(body.Reason))
 	s.Money = wire.Money(body.Amount, body.Currency)
-	s.Reference = wire.Echo(string(body.ExternalID))
+	s.Reference = echoed(string(body.ExternalID), externalID, reference)
 	s.TransactionID = providers.SafeCode(string(body.TransactionID))
-	s.Mark = markOf(string(body.PayeeNote))
+	s.CorrelationTag = tagOf(string(body.PayeeNote))
 	return s, nil
+}
+
+// echoed is the reference that an externalId stands for: the one that it was sent with, or one
+// that equals none of ours.
+func echoed(externalID, sent, reference string) string {
+	switch externalID {
+	case "":
+		return ""
+	case sent:
+		return reference
+	case reference:
+		return wire.Unreadable
+	}
+	return wire.Echo(externalID)
 }
 
 // outcome reads the status words (MTN MoMo Collection API,

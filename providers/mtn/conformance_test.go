@@ -34,6 +34,9 @@ func TestConformance(t *testing.T) {
 					facts := conformanceFacts(s)
 					facts.Account.Environment, facts.Account.TargetEnvironment = target.env, target.word
 					facts.Request.Money = target.money
+					if target.env == providers.Sandbox {
+						facts.Accepts = map[string]int{"XOF": 0, "XAF": 0, "GNF": 0, "EUR": 2, "GMD": 2}
+					}
 					return facts
 				})
 			})
@@ -76,7 +79,7 @@ func conformanceFacts(s *simulator.Simulator) providertest.Facts {
 			return providertest.RoleOther
 		}),
 		Reference: uuid, RefundReference: uuid,
-		Accepts:           map[string]int{"XOF": 0, "XAF": 0, "GNF": 0, "EUR": 2, "GMD": 2},
+		Accepts:           map[string]int{"XOF": 0},
 		Refused:           []providers.State{providers.StateFailed},
 		Expired:           []providers.State{providers.StateExpired},
 		Statuses:          statusWords(false),
@@ -157,6 +160,7 @@ func refusals() []providertest.Refusal {
 			Name: string(op) + " " + name, Op: op, Answer: providertest.JSON(status, body), Class: class, Failure: failure,
 		})
 	}
+	named := map[string]string{"INVALID_CALLBACK_URL_HOST": "X-Callback-Url", "INVALID_CURRENCY": "currency", "PAYER_NOT_FOUND": "payer"}
 	code := func(word string) string { return `{"message":"no","code":"` + word + `"}` }
 	for _, op := range []providertest.Op{providertest.OpInitiate, providertest.OpRefund} {
 		add(op, "400", 400, "", providers.ClassRejected, "")
@@ -172,6 +176,7 @@ func refusals() []providertest.Refusal {
 			"NEVER_DOCUMENTED": providers.ClassUnknown,
 		} {
 			add(op, "500 "+word, 500, code(word), class, "")
+			out[len(out)-1].Field = named[word]
 		}
 		for word, failure := range map[string]providers.FailureReason{
 			"PAYER_NOT_FOUND": providers.FailurePayerNotFound, "PAYEE_NOT_ALLOWED_TO_RECEIVE": providers.FailureNotAllowed,
@@ -179,6 +184,7 @@ func refusals() []providertest.Refusal {
 			"PAYER_LIMIT_REACHED": providers.FailureLimitReached,
 		} {
 			add(op, "500 "+word, 500, code(word), providers.ClassRejected, failure)
+			out[len(out)-1].Field = named[word]
 		}
 		add(op, "503", 503, code("SERVICE_UNAVAILABLE"), providers.ClassUnknown, "")
 	}

@@ -63,7 +63,7 @@ func answered(t *testing.T, op string, a providers.Answer) (providers.Status, er
 	case "refund token":
 		err = p.PrepareRefund(t.Context())
 	default:
-		err = p.CheckAccount(t.Context())
+		err = p.CheckAccount(t.Context(), providers.AccountCheck{})
 	}
 	return s, err
 }

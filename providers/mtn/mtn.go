@@ -4,6 +4,7 @@
 package mtn
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -42,6 +43,8 @@ const (
 
 	// MTN MoMo Collection API, requesttopay-POST: payerMessage and payeeNote.
 	maxMessage = 160
+	// What is echoed has to be recognised; see providers.SafeCode.
+	maxExternalID = 64
 )
 
 var (
@@ -54,6 +57,7 @@ var traits = providers.Traits{
 	Recovery: providers.RecoverByReference,
 	// MTN MoMo API, best practices: at most 10 status calls a second.
 	StatusPerSecond: 8,
+	Deduplicates:    true,
 	NeedsPayer:      true,
 	// MTN MoMo Disbursement API, Refund-V2: an amount of its own, and an
 	// X-Reference-Id that is taken once.
@@ -67,7 +71,9 @@ func Kind() providers.Kind {
 		RefundCredentialKeys: disbursementKeys(),
 		Endpoint:             endpoint,
 		Hosts:                []string{sandboxHost, legacyHost, newPlatformHost},
+		Country:              country,
 		WireMoney:            wireMoney,
+		LimitCredential:      KeyUserID,
 		Reference:            reference,
 		RefundReference:      reference,
 		New:                  newProvider,
@@ -123,11 +129,23 @@ func checkTarget(a providers.Account) error {
 	return nil
 }
 
+// targets are the target environments of countries (MTN MoMo API, API documentation).
+var targets = map[string]string{
+	"mtnbenin": "bj", "mtncameroon": "cm", "mtncongo": "cg", "mtnghana": "gh", "mtnguineaconakry": "gn", "mtnivorycoast": "ci",
+	"mtnliberia": "lr", "mtnnigeria": "ng", "mtnrwanda": "rw", "mtnsouthafrica": "za", "mtnsouthsudan": "ss", "mtnswaziland": "sz",
+	"mtnuganda": "ug", "mtnzambia": "zm",
+}
+
+// country of the target environment; the sandbox is of none.
+func country(a providers.Account) string {
+	return cmp.Or(targets[strings.ToLower(a.TargetEnvironment)], a.Country)
+}
+
 // wireMoney: the sandbox takes EUR only (MTN MoMo Collection API,
 // requesttopay-POST: currency).
-func wireMoney(env providers.Environment, m providers.Money) (providers.Money, error) {
-	m, err := m.Canonical(2)
-	if err == nil && env == providers.Sandbox {
+func wireMoney(a providers.Account, m providers.Money) (providers.Money, error) {
+	m, err := wire.RealMoney(m, 2, country(a))
+	if err == nil && a.Environment == providers.Sandbox {
 		m.Currency = sandboxCurrency
 	}
 	return m, err
@@ -208,8 +226,7 @@ func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) 
 	if err != nil {
 		return providers.Initiation{}, err
 	}
-	a, err := p.collection.authorized(ctx, func(header http.Header) providers.Call {
-		header.Set("Content-Type", "application/json")
+	a, err := p.collection.order(ctx, providers.OpInitiate, func(header http.Header) providers.Call {
 		header.Set("X-Reference-Id", req.Reference)
 		if req.CallbackURL != "" { // an empty header is refused
 			header.Set("X-Callback-Url", req.CallbackURL)
@@ -220,7 +237,7 @@ func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) 
 	case err != nil:
 		return providers.Initiation{}, err
 	case a.Status != http.StatusAccepted:
-		return providers.Initiation{}, p.refusal(providers.OpInitiate, a)
+		return providers.Initiation{}, p.collection.refusal(providers.OpInitiate, a)
 	case !wire.EmptyOrObject(a.Body):
 		return providers.Initiation{}, wire.Odd(providers.OpInitiate, a, "the answer is a page")
 	}
@@ -240,40 +257,37 @@ func encode(req providers.InitiateRequest) ([]byte, error) {
 	return json.Marshal(request{
 		Amount:       money.Amount,
 		Currency:     money.Currency,
-		ExternalID:   req.Reference,
+		ExternalID:   externalID(req.MerchantReference, req.Reference),
 		Payer:        party{PartyIDType: "MSISDN", PartyID: strings.TrimPrefix(req.Payer.Reveal(), "+")},
 		PayerMessage: text,
-		PayeeNote:    noted(text, req.Mark),
+		PayeeNote:    noted(text, req.CorrelationTag),
 	})
 }
 
-// noted is a note to the payee that ends in the mark of the request.
-func noted(text, mark string) string {
-	if mark == "" {
-		return text
-	}
-	return strings.TrimSpace(wire.PlainText(text, maxMessage-len(mark)-1) + " " + mark)
+// externalID is what MTN is told of the merchant's order number, without spaces, which it has
+// refused; where nothing is left of it, the reference.
+func externalID(merchant, reference string) string {
+	return cmp.Or(strings.ReplaceAll(wire.PlainText(merchant, maxExternalID), " ", "-"), reference)
 }
 
-// markOf a note.
-func markOf(note string) string {
-	if m := marked.FindStringSubmatch(note); m != nil {
+// noted is a note to the payee that ends in the tag of the request.
+func noted(text, tag string) string {
+	if tag == "" {
+		return text
+	}
+	return strings.TrimSpace(wire.PlainText(text, maxMessage-len(tag)-1) + " " + tag)
+}
+
+// tagOf a note.
+func tagOf(note string) string {
+	if m := tagged.FindStringSubmatch(note); m != nil {
 		return m[1]
 	}
 	return ""
 }
 
-// marked notes end in "c-" and hexadecimal digits.
-var marked = regexp.MustCompile(`(?:^| )(c-[0-9a-f]{1,32})$`)
-
-// refusal is the error for a request about money that was not taken.
-func (p *Provider) refusal(op providers.Operation, a providers.Answer) *providers.Error {
-	code := wire.ErrorCode(a.Body)
-	class, failure := classify(a.Status, code)
-	e := wire.Fail(op, a, class, code, p.now())
-	e.Failure = failure
-	return e
-}
+// tagged notes end in "c-" and hexadecimal digits.
+var tagged = regexp.MustCompile(`(?:^| )(c-[0-9a-f]{1,32})$`)
 
 // Status asks by reference (MTN MoMo Collection API,
 // requesttopay-referenceId-GET). A reference is not found for a while after it
@@ -282,11 +296,11 @@ func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.St
 	if h.Reference == "" {
 		return providers.Status{}, wire.Refuse(providers.OpStatus, providers.ClassUnknown, "no reference to ask for")
 	}
-	a, err := p.collection.authorized(ctx, func(header http.Header) providers.Call {
+	a, err := p.collection.question(ctx, func(header http.Header) providers.Call {
 		return providers.Call{Operation: providers.OpStatus, Method: http.MethodGet, URL: p.collection.url("/v1_0/requesttopay/" + url.PathEscape(h.Reference)), Header: header}
 	})
 	if err != nil {
 		return providers.Status{}, err
 	}
-	return p.readStatus(providers.OpStatus, a)
+	return p.collection.readStatus(providers.OpStatus, a, h.Reference, externalID(h.MerchantReference, h.Reference))
 }

@@ -108,7 +108,7 @@ func check(t testing.TB, err error, want providers.Error) {
 		t.Fatal("want an error")
 	}
 	got := *providers.AsError(err)
-	got.Operation, got.Detail, got.Err = "", "", nil
+	got.Operation, got.Fault, got.Field, got.Detail, got.Err = "", "", "", "", nil
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -292,47 +292,40 @@ func TestInitiateNotSent(t *testing.T) {
 	check(t, err, providers.Error{Class: providers.ClassNotSent})
 }
 
+// A 401 is void: a request for money is not repeated, and the next one has another token. A
+// question is repeated once.
 func Test401(t *testing.T) {
 	refused := answer{Status: 401, Body: `{"statusCode":401,"message":"canary"}`}
 	misconfigured := providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 401}
-
-	t.Run("once", func(t *testing.T) {
-		p, s, _ := client(t, tokenAnswer, refused, tokenAnswer2, accepted, successful)
-		if _, err := p.Initiate(t.Context(), request()); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Status(t.Context(), handle()); err != nil {
-			t.Fatal(err)
-		}
-		sent := s.Requests()
-		if sent[1].Header.Get("X-Reference-Id") != sent[3].Header.Get("X-Reference-Id") || sent[1].Body != sent[3].Body {
-			t.Error("the repeated request must be the same")
-		}
-		if sent[3].Header.Get("Authorization") != "Bearer canary-token-2" || sent[4].Header.Get("Authorization") != "Bearer canary-token-2" {
-			t.Error("the new token must be used")
-		}
-	})
-	t.Run("twice", func(t *testing.T) {
-		p, s, _ := client(t, tokenAnswer, refused, tokenAnswer2, refused)
-		_, err := p.Initiate(t.Context(), request())
-		check(t, err, misconfigured)
-		if len(s.Requests()) != 4 {
-			t.Errorf("%v", s.Seen())
-		}
-	})
-	t.Run("status", func(t *testing.T) {
-		p, _, _ := client(t, tokenAnswer, refused, tokenAnswer2, refused)
-		_, err := p.Status(t.Context(), handle())
-		check(t, err, misconfigured)
-	})
-	t.Run("then lost", func(t *testing.T) {
-		p, _, _ := client(t, tokenAnswer, refused, tokenAnswer2, answer{Lost: true})
-		_, err := p.Initiate(t.Context(), request())
-		check(t, err, providers.Error{Class: providers.ClassUnknown})
-	})
+	early := providers.Error{Class: providers.ClassNotSent, HTTPStatus: 401}
+	for op, send := range posts() {
+		t.Run(op, func(t *testing.T) {
+			p, s, _ := client(t, tokenAnswer, accepted, refused, tokenAnswer2, refused, tokenAnswer, accepted)
+			for i, want := range []*providers.Error{nil, &early, &misconfigured, nil} {
+				if err := send(t.Context(), p); want != nil {
+					check(t, err, *want)
+				} else if err != nil {
+					t.Errorf("send %d: %v", i, err)
+				}
+			}
+			sent := s.Requests()
+			if len(sent) != 7 || sent[4].Header.Get("Authorization") != "Bearer canary-token-2" {
+				t.Errorf("%v", s.Seen())
+			}
+		})
+	}
+	for op, ask := range gets() {
+		t.Run(op, func(t *testing.T) {
+			p, s, _ := client(t, tokenAnswer, refused, tokenAnswer2, refused, tokenAnswer, refused, tokenAnswer2, successful)
+			check(t, ask(t.Context(), p), misconfigured)
+			if err := ask(t.Context(), p); err != nil || len(s.Requests()) != 8 {
+				t.Errorf("%v, %v", err, s.Seen())
+			}
+		})
+	}
 	t.Run("then no token", func(t *testing.T) {
 		p, _, _ := client(t, tokenAnswer, refused, answer{Lost: true})
-		_, err := p.Initiate(t.Context(), request())
+		_, err := p.Status(t.Context(), handle())
 		check(t, err, providers.Error{Class: providers.ClassNotSent})
 	})
 }
@@ -344,7 +337,7 @@ func TestTokenAnswers(t *testing.T) {
 		answer answer
 		want   providers.Error
 	}{
-		{"wrong pair", answer{Status: 401, Body: `{"error":"invalid_client"}`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 401}},
+		{"wrong pair", answer{Status: 401, Body: `{"error":"invalid_client"}`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 401, Code: "invalid_client"}},
 		{"no target", answer{Status: 400, Body: `{"error":"Invalid or missing X-Target-Environment header"}`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 400}},
 		{"firewall", answer{Status: 403, Body: `<html>`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 403}},
 		{"wrong host", answer{Status: 404}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 404}},
@@ -612,7 +605,7 @@ func TestWireMoney(t *testing.T) {
 		{"production", "1.234", "GHS", providers.Money{}},
 	}
 	for _, tt := range tests {
-		got, err := mtn.Kind().WireMoney(tt.env, providers.Money{Amount: tt.amount, Currency: tt.currency})
+		got, err := mtn.Kind().WireMoney(providers.Account{Environment: tt.env}, providers.Money{Amount: tt.amount, Currency: tt.currency})
 		if got != tt.want || (err == nil) != (tt.want.Amount != "") || (err != nil && providers.ClassOf(err) != providers.ClassRejected) {
 			t.Errorf("%+v: %v, %v", tt, got, err)
 		}
@@ -658,7 +651,7 @@ func TestReferenceIsUUIDv4(t *testing.T) {
 }
 
 func TestTraits(t *testing.T) {
-	want := providers.Traits{Flow: providers.FlowPush, Recovery: providers.RecoverByReference, StatusPerSecond: 8, NeedsPayer: true, Refund: providers.RefundPartial}
+	want := providers.Traits{Flow: providers.FlowPush, Recovery: providers.RecoverByReference, StatusPerSecond: 8, Deduplicates: true, NeedsPayer: true, Refund: providers.RefundPartial}
 	p, _, _ := client(t)
 	if p.Traits() != want || mtn.Kind().Traits != want {
 		t.Errorf("%+v", p.Traits())

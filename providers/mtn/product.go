@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"strings"
 	"time"
 
 	"mobilemoney.dev/operator/providers"
@@ -14,8 +15,11 @@ import (
 // product is one of the API's products: each has a path, a subscription, an API
 // user and access tokens of its own (MTN MoMo API, products).
 type product struct {
+	name         string
 	base         string
 	target       string
+	keys         []string // subscription, user, secret
+	credentials  map[string]providers.Secret
 	subscription providers.Secret
 	user         providers.Secret
 	secret       providers.Secret
@@ -32,6 +36,7 @@ func (p *Provider) product(name string, keys []string) (*product, error) {
 		return nil, err
 	}
 	out := &product{
+		name: strings.ToUpper(name[:1]) + name[1:], keys: keys, credentials: have,
 		base: p.account.BaseURL + "/" + name, target: p.account.TargetEnvironment,
 		subscription: have[keys[0]], user: have[keys[1]], secret: have[keys[2]],
 		transport: p.transport, now: p.now,
@@ -54,20 +59,33 @@ func (p *product) fetchToken(ctx context.Context) (token.Token, error) {
 		return token.Token{}, err
 	}
 	if a.Status != http.StatusOK {
-		return token.Token{}, wire.Fail(providers.OpToken, a, classifyToken(a.Status), wire.ErrorCode(a.Body), p.now())
+		return token.Token{}, p.fail(providers.OpToken, a, p.classifyToken(a), wire.TokenErrorCode(a.Body))
 	}
 	value, life, err := wire.AccessToken(providers.OpToken, a)
 	return token.Token{Value: value, Life: life}, err
 }
 
-func (p *product) authorized(ctx context.Context, call func(http.Header) providers.Call) (providers.Answer, error) {
-	return p.tokens.Authorized(ctx,
-		func(t providers.Secret) (providers.Answer, error) {
-			return p.transport.Do(ctx, call(p.header("Bearer "+t.Reveal())))
-		},
-		func(a providers.Answer) bool { return a.Status == http.StatusUnauthorized },
-	)
+// order makes a call that moves money.
+func (p *product) order(ctx context.Context, op providers.Operation, call func(http.Header) providers.Call) (providers.Answer, error) {
+	return p.tokens.Order(ctx, op, p.send(ctx, call), tokenRefused)
 }
+
+// question makes a call that moves none.
+func (p *product) question(ctx context.Context, call func(http.Header) providers.Call) (providers.Answer, error) {
+	return p.tokens.Question(ctx, p.send(ctx, call), tokenRefused)
+}
+
+func (p *product) send(ctx context.Context, call func(http.Header) providers.Call) token.Send {
+	return func(t providers.Secret) (providers.Answer, error) {
+		c := call(p.header("Bearer " + t.Reveal()))
+		if c.Body != nil {
+			c.Header.Set("Content-Type", "application/json")
+		}
+		return p.transport.Do(ctx, c)
+	}
+}
+
+func tokenRefused(a providers.Answer) bool { return a.Status == http.StatusUnauthorized }
 
 func (p *product) header(authorization string) http.Header {
 	h := http.Header{}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/internal/wire"
@@ -20,7 +21,7 @@ func (p *Provider) PrepareRefund(ctx context.Context) error {
 }
 
 func noDisbursement(op providers.Operation) error {
-	return wire.Refuse(op, providers.ClassMisconfigured, "the account has no credentials of the Disbursement product")
+	return wire.Refuse(op, providers.ClassMisconfigured, "the account has no credentials of the Disbursement product, which refunds take; add "+strings.Join(disbursementKeys(), ", "))
 }
 
 type refund struct {
@@ -42,21 +43,15 @@ func (p *Provider) Refund(ctx context.Context, req providers.RefundRequest) erro
 	if err != nil {
 		return err
 	}
-	a, err := p.disbursement.authorized(ctx, func(header http.Header) providers.Call {
-		header.Set("Content-Type", "application/json")
+	a, err := p.disbursement.order(ctx, providers.OpRefund, func(header http.Header) providers.Call {
 		header.Set("X-Reference-Id", req.Reference)
 		return providers.Call{Operation: providers.OpRefund, Method: http.MethodPost, URL: p.disbursement.url("/v2_0/refund"), Header: header, Body: body}
 	})
 	switch {
 	case err != nil:
 		return err
-	case a.Status == http.StatusForbidden:
-		// Reads and tokens work there all the same.
-		e := p.refusal(providers.OpRefund, a)
-		e.Detail = "ask MTN to enable the Disbursement product for the account, and to list the operator's address"
-		return e
 	case a.Status != http.StatusAccepted:
-		return p.refusal(providers.OpRefund, a)
+		return p.disbursement.refusal(providers.OpRefund, a)
 	case !wire.EmptyOrObject(a.Body):
 		return wire.Odd(providers.OpRefund, a, "the answer is a page")
 	}
@@ -73,7 +68,7 @@ func encodeRefund(req providers.RefundRequest) ([]byte, error) {
 	}
 	text := wire.PlainText(req.Description, maxMessage)
 	return json.Marshal(refund{
-		Amount: money.Amount, Currency: money.Currency, ExternalID: req.Reference,
+		Amount: money.Amount, Currency: money.Currency, ExternalID: externalID(req.MerchantReference, req.Reference),
 		PayerMessage: text, PayeeNote: text, ReferenceIDToRefund: req.Payment.Reference,
 	})
 }
@@ -88,13 +83,13 @@ func (p *Provider) RefundStatus(ctx context.Context, h providers.RefundHandle) (
 	case h.Reference == "":
 		return providers.Status{}, wire.Refuse(providers.OpRefundStatus, providers.ClassUnknown, "no reference to ask for")
 	}
-	a, err := p.disbursement.authorized(ctx, func(header http.Header) providers.Call {
+	a, err := p.disbursement.question(ctx, func(header http.Header) providers.Call {
 		return providers.Call{Operation: providers.OpRefundStatus, Method: http.MethodGet, URL: p.disbursement.url("/v1_0/refund/" + url.PathEscape(h.Reference)), Header: header}
 	})
 	if err != nil {
 		return providers.Status{}, err
 	}
-	s, err := p.readStatus(providers.OpRefundStatus, a)
+	s, err := p.disbursement.readStatus(providers.OpRefundStatus, a, h.Reference, externalID(h.MerchantReference, h.Reference))
 	if s.State == providers.StateExpired {
 		s.State, s.Failure = providers.StateFailed, providers.FailureProviderRefused
 	}

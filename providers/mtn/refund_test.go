@@ -90,11 +90,12 @@ func TestRefundStatusRequest(t *testing.T) {
 // taken from the other.
 func TestTokensOfTheProducts(t *testing.T) {
 	refused := answer{Status: 401}
-	p, s, _ := client(t, tokenAnswer, accepted, tokenAnswer2, refused, tokenAnswer2, accepted, successful)
+	p, s, _ := client(t, tokenAnswer, accepted, tokenAnswer2, refused, tokenAnswer2, successful)
 	if _, err := p.Initiate(t.Context(), request()); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Refund(t.Context(), refundRequest()); err != nil {
+	check(t, p.Refund(t.Context(), refundRequest()), providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 401})
+	if err := p.PrepareRefund(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Status(t.Context(), handle()); err != nil {
@@ -102,13 +103,13 @@ func TestTokensOfTheProducts(t *testing.T) {
 	}
 	want := []string{
 		"POST /collection/token/", "POST /collection/v1_0/requesttopay",
-		"POST /disbursement/token/", "POST /disbursement/v2_0/refund", "POST /disbursement/token/", "POST /disbursement/v2_0/refund",
+		"POST /disbursement/token/", "POST /disbursement/v2_0/refund", "POST /disbursement/token/",
 		"GET /collection/v1_0/requesttopay/" + ref,
 	}
 	if !reflect.DeepEqual(s.Seen(), want) {
 		t.Errorf("%v", s.Seen())
 	}
-	if got := s.Requests()[6].Header.Get("Authorization"); got != "Bearer canary-token-1" {
+	if got := s.Requests()[5].Header.Get("Authorization"); got != "Bearer canary-token-1" {
 		t.Error("the token of the other product was used")
 	}
 }
@@ -143,14 +144,6 @@ func TestNoRefundsWithoutTheirCredentials(t *testing.T) {
 	}
 }
 
-// A refused refund says what to ask MTN for.
-func TestRefundNotEnabled(t *testing.T) {
-	p, _, _ := client(t, tokenAnswer, answer{Status: 403, Body: `{"statusCode":403,"message":"canary"}`})
-	if err := p.Refund(t.Context(), refundRequest()); !strings.Contains(err.Error(), "ask MTN to enable the Disbursement product") {
-		t.Errorf("%v", err)
-	}
-}
-
 // MTN MoMo API, sandbox provisioning: GET apiuser.
 func TestCheckAccount(t *testing.T) {
 	misconfigured := func(status int, code string) providers.Error {
@@ -161,7 +154,7 @@ func TestCheckAccount(t *testing.T) {
 	}
 	good := answer{Status: 200, Body: `{"providerCallbackHost":"hooks.example","targetEnvironment":"sandbox"}`}
 	p, s := collecting(t, providers.Sandbox, "", tokenAnswer, good)
-	if err := p.CheckAccount(t.Context()); err != nil {
+	if err := p.CheckAccount(t.Context(), providers.AccountCheck{}); err != nil {
 		t.Fatal(err)
 	}
 	r := s.Requests()[1]
@@ -176,7 +169,7 @@ func TestCheckAccount(t *testing.T) {
 		says   string
 	}{
 		"no such user":      {answer{Status: 404, Body: `{"code":"RESOURCE_NOT_FOUND","message":"canary"}`}, misconfigured(404, "RESOURCE_NOT_FOUND"), "create one"},
-		"of another target": {answer{Status: 200, Body: `{"targetEnvironment":"mtncanary"}`}, misconfigured(0, ""), "correct targetEnvironment"},
+		"of another target": {answer{Status: 200, Body: `{"targetEnvironment":"mtncanary"}`}, misconfigured(200, ""), "correct targetEnvironment"},
 		"not told":          {answer{Status: 200, Body: `{}`}, says(200), ""},
 		"page":              {answer{Status: 200, Body: `<html>`}, says(200), ""},
 		"refused":           {answer{Status: 401}, says(401), ""},
@@ -190,7 +183,7 @@ func TestCheckAccount(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, _ := collecting(t, providers.Sandbox, "sandbox", tokenAnswer, tt.answer)
-			err := p.CheckAccount(t.Context())
+			err := p.CheckAccount(t.Context(), providers.AccountCheck{})
 			check(t, err, tt.want)
 			if !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%v does not say %q", err, tt.says)
@@ -199,20 +192,20 @@ func TestCheckAccount(t *testing.T) {
 	}
 	// In production there is no such question, and a wrong pair is wrong anywhere.
 	p, _ = collecting(t, providers.Production, "mtnivorycoast", tokenAnswer)
-	if err := p.CheckAccount(t.Context()); err != nil {
+	if err := p.CheckAccount(t.Context(), providers.AccountCheck{}); err != nil {
 		t.Error(err)
 	}
 	for _, env := range []providers.Environment{providers.Sandbox, providers.Production} {
 		target := map[providers.Environment]string{providers.Production: "mtnghana"}[env]
 		p, _ = collecting(t, env, target, answer{Status: 401, Body: `{"error":"invalid_client"}`})
-		check(t, p.CheckAccount(t.Context()), misconfigured(401, ""))
+		check(t, p.CheckAccount(t.Context(), providers.AccountCheck{}), misconfigured(401, "invalid_client"))
 	}
 }
 
 // At the simulator: what was paid is given back once, and the account is in order.
 func TestRefundAtTheSimulator(t *testing.T) {
 	p, pass := sandbox(t, false)
-	if err := p.CheckAccount(t.Context()); err != nil {
+	if err := p.CheckAccount(t.Context(), providers.AccountCheck{}); err != nil {
 		t.Fatal(err)
 	}
 	collect := inEUR("paid")

@@ -10,89 +10,9 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-// codes of a refused request (Orange Money Web Payment, error codes; Orange
-// Developer, API errors).
-var codes = map[string]providers.Class{
-	"21": providers.ClassRejected, // body missing
-	"22": providers.ClassRejected, // body invalid
-	"23": providers.ClassRejected, // field missing
-	"24": providers.ClassRejected, // field invalid
-
-	"40": providers.ClassMisconfigured, // credentials missing
-	"41": providers.ClassMisconfigured, // credentials invalid
-	"42": providers.ClassMisconfigured, // token expired
-
-	"50":   providers.ClassMisconfigured, // access denied
-	"1201": providers.ClassRejected,      // forbidden transaction
-	"1202": providers.ClassMisconfigured, // invalid merchant key
-	"1203": providers.ClassMisconfigured, // currency not allowed for the country
-	"1204": providers.ClassAlreadyExists, // order already exists
-	"60":   providers.ClassMisconfigured, // not found
-	"61":   providers.ClassMisconfigured, // method not allowed
-	"62":   providers.ClassMisconfigured, // not acceptable
-	"53":   providers.ClassThrottled,     // too many requests
-	"1":    providers.ClassUnknown,       // internal error
-	"5":    providers.ClassUnknown,       // unavailable
-}
-
-// classify an answer that is no success. Only a 4xx is a definite no; the code
-// says which, and a code that we do not know says nothing.
-func classify(status int, code string) providers.Class {
-	switch {
-	case status < 400 || status > 499:
-		return providers.ClassUnknown
-	case status == http.StatusTooManyRequests:
-		return providers.ClassThrottled
-	case status == http.StatusUnauthorized:
-		return providers.ClassMisconfigured
-	}
-	if class, ok := codes[code]; ok {
-		return class
-	}
-	if code == "" && (status == http.StatusForbidden || isWrongAddress(status)) {
-		return providers.ClassMisconfigured
-	}
-	return providers.ClassUnknown
-}
-
-func isWrongAddress(status int) bool {
-	return status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusNotAcceptable
-}
-
-func classifyToken(status int) providers.Class {
-	switch {
-	case status == http.StatusBadRequest, status == http.StatusUnauthorized, status == http.StatusForbidden, isWrongAddress(status):
-		return providers.ClassMisconfigured
-	case status == http.StatusTooManyRequests:
-		return providers.ClassThrottled
-	default:
-		return providers.ClassUnknown
-	}
-}
-
-// tokenRefused: codes 40, 41 and 42 (Orange Developer, API errors), and the
-// bare HTTP status that says the same.
-func tokenRefused(a providers.Answer) bool {
-	if a.Status == http.StatusUnauthorized {
-		return true
-	}
-	code := errorCode(a.Body)
-	return a.Status >= 400 && a.Status <= 499 && (code == "40" || code == "41" || code == "42")
-}
-
 // isSuccess: 201 is documented, for both calls, and 200 has been seen (Orange
 // Money Web Payment, webpayment and transactionstatus).
 func isSuccess(status int) bool { return status == http.StatusCreated || status == http.StatusOK }
-
-func errorCode(body []byte) string {
-	var e struct {
-		Code wire.Scalar `json:"code"`
-	}
-	if wire.Decode(body, &e) != nil {
-		return ""
-	}
-	return string(e.Code)
-}
 
 func (p *Provider) readInitiation(a providers.Answer) (providers.Initiation, error) {
 	var body struct {

@@ -56,7 +56,7 @@ func conformanceFacts() providertest.Facts {
 		// Orange Money Web Payment, webpayment: order_id.
 		Reference: regexp.MustCompile(`^[A-Za-z0-9_-]{1,24}$`),
 		// Orange Money Web Payment, webpayment: amount is whole.
-		Accepts:         map[string]int{"XOF": 0, "XAF": 0, "GNF": 0, "EUR": 0, "GMD": 0},
+		Accepts:         map[string]int{"XOF": 0},
 		LateCredentials: []string{orange.KeyMerchant},
 		Refused:         []providers.State{providers.StateFailed},
 		// A payer who never tries leaves it INITIATED for ever.
@@ -96,6 +96,7 @@ func conformanceRefusals() []providertest.Refusal {
 		}
 		out = append(out, providertest.Refusal{
 			Name: fmt.Sprintf("%s %d %d", op, status, code), Op: op, Answer: providertest.JSON(status, body), Class: class,
+			Field: map[int]string{1202: "merchant_key", 1203: "currency"}[code],
 		})
 	}
 	for _, row := range []struct {

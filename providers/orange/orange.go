@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -38,13 +37,21 @@ const (
 	maxMerchant = 30
 )
 
-var country = regexp.MustCompile(`^[a-z]{2}$`)
+var (
+	countryCode = regexp.MustCompile(`^[a-z]{2}$`)
+	// The base path, after which the calls' own names follow (Orange Money Web Payment,
+	// webpayment: URL). A gateway in front of the API may put a path before it.
+	apiPath = regexp.MustCompile(`^(.*)` + servicePath + `(dev|[a-z]{2})/v[0-9]+$`)
+)
 
 var traits = providers.Traits{
 	Flow:     providers.FlowRedirect,
 	Recovery: providers.RecoverByRepeat,
 	// Orange Money Web Payment, getting started: life of a pay_token.
 	SessionLife:      10 * time.Minute,
+	Deduplicates:     true,
+	RefusalIsFinal:   true,
+	StatusNeedsToken: true,
 	NeedsCallbackURL: true,
 	NeedsReturnURL:   true,
 	MaxURL:           maxURL,
@@ -55,14 +62,16 @@ var traits = providers.Traits{
 // Kind describes Orange to the registry.
 func Kind() providers.Kind {
 	return providers.Kind{
-		CredentialKeys: []string{KeyClientID, KeyClientSecret, KeyMerchant},
-		Endpoint:       endpoint,
-		Hosts:          []string{host},
-		WireMoney:      wireMoney,
-		Reference:      reference,
-		New:            newProvider,
-		Traits:         traits,
-		Callbacks:      Callbacks{},
+		CredentialKeys:  []string{KeyClientID, KeyClientSecret, KeyMerchant},
+		Endpoint:        endpoint,
+		Hosts:           []string{host},
+		Country:         country,
+		WireMoney:       wireMoney,
+		LimitCredential: KeyClientID,
+		Reference:       reference,
+		New:             newProvider,
+		Traits:          traits,
+		Callbacks:       Callbacks{},
 	}
 }
 
@@ -77,7 +86,7 @@ func endpoint(a providers.Account) (providers.Account, error) {
 		segment := "dev"
 		if a.Environment == providers.Production {
 			segment = a.Country
-			if !country.MatchString(segment) {
+			if !countryCode.MatchString(segment) {
 				return a, wire.BadAccount("country is needed in production: two small letters, such as ci")
 			}
 		}
@@ -87,37 +96,56 @@ func endpoint(a providers.Account) (providers.Account, error) {
 	if a.BaseURL, err = wire.BaseURL("baseURL", a.BaseURL); err != nil {
 		return a, err
 	}
+	prefix, err := checkPath(a)
+	if err != nil {
+		return a, err
+	}
 	if a.TokenURL == "" {
-		u, err := url.Parse(a.BaseURL)
-		if err != nil {
-			return a, wire.BadAccount("baseURL cannot be read")
-		}
-		// A gateway in front of the API may put a path before the service's.
-		prefix, _, found := strings.Cut(u.Path, servicePath)
-		if !found {
-			prefix = ""
-		}
-		a.TokenURL = u.Scheme + "://" + u.Host + prefix + tokenPath
+		a.TokenURL = prefix + tokenPath
 	}
 	a.TokenURL, err = wire.BaseURL("tokenURL", a.TokenURL)
 	return a, err
 }
 
+// checkPath refuses a base path at which Orange has nothing, and returns what is before it.
+func checkPath(a providers.Account) (prefix string, err error) {
+	path := apiPath.FindStringSubmatch(a.BaseURL)
+	switch {
+	case path == nil:
+		return "", wire.BadAccount("baseURL must end in " + servicePath + "<country>/v1, such as ci (in the sandbox: dev), " +
+			"without /webpayment or another call's name after it")
+	case (path[2] == "dev") != (a.Environment == providers.Sandbox):
+		return "", wire.BadAccount("baseURL and environment contradict each other: the base path of the sandbox is " + servicePath +
+			"dev/v1, and in production it has the country in the place of dev")
+	case path[2] != "dev" && a.Country != "" && path[2] != a.Country:
+		return "", wire.BadAccount("baseURL and country contradict each other: the base path is that of " + path[2])
+	}
+	return path[1], nil
+}
+
+// country that the base path names; in the sandbox the account may name one.
+func country(a providers.Account) string {
+	if path := apiPath.FindStringSubmatch(a.BaseURL); path != nil && path[2] != "dev" {
+		return path[2]
+	}
+	return a.Country
+}
+
 // wireMoney: amounts are whole, and the sandbox takes OUV only (Orange Money
 // Web Payment, webpayment: amount, currency).
-func wireMoney(env providers.Environment, m providers.Money) (providers.Money, error) {
-	m, err := m.Canonical(0)
-	if err == nil && env == providers.Sandbox {
+func wireMoney(a providers.Account, m providers.Money) (providers.Money, error) {
+	m, err := wire.RealMoney(m, 0, country(a))
+	if err == nil && a.Environment == providers.Sandbox {
 		m.Currency = sandboxCurrency
 	}
 	return m, err
 }
 
-// reference is 100 bits of the digest and the attempt: an order_id, of at most
-// 24 characters of the 30 that are documented, since one country refused more
-// (Orange Money Web Payment, webpayment: order_id).
+// reference is 120 bits of the digest: an order_id, of 24 characters of the 30
+// that are documented, since one country refused more (Orange Money Web Payment,
+// webpayment: order_id).
 func reference(digest [32]byte) string {
-	return strings.ToLower(base32.StdEncoding.EncodeToString(digest[:])[:20]) + "-1"
+	return strings.ToLower(base32.StdEncoding.EncodeToString(digest[:15]))
 }
 
 // Provider is a client of one account.
@@ -157,7 +185,9 @@ func (p *Provider) Prepare(ctx context.Context) error {
 }
 
 // CheckAccount gets an access token, the only call that opens no page.
-func (p *Provider) CheckAccount(ctx context.Context) error { return p.Prepare(ctx) }
+func (p *Provider) CheckAccount(ctx context.Context, _ providers.AccountCheck) error {
+	return p.Prepare(ctx)
+}
 
 // fetchToken asks for an access token (Orange Developer, OAuth 2.0 client
 // credentials, v3).
@@ -175,7 +205,7 @@ func (p *Provider) fetchToken(ctx context.Context) (token.Token, error) {
 		return token.Token{}, err
 	}
 	if a.Status != http.StatusOK {
-		return token.Token{}, wire.Fail(providers.OpToken, a, classifyToken(a.Status), errorCode(a.Body), p.now())
+		return token.Token{}, wire.Fail(providers.OpToken, a, p.classifyToken(a.Status), tokenCode(a.Body), p.now())
 	}
 	value, life, err := wire.AccessToken(providers.OpToken, a)
 	return token.Token{Value: value, Life: life}, err
@@ -199,13 +229,12 @@ func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) 
 	if err != nil {
 		return providers.Initiation{}, err
 	}
-	a, err := p.post(ctx, providers.OpInitiate, "/webpayment", body)
+	a, err := p.tokens.Order(ctx, providers.OpInitiate, p.post(ctx, providers.OpInitiate, "/webpayment", body), tokenRefused)
 	switch {
 	case err != nil:
 		return providers.Initiation{}, err
 	case !isSuccess(a.Status):
-		code := errorCode(a.Body)
-		return providers.Initiation{}, wire.Fail(providers.OpInitiate, a, classify(a.Status, code), code, p.now())
+		return providers.Initiation{}, p.fail(providers.OpInitiate, a)
 	}
 	return p.readInitiation(a)
 }
@@ -271,29 +300,25 @@ func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.St
 	if err != nil {
 		return providers.Status{}, wire.Refuse(providers.OpStatus, providers.ClassUnknown, "the question cannot be written")
 	}
-	a, err := p.post(ctx, providers.OpStatus, "/transactionstatus", body)
+	a, err := p.tokens.Question(ctx, p.post(ctx, providers.OpStatus, "/transactionstatus", body), tokenRefused)
 	switch {
 	case err != nil:
 		return providers.Status{}, err
 	case !isSuccess(a.Status):
-		code := errorCode(a.Body)
-		return providers.Status{}, wire.Fail(providers.OpStatus, a, wire.ForQuestion(classify(a.Status, code)), code, p.now())
+		return providers.Status{}, p.fail(providers.OpStatus, a)
 	}
 	return readStatus(a, money)
 }
 
 // post sends a JSON body.
-func (p *Provider) post(ctx context.Context, op providers.Operation, path string, body []byte) (providers.Answer, error) {
-	return p.tokens.Authorized(ctx,
-		func(t providers.Secret) (providers.Answer, error) {
-			header := http.Header{}
-			header.Set("Authorization", "Bearer "+t.Reveal())
-			header.Set("Accept", "application/json")
-			header.Set("Content-Type", "application/json")
-			return p.transport.Do(ctx, providers.Call{
-				Operation: op, Method: http.MethodPost, URL: p.account.BaseURL + path, Header: header, Body: body,
-			})
-		},
-		tokenRefused,
-	)
+func (p *Provider) post(ctx context.Context, op providers.Operation, path string, body []byte) token.Send {
+	return func(t providers.Secret) (providers.Answer, error) {
+		header := http.Header{}
+		header.Set("Authorization", "Bearer "+t.Reveal())
+		header.Set("Accept", "application/json")
+		header.Set("Content-Type", "application/json")
+		return p.transport.Do(ctx, providers.Call{
+			Operation: op, Method: http.MethodPost, URL: p.account.BaseURL + path, Header: header, Body: body,
+		})
+	}
 }

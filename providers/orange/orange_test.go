@@ -22,7 +22,7 @@ import (
 
 type answer = wiretest.Answer
 
-const ref = "aaaaaaaaaaaaaaaaaaaa-1"
+const ref = "aaaaaaaaaaaaaaaaaaaaaaaa"
 
 var (
 	// The string is as Orange was seen to send it.
@@ -70,7 +70,7 @@ func check(t testing.TB, err error, want providers.Error) {
 		t.Fatal("want an error")
 	}
 	got := *providers.AsError(err)
-	got.Operation, got.Detail, got.Err = "", "", nil
+	got.Operation, got.Fault, got.Field, got.Detail, got.Err = "", "", "", "", nil
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -89,7 +89,10 @@ func checkHeader(t testing.TB, r wiretest.Request, want map[string]string) {
 // Orange Developer, OAuth 2.0 client credentials, v3.
 func TestTokenRequest(t *testing.T) {
 	p, s, _ := client(t, tokenAnswer)
-	for _, prepare := range []func(context.Context) error{p.(providers.Preparer).Prepare, p.(providers.AccountChecker).CheckAccount} {
+	check := func(ctx context.Context) error {
+		return p.(providers.AccountChecker).CheckAccount(ctx, providers.AccountCheck{})
+	}
+	for _, prepare := range []func(context.Context) error{p.(providers.Preparer).Prepare, check} {
 		if err := prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +148,7 @@ func TestInitiateFillsIn(t *testing.T) {
 		strings.Repeat("Long name ", 10): "Long name Long name Long name",
 	} {
 		s := wiretest.Start(t, tokenAnswer, opened)
-		a := account(s.URL)
+		a := account(s.URL + "/orange-money-webpay/ci/v1")
 		a.MerchantName = merchant
 		p, err := orange.Kind().New(a, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), time.Now)
 		if err != nil {
@@ -290,30 +293,27 @@ func TestInitiateWithLess(t *testing.T) {
 	}
 }
 
-// Orange Developer, API errors: 40, 41 and 42.
+// Orange Developer, API errors: 40, 41 and 42. An order that is refused so is void and not
+// repeated; a question is, once.
 func TestTokenRefused(t *testing.T) {
 	for _, refused := range []answer{
 		{Status: 401, Body: body("40")}, {Status: 401, Body: body("41")}, {Status: 401, Body: body("42")},
 		{Status: 401, Body: `{"error":"invalid_token"}`}, {Status: 401}, {Status: 403, Body: body("42")},
 	} {
-		p, s, _ := client(t, tokenAnswer, refused, tokenAnswer2, opened, paid)
-		if _, err := p.Initiate(t.Context(), request()); err != nil {
-			t.Errorf("%+v: %v", refused, err)
+		p, s, _ := client(t, tokenAnswer, opened, refused, tokenAnswer2, refused, tokenAnswer, refused, tokenAnswer2, paid, refused, tokenAnswer, refused)
+		for i, want := range []providers.Class{"", providers.ClassNotSent, providers.ClassMisconfigured} {
+			if _, err := p.Initiate(t.Context(), request()); (err == nil) != (want == "") || err != nil && providers.ClassOf(err) != want {
+				t.Errorf("%+v: order %d: %v", refused, i+1, err)
+			}
 		}
 		if _, err := p.Status(t.Context(), handle()); err != nil {
 			t.Errorf("%+v: %v", refused, err)
 		}
 		sent := s.Requests()
-		if sent[1].Body != sent[3].Body || sent[3].Header.Get("Authorization") != "Bearer canary-token-2" {
-			t.Error("the same request must be repeated with the new token")
+		if len(sent) != 9 || sent[6].Body != sent[8].Body || sent[8].Header.Get("Authorization") != "Bearer canary-token-2" {
+			t.Error("the same question must be repeated with the new token")
 		}
-
-		p, s, _ = client(t, tokenAnswer, refused, tokenAnswer2, refused, refused, tokenAnswer, refused)
-		_, err := p.Initiate(t.Context(), request())
-		if providers.ClassOf(err) != providers.ClassMisconfigured || len(s.Requests()) != 4 {
-			t.Errorf("%+v: %v after %v", refused, err, s.Seen())
-		}
-		if _, err = p.Status(t.Context(), handle()); providers.ClassOf(err) != providers.ClassMisconfigured {
+		if _, err := p.Status(t.Context(), handle()); providers.ClassOf(err) != providers.ClassMisconfigured {
 			t.Errorf("%+v: %v", refused, err)
 		}
 	}
@@ -324,9 +324,9 @@ func TestTokenAnswers(t *testing.T) {
 		answer answer
 		want   providers.Error
 	}{
-		{answer{Status: 401, Body: `{"error":"invalid_client","error_description":"canary"}`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 401}},
+		{answer{Status: 401, Body: `{"error":"invalid_client","error_description":"canary"}`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 401, Code: "invalid_client"}},
 		{answer{Status: 401, Body: body("41")}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 401, Code: "41"}},
-		{answer{Status: 400, Body: `{"error":"invalid_request"}`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 400}},
+		{answer{Status: 400, Body: `{"error":"invalid_request"}`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 400, Code: "invalid_request"}},
 		{answer{Status: 403, Body: body("50")}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 403, Code: "50"}},
 		{answer{Status: 404}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 404}},
 		{answer{Status: 406}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 406}},
@@ -340,7 +340,7 @@ func TestTokenAnswers(t *testing.T) {
 		_, err := p.Initiate(t.Context(), request())
 		check(t, err, tt.want)
 		check(t, p.(providers.Preparer).Prepare(t.Context()), tt.want)
-		check(t, p.(providers.AccountChecker).CheckAccount(t.Context()), tt.want)
+		check(t, p.(providers.AccountChecker).CheckAccount(t.Context(), providers.AccountCheck{}), tt.want)
 	}
 }
 
@@ -509,7 +509,7 @@ func TestEndpoint(t *testing.T) {
 		{"sandbox", providers.Account{Environment: "sandbox"}, "https://api.orange.com/orange-money-webpay/dev/v1", "https://api.orange.com/oauth/v3/token", ""},
 		{"sandbox of a country", providers.Account{Environment: "sandbox", Country: "ci"}, "https://api.orange.com/orange-money-webpay/dev/v1", "https://api.orange.com/oauth/v3/token", ""},
 		{"production", providers.Account{Environment: "production", Country: "ci"}, "https://api.orange.com/orange-money-webpay/ci/v1", "https://api.orange.com/oauth/v3/token", ""},
-		{"other host", providers.Account{Environment: "production", BaseURL: "http://127.0.0.1:8080/orange-money-webpay/dev/v1/"}, "http://127.0.0.1:8080/orange-money-webpay/dev/v1", "http://127.0.0.1:8080/oauth/v3/token", ""},
+		{"other host", providers.Account{Environment: "sandbox", BaseURL: "http://127.0.0.1:8080/orange-money-webpay/dev/v1/"}, "http://127.0.0.1:8080/orange-money-webpay/dev/v1", "http://127.0.0.1:8080/oauth/v3/token", ""},
 		{"behind a gateway", providers.Account{Environment: "sandbox", BaseURL: "https://gw.example/orange/orange-money-webpay/dev/v1"}, "https://gw.example/orange/orange-money-webpay/dev/v1", "https://gw.example/orange/oauth/v3/token", ""},
 		{"other token path", providers.Account{Environment: "sandbox", TokenURL: "https://api.orange.com/oauth/v2/token"}, "https://api.orange.com/orange-money-webpay/dev/v1", "https://api.orange.com/oauth/v2/token", ""},
 		{"no country", providers.Account{Environment: "production"}, "", "", "country"},
@@ -517,6 +517,14 @@ func TestEndpoint(t *testing.T) {
 		{"country as a path", providers.Account{Environment: "production", Country: "../dev"}, "", "", "country"},
 		{"no environment", providers.Account{}, "", "", "environment"},
 		{"bad URL", providers.Account{Environment: "sandbox", BaseURL: "ftp://x"}, "", "", "baseURL"},
+		{"K5e: a call's name", providers.Account{Environment: "production", Country: "ci", BaseURL: "https://api.orange.com/orange-money-webpay/ci/v1/webpayment"}, "", "", "without /webpayment"},
+		{"K5e: the other call's", providers.Account{Environment: "sandbox", BaseURL: "https://api.orange.com/orange-money-webpay/dev/v1/transactionstatus/"}, "", "", "without /webpayment"},
+		{"K5e: no country", providers.Account{Environment: "production", Country: "ci", BaseURL: "https://api.orange.com/orange-money-webpay/v1"}, "", "", "<country>/v1"},
+		{"K5e: no version", providers.Account{Environment: "production", BaseURL: "https://api.orange.com/orange-money-webpay/ci"}, "", "", "<country>/v1"},
+		{"K5e: no path", providers.Account{Environment: "production", Country: "ci", BaseURL: "https://api.orange.com"}, "", "", "<country>/v1"},
+		{"K5e: dev in production", providers.Account{Environment: "production", BaseURL: "https://api.orange.com/orange-money-webpay/dev/v1"}, "", "", "contradict"},
+		{"K5e: a country in the sandbox", providers.Account{Environment: "sandbox", BaseURL: "https://api.orange.com/orange-money-webpay/ci/v1"}, "", "", "contradict"},
+		{"K5e: another country", providers.Account{Environment: "production", Country: "sn", BaseURL: "https://api.orange.com/orange-money-webpay/ci/v1"}, "", "", "contradict"},
 		{"bad token URL", providers.Account{Environment: "sandbox", TokenURL: "token"}, "", "", "tokenURL"},
 	}
 	for _, tt := range tests {
@@ -570,7 +578,7 @@ func TestTokenURL(t *testing.T) {
 
 func TestMissingCredentials(t *testing.T) {
 	for _, key := range orange.Kind().CredentialKeys {
-		a := account("https://orange.example")
+		a := account("https://orange.example/orange-money-webpay/ci/v1")
 		delete(a.Credentials, key)
 		if _, err := orange.Kind().New(a, nil, nil); providers.ClassOf(err) != providers.ClassMisconfigured || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s: %v", key, err)
@@ -585,7 +593,7 @@ func TestWireMoney(t *testing.T) {
 		want             providers.Money
 	}{
 		{"sandbox", "5000", "XOF", providers.Money{Amount: "5000", Currency: "OUV"}},
-		{"sandbox", "5000", "OUV", providers.Money{Amount: "5000", Currency: "OUV"}},
+		{"sandbox", "5000", "OUV", providers.Money{}},
 		{"production", "5000.00", "GNF", providers.Money{Amount: "5000", Currency: "GNF"}},
 		{"production", "10.50", "XOF", providers.Money{}},
 		{"production", "10.50", "MGA", providers.Money{}},
@@ -593,7 +601,7 @@ func TestWireMoney(t *testing.T) {
 		{"production", "-5", "XOF", providers.Money{}},
 	}
 	for _, tt := range tests {
-		got, err := orange.Kind().WireMoney(tt.env, providers.Money{Amount: tt.amount, Currency: tt.currency})
+		got, err := orange.Kind().WireMoney(providers.Account{Environment: tt.env}, providers.Money{Amount: tt.amount, Currency: tt.currency})
 		if got != tt.want || (err == nil) != (tt.want.Amount != "") || (err != nil && providers.ClassOf(err) != providers.ClassRejected) {
 			t.Errorf("%+v: %v, %v", tt, got, err)
 		}
@@ -607,10 +615,10 @@ func TestReferenceVectors(t *testing.T) {
 		ones[i] = 0xff
 	}
 	for digest, want := range map[[32]byte]string{
-		{}:                            "aaaaaaaaaaaaaaaaaaaa-1",
-		ones:                          "77777777777777777777-1",
-		sha256.Sum256([]byte("abc")):  "xj4bnp4pahh6uqkbidpf-1",
-		sha256.Sum256([]byte("1042")): "efw2ks2zggtng7gkryuz-1",
+		{}:                            "aaaaaaaaaaaaaaaaaaaaaaaa",
+		ones:                          "777777777777777777777777",
+		sha256.Sum256([]byte("abc")):  "xj4bnp4pahh6uqkbidpf3lrc",
+		sha256.Sum256([]byte("1042")): "efw2ks2zggtng7gkryuzkm3b",
 	} {
 		if got := orange.Kind().Reference(digest); got != want {
 			t.Errorf("%x: %s, want %s", digest, got, want)
@@ -619,7 +627,7 @@ func TestReferenceVectors(t *testing.T) {
 }
 
 func TestReferenceForm(t *testing.T) {
-	form := regexp.MustCompile(`^[a-z2-7]{20}-1$`)
+	form := regexp.MustCompile(`^[a-z2-7]{24}$`)
 	rapid.Check(t, func(t *rapid.T) {
 		digest := [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "digest"))
 		got := orange.Kind().Reference(digest)
@@ -627,7 +635,7 @@ func TestReferenceForm(t *testing.T) {
 			t.Fatal(got)
 		}
 		other := digest
-		other[rapid.IntRange(0, 11).Draw(t, "byte")] ^= 1
+		other[rapid.IntRange(0, 14).Draw(t, "byte")] ^= 1
 		if orange.Kind().Reference(other) == got {
 			t.Fatal("two digests, one reference")
 		}
@@ -637,6 +645,7 @@ func TestReferenceForm(t *testing.T) {
 func TestTraits(t *testing.T) {
 	want := providers.Traits{
 		Flow: providers.FlowRedirect, Recovery: providers.RecoverByRepeat, SessionLife: 10 * time.Minute,
+		Deduplicates: true, RefusalIsFinal: true, StatusNeedsToken: true,
 		NeedsCallbackURL: true, NeedsReturnURL: true, MaxURL: 120, Refund: providers.RefundManual,
 	}
 	p, _, _ := client(t)

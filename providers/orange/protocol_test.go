@@ -49,8 +49,8 @@ func TestProtocolErrors(t *testing.T) {
 				refused.Body = body(tt.code)
 			}
 			script := []answer{tokenAnswer, refused, refused}
-			if tt.status == 401 { // the token is dropped, and the request repeated once
-				script = []answer{tokenAnswer, refused, tokenAnswer2, refused, refused, tokenAnswer, refused}
+			if tt.status == 401 { // the token is dropped, and the question repeated once
+				script = []answer{tokenAnswer, refused, tokenAnswer2, refused, tokenAnswer, refused}
 			}
 			p, s, _ := client(t, script...)
 			_, err := p.Initiate(t.Context(), request())

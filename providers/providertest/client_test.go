@@ -92,7 +92,7 @@ func (c *client) noRefunds() error {
 	return wire.Refuse("refund", providers.ClassMisconfigured, "no credentials for refunds")
 }
 
-func (c *client) CheckAccount(ctx context.Context) error {
+func (c *client) CheckAccount(ctx context.Context, _ providers.AccountCheck) error {
 	_, err := c.ask(ctx, c.payments, "check", "GET /check", nil, 200)
 	if c.breaks("check-account") {
 		return nil
@@ -110,7 +110,13 @@ func (c *client) ask(ctx context.Context, tokens *token.Source, op providers.Ope
 	if body != nil {
 		call.Body, _ = json.Marshal(body)
 	}
-	a, err := tokens.Authorized(ctx, func(t providers.Secret) (providers.Answer, error) {
+	authorized := tokens.Question
+	if op == providers.OpInitiate || op == providers.OpRefund {
+		authorized = func(ctx context.Context, send token.Send, refused token.Refused) (providers.Answer, error) {
+			return tokens.Order(ctx, op, send, refused)
+		}
+	}
+	a, err := authorized(ctx, func(t providers.Secret) (providers.Answer, error) {
 		call.Header = http.Header{"Authorization": {"Bearer " + t.Reveal()}}
 		if c.breaks("requests") {
 			call.Header.Set("Idempotency-Key", "1")
@@ -135,9 +141,12 @@ func (c *client) ask(ctx context.Context, tokens *token.Source, op providers.Ope
 // no is the error for an answer that is none of the good ones.
 func (c *client) no(op providers.Operation, a providers.Answer) error {
 	code := wire.ErrorCode(a.Body)
-	e := wire.Fail(op, a, c.classify(op, a.Status), code, c.now())
+	e := wire.Fail(op, a, wire.Verdict{Class: c.classify(op, a.Status), Detail: "see the bank"}, code, c.now())
 	if code == "no-funds" && e.Class == providers.ClassRejected && !c.breaks("refusals") {
 		e.Failure = providers.FailureInsufficientFunds
+	}
+	if c.breaks("diagnosis") {
+		e.Operation = ""
 	}
 	if c.breaks("throttled") {
 		e.RetryAfter = 0

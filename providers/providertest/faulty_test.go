@@ -215,11 +215,11 @@ func kind(v variant, fault string) providers.Kind {
 			a.BaseURL = host
 			return a, wire.CheckEnvironment(a.Environment)
 		},
-		WireMoney: func(_ providers.Environment, m providers.Money) (providers.Money, error) {
+		WireMoney: func(_ providers.Account, m providers.Money) (providers.Money, error) {
 			if fault == "amounts" {
 				return m, nil
 			}
-			return m.Canonical(2)
+			return wire.RealMoney(m, 2, "")
 		},
 	}
 	if v.refunds == providers.RefundPartial {

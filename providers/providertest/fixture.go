@@ -95,8 +95,8 @@ type Facts struct {
 	Role func(providers.Call) Role
 	// Reference and RefundReference are the documented forms.
 	Reference, RefundReference *regexp.Regexp
-	// Accepts are the currencies that the provider takes in production, of
-	// XOF, XAF, GNF, EUR and GMD, with their decimals.
+	// Accepts are the currencies that the account takes, of XOF, XAF, GNF, EUR
+	// and GMD, with their decimals.
 	Accepts map[string]int
 	// LateCredentials are those that only a request for money shows to be
 	// wrong.
@@ -137,6 +137,9 @@ type Refusal struct {
 	Answer  providers.Answer
 	Class   providers.Class
 	Failure providers.FailureReason
+	// Field that it names, if any, and whose Fault it is, if that is documented.
+	Field string
+	Fault providers.Fault
 }
 
 // Callbacks are what a provider sends.
@@ -168,7 +171,7 @@ type Payment struct {
 // Handle of the payment.
 func (p Payment) Handle() providers.Handle {
 	return providers.Handle{
-		Reference: p.Request.Reference, Money: p.Request.Money,
+		Reference: p.Request.Reference, MerchantReference: p.Request.MerchantReference, Money: p.Request.Money,
 		SessionID: p.Initiation.ID, Token: p.Initiation.Token,
 	}
 }

@@ -34,9 +34,9 @@ func (o operation) readsStatus() bool { return o.op == OpStatus || o.op == OpRef
 // isAbout tells whether the status that was got is that of what was asked about.
 func (o operation) isAbout(s *subject) bool {
 	if o.op == OpRefundStatus {
-		return isAboutRefund(s.status, s.refund)
+		return s.status.MatchesRefund(s.refund.RefundHandle)
 	}
-	return isAbout(s.status, s.payment.Handle())
+	return s.status.Matches(s.payment.Handle())
 }
 
 // run in a situation of its own, in which a fault befalls its requests.

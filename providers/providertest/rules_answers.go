@@ -22,6 +22,10 @@ func answerRules() []Rule {
 		{Name: "unknown-words", Says: "A status word that is not documented is Pending and Unrecognized.", check: func(t T, w *world) {
 			checkUnknownWord(t, w, asking(), w.facts.UnknownWord, w.facts.Statuses)
 		}},
+		{
+			Name: "diagnosis", Says: "Every answer that says no becomes an error that names the operation, the HTTP status and whose fault it is; what people have to correct is said.",
+			check: checkDiagnosis,
+		},
 		{Name: "refusals", Says: "Every documented answer that says no has its Class and Failure.", check: checkRefusals},
 		{Name: "server-errors", Says: "A 5xx or 3xx without a documented code is Unknown, and no question is ever answered by Rejected or AlreadyExists.", check: checkServerErrors},
 		{Name: "garbage", Says: "An answer that is a page, cut, empty, doubled or of other types is an Unknown error and no verdict.", check: checkGarbage},
@@ -84,16 +88,53 @@ func checkRefusals(t T, w *world) {
 		if err == nil || e.Class != refusal.Class || e.Failure != refusal.Failure || e.HTTPStatus != refusal.Answer.Status {
 			t.Errorf("%s, %s: %v (%s), want %s %s", refusal.Op, refusal.Name, err, e.Failure, refusal.Class, refusal.Failure)
 		}
+		if e.Field != refusal.Field || refusal.Fault != "" && e.Fault != refusal.Fault {
+			t.Errorf("%s, %s: field %q, fault %s; want %q, %s", refusal.Op, refusal.Name, e.Field, e.Fault, refusal.Field, refusal.Fault)
+		}
+		diagnosed(t, refusal.Name, refusal.Op, err, refusal.Answer.Status)
+	}
+}
+
+// operationsOf the methods.
+var operationsOf = map[Op]providers.Operation{
+	OpPrepare: providers.OpToken, OpInitiate: providers.OpInitiate, OpStatus: providers.OpStatus, OpSearch: providers.OpSearch,
+	OpCancel: providers.OpCancel, OpPrepareRefund: providers.OpToken, OpRefund: providers.OpRefund, OpRefundStatus: providers.OpRefundStatus,
+}
+
+// diagnosed fails the test unless an error says where it comes from, whose fault it is and, where
+// people have to correct something, what.
+func diagnosed(t failer, name string, op Op, err error, status int) {
+	t.Helper()
+	e := providers.AsError(err)
+	if e.Operation != operationsOf[op] || e.HTTPStatus != status || e.Fault == "" {
+		t.Errorf("%s, %s: operation %q, HTTP %d, fault %q", op, name, e.Operation, e.HTTPStatus, e.Fault)
+	}
+	if e.Class == providers.ClassMisconfigured && e.Detail == "" {
+		t.Errorf("%s, %s: it does not say what to correct: %v", op, name, err)
+	}
+}
+
+func checkDiagnosis(t T, w *world) {
+	for _, o := range w.operations() {
+		s := o.ready(t, w)
+		for name, a := range answers() {
+			if a.Status >= 300 {
+				diagnosed(t, name, o.op, o.again(t, w, s, says(a)), a.Status)
+			}
+		}
+		for name, way := range noAnswers() {
+			diagnosed(t, name, o.op, o.again(t, w, s, way.fault), 0)
+		}
 	}
 }
 
 // refusedWith asks, and is told no.
 func (w *world) refusedWith(t T, refusal Refusal) error {
-	if o, ok := w.operation(refusal.Op); ok {
-		_, err := o.run(t, w, says(refusal.Answer))
+	fresh := w.fresh() // without a token, or with one that did not work yet
+	if o, ok := fresh.operation(refusal.Op); ok {
+		_, err := o.run(t, fresh, says(refusal.Answer))
 		return err
 	}
-	fresh := w.fresh() // without a token
 	prepare, err := fresh.preparing(refusal.Op)
 	if err != nil {
 		t.Fatalf("%s: %v", refusal.Name, err)

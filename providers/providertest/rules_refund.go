@@ -17,7 +17,7 @@ func refundRules() []Rule {
 		return func(p profile) bool { return p.refunder && p.traits.Refund == m }
 	}
 	return []Rule{
-		{Name: "refund-once", Says: "One Refund is one request, whatever the answer: no retry, no redirect; only a 401 may be followed by another.", applies: refunds, check: func(t T, w *world) {
+		{Name: "refund-once", Says: "One Refund is one request, whatever the answer: no retry, no redirect, not after a 401 either.", applies: refunds, check: func(t T, w *world) {
 			checkOnce(t, w, refunding())
 		}},
 		{Name: "refund-whole", Says: "The whole payment is given back, and asking again gives nothing back.", applies: mode(providers.RefundWhole), check: checkWholeRefund},
@@ -68,19 +68,9 @@ func (w *world) mustRefundStatus(t failer, req providers.RefundRequest) provider
 func (w *world) refunded(t failer, req providers.RefundRequest) {
 	t.Helper()
 	s := w.mustRefundStatus(t, req)
-	if s.State != providers.StateSucceeded || !isAboutRefund(s, req) {
+	if s.State != providers.StateSucceeded || !s.MatchesRefund(req.RefundHandle) {
 		t.Errorf("given back: %+v", s)
 	}
-}
-
-// isAboutRefund tells whether a status is that of a refund. One without a
-// reference of its own goes by that of its payment.
-func isAboutRefund(s providers.Status, req providers.RefundRequest) bool {
-	reference := req.Reference
-	if reference == "" {
-		reference = req.Payment.Reference
-	}
-	return s.Money.Equal(req.Money) && (s.Reference == "" || s.Reference == reference)
 }
 
 func checkWholeRefund(t T, w *world) {

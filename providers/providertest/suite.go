@@ -154,7 +154,7 @@ func (w *world) digest() [32]byte {
 // money is an amount as the provider is sent it.
 func (w *world) money(t failer, amount string) providers.Money {
 	t.Helper()
-	m, err := w.facts.Kind.WireMoney(w.facts.Account.Environment, providers.Money{Amount: amount, Currency: w.facts.Request.Money.Currency})
+	m, err := w.facts.Kind.WireMoney(w.facts.Account, providers.Money{Amount: amount, Currency: w.facts.Request.Money.Currency})
 	if err != nil {
 		t.Fatalf("%s %s: %v", amount, w.facts.Request.Money.Currency, err)
 	}

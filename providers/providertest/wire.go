@@ -38,7 +38,7 @@ type fault struct {
 // Do sends one request, unless a fault befalls it.
 func (w *wire) Do(ctx context.Context, call providers.Call) (providers.Answer, error) {
 	if err := ctx.Err(); err != nil {
-		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Operation: call.Operation, Err: err}
+		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Operation: call.Operation, Fault: providers.FaultProvider, Err: err}
 	}
 	deliver := func() (providers.Answer, error) { return w.next.Do(ctx, call) }
 	if f := w.take(call); f != nil {
@@ -121,7 +121,7 @@ func isMoney(r Role) bool { return r == RoleMoney }
 // unsent: no byte left.
 func unsent() fault {
 	return fault{on: noToken, do: func(call providers.Call, _ func() (providers.Answer, error)) (providers.Answer, error) {
-		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Operation: call.Operation, Detail: "the connection cannot be opened"}
+		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Operation: call.Operation, Fault: providers.FaultProvider, Detail: "the connection cannot be opened"}
 	}}
 }
 
@@ -143,7 +143,7 @@ func lost() fault {
 }
 
 func noAnswer(call providers.Call) error {
-	return &providers.Error{Class: providers.ClassUnknown, Operation: call.Operation, Detail: "the answer is cut short or missing"}
+	return &providers.Error{Class: providers.ClassUnknown, Operation: call.Operation, Fault: providers.FaultProvider, Detail: "the answer is cut short or missing"}
 }
 
 // says: answered so, and nothing done.

@@ -37,6 +37,7 @@ type Source struct {
 	mu        sync.Mutex
 	value     providers.Secret
 	refreshAt time.Time
+	accepted  bool // the provider took value at least once
 }
 
 // NewSource returns a Source that gets its tokens by fetch.
@@ -65,35 +66,62 @@ func (s *Source) Get(ctx context.Context) (providers.Secret, error) {
 	}
 }
 
-// Drop forgets a token that was refused, and no other.
-func (s *Source) Drop(refused providers.Secret) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.value == refused {
-		s.value = ""
+// Question is a call that moves no money. If its token is refused it is made once more, with
+// a new token.
+func (s *Source) Question(ctx context.Context, send Send, refused Refused) (providers.Answer, error) {
+	answer, _, err := s.once(ctx, send, refused)
+	if err == nil && refused(answer) {
+		answer, _, err = s.once(ctx, send, refused)
 	}
+	return answer, err
 }
 
-// Authorized makes a call with a token, and if the token is refused once more
-// with a new one. That is no second send: a refused request was not processed.
-func (s *Source) Authorized(
-	ctx context.Context,
-	send func(providers.Secret) (providers.Answer, error),
-	refused func(providers.Answer) bool,
-) (providers.Answer, error) {
+// Order is a call that moves money, made once. A token that is refused is forgotten. If it had
+// worked before, the order is NotSent: the provider did not process it, and the next one gets
+// another token.
+func (s *Source) Order(ctx context.Context, op providers.Operation, send Send, refused Refused) (providers.Answer, error) {
+	answer, early, err := s.once(ctx, send, refused)
+	if err == nil && early {
+		return providers.Answer{}, &providers.Error{
+			Class: providers.ClassNotSent, Operation: op, HTTPStatus: answer.Status, Fault: providers.FaultProvider,
+			Detail: "the provider ended the access token early; the next request gets a new one",
+		}
+	}
+	return answer, err
+}
+
+// Send makes a call with a token.
+type Send func(token providers.Secret) (providers.Answer, error)
+
+// Refused tells whether an answer says that the token is no good.
+type Refused func(providers.Answer) bool
+
+// once makes a call. Early says that its token was refused, though it had worked before.
+func (s *Source) once(ctx context.Context, send Send, refused Refused) (a providers.Answer, early bool, err error) {
 	value, err := s.Get(ctx)
 	if err != nil {
-		return providers.Answer{}, err
+		return a, false, err
 	}
-	answer, err := send(value)
-	if err != nil || !refused(answer) {
-		return answer, err
+	if a, err = send(value); err != nil {
+		return a, false, err
 	}
-	s.Drop(value)
-	if value, err = s.Get(ctx); err != nil {
-		return providers.Answer{}, err
+	return a, s.judge(value, refused(a)), nil
+}
+
+// judge keeps that a token was accepted, and forgets one that was refused. It tells whether the
+// refused one had been accepted before.
+func (s *Source) judge(value providers.Secret, refused bool) (early bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.value != value: // replaced meanwhile
+		return refused
+	case refused:
+		s.value = ""
+		return s.accepted
 	}
-	return send(value)
+	s.accepted = true
+	return false
 }
 
 func (s *Source) cached() (providers.Secret, bool) {
@@ -114,7 +142,7 @@ func (s *Source) refresh(ctx context.Context) (providers.Secret, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.value, s.refreshAt = t.Value, asked.Add(goodFor(t.Life))
+	s.value, s.refreshAt, s.accepted = t.Value, asked.Add(goodFor(t.Life)), false
 	return t.Value, nil
 }
 

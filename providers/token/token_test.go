@@ -82,15 +82,19 @@ func TestSlowAnswer(t *testing.T) {
 	get(t, s, "tok-2")
 }
 
-func TestDropForgetsThatTokenOnly(t *testing.T) {
+func TestOrder_LateRefusalForgetsNoOtherToken(t *testing.T) {
 	m := &mint{life: time.Hour}
 	s := token.NewSource(m.fetch, wiretest.NewClock().Now)
-	get(t, s, "tok-1")
-	s.Drop("tok-0")
-	get(t, s, "tok-1")
-	s.Drop("tok-1")
-	get(t, s, "tok-2")
-	s.Drop("tok-1") // a late 401 for the old one
+	refuse := func(send func()) {
+		_, _ = s.Order(t.Context(), providers.OpInitiate, func(providers.Secret) (providers.Answer, error) {
+			send()
+			return providers.Answer{Status: http.StatusUnauthorized}, nil
+		}, func(providers.Answer) bool { return true })
+	}
+	refuse(func() { // with tok-1, whose refusal comes after tok-2 took its place
+		refuse(func() {})
+		get(t, s, "tok-2")
+	})
 	get(t, s, "tok-2")
 }
 
@@ -176,7 +180,7 @@ func TestErrorClasses(t *testing.T) {
 	}
 }
 
-func TestAuthorized(t *testing.T) {
+func TestQuestion_ReplacesARefusedTokenOnce(t *testing.T) {
 	lost := &providers.Error{Class: providers.ClassUnknown}
 	refused := func(a providers.Answer) bool { return a.Status == http.StatusUnauthorized }
 	tests := map[string]struct {
@@ -196,7 +200,7 @@ func TestAuthorized(t *testing.T) {
 			m := &mint{life: time.Hour}
 			s := token.NewSource(m.fetch, wiretest.NewClock().Now)
 			var used []providers.Secret
-			a, err := s.Authorized(t.Context(), func(v providers.Secret) (providers.Answer, error) {
+			a, err := s.Question(t.Context(), func(v providers.Secret) (providers.Answer, error) {
 				used = append(used, v)
 				if len(used) > len(tt.statuses) {
 					t.Fatal("one call too many")
@@ -217,7 +221,7 @@ func TestAuthorized(t *testing.T) {
 	}
 }
 
-func TestAuthorizedWithoutToken(t *testing.T) {
+func TestQuestion_WithoutToken(t *testing.T) {
 	m := &mint{err: errors.New("boom")}
 	s := token.NewSource(m.fetch, wiretest.NewClock().Now)
 	calls := 0
@@ -227,12 +231,53 @@ func TestAuthorizedWithoutToken(t *testing.T) {
 		return providers.Answer{Status: 401}, nil
 	}
 	always := func(providers.Answer) bool { return true }
-	if _, err := s.Authorized(t.Context(), send, always); providers.ClassOf(err) != providers.ClassNotSent || calls != 0 {
+	if _, err := s.Question(t.Context(), send, always); providers.ClassOf(err) != providers.ClassNotSent || calls != 0 {
 		t.Errorf("%v after %d calls", err, calls)
 	}
 	m.err = nil
-	if _, err := s.Authorized(t.Context(), send, always); providers.ClassOf(err) != providers.ClassNotSent || calls != 1 {
+	if _, err := s.Question(t.Context(), send, always); providers.ClassOf(err) != providers.ClassNotSent || calls != 1 {
 		t.Errorf("%v after %d calls: a refused call moved nothing", err, calls)
+	}
+}
+
+// A 401 to a request for money is void: it is never repeated, and the next one has a new token.
+func TestOrder_IsNeverRepeated(t *testing.T) {
+	refused := func(a providers.Answer) bool { return a.Status == http.StatusUnauthorized }
+	for name, tt := range map[string]struct {
+		before, status int // 0: no call before; a lost answer
+		class          providers.Class
+		next           providers.Secret
+	}{
+		"accepted":                    {status: 202, next: name(1)},
+		"lost":                        {class: providers.ClassUnknown, next: name(1)},
+		"refused at its first use":    {status: 401, next: name(2)},
+		"refused after it had worked": {before: 200, status: 401, class: providers.ClassNotSent, next: name(2)},
+		"worked twice":                {before: 200, status: 202, next: name(1)},
+	} {
+		m := &mint{life: time.Hour}
+		s := token.NewSource(m.fetch, wiretest.NewClock().Now)
+		calls := 0
+		answering := func(status int) token.Send {
+			return func(providers.Secret) (providers.Answer, error) {
+				if calls++; status == 0 {
+					return providers.Answer{}, &providers.Error{Class: providers.ClassUnknown}
+				}
+				return providers.Answer{Status: status}, nil
+			}
+		}
+		if tt.before != 0 {
+			if _, err := s.Order(t.Context(), providers.OpInitiate, answering(tt.before), refused); err != nil {
+				t.Fatal(err)
+			}
+		}
+		calls = 0
+		a, err := s.Order(t.Context(), providers.OpInitiate, answering(tt.status), refused)
+		if calls != 1 || (err == nil) != (tt.class == "") || err != nil && providers.ClassOf(err) != tt.class || err == nil && a.Status != tt.status {
+			t.Errorf("%s: %d calls, HTTP %d, %v", name, calls, a.Status, err)
+		}
+		if next, err := s.Get(t.Context()); err != nil || next != tt.next {
+			t.Errorf("%s: the next token is another: %v", name, err)
+		}
 	}
 }
 
@@ -265,11 +310,11 @@ func TestTokenCacheProperties(t *testing.T) {
 				}
 				current = v
 			},
-			"drop": func(*rapid.T) {
-				if current != "" {
-					s.Drop(current)
-					dropped[current] = true
-				}
+			"refused": func(t *rapid.T) {
+				_, _ = s.Order(t.Context(), providers.OpInitiate, func(v providers.Secret) (providers.Answer, error) {
+					dropped[v] = true
+					return providers.Answer{Status: http.StatusUnauthorized}, nil
+				}, func(providers.Answer) bool { return true })
 			},
 			"wait": func(t *rapid.T) {
 				clock.Advance(time.Duration(rapid.Int64Range(0, int64(life)).Draw(t, "d")))

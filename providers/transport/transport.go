@@ -198,7 +198,7 @@ func (t *Transport) read(ctx context.Context, op providers.Operation, resp *http
 	if err == nil && int64(len(body)) <= t.options.MaxBody {
 		return providers.Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
 	}
-	e := &providers.Error{Class: providers.ClassUnknown, Operation: op, Detail: "the answer is too large"}
+	e := &providers.Error{Class: providers.ClassUnknown, Operation: op, Fault: providers.FaultProvider, Detail: "the answer is too large"}
 	if err != nil {
 		e = failure(ctx, op, providers.ClassUnknown, err)
 	}
@@ -207,13 +207,13 @@ func (t *Transport) read(ctx context.Context, op providers.Operation, resp *http
 }
 
 func notSent(op providers.Operation, detail string) *providers.Error {
-	return &providers.Error{Class: providers.ClassNotSent, Operation: op, Detail: detail}
+	return &providers.Error{Class: providers.ClassNotSent, Operation: op, Fault: providers.FaultProvider, Detail: detail}
 }
 
 // failure says in fixed words what went wrong. The cause itself may hold the
 // URL, an address or a header; of it only a context's end is kept.
 func failure(ctx context.Context, op providers.Operation, class providers.Class, cause error) *providers.Error {
-	e := &providers.Error{Class: class, Operation: op, Detail: describe(cause)}
+	e := &providers.Error{Class: class, Operation: op, Fault: class.Fault(), Detail: describe(cause)}
 	if err := ctx.Err(); err != nil {
 		e.Detail, e.Err = "", err
 	}

@@ -1,53 +1,11 @@
 package wave
 
 import (
-	"net/http"
-	"slices"
 	"time"
 
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
-
-// codeRefundFailed comes with 400 or with 409 (Wave Checkout API, refund a
-// checkout session).
-const codeRefundFailed = "checkout-refund-failed"
-
-// The codes that say more than an HTTP status that any gateway may send (Wave
-// API, errors). Whether they come with 400 or with 422 is not told.
-var (
-	malformedCodes = []string{"request-validation-error", "request-not-json", "request-parsing-error"}
-	accountCodes   = []string{
-		"missing-auth-header", "invalid-auth", "api-key-not-provided",
-		"no-matching-api-key", "api-key-revoked", "authorization-error",
-		"invalid-wallet", "disabled-wallet", "unauthorized-wallet", "ip-not-allowed",
-	}
-)
-
-// classify an answer that is not 200 (Wave API, errors). A refusal is final, and
-// only a code of Wave's own is one.
-func classify(op providers.Operation, status int, code string) providers.Class {
-	switch {
-	case status < 400 || status > 499:
-		return providers.ClassUnknown
-	case status == http.StatusTooManyRequests:
-		return providers.ClassThrottled
-	case isAccounts(status) || slices.Contains(accountCodes, code):
-		return providers.ClassMisconfigured
-	case op == providers.OpCancel && status == http.StatusConflict: // complete or expired already
-		return providers.ClassAlreadyExists
-	case op == providers.OpRefund && code == codeRefundFailed,
-		(op == providers.OpInitiate || op == providers.OpRefund) && slices.Contains(malformedCodes, code):
-		return providers.ClassRejected
-	}
-	return providers.ClassUnknown
-}
-
-// isAccounts: also 404, since an id that Wave gave us is unknown only to another
-// wallet. Nothing ends by it, so that a gateway's own will do.
-func isAccounts(status int) bool {
-	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound
-}
 
 // session is the checkout session object (Wave Checkout API).
 type session struct {
@@ -60,6 +18,7 @@ type session struct {
 	WaveLaunchURL   string     `json:"wave_launch_url"`
 	TransactionID   string     `json:"transaction_id"`
 	WhenExpires     string     `json:"when_expires"`
+	WhenCompleted   string     `json:"when_completed"`
 	WhenRefunded    string     `json:"when_refunded"`
 	LastError       *lastError `json:"last_payment_error"`
 }
@@ -76,23 +35,23 @@ func (p *Provider) readSession(op providers.Operation, a providers.Answer) (sess
 	return s, p.check(op, a, s)
 }
 
-func (p *Provider) readSessions(a providers.Answer, reference string) ([]providers.Session, error) {
+func (p *Provider) readSessions(op providers.Operation, a providers.Answer, reference string) ([]providers.Session, error) {
 	var body struct {
 		Result *[]session `json:"result"`
 	}
 	if err := wire.Decode(a.Body, &body); err != nil {
-		return nil, wire.Odd(providers.OpSearch, a, err.Error())
+		return nil, wire.Odd(op, a, err.Error())
 	}
 	if body.Result == nil {
 		// "None" must be said, since it leads to another session.
-		return nil, wire.Odd(providers.OpSearch, a, "no result")
+		return nil, wire.Odd(op, a, "no result")
 	}
 	sessions := make([]providers.Session, 0, len(*body.Result))
 	for _, found := range *body.Result {
 		if found.ClientReference != reference {
-			return nil, wire.Odd(providers.OpSearch, a, "a session of another reference")
+			return nil, wire.Odd(op, a, "a session of another reference")
 		}
-		if err := p.check(providers.OpSearch, a, found); err != nil {
+		if err := p.check(op, a, found); err != nil {
 			return nil, err
 		}
 		sessions = append(sessions, found.opened())
@@ -131,6 +90,9 @@ func (s session) status() providers.Status {
 	status.Money = wire.Money(s.Amount, s.Currency)
 	status.Reference = wire.Echo(s.ClientReference)
 	status.TransactionID = providers.SafeCode(s.TransactionID)
+	if status.State == providers.StateSucceeded {
+		status.CompletedAt, _ = time.Parse(time.RFC3339, s.WhenCompleted) // zero: not told
+	}
 	if s.LastError != nil {
 		status.LastError = providers.SafeCode(s.LastError.Code)
 	}

@@ -64,7 +64,7 @@ func answered(t *testing.T, op string, a providers.Answer) (out got, err error) 
 		s, err = p.RefundStatus(t.Context(), refundHandle())
 		out.status = &s
 	default:
-		err = p.CheckAccount(t.Context())
+		err = p.CheckAccount(t.Context(), providers.AccountCheck{})
 	}
 	return out, err
 }

@@ -77,7 +77,7 @@ func TestRefundStatus(t *testing.T) {
 // Wave Checkout API, search checkout sessions: by a reference that no payment has.
 func TestCheckAccount(t *testing.T) {
 	p, s := client(t, ok(`{"result":[]}`))
-	if err := p.CheckAccount(t.Context()); err != nil {
+	if err := p.CheckAccount(t.Context(), providers.AccountCheck{}); err != nil {
 		t.Fatal(err)
 	}
 	if r := s.Requests()[0]; r.Method != "GET" || r.URI != "/v1/checkout/sessions/search?client_reference=account-check" {
@@ -96,7 +96,7 @@ func TestRequestsAreSigned(t *testing.T) {
 		_, err := p.Initiate(t.Context(), request())
 		_, err2 := p.Search(t.Context(), ref)
 		_, err3 := p.Status(t.Context(), handle())
-		for _, err := range []error{err, err2, err3, p.Cancel(t.Context(), handle()), p.CheckAccount(t.Context())} {
+		for _, err := range []error{err, err2, err3, p.Cancel(t.Context(), handle()), p.CheckAccount(t.Context(), providers.AccountCheck{})} {
 			if err != nil {
 				t.Error(err)
 			}

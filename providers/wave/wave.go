@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ var traits = providers.Traits{
 	Flow:           providers.FlowRedirect,
 	Recovery:       providers.RecoverBySearch,
 	CanCancel:      true,
+	RefusalIsFinal: true,
 	NeedsReturnURL: true,
 	// Wave Checkout API, refund a checkout session: the whole, and once.
 	Refund: providers.RefundWhole,
@@ -51,7 +53,9 @@ func Kind() providers.Kind {
 		CallbackSecretKeys:     []string{KeyCallbackSecret},
 		Endpoint:               endpoint,
 		Hosts:                  []string{host},
+		Country:                country,
 		WireMoney:              wireMoney,
+		LimitCredential:        KeyAPI,
 		Reference:              reference,
 		New:                    newProvider,
 		Traits:                 traits,
@@ -72,11 +76,24 @@ func endpoint(a providers.Account) (providers.Account, error) {
 	return a, err
 }
 
+// country of the wallet, which its API key begins with (Wave API, authentication).
+func country(a providers.Account) string {
+	if key := keyPrefix.FindStringSubmatch(a.Credentials[KeyAPI].Reveal()); key != nil {
+		return key[1]
+	}
+	return a.Country
+}
+
+var keyPrefix = regexp.MustCompile(`^wave_([a-z]{2})_`)
+
 // wireMoney: up to two decimals, none in XOF (Wave Checkout API, amounts).
-func wireMoney(_ providers.Environment, m providers.Money) (providers.Money, error) {
-	m, err := m.Canonical(2)
+func wireMoney(a providers.Account, m providers.Money) (providers.Money, error) {
+	m, err := wire.RealMoney(m, 2, country(a))
 	if err == nil && !slices.Contains(currencies, m.Currency) {
-		return providers.Money{}, wire.Refuse("amount", providers.ClassRejected, "Wave takes XOF, GMD and UGX only")
+		return providers.Money{}, &providers.Error{
+			Class: providers.ClassRejected, Operation: providers.OpInitiate, Field: "currency", Fault: providers.FaultPayment,
+			Detail: "Wave has wallets in XOF, GMD and UGX only; write the one of the account",
+		}
 	}
 	return m, err
 }
@@ -127,6 +144,7 @@ type request struct {
 	ErrorURL            string `json:"error_url"`
 	ClientReference     string `json:"client_reference"`
 	RestrictPayerMobile string `json:"restrict_payer_mobile,omitempty"`
+	AggregatedMerchant  string `json:"aggregated_merchant_id,omitempty"`
 }
 
 // Initiate opens a checkout session (Wave Checkout API, create a checkout
@@ -168,22 +186,27 @@ func (p *Provider) encode(req providers.InitiateRequest) ([]byte, error) {
 		ErrorURL:            req.CancelURL,
 		ClientReference:     req.Reference,
 		RestrictPayerMobile: req.Payer.Reveal(),
+		AggregatedMerchant:  p.account.AggregatedMerchantID,
 	})
 }
 
 // Search lists the sessions that were opened under a reference (Wave Checkout
 // API, search checkout sessions).
 func (p *Provider) Search(ctx context.Context, reference string) ([]providers.Session, error) {
-	a, err := p.call(ctx, providers.OpSearch, http.MethodGet, "/search?client_reference="+url.QueryEscape(reference), nil)
+	return p.search(ctx, providers.OpSearch, reference)
+}
+
+func (p *Provider) search(ctx context.Context, op providers.Operation, reference string) ([]providers.Session, error) {
+	a, err := p.call(ctx, op, http.MethodGet, "/search?client_reference="+url.QueryEscape(reference), nil)
 	if err != nil {
 		return nil, err
 	}
-	return p.readSessions(a, reference)
+	return p.readSessions(op, a, reference)
 }
 
 // CheckAccount searches for a reference that no payment has.
-func (p *Provider) CheckAccount(ctx context.Context) error {
-	_, err := p.Search(ctx, checkReference)
+func (p *Provider) CheckAccount(ctx context.Context, _ providers.AccountCheck) error {
+	_, err := p.search(ctx, providers.OpAccountCheck, checkReference)
 	return err
 }
 
@@ -255,8 +278,7 @@ func (p *Provider) call(ctx context.Context, op providers.Operation, method, pat
 		Operation: op, Method: method, URL: p.account.BaseURL + "/v1/checkout/sessions" + path, Header: header, Body: body,
 	})
 	if err == nil && a.Status != http.StatusOK {
-		code := wire.ErrorCode(a.Body)
-		err = wire.Fail(op, a, classify(op, a.Status, code), code, p.now())
+		err = p.fail(op, a)
 	}
 	return a, err
 }

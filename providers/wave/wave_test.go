@@ -72,7 +72,7 @@ func check(t testing.TB, err error, want providers.Error) {
 		t.Fatal("want an error")
 	}
 	got := *providers.AsError(err)
-	got.Operation, got.Detail, got.Err = "", "", nil
+	got.Operation, got.Fault, got.Field, got.Detail, got.Err = "", "", "", "", nil
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -246,7 +246,7 @@ func checkErrors(t *testing.T, status int, code string, want classes) {
 	check(t, err, is(want.initiate))
 	_, err = p.Search(t.Context(), ref)
 	check(t, err, is(want.search))
-	check(t, p.CheckAccount(t.Context()), is(want.search))
+	check(t, p.CheckAccount(t.Context(), providers.AccountCheck{}), is(want.search))
 	_, err = p.Status(t.Context(), handle())
 	check(t, err, is(want.query))
 	_, err = p.RefundStatus(t.Context(), refundHandle())
@@ -529,7 +529,7 @@ func TestWireMoney(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for _, env := range []providers.Environment{providers.Sandbox, providers.Production} {
-			got, err := wave.Kind().WireMoney(env, providers.Money{Amount: tt.amount, Currency: tt.currency})
+			got, err := wave.Kind().WireMoney(providers.Account{Environment: env}, providers.Money{Amount: tt.amount, Currency: tt.currency})
 			if got != tt.want || (err == nil) != (tt.want.Amount != "") || (err != nil && providers.ClassOf(err) != providers.ClassRejected) {
 				t.Errorf("%+v: %v, %v", tt, got, err)
 			}
@@ -561,7 +561,7 @@ func TestReferenceVectors(t *testing.T) {
 }
 
 func TestKind(t *testing.T) {
-	want := providers.Traits{Flow: providers.FlowRedirect, Recovery: providers.RecoverBySearch, CanCancel: true, NeedsReturnURL: true, Refund: providers.RefundWhole}
+	want := providers.Traits{Flow: providers.FlowRedirect, Recovery: providers.RecoverBySearch, CanCancel: true, RefusalIsFinal: true, NeedsReturnURL: true, Refund: providers.RefundWhole}
 	p, _ := client(t)
 	k := wave.Kind()
 	if p.Traits() != want || k.Traits != want {

@@ -2,16 +2,17 @@ package wire
 
 import (
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
 	"mobilemoney.dev/operator/providers"
 )
 
-const opAccount = "account"
-
 // BadAccount is the error for an account that cannot be used.
-func BadAccount(detail string) error { return Refuse(opAccount, providers.ClassMisconfigured, detail) }
+func BadAccount(detail string) error {
+	return Refuse(providers.OpAccountCheck, providers.ClassMisconfigured, detail)
+}
 
 // CheckEnvironment refuses an environment that is neither of the two.
 func CheckEnvironment(e providers.Environment) error {
@@ -48,6 +49,20 @@ func CheckCredentials(have map[string]providers.Secret, keys ...string) error {
 	}
 	return nil
 }
+
+// Placeholders names those of the keys whose values look like what a manual prints where the
+// value belongs; "" if there are none.
+func Placeholders(have map[string]providers.Secret, keys ...string) string {
+	var found []string
+	for _, key := range keys {
+		if placeholder.MatchString(have[key].Reveal()) {
+			found = append(found, key)
+		}
+	}
+	return strings.Join(found, ", ")
+}
+
+var placeholder = regexp.MustCompile(`(?i)[<>\s]|^\.*$|^x+$|\.\.\.|change.?me|placeholder|replace|\byour\b|\btodo\b`)
 
 // HasAny tells whether any of the keys has a value.
 func HasAny(have map[string]providers.Secret, keys ...string) bool {

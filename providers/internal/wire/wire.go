@@ -4,12 +4,14 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,35 +124,57 @@ func (s *Scalar) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// Verdict on an answer that is not the documented success: what it means for the money, whose
+// fault it is (where empty, by the class), and what people can do about it.
+type Verdict struct {
+	Class   providers.Class
+	Failure providers.FailureReason
+	Field   string
+	Fault   providers.Fault
+	Detail  string
+}
+
+// Misconfigured is the Verdict on what the account has wrong.
+func Misconfigured(detail string) Verdict {
+	return Verdict{Class: providers.ClassMisconfigured, Detail: detail}
+}
+
 // Fail is the error for an answer that is not the documented success.
-func Fail(op providers.Operation, a providers.Answer, class providers.Class, code string, now time.Time) *providers.Error {
+func Fail(op providers.Operation, a providers.Answer, v Verdict, code string, now time.Time) *providers.Error {
 	return &providers.Error{
-		Class:      class,
+		Class:      v.Class,
 		Operation:  op,
 		Code:       providers.SafeCode(code),
+		Field:      v.Field,
+		Fault:      cmp.Or(v.Fault, v.Class.Fault()),
 		HTTPStatus: a.Status,
 		RetryAfter: RetryAfter(a.Header, now),
+		Failure:    v.Failure,
+		Detail:     v.Detail,
 	}
 }
 
 // Odd is the error for an answer with a success status that does not hold what
 // the documentation promises.
 func Odd(op providers.Operation, a providers.Answer, detail string) *providers.Error {
-	return &providers.Error{Class: providers.ClassUnknown, Operation: op, HTTPStatus: a.Status, Detail: detail}
+	return &providers.Error{
+		Class: providers.ClassUnknown, Operation: op, HTTPStatus: a.Status, Fault: providers.FaultProvider, Detail: detail,
+	}
 }
 
 // Refuse is the error for a call that is not made.
 func Refuse(op providers.Operation, class providers.Class, detail string) *providers.Error {
-	return &providers.Error{Class: class, Operation: op, Detail: detail}
+	return &providers.Error{Class: class, Operation: op, Fault: class.Fault(), Detail: detail}
 }
 
-// ForQuestion turns the class of an answer to a question into one that says
-// nothing about the payment: only a request for money can be rejected.
-func ForQuestion(class providers.Class) providers.Class {
-	if class == providers.ClassRejected || class == providers.ClassAlreadyExists {
-		return providers.ClassUnknown
+// ForQuestion turns the verdict on an answer to a question into one that says nothing about the
+// payment: only a request for money can be rejected.
+func (v Verdict) ForQuestion() Verdict {
+	if v.Class == providers.ClassRejected || v.Class == providers.ClassAlreadyExists {
+		return Verdict{Class: providers.ClassUnknown}
 	}
-	return class
+	v.Failure = ""
+	return v
 }
 
 // RetryAfter reads the Retry-After header, as seconds or as a date, and keeps
@@ -184,14 +208,30 @@ func Money(amount, currency string) providers.Money {
 	return m
 }
 
+// RealMoney is what a merchant may ask for in a country, "" where that is not known: money of an
+// ISO 4217 currency that is paid there, in canonical form.
+func RealMoney(m providers.Money, maxDecimals int, country string) (providers.Money, error) {
+	m, err := m.Canonical(maxDecimals)
+	if err == nil {
+		err = providers.CheckCurrency(m.Currency, country)
+	}
+	if err != nil {
+		return providers.Money{}, err
+	}
+	return m, nil
+}
+
 // Echo is a reference or an id that came back. One with characters that we
 // never sent becomes a word that equals none of ours.
 func Echo(s string) string {
 	if providers.SafeCode(s) != s {
-		return "unreadable"
+		return Unreadable
 	}
 	return s
 }
+
+// Unreadable is a reference that none of ours equals.
+const Unreadable = "unreadable"
 
 // IsToken tells whether s can be kept, and sent back in a header or a body.
 func IsToken(s string, longest int) bool {
@@ -209,6 +249,30 @@ func ErrorCode(body []byte) string {
 		return ""
 	}
 	return e.Code
+}
+
+// TokenErrorCode reads the code of a refused token request: an error of OAuth 2.0 (RFC 6749, 5.2),
+// of which only the documented words are taken, or else ErrorCode.
+func TokenErrorCode(body []byte) string {
+	var e struct {
+		Error string `json:"error"`
+	}
+	if Decode(body, &e) == nil && slices.Contains(oauthErrors, e.Error) {
+		return e.Error
+	}
+	return ErrorCode(body)
+}
+
+var oauthErrors = []string{
+	"invalid_client", "invalid_grant", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type",
+}
+
+// IsGateway tells whether an error body is that of the Azure gateway in front of an API.
+func IsGateway(body []byte) bool {
+	var e struct {
+		StatusCode Scalar `json:"statusCode"`
+	}
+	return Decode(body, &e) == nil && e.StatusCode != ""
 }
 
 // IsAccessToken tells whether s can be sent as a bearer token.

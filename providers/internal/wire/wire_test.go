@@ -257,8 +257,8 @@ func TestAccessToken(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	a := providers.Answer{Status: 429, Header: http.Header{"Retry-After": {"7"}}}
-	e := wire.Fail("op", a, providers.ClassThrottled, "a code!", time.Time{})
-	if fmt.Sprint(*e) != fmt.Sprint(providers.Error{Class: providers.ClassThrottled, Operation: "op", Code: "acode", HTTPStatus: 429, RetryAfter: 7 * time.Second}) {
+	e := wire.Fail("op", a, wire.Verdict{Class: providers.ClassThrottled}, "a code!", time.Time{})
+	if fmt.Sprint(*e) != fmt.Sprint(providers.Error{Class: providers.ClassThrottled, Operation: "op", Code: "acode", Fault: providers.FaultProvider, HTTPStatus: 429, RetryAfter: 7 * time.Second}) {
 		t.Errorf("%+v", *e)
 	}
 	if e := wire.Odd("op", a, "odd"); e.Class != providers.ClassUnknown || e.HTTPStatus != 429 || e.Detail != "odd" {
@@ -274,7 +274,7 @@ func TestForQuestion(t *testing.T) {
 		providers.ClassThrottled:     providers.ClassThrottled,
 		providers.ClassNotFound:      providers.ClassNotFound,
 	} {
-		if got := wire.ForQuestion(class); got != want {
+		if got := (wire.Verdict{Class: class}).ForQuestion().Class; got != want {
 			t.Errorf("%s: %s", class, got)
 		}
 	}

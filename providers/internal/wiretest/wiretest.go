@@ -7,10 +7,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"mobilemoney.dev/operator/providers"
 )
 
 // Answer of the script. Lost reads the request and answers nothing.
@@ -135,6 +138,34 @@ func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = c.at.Add(d)
+}
+
+// Diagnosis is what an error has to say.
+type Diagnosis struct {
+	Operation providers.Operation
+	Class     providers.Class
+	Status    int
+	Code      string
+	Field     string
+	Fault     providers.Fault
+	// Says are words of the text that people read.
+	Says []string
+}
+
+// Check fails the test if an error says anything else, or quotes a canary.
+func (d Diagnosis) Check(t testing.TB, err error) {
+	t.Helper()
+	e := providers.AsError(err)
+	got := Diagnosis{e.Operation, e.Class, e.HTTPStatus, e.Code, e.Field, e.Fault, d.Says}
+	if err == nil || !reflect.DeepEqual(got, d) {
+		t.Errorf("got %+v, want %+v", got, d)
+	}
+	for _, words := range d.Says {
+		if !strings.Contains(e.Detail, words) {
+			t.Errorf("%q does not say %q", e.Detail, words)
+		}
+	}
+	NoCanary(t, e.Error(), "canary", "http://", "https://")
 }
 
 // NoCanary fails the test if a text holds one of the canaries.
