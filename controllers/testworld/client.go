@@ -89,6 +89,7 @@ var (
 	listLabels   = []string{"list Payment", "list Charge", "list Refund"}
 	createLabels = []string{"create Payment", "create Charge", "create Refund"}
 	updateLabels = []string{"update Payment", "update Charge", "update Refund"}
+	deleteLabels = []string{"delete Payment", "delete Charge", "delete Refund"}
 	statusLabels = []string{"update Payment/status", "update Charge/status", "update Refund/status"}
 )
 
@@ -253,7 +254,19 @@ func (a *api) Apply(context.Context, runtime.ApplyConfiguration, ...client.Apply
 	return errNoVerb
 }
 
-func (a *api) Delete(context.Context, client.Object, ...client.DeleteOption) error { return errNoVerb }
+// Delete an object under its uid and version: the operator deletes nothing else.
+func (a *api) Delete(_ context.Context, o client.Object, opts ...client.DeleteOption) error {
+	k := keyOf(o)
+	var d client.DeleteOptions
+	d.ApplyOptions(opts)
+	if d.Preconditions == nil || d.Preconditions.UID == nil || d.Preconditions.ResourceVersion == nil {
+		a.p.w.observer.Careless(k)
+		return errNoVerb
+	}
+	return a.write(labels(deleteLabels, k.Kind), k, func() error {
+		return a.p.w.Store.Remove(k, *d.Preconditions.UID, *d.Preconditions.ResourceVersion)
+	}, a.foreignEdit(k))
+}
 
 func (a *api) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
 	return errNoVerb

@@ -341,6 +341,19 @@ func (s *Store) Edit(k Key, status bool, change func(client.Object)) bool {
 	return s.replace(status, old, next, nil) == nil
 }
 
+// Remove an object that is still the one of that uid and version.
+func (s *Store) Remove(k Key, uid types.UID, version string) error {
+	old := s.Live(k)
+	switch {
+	case old == nil:
+		return apierrors.NewNotFound(k.Kind.resource(), k.Name)
+	case old.GetUID() != uid || old.GetResourceVersion() != version:
+		return apierrors.NewConflict(k.Kind.resource(), k.Name, fmt.Errorf("precondition failed"))
+	}
+	s.commit(Version{Key: k, Old: old})
+	return nil
+}
+
 // Delete an object; false: there was none.
 func (s *Store) Delete(k Key) bool {
 	old := s.Live(k)

@@ -183,7 +183,7 @@ func New(o Options) (*World, error) {
 	}
 	w.sim = sim
 	sim.BeforeProcess(w.received)
-	if err := attempt.SetupIndexes(w.ctx, w, o.Shared.Installation); err != nil {
+	if err := attempt.SetupIndexes(w.ctx, w); err != nil {
 		return nil, err
 	}
 	if err := promptlimit.SetupIndexes(w.ctx, w); err != nil {
