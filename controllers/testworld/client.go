@@ -54,7 +54,7 @@ func (a *api) Get(_ context.Context, name client.ObjectKey, into client.Object, 
 		found = nil
 		a.p.behind(k.Kind)
 	}
-	a.p.w.observer.Shown(a.p, k, found)
+	a.p.w.observer.Shown(a.p, k, found, false)
 	return tell(k, found, into)
 }
 
@@ -70,7 +70,7 @@ func (a *api) getLive(k Key, into client.Object) error {
 		a.p.w.remove(k)
 	}
 	found := a.p.w.Store.Live(k)
-	a.p.w.observer.Shown(a.p, k, found)
+	a.p.w.observer.Shown(a.p, k, found, true)
 	return tell(k, found, into)
 }
 
@@ -224,7 +224,9 @@ func (a *api) write(label string, k Key, do func() error, faster func()) error {
 		p.w.remove(k)
 	}
 	before := len(p.w.Store.history)
+	p.w.Store.writer = p
 	err := do()
+	p.w.Store.writer = nil
 	if err != nil {
 		p.w.logf(p, "%s %s: %v", label, k.Name, err)
 		if apierrors.IsInvalid(err) {

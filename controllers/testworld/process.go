@@ -15,6 +15,7 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/callback"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/controllers/refund"
@@ -34,6 +35,8 @@ type Process struct {
 	// stale is how far behind the cache of its successor is.
 	stale int
 	busy  bool
+	// lostLead is the point at which it lost its lease; 0: it leads.
+	lostLead int
 
 	payments  *payment.Reconciler
 	refunds   *refund.Reconciler
@@ -114,7 +117,7 @@ func (w *World) boot(seat, stale int) *Process {
 		Clients:          clients, InstallationIDGiven: true,
 	}
 	inst, settings := w.opts.Shared.Installation, w.opts.Settings
-	protocol := &attempt.Protocol{Client: cached, Live: live, Settings: settings, Now: p.now, Process: p.Name, Pause: p.pause}
+	protocol := &attempt.Protocol{Client: cached, Live: live, Settings: settings, Now: p.now, Process: p.Name, Pause: p.pause, Leads: p.Leads}
 	p.payments = &payment.Reconciler{
 		Protocol: protocol, Client: cached, Live: live, Accounts: resolver, Installation: inst, Settings: settings,
 		URLs: callback.NewURLs(publicURL, inst.PathKeys()), Prompts: &promptlimit.Limiter{}, Metrics: w.opts.Shared.Payments, Now: p.now,
@@ -135,6 +138,23 @@ func (w *World) boot(seat, stale int) *Process {
 	}
 	return p
 }
+
+// Now is its clock.
+func (p *Process) Now() time.Time { return p.now() }
+
+// Installation that it runs as.
+func (p *Process) Installation() installation.Installation { return p.payments.Installation }
+
+// Trusts tells whether it was started with leave to send to a host.
+func (p *Process) Trusts(host string) bool {
+	return slices.Contains(p.payments.Accounts.AllowedEndpoints, host)
+}
+
+// Leads tells whether it may begin anything.
+func (p *Process) Leads() bool { return p.lostLead == 0 }
+
+// LostLead is the point of the run at which it lost its lease; 0: it leads.
+func (p *Process) LostLead() int { return p.lostLead }
 
 func (p *Process) now() time.Time { return p.w.clock.Now().Add(p.skew + p.w.skew) }
 
