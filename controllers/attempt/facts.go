@@ -114,6 +114,9 @@ type Observation struct {
 	State providers.State
 	// EndedAt is when we last ended the session.
 	EndedAt time.Time
+	// Notice is what the last failure means for people; nil: the last call did not
+	// fail.
+	Notice *v1alpha1.Notice
 	// Newest is the number of the newest send, and FirstSeen when this process
 	// first saw it: a bound on when it was sent that needs no other clock.
 	Newest    int32

@@ -157,7 +157,9 @@ func (p *Protocol) raise(ctx context.Context, s Sending) (*v1alpha1.Charge, v1al
 	send := raise(a, p.Process, s.Credentials, p.Now())
 	write := p.Client.Update
 	if c.ResourceVersion == "" {
-		write = func(ctx context.Context, o client.Object, _ ...client.UpdateOption) error { return p.Client.Create(ctx, o) }
+		write = func(ctx context.Context, o client.Object, _ ...client.UpdateOption) error {
+			return p.Client.Create(ctx, o)
+		}
 	}
 	if err := write(ctx, c); err != nil {
 		if !definite(err) {
@@ -314,4 +316,3 @@ func SessionOf(s providers.Session) *v1alpha1.Session {
 func Conflicts(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 }
-

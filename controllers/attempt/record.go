@@ -209,7 +209,7 @@ func (p *Protocol) Forget(key string) { p.seen.Forget(key) }
 // or that it does not know the reference.
 func (p *Protocol) Answered(key string, state providers.State, notFound bool) Observation {
 	return p.Remember(key, func(o *Observation) {
-		o.At, o.Failures, o.NotFound, o.State = p.Now(), 0, notFound, state
+		o.At, o.Failures, o.NotFound, o.State, o.Notice = p.Now(), 0, notFound, state, nil
 	})
 }
 
@@ -235,5 +235,5 @@ func neverArrived(c providers.Class) bool {
 // Retry has the next run call again at once: what the last call failed for may be
 // mended.
 func (p *Protocol) Retry(key string) Observation {
-	return p.Remember(key, func(o *Observation) { o.At, o.Failures = time.Time{}, 0 })
+	return p.Remember(key, func(o *Observation) { o.At, o.Failures, o.Notice = time.Time{}, 0, nil })
 }

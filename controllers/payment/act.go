@@ -133,8 +133,7 @@ func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err 
 	case !known:
 		return v, err
 	case v.charge == nil || v.relation == relationVacant:
-		v.problem = &attempt.Problem{Reason: notice.Reason, Message: noticeText(notice)}
-		return v, nil
+		return v, nil // what is remembered is shown
 	default:
 		return r.record(ctx, v, attempt.FoldNotice(notice))
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -79,6 +78,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 // what the API server says now of the account. It tells whether to go on.
 func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.Client, bool, view, error) {
 	if v.account == nil {
+		v.wait = r.Settings.RetryMax
 		return nil, false, v, nil
 	}
 	c, err := r.Accounts.Client(ctx, v.account)
@@ -213,25 +213,18 @@ func (r *Reconciler) sentWith(v view, with *account.Client) bool {
 	return refusal == nil || refusal.Send.Credentials == have
 }
 
-// fence writes the Payment that wants the send, under its uid and resourceVersion;
-// where it shows the Charge already, it is read live. What comes back is the version
-// that the send stands on.
+// fence writes the Payment that wants the send, under its uid and resourceVersion.
+// The write always changes it: whoever ends the Payment meanwhile loses. What comes
+// back is the version that the send stands on.
 func (r *Reconciler) fence(ctx context.Context, p *v1alpha1.Payment, c *v1alpha1.Charge) (*v1alpha1.Payment, error) {
-	next := p.DeepCopy()
 	relation := relate(p, c, r.Installation, c.Spec.Account.Environment, r.Settings.AdoptionWindow)
-	next.Status = r.project(projection{payment: p, charge: c, relation: relation, fencing: true})
-	if !sameStatus(next.Status, p.Status) {
-		if err := r.Client.Status().Update(ctx, next); err != nil {
-			return p, fmt.Errorf("writing Payment %s/%s: %w", p.Namespace, p.Name, err)
-		}
-	} else {
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), next); err != nil {
-			return p, fmt.Errorf("reading Payment %s/%s: %w", p.Namespace, p.Name, err)
-		}
-	}
-	relation = relate(next, c, r.Installation, c.Spec.Account.Environment, r.Settings.AdoptionWindow)
-	if next.UID != p.UID || !relation.holds() || next.DeletionTimestamp != nil || next.Spec.Cancel || next.Status.Phase.Terminal() {
+	if !relation.holds() || p.DeletionTimestamp != nil || p.Spec.Cancel || p.Status.Phase.Terminal() {
 		return p, errNotWanted
+	}
+	next := p.DeepCopy()
+	next.Status = r.project(projection{payment: p, charge: c, relation: relation, fencing: true})
+	if err := r.Client.Status().Update(ctx, next); err != nil {
+		return p, fmt.Errorf("writing Payment %s/%s: %w", p.Namespace, p.Name, err)
 	}
 	return next, nil
 }
