@@ -32,6 +32,8 @@ func setup(ctx context.Context, mgr ctrl.Manager, opts Options, inst installatio
 	if err != nil {
 		return err
 	}
+	clients := account.NewClients(t, time.Now)
+	clients.Findings = account.NewFindings()
 	resolver := &account.Resolver{
 		Reader:            mgr.GetClient(),
 		Live:              mgr.GetAPIReader(),
@@ -39,7 +41,9 @@ func setup(ctx context.Context, mgr ctrl.Manager, opts Options, inst installatio
 		Operator:          account.FromEnvironment(getenv),
 		OperatorNamespace: opts.namespace,
 		AllowedEndpoints:  splitList(opts.allowedEndpoints),
-		Clients:           account.NewClients(t, time.Now),
+		Clients:           clients,
+
+		InstallationIDGiven: opts.installationID != "",
 	}
 	loop := &payment.Reconciler{
 		Client:       back.Client(mgr.GetClient()),
@@ -106,17 +110,18 @@ func setupIndexes(ctx context.Context, indexer client.FieldIndexer, inst install
 func addAccounts(mgr ctrl.Manager, opts Options, resolver *account.Resolver, urls callback.URLs) error {
 	for _, kind := range []string{account.KindNamespaced, account.KindCluster} {
 		accounts := &account.Reconciler{
-			Client:      mgr.GetClient(),
-			Resolver:    resolver,
-			Kind:        kind,
-			CheckURLs:   urls.CheckAccount,
-			Now:         time.Now,
-			Recorder:    mgr.GetEventRecorder("mobile-money-operator"),
-			CallTimeout: opts.settings.CallTimeout,
-			Retry:       opts.settings.RetryMax,
-			Recheck:     opts.accountRecheck,
-			Settle:      opts.settings.RunTimeout() + opts.settings.ClockSkew,
-			Watched:     opts.settings.SlowFor,
+			Client:    mgr.GetClient(),
+			Resolver:  resolver,
+			Kind:      kind,
+			CheckURLs: urls.CheckAccount,
+
+			CallbackBase: urls.CallbackBase,
+			Now:          time.Now,
+			Recorder:     mgr.GetEventRecorder("mobile-money-operator"),
+			CallTimeout:  opts.settings.CallTimeout,
+			Retry:        opts.settings.RetryMax,
+			Recheck:      opts.accountRecheck,
+			Settle:       opts.settings.RunTimeout() + opts.settings.ClockSkew,
 		}
 		if err := accounts.SetupWithManager(mgr); err != nil {
 			return fmt.Errorf("setting the account controller up: %w", err)
