@@ -351,7 +351,7 @@ func TestOwnHosts(t *testing.T) {
 		{"mtn", "https://proxy.momoapi.mtn.com", "", "https://proxy.momoapi.mtn.com"},
 		{"mtn", "https://momoapi.momo.africa", "", "https://momoapi.momo.africa"},
 		{"mtn", "https://momoapi.momo.africa:443", "", "https://momoapi.momo.africa:443"},
-		{"orange", "https://api.orange.com/orange-money-webpay/sn/v1", "https://api.orange.com/oauth/v2/token", "https://api.orange.com/orange-money-webpay/sn/v1"},
+		{"orange", "https://api.orange.com/orange-money-webpay/dev/v1", "https://api.orange.com/oauth/v2/token", "https://api.orange.com/orange-money-webpay/dev/v1"},
 		{"orange", "", "https://api.orange.com/oauth/v2/token", "https://api.orange.com/orange-money-webpay/dev/v1"},
 		{"wave", "https://api.wave.com", "", "https://api.wave.com"},
 
@@ -362,7 +362,7 @@ func TestOwnHosts(t *testing.T) {
 		{"mtn", "https://user@momoapi.momo.africa", "", ""},
 		{"mtn", "https://momodeveloper.mtn.com", "", ""}, // a portal
 		{"mtn", "https://api.wave.com", "", ""},
-		{"orange", "https://api.orange.com/orange-money-webpay/sn/v1", "https://api.wave.com/token", ""},
+		{"orange", "https://api.orange.com/orange-money-webpay/dev/v1", "https://api.wave.com/token", ""},
 		{"wave", "https://api.orange.com", "", ""},
 	} {
 		f := setUp(t, merchant("shop", c.provider, c.provider, func(s *v1alpha1.MerchantAccountSpec) {
