@@ -73,6 +73,7 @@ const (
 	ReasonAccountSuspended      Reason = "AccountSuspended"
 	ReasonAccountDeleting       Reason = "AccountDeleting"
 	ReasonAccountMisconfigured  Reason = "AccountMisconfigured"
+	ReasonEndpointNotAllowed    Reason = "EndpointNotAllowed"
 	ReasonCredentialsNotFound   Reason = "CredentialsNotFound"
 	ReasonCredentialsIncomplete Reason = "CredentialsIncomplete"
 	ReasonProviderUnreachable   Reason = "ProviderUnreachable"
@@ -87,8 +88,6 @@ const (
 	// ReasonRecordRefused: the API server refuses the operator's own write, such as
 	// by an admission policy or an old CRD.
 	ReasonRecordRefused Reason = "RecordRefused"
-	// ReasonEndpointNotAllowed: the operator does not trust the account's endpoint.
-	ReasonEndpointNotAllowed Reason = "EndpointNotAllowed"
 )
 
 // Reasons of phase Processing.

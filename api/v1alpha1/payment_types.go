@@ -231,6 +231,7 @@ type AccountReference struct {
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.chargeName) || self.?chargeName.orValue("") == oldSelf.chargeName`,message="chargeName cannot change"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.initiatedAt) || has(self.initiatedAt)",message="initiatedAt cannot be removed"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.unknown) || has(self.unknown) || self.?phase.orValue("") != "Unknown"`,message="unknown cannot be removed while the phase is Unknown"
+// +kubebuilder:validation:XValidation:rule="self.?sends.orValue(0) >= oldSelf.?sends.orValue(0)",message="sends cannot fall"
 type PaymentStatus struct {
 	// Phase: Pending (not asked yet), Processing (the provider was asked, or
 	// may have been), Succeeded, Failed, Expired, Cancelled, or Unknown: the
@@ -291,6 +292,12 @@ type PaymentStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	TransactionID string `json:"transactionID,omitempty"`
+
+	// Sends counts how often the provider was, or was about to be, asked. Each
+	// request is fenced by raising it: who ends the object at the same time loses.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Sends int32 `json:"sends,omitempty"`
 
 	// InitiatedAt is when the provider was asked.
 	// +optional

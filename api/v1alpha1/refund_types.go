@@ -187,6 +187,7 @@ const (
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.chargeName) || self.?chargeName.orValue("") == oldSelf.chargeName`,message="chargeName cannot change"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.initiatedAt) || has(self.initiatedAt)",message="initiatedAt cannot be removed"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.unknown) || has(self.unknown) || !(self.?phase.orValue("") in ['Unknown', 'ManualActionRequired'])`,message="unknown cannot be removed while a person has to confirm"
+// +kubebuilder:validation:XValidation:rule="self.?sends.orValue(0) >= oldSelf.?sends.orValue(0)",message="sends cannot fall"
 type RefundStatus struct {
 	// Phase: Pending (not asked yet), Processing, ManualActionRequired (a
 	// person has to give the money back), Succeeded, Failed, or Unknown: the
@@ -247,6 +248,12 @@ type RefundStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	TransactionID string `json:"transactionID,omitempty"`
+
+	// Sends counts how often the provider was, or was about to be, asked. Each
+	// request is fenced by raising it: who ends the object at the same time loses.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Sends int32 `json:"sends,omitempty"`
 
 	// InitiatedAt is when the provider was asked.
 	// +optional

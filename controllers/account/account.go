@@ -121,20 +121,18 @@ type Resolver struct {
 	Clients             *Clients
 }
 
-// Resolve finds the account that p uses. An error that is a *Problem is the
-// user's to mend; any other is ours.
+// Resolve finds the account that p uses. One that is Closed can still be asked, and
+// nothing new is sent through it. An error that is a *Problem is the user's to mend;
+// any other is ours.
 func (r *Resolver) Resolve(ctx context.Context, p *v1alpha1.Payment) (*Account, error) {
 	kind, ok := r.Registry[p.Spec.Provider]
 	if !ok {
 		return nil, problem(v1alpha1.ReasonProviderNotSupported,
-			"provider %q is not known to this operator; use one of %v", p.Spec.Provider, r.Registry.Names())
+			"provider %q is not known to this operator; use %s", p.Spec.Provider, oneOf(r.Registry.Names()))
 	}
 	acct, err := r.find(ctx, p)
 	if err != nil {
 		return nil, err
-	}
-	if acct.Closed != nil {
-		return nil, acct.Closed
 	}
 	acct.Kind = kind
 	return r.complete(acct)
@@ -153,7 +151,7 @@ func (r *Resolver) Named(ctx context.Context, kind, namespace, name string) (*Ac
 	known, ok := r.Registry[acct.Provider]
 	if !ok {
 		return nil, problem(v1alpha1.ReasonProviderNotSupported,
-			"provider %q is not known to this operator; use one of %v", acct.Provider, r.Registry.Names())
+			"provider %q is not known to this operator; use %s", acct.Provider, oneOf(r.Registry.Names()))
 	}
 	acct.Kind = known
 	if _, err := acct.namespaceSelector(); err != nil {
@@ -396,6 +394,9 @@ func (r *Resolver) complete(a *Account) (*Account, error) {
 	}
 	a.Pin.BaseURL, a.Pin.TokenURL = full.BaseURL, full.TokenURL
 	a.Pin.TargetEnvironment = full.TargetEnvironment
+	if _, err := a.WireMoney(providers.Money{Amount: "1", Currency: a.Currency}); err != nil {
+		return nil, a.misconfigured(err)
+	}
 	return a, nil
 }
 
@@ -472,6 +473,13 @@ func (r *Resolver) pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	return acct, nil
 }
 
+// WireMoney turns what a merchant asks for through a into what the provider is sent. An error
+// is of class Rejected: it is no money, or its currency is not one of the account's country,
+// in a sandbox as in production.
+func (a *Account) WireMoney(m providers.Money) (providers.Money, error) {
+	return a.Kind.WireMoney(a.providerAccount(nil), m)
+}
+
 // providerAccount is the account in the words of package providers.
 func (a *Account) providerAccount(credentials map[string]providers.Secret) providers.Account {
 	return providers.Account{
@@ -485,7 +493,10 @@ func (a *Account) providerAccount(credentials map[string]providers.Secret) provi
 	}
 }
 
-// WireMoney is the money that the provider is told for m, of the account's country.
-func (a *Account) WireMoney(m providers.Money) (providers.Money, error) {
-	return a.Kind.WireMoney(a.providerAccount(nil), m)
+// oneOf lists names for people: mtn, orange or wave.
+func oneOf(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }

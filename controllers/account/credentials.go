@@ -143,12 +143,15 @@ func (r *Resolver) recentCredentials(ctx context.Context, a *Account) (map[strin
 	if err := r.Trusted(a); err != nil {
 		return nil, err
 	}
-	if a.Pin.Kind != KindOperator {
-		if recent, ok := r.Clients.secrets.get(a.secretKey(), r.Clients.now()); ok {
-			return recent, nil
-		}
+	key, now := a.secretKey(), r.Clients.now()
+	if recent, ok := r.Clients.secrets.get(key, now); ok && a.Pin.Kind != KindOperator {
+		return recent, nil
 	}
-	return r.credentials(ctx, a)
+	credentials, err := r.credentials(ctx, a)
+	if err == nil && a.Pin.Kind != KindOperator {
+		r.Clients.secrets.put(key, credentials, now)
+	}
+	return credentials, err
 }
 
 func (a *Account) secretKey() secretKey { return secretKey{a.uid, a.secret} }
@@ -163,9 +166,6 @@ func (r *Resolver) credentials(ctx context.Context, a *Account) (map[string]prov
 		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
 			"%s has more than %d secrets in %s; leave those that the provider signs with, one a line",
 			a.credentialSource(), MaxCallbackSecrets, strings.Join(a.credentialNames(keys), ", "))
-	}
-	if a.Pin.Kind != KindOperator {
-		r.Clients.secrets.put(a.secretKey(), credentials, r.Clients.now())
 	}
 	return credentials, nil
 }

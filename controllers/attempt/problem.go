@@ -48,10 +48,18 @@ func Refused(err error) *Problem {
 // Failed remembers that a call had no usable answer, and returns what it means as a
 // notice for people; false: err is ours to handle.
 func (p *Protocol) Failed(key string, err error) (v1alpha1.Notice, bool) {
+	notice, known := p.noticeOf(err)
 	p.Remember(key, func(o *Observation) {
-		o.At, o.NotFound = p.Now(), false
+		o.At, o.NotFound, o.Notice = p.Now(), false, nil
 		o.Failures++
+		if known {
+			o.Notice = &notice
+		}
 	})
+	return notice, known
+}
+
+func (p *Protocol) noticeOf(err error) (v1alpha1.Notice, bool) {
 	var problem *Problem
 	var e *providers.Error
 	switch {

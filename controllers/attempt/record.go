@@ -209,8 +209,14 @@ func (p *Protocol) Forget(key string) { p.seen.Forget(key) }
 // or that it does not know the reference.
 func (p *Protocol) Answered(key string, state providers.State, notFound bool) Observation {
 	return p.Remember(key, func(o *Observation) {
-		o.At, o.Failures, o.NotFound, o.State = p.Now(), 0, notFound, state
+		o.At, o.Failures, o.NotFound, o.State, o.Notice = p.Now(), 0, notFound, state, nil
 	})
+}
+
+// OtherCredentials forgets that the reference was not found: those at hand are not those
+// that it was sent with. Nothing is repeated, and the schedule goes on with questions.
+func (p *Protocol) OtherCredentials(key string) Observation {
+	return p.Remember(key, func(o *Observation) { o.NotFound = false })
 }
 
 // Sent remembers what came of a send. What the provider took was asked just now: the
@@ -235,5 +241,5 @@ func neverArrived(c providers.Class) bool {
 // Retry has the next run call again at once: what the last call failed for may be
 // mended.
 func (p *Protocol) Retry(key string) Observation {
-	return p.Remember(key, func(o *Observation) { o.At, o.Failures = time.Time{}, 0 })
+	return p.Remember(key, func(o *Observation) { o.At, o.Failures, o.Notice = time.Time{}, 0, nil })
 }

@@ -42,8 +42,22 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 	case attempt.Note:
 		return r.record(ctx, v, attempt.FoldNotice(v1alpha1.Notice{Reason: d.Reason, At: now}))
 	default:
+		return r.noteUnfollowed(ctx, v)
+	}
+}
+
+// noteUnfollowed records why a Charge without a Payment cannot be followed any more:
+// nobody else would learn it.
+func (r *Reconciler) noteUnfollowed(ctx context.Context, v view) (view, error) {
+	if v.payment != nil || v.charge == nil || v.problem == nil || v.last != nil || !r.Installation.Made(v.charge) || !attempt.MayHaveArrived(&v.charge.Record.Attempt) {
 		return v, nil
 	}
+	before := v.charge.Record.Notice
+	v, err := r.record(ctx, v, attempt.FoldNotice(v1alpha1.Notice{Reason: v.problem.Reason, Message: v.problem.Message, At: metav1.NewMicroTime(r.Now())}))
+	if after := v.charge.Record.Notice; after != nil && (before == nil || before.Reason != after.Reason) {
+		r.reportUnfollowed(ctx, v)
+	}
+	return v, err
 }
 
 // record writes a fold of the attempt on the Charge.
@@ -119,8 +133,7 @@ func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err 
 	case !known:
 		return v, err
 	case v.charge == nil || v.relation == relationVacant:
-		v.problem = &attempt.Problem{Reason: notice.Reason, Message: noticeText(notice)}
-		return v, nil
+		return v, nil // what is remembered is shown
 	default:
 		return r.record(ctx, v, attempt.FoldNotice(notice))
 	}

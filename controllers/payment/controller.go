@@ -54,7 +54,7 @@ type Reconciler struct {
 	Metrics      *Metrics
 	Now          func() time.Time
 
-	told told
+	told attempt.Told
 }
 
 // view is what one step knows of a sale. It is a value: each step takes one and
@@ -68,6 +68,8 @@ type view struct {
 	relation relation
 	// account that is or will be used; nil with a problem.
 	account *account.Account
+	// last is the client that this process asked with while there was an account.
+	last    *account.Client
 	problem *attempt.Problem
 	// settled: no account can mend the problem; it leads to this phase.
 	settled v1alpha1.Phase
@@ -87,10 +89,8 @@ type view struct {
 
 // Reconcile does one step for one sale.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	if !r.Protocol.Begins() {
-		return ctrl.Result{}, nil
-	}
-	if err := r.Protocol.Flush(ctx, r.Installation.ChargeName(req.Namespace, req.Name)); err != nil {
+	// Answers are recorded by whoever has them, also when another process leads.
+	if err := r.Protocol.Flush(ctx, r.Installation.ChargeName(req.Namespace, req.Name)); err != nil || !r.Protocol.Begins() {
 		return ctrl.Result{}, err
 	}
 	v, err := r.observe(ctx, req.NamespacedName, r.Client)
@@ -182,8 +182,13 @@ func (r *Reconciler) complete(ctx context.Context, v view) (view, error) {
 	v, err := r.findAccount(ctx, v)
 	var p *attempt.Problem
 	if errors.As(err, &p) {
-		v.account, v.problem = nil, p
-		return v, nil
+		v.account, v.problem, err = nil, p, nil
+	}
+	if acct := v.account; acct != nil && acct.Closed != nil && v.problem == nil && (recorded == nil || v.relation == relationVacant || attempt.NothingSent(recorded)) {
+		v.problem = acct.Closed
+	}
+	if v.account == nil && v.charge != nil {
+		v.last, _ = r.Accounts.LastKnown(v.charge, false)
 	}
 	return v, err
 }
@@ -209,7 +214,7 @@ func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
 		}
 	}
 	switch {
-	case !r.ours(c), c.Record.Outcome != nil && paidByProvider(c.Record.Outcome):
+	case !r.Installation.Made(c), c.Record.Outcome != nil && paidByProvider(c.Record.Outcome):
 		return v, nil
 	case v.relation == relationVacant:
 		return r.choose(ctx, v)

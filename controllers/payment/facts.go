@@ -6,7 +6,6 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/controllers/installation"
 )
 
 // facts are what the protocol decides from.
@@ -21,13 +20,12 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 		Interval:  account.DefaultInterval,
 		Timeout:   account.DefaultTimeout,
 		Seen:      v.seen,
-		// What cannot be asked now is no reason to wait for an answer.
-		Usable: v.account != nil,
+		Askable:   v.account != nil || v.last != nil,
 	}
 	if v.account != nil {
 		f.Interval = v.account.Interval
 	}
-	if c := v.charge; c != nil && !r.ours(c) {
+	if c := v.charge; c != nil && !r.Installation.Made(c) {
 		return f // never touched
 	}
 	if c := v.charge; c != nil && v.relation != relationVacant {
@@ -39,18 +37,12 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 	return f
 }
 
-// ours tells whether a Charge is one that this installation made, and that this
-// version knows.
-func (r *Reconciler) ours(c *v1alpha1.Charge) bool {
-	return c.Spec.InstallationID == r.Installation.ID && c.Spec.ReferenceVersion == installation.ReferenceVersion
-}
-
 func (r *Reconciler) ofCharge(f attempt.Facts, v view, c *v1alpha1.Charge) attempt.Facts {
 	rec := &c.Record
 	f.Attempt = &rec.Attempt
 	f.Created = c.CreationTimestamp.Time
 	f.Timeout = time.Duration(c.Spec.TimeoutSeconds) * time.Second
-	f.LacksHandle = !f.Rules.Askable && (rec.Session == nil || rec.Session.Token == "")
+	f.Askable = f.Askable && (f.Rules.Askable || rec.Session != nil && rec.Session.Token != "")
 	f.SameCredentials = true // the send compares them
 	if s := rec.Session; s != nil && s.ExpiresAt != nil {
 		f.SessionExpires = s.ExpiresAt.Time
@@ -70,8 +62,6 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.Consent = consents(p) || f.RecordLost || f.AdoptOnly || r.Settings.AdoptionWindow == 0
 	if v.problem != nil {
 		f.Blocked = v.problem.Reason
-	} else if v.account != nil && v.account.Closed != nil {
-		f.Blocked = v.account.Closed.Reason
 	}
 	if note := p.Status.LastCallback; note != nil && note.ReceivedAt.After(f.Callback) {
 		f.Callback = note.ReceivedAt.Time

@@ -27,6 +27,7 @@ var saidByAccounts = []v1alpha1.Reason{
 	v1alpha1.ReasonAccountMismatch,
 	v1alpha1.ReasonAccountSuspended,
 	v1alpha1.ReasonAccountDeleting,
+	v1alpha1.ReasonEndpointNotAllowed,
 	v1alpha1.ReasonCredentialsNotFound,
 	v1alpha1.ReasonCredentialsIncomplete,
 }

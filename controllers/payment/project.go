@@ -46,12 +46,15 @@ type standing struct {
 // publish writes the status of the Payment, where it is not what it should be.
 func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 	p := v.payment
-	if p == nil || v.relation == relationForeign && !r.told.once(p, v.charge) {
+	if p == nil || v.relation == relationForeign && !r.told.Once(p.UID, p.Status.ChargeName == v.charge.Name) {
 		return v, nil
 	}
 	in := projection{
 		payment: p, charge: v.charge, relation: v.relation, traits: r.traits(v),
 		problem: v.problem, settled: v.settled,
+	}
+	if n := v.seen.Notice; n != nil && in.problem == nil && (v.charge == nil || v.relation == relationVacant) {
+		in.problem = &attempt.Problem{Reason: n.Reason, Message: noticeText(*n)}
 	}
 	if v.relation == relationVacant {
 		in.charge, in.relation = nil, relationNone
@@ -106,6 +109,7 @@ func project(in projection, now time.Time, id idFunc) v1alpha1.PaymentStatus {
 		ChargeName:         old.ChargeName,
 		LastCallback:       old.LastCallback,
 		InitiatedAt:        old.InitiatedAt,
+		Sends:              old.Sends,
 	}
 	held := in.charge != nil && in.relation.holds()
 	if held {
@@ -295,6 +299,10 @@ func showCharge(status *v1alpha1.PaymentStatus, in projection) {
 	status.ProviderReference = spec.ProviderReference
 	if t := initiatedAt(rec); t != nil && !in.fencing && status.InitiatedAt == nil {
 		status.InitiatedAt = t
+	}
+	status.Sends = max(status.Sends, rec.Sends)
+	if in.fencing {
+		status.Sends = max(in.payment.Status.Sends+1, rec.Sends)
 	}
 	status.NextAction = nextAction(in)
 	if o := rec.Outcome; o != nil {

@@ -48,7 +48,7 @@ func relate(p *v1alpha1.Payment, c *v1alpha1.Charge, inst installation.Installat
 	case string(p.UID) == c.Spec.Payment.UID:
 		return relationOwn
 	case known && !sameIntent(p, c, inst):
-		if attempt.NothingSent(&c.Record.Attempt) {
+		if attempt.NothingSent(&c.Record.Attempt) && p.Status.ChargeName == "" {
 			return relationVacant
 		}
 		return relationConflict

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -78,19 +77,25 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 // access token, the look for sessions where references are not deduplicated, and
 // what the API server says now of the account. It tells whether to go on.
 func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.Client, bool, view, error) {
-	c, v, err := r.client(ctx, v)
-	if c == nil || err != nil {
+	if v.account == nil {
+		v.wait = r.Settings.RetryMax
+		return nil, false, v, nil
+	}
+	c, err := r.Accounts.Client(ctx, v.account)
+	if err != nil {
+		v, err = r.failed(ctx, v, nil, err)
 		return nil, false, v, err
+	}
+	if v.wait = c.Paused(); v.wait > 0 {
+		return nil, false, v, nil
 	}
 	if first {
 		if problem := r.firstRequestProblem(ctx, v); problem != nil {
 			v.problem = problem
 			return nil, false, v, nil
 		}
-	} else if !r.sentWith(v, c) {
-		// Other credentials may be another merchant's, at whom the reference is not
-		// known. The schedule goes on with questions.
-		v.wait = r.Settings.RetryMax
+	} else if !attempt.SentWith(&v.charge.Record.Attempt, r.Installation.Credentials(c.Credentials)) {
+		v.seen, v.wait = r.Protocol.OtherCredentials(v.key.String()), r.Settings.RetryMax
 		return nil, false, v, nil
 	}
 	who := r.caller(v, account.ToSend)
@@ -170,12 +175,19 @@ func (r *Reconciler) unsentLimit(ctx context.Context, v view) *attempt.Problem {
 	return &attempt.Problem{Reason: v1alpha1.ReasonUnsentChargesLimited, Message: message(v1alpha1.ReasonUnsentChargesLimited, "")}
 }
 
-// client of the account, unless it may not be called now.
+// client to ask with, unless it may not be called now: that of the account, else the
+// one that this process asked with last.
 func (r *Reconciler) client(ctx context.Context, v view) (*account.Client, view, error) {
 	if v.account == nil {
-		return nil, v, nil
+		return v.last, v, nil
 	}
 	c, err := r.Accounts.Client(ctx, v.account)
+	var p *attempt.Problem
+	if errors.As(err, &p) && v.charge != nil {
+		if last, ok := r.Accounts.LastKnown(v.charge, false); ok {
+			c, err = last, nil
+		}
+	}
 	if err != nil {
 		v, err = r.failed(ctx, v, nil, err)
 		return nil, v, err
@@ -186,37 +198,18 @@ func (r *Reconciler) client(ctx context.Context, v view) (*account.Client, view,
 	return c, v, nil
 }
 
-// sentWith tells whether the credentials are those that every open send, or the one
-// that was refused, was sent with.
-func (r *Reconciler) sentWith(v view, with *account.Client) bool {
-	have := r.Installation.Credentials(with.Credentials)
-	for _, s := range v.charge.Record.Open {
-		if s.Credentials != have {
-			return false
-		}
-	}
-	refusal := v.charge.Record.Refusal
-	return refusal == nil || refusal.Send.Credentials == have
-}
-
-// fence writes the Payment that wants the send, under its uid and resourceVersion;
-// where it shows the Charge already, it is read live. What comes back is the version
-// that the send stands on.
+// fence writes the Payment that wants the send, under its uid and resourceVersion.
+// The write always changes it: whoever ends the Payment meanwhile loses. What comes
+// back is the version that the send stands on.
 func (r *Reconciler) fence(ctx context.Context, p *v1alpha1.Payment, c *v1alpha1.Charge) (*v1alpha1.Payment, error) {
-	next := p.DeepCopy()
-	next.Status = r.project(projection{payment: p, charge: c, relation: relationOwn, fencing: true})
-	if !sameStatus(next.Status, p.Status) {
-		if err := r.Client.Status().Update(ctx, next); err != nil {
-			return p, fmt.Errorf("writing Payment %s/%s: %w", p.Namespace, p.Name, err)
-		}
-	} else {
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), next); err != nil {
-			return p, fmt.Errorf("reading Payment %s/%s: %w", p.Namespace, p.Name, err)
-		}
-	}
-	rel := relate(next, c, r.Installation, c.Spec.Account.Environment, r.Settings.AdoptionWindow)
-	if next.UID != p.UID || !rel.holds() || next.DeletionTimestamp != nil || next.Spec.Cancel || next.Status.Phase.Terminal() {
+	relation := relate(p, c, r.Installation, c.Spec.Account.Environment, r.Settings.AdoptionWindow)
+	if !relation.holds() || p.DeletionTimestamp != nil || p.Spec.Cancel || p.Status.Phase.Terminal() {
 		return p, errNotWanted
+	}
+	next := p.DeepCopy()
+	next.Status = r.project(projection{payment: p, charge: c, relation: relation, fencing: true})
+	if err := r.Client.Status().Update(ctx, next); err != nil {
+		return p, fmt.Errorf("writing Payment %s/%s: %w", p.Namespace, p.Name, err)
 	}
 	return next, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -202,23 +201,17 @@ func (r *Reconciler) client(ctx context.Context, v view) (*account.Client, provi
 	return c, refunder, v, nil
 }
 
-// fence writes the Refund that wants the send, under its uid and resourceVersion;
-// where it shows the reservation already, it is read live.
+// fence writes the Refund that wants the send, under its uid and resourceVersion. The
+// write always changes it: whoever ends the Refund meanwhile loses.
 func (r *Reconciler) fence(ctx context.Context, v view, c *v1alpha1.Charge) (*v1alpha1.Refund, error) {
-	fenced := v
-	fenced.charge, fenced.refund, fenced.problem = c, v.refund.DeepCopy(), nil
-	fenced.refund.Status = r.project(fenced, true)
-	if next := fenced.refund; !sameStatus(next.Status, v.refund.Status) {
-		if err := r.Client.Status().Update(ctx, next); err != nil {
-			return v.refund, fmt.Errorf("writing Refund %s: %w", v.key, err)
-		}
-	} else if err := r.Live.Get(ctx, client.ObjectKeyFromObject(next), next); err != nil {
-		return v.refund, fmt.Errorf("reading Refund %s: %w", v.key, err)
-	}
-	next := fenced.refund
-	e := fenced.entry()
-	if next.UID != v.refund.UID || next.DeletionTimestamp != nil || next.Status.Phase.Terminal() || e == nil || !sameRefund(next, c, e) {
+	v.charge, v.problem = c, nil
+	e, next := v.entry(), v.refund.DeepCopy()
+	if next.DeletionTimestamp != nil || next.Status.Phase.Terminal() || e == nil || !sameRefund(next, c, e) {
 		return v.refund, errNotWanted
+	}
+	next.Status = r.project(v, true)
+	if err := r.Client.Status().Update(ctx, next); err != nil {
+		return v.refund, fmt.Errorf("writing Refund %s: %w", v.key, err)
 	}
 	return next, nil
 }
@@ -300,8 +293,7 @@ func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err 
 		return v, err
 	}
 	if v.entry() == nil {
-		v.problem = &attempt.Problem{Reason: notice.Reason, Message: noticeText(notice)}
-		return v, nil
+		return v, nil // what is remembered is shown
 	}
 	return r.record(ctx, v, attempt.FoldNotice(notice))
 }

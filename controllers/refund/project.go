@@ -58,6 +58,9 @@ func (r *Reconciler) project(v view, fencing bool) v1alpha1.RefundStatus {
 	if v.charge != nil {
 		mode, id = r.kind(v.charge).Traits.Refund, r.unknownID(v)
 	}
+	if n := v.seen.Notice; n != nil && v.problem == nil && v.entry() == nil {
+		v.problem = &attempt.Problem{Reason: n.Reason, Message: noticeText(*n)}
+	}
 	return project(v, mode, id, fencing, r.Now().Truncate(time.Second))
 }
 
@@ -75,7 +78,7 @@ func project(v view, mode providers.RefundMode, id string, fencing bool, now tim
 	}
 	status := v1alpha1.RefundStatus{
 		Phase: s.phase, Conditions: old.DeepCopy().Conditions, ObservedGeneration: v.refund.Generation,
-		ChargeName: old.ChargeName, InitiatedAt: old.InitiatedAt,
+		ChargeName: old.ChargeName, InitiatedAt: old.InitiatedAt, Sends: old.Sends,
 	}
 	e := v.entry()
 	if e != nil && sameRefund(v.refund, v.charge, e) {
@@ -194,6 +197,10 @@ func showEntry(status *v1alpha1.RefundStatus, v view, fencing bool) {
 	status.Amount = e.Money.Amount
 	status.Currency = e.Money.Currency
 	status.ProviderReference = e.Reference
+	status.Sends = max(status.Sends, e.Sends)
+	if fencing {
+		status.Sends = max(v.refund.Status.Sends+1, e.Sends)
+	}
 	switch {
 	case status.InitiatedAt != nil || fencing:
 	case e.Taken != nil:

@@ -206,10 +206,12 @@ func (w *world) start() {
 	w.starts++
 	registry := providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
 	resolver := func(t providers.Transport) *account.Resolver {
+		clients := account.NewClients(t, w.clock.Now)
+		clients.Sleep = func(_ context.Context, d time.Duration) error { w.clock.Add(d); return nil }
 		return &account.Resolver{
 			Reader: w.api, Live: w.api, Registry: registry, OperatorNamespace: "mobile-money-system",
 			AllowedEndpoints: []string{strings.TrimPrefix(w.sim.URL(), "http://")},
-			Clients:          account.NewClients(t, w.clock.Now),
+			Clients:          clients, InstallationIDGiven: true,
 		}
 	}
 	registered := prometheus.NewRegistry()

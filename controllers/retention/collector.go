@@ -1,5 +1,9 @@
 // Package retention collects Charges that were over long ago and that nobody
-// refers to any more. Deleting those is all that it does.
+// refers to any more, and tells of those that nobody can follow.
+//
+//	decide.go     whether a Charge may go          pure
+//	collector.go  sweeps, and deletes
+//	unfollowed.go the Charges that cannot be followed
 package retention
 
 import (
@@ -14,8 +18,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -34,31 +39,39 @@ const (
 	maxFailures = 10
 	// clocksApart is worth a line in the log.
 	clocksApart = time.Minute
-	// fieldReference of a Payment can be selected at the API server.
-	fieldReference = "spec.reference"
-	// indexPart finds the Charges that are over, in parts, by the last letter of
-	// their names, which are hashes: a list of all at once takes much memory.
+	// indexPart finds the Charges that may be due one day, in parts, by the last letter
+	// of their names, which are hashes: a list of all at once takes much memory.
 	indexPart = "retentionPart"
 	parts     = "abcdefghijklmnopqrstuvwxyz234567"
 )
 
-// SetupIndexes adds the index that the collector uses.
+// SetupIndexes adds the indexes that the collector and its metric use.
 func SetupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
-	err := indexer.IndexField(ctx, &v1alpha1.Charge{}, indexPart, func(o client.Object) []string {
-		c := o.(*v1alpha1.Charge)
-		if !over(&c.Record) {
-			return nil
+	indexes := map[string]func(*v1alpha1.Charge) []string{
+		indexPart: func(c *v1alpha1.Charge) []string {
+			if c.Name == "" || !over(&c.Record) && !unsent(&c.Record) {
+				return nil
+			}
+			return []string{c.Name[len(c.Name)-1:]}
+		},
+		indexUnfollowed: func(c *v1alpha1.Charge) []string {
+			if whyUnfollowed(c) == nil {
+				return nil
+			}
+			return []string{"true"}
+		},
+	}
+	for field, values := range indexes {
+		value := func(o client.Object) []string { return values(o.(*v1alpha1.Charge)) }
+		if err := indexer.IndexField(ctx, &v1alpha1.Charge{}, field, value); err != nil {
+			return fmt.Errorf("indexing Charges by %s: %w", field, err)
 		}
-		return []string{c.Name[len(c.Name)-1:]}
-	})
-	if err != nil {
-		return fmt.Errorf("indexing Charges: %w", err)
 	}
 	return nil
 }
 
-// Collector looks through all Charges every now and then (docs/adr/0011). It
-// runs on the leader. Two at a time do no harm.
+// Collector looks through all Charges every now and then (docs/adr/0011), in a process
+// that leads. Two at a time do no harm.
 type Collector struct {
 	Client client.Client
 	// Live reads past the cache. Every deletion stands on such a read.
@@ -69,15 +82,22 @@ type Collector struct {
 	// ServerNow is the API server's clock: one process whose own is wrong must
 	// not delete everything.
 	ServerNow func(context.Context) (time.Time, error)
-	// WentBack tells that the API server went back in time: then nothing is
+	// Leads tells whether this process may begin anything; nil: it may.
+	Leads func() bool
+	// RestoreDetected tells that the API server went back in time: then nothing is
 	// deleted, because what names it may be lost. nil: it never does.
-	WentBack  func() bool
-	Collected *prometheus.CounterVec
-	Log       logr.Logger
+	RestoreDetected func() bool
+	Collected       *prometheus.CounterVec
+	Recorder        events.EventRecorder
+	Log             logr.Logger
+
+	// announced are the Charges that were told of as not to be followed.
+	announced sets.Set[types.UID]
 }
 
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=charges,verbs=get;list;watch;delete
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=payments;refunds,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=selfsubjectreviews,verbs=create
 
 // NewMetrics returns the counter of collected Charges, registered with reg.
@@ -90,8 +110,8 @@ func NewMetrics(reg prometheus.Registerer) *prometheus.CounterVec {
 	return c
 }
 
-// NeedLeaderElection says that it runs on the leader.
-func (c *Collector) NeedLeaderElection() bool { return true }
+// NeedLeaderElection is false: Leads says when it may sweep.
+func (c *Collector) NeedLeaderElection() bool { return false }
 
 // Start sweeps until ctx is over.
 func (c *Collector) Start(ctx context.Context) (err error) {
@@ -112,11 +132,14 @@ func (c *Collector) Start(ctx context.Context) (err error) {
 
 // Sweep deletes the Charges that are due.
 func (c *Collector) Sweep(ctx context.Context) error {
-	if c.wentBack() {
+	if !c.mayDelete() {
 		return nil
 	}
 	now, err := c.clock(ctx)
 	if err != nil {
+		return err
+	}
+	if err := c.announce(ctx); err != nil {
 		return err
 	}
 	var done tally
@@ -180,7 +203,10 @@ func (t *tally) hopeless() bool {
 	return len(t.failures) >= maxFailures
 }
 
-func (c *Collector) wentBack() bool { return c.WentBack != nil && c.WentBack() }
+// mayDelete tells whether this process may delete anything now.
+func (c *Collector) mayDelete() bool {
+	return (c.Leads == nil || c.Leads()) && (c.RestoreDetected == nil || !c.RestoreDetected())
+}
 
 // clock is the earlier one of ours and the API server's.
 func (c *Collector) clock(ctx context.Context) (time.Time, error) {
@@ -215,32 +241,51 @@ func ServerTime(w client.Writer) func(context.Context) (time.Time, error) {
 	}
 }
 
-// look deletes a Charge that is due, if nobody refers to it: first by the cache,
-// which costs nothing, then by what is there now.
+// look deletes a Charge that is due, if nobody uses it: first by the cache, which
+// costs nothing, then by what is there now.
 func (c *Collector) look(ctx context.Context, f facts) (deleted bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, oneTimeout)
 	defer cancel()
-	seen := f.charge
-	if f.payments, err = c.cachedPayments(ctx, seen); err != nil {
+	if f, err = users(ctx, c.Client, f); err != nil || decide(f) != collect {
 		return false, err
 	}
-	if f.refunds, err = claimants(ctx, c.Client, seen); err != nil || decide(f) != collect {
-		return false, err
-	}
-
-	// The Charge before the rest: who claims of it later changes its version.
+	// The Charge before the rest: whoever reserves on it later changes its version.
 	live := &v1alpha1.Charge{}
-	if err := c.Live.Get(ctx, types.NamespacedName{Name: seen.Name}, live); err != nil {
+	if err := c.Live.Get(ctx, types.NamespacedName{Name: f.charge.Name}, live); err != nil {
 		return false, client.IgnoreNotFound(err)
 	}
 	f.charge = live
-	if f.payments, err = c.livePayments(ctx, live); err != nil {
-		return false, err
-	}
-	if f.refunds, err = claimants(ctx, c.Live, live); err != nil || decide(f) != collect || c.wentBack() {
+	if f, err = users(ctx, c.Live, f); err != nil || decide(f) != collect || !c.mayDelete() {
 		return false, err
 	}
 	return c.delete(ctx, live)
+}
+
+// users adds the Payment of the sale to f, and whether a Refund exists that the
+// Charge has an entry of.
+func users(ctx context.Context, reader client.Reader, f facts) (facts, error) {
+	sale := f.charge.Spec.Payment
+	key := types.NamespacedName{Namespace: sale.Namespace, Name: sale.Name}
+	f.payment, f.refunds = nil, false
+	var p v1alpha1.Payment
+	switch err := reader.Get(ctx, key, &p); {
+	case err == nil:
+		f.payment = &p
+		return f, nil // one is enough
+	case !attempt.IsGone(err):
+		return f, fmt.Errorf("reading Payment %s: %w", key, err)
+	}
+	for i := range f.charge.Record.Refunds {
+		key.Name = f.charge.Record.Refunds[i].Name
+		switch err := reader.Get(ctx, key, &v1alpha1.Refund{}); {
+		case err == nil:
+			f.refunds = true
+			return f, nil
+		case !attempt.IsGone(err):
+			return f, fmt.Errorf("reading Refund %s: %w", key, err)
+		}
+	}
+	return f, nil
 }
 
 // delete deletes this very version of a Charge. If somebody wrote meanwhile, it
@@ -253,58 +298,12 @@ func (c *Collector) delete(ctx context.Context, charge *v1alpha1.Charge) (bool, 
 	case err != nil:
 		return false, fmt.Errorf("deleting Charge %s: %w", charge.Name, err)
 	}
+	phase := v1alpha1.PhasePending
+	if o := charge.Record.Outcome; o != nil {
+		phase = o.Phase
+	}
 	c.Collected.WithLabelValues(charge.Spec.Provider).Inc()
 	c.Log.V(1).Info("Collected a Charge", "charge", charge.Name, "provider", charge.Spec.Provider,
-		"phase", charge.Record.Outcome.Phase, "since", newest(charge))
+		"phase", phase, "since", newestEvidence(charge))
 	return true, nil
-}
-
-// cachedPayments are those that name the sale of a Charge, by the index.
-func (c *Collector) cachedPayments(ctx context.Context, charge *v1alpha1.Charge) ([]v1alpha1.Payment, error) {
-	var list v1alpha1.PaymentList
-	if err := c.Client.List(ctx, &list, client.MatchingFields{attempt.IndexCharge: charge.Name}); err != nil {
-		return nil, fmt.Errorf("listing the Payments of Charge %s: %w", charge.Name, err)
-	}
-	return list.Items, nil
-}
-
-// livePayments are those that name the sale of a Charge: by spec.reference, or,
-// without one, by their name.
-func (c *Collector) livePayments(ctx context.Context, charge *v1alpha1.Charge) ([]v1alpha1.Payment, error) {
-	namespace, reference := charge.Spec.Payment.Namespace, charge.Spec.Reference
-	var list v1alpha1.PaymentList
-	err := c.Live.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{fieldReference: reference})
-	if err != nil {
-		return nil, fmt.Errorf("listing the Payments of Charge %s: %w", charge.Name, err)
-	}
-	if len(content.IsPathSegmentName(reference)) > 0 {
-		return list.Items, nil // no name
-	}
-	var p v1alpha1.Payment
-	switch err := c.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: reference}, &p); {
-	case attempt.IsGone(err):
-		return list.Items, nil
-	case err != nil:
-		return nil, fmt.Errorf("reading Payment %s/%s: %w", namespace, reference, err)
-	case p.SaleReference() == reference:
-		return append(list.Items, p), nil
-	default:
-		return list.Items, nil
-	}
-}
-
-// claimants are the Refunds that exist and claimed of a Charge.
-func claimants(ctx context.Context, reader client.Reader, charge *v1alpha1.Charge) ([]v1alpha1.Refund, error) {
-	var out []v1alpha1.Refund
-	for i := range charge.Record.Refunds {
-		key := types.NamespacedName{Namespace: charge.Spec.Payment.Namespace, Name: charge.Record.Refunds[i].Name}
-		var r v1alpha1.Refund
-		switch err := reader.Get(ctx, key, &r); {
-		case err == nil:
-			return append(out, r), nil // one is enough
-		case !attempt.IsGone(err):
-			return nil, fmt.Errorf("reading Refund %s: %w", key, err)
-		}
-	}
-	return out, nil
 }

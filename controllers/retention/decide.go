@@ -4,8 +4,13 @@ import (
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
 )
+
+// keepUnsent is how long a Charge stays of which nothing was sent and that no Payment
+// wants. It needs no memory: a new Payment of its name may be asked for.
+const keepUnsent = 24 * time.Hour
 
 // verdict says whether a Charge is collected, and if not, why it is kept.
 type verdict string
@@ -17,7 +22,7 @@ const (
 	keepOpen verdict = "Open"
 	// keepYoung: not over for long enough.
 	keepYoung verdict = "Young"
-	// keepUsed: a Payment names it, or a Refund claimed of it.
+	// keepUsed: its Payment exists, or a Refund that it has an entry of.
 	keepUsed verdict = "Used"
 	// collect: delete it.
 	collect verdict = "Collect"
@@ -29,38 +34,54 @@ type facts struct {
 	settings     Settings
 	installation installation.Installation
 	charge       *v1alpha1.Charge
-	// payments that exist and name the sale, and refunds that exist and claimed
-	// of the Charge.
-	payments []v1alpha1.Payment
-	refunds  []v1alpha1.Refund
+	// payment of the sale; nil: there is none.
+	payment *v1alpha1.Payment
+	// refunds: one that the Charge has an entry of exists.
+	refunds bool
 }
 
 // decide is the only place that says that a Charge may go. It does no I/O and
 // has no clock.
 func decide(f facts) verdict {
-	switch c := f.charge; {
+	c := f.charge
+	keep, used := f.settings.Keep, f.payment != nil || f.refunds
+	if unsent(&c.Record) {
+		keep, used = keepUnsent, f.payment != nil && !f.payment.Status.Phase.Terminal()
+	}
+	switch {
 	case !ours(c, f.installation) || c.DeletionTimestamp != nil:
 		return keepForeign
-	case !over(&c.Record):
+	case !unsent(&c.Record) && !over(&c.Record):
 		return keepOpen
-	case f.settings.Keep <= 0 || c.CreationTimestamp.IsZero() || f.now.Before(newest(c).Add(f.settings.Keep)):
+	case keep <= 0 || c.CreationTimestamp.IsZero() || f.now.Before(newestEvidence(c).Add(keep)):
 		return keepYoung
-	case len(f.payments) > 0 || len(f.refunds) > 0:
+	case used:
 		return keepUsed
 	default:
 		return collect
 	}
 }
 
-// ours: what this operator made and understands. Payments are found by the
-// name, so that one has to be right, too.
+// ours: what this operator made and understands. Payments are found by the name, so
+// that one has to be right, too.
 func ours(c *v1alpha1.Charge, inst installation.Installation) bool {
 	return c.Spec.InstallationID == inst.ID &&
 		c.Spec.ReferenceVersion == installation.ReferenceVersion &&
-		c.Name == inst.ChargeName(c.Spec.Payment.Namespace, c.Spec.Reference)
+		c.Name == inst.ChargeName(c.Spec.Payment.Namespace, c.Spec.Payment.Name)
 }
 
-// over: it is known how the payment ended, and each refund of it.
+// unsent: nothing was sent, neither for the payment nor for a refund of it.
+func unsent(rec *v1alpha1.ChargeRecord) bool {
+	for i := range rec.Refunds {
+		if !attempt.NothingSent(&rec.Refunds[i].Attempt) {
+			return false
+		}
+	}
+	return attempt.NothingSent(&rec.Attempt)
+}
+
+// over: it is known how the payment ended, and each refund of it. What is Unknown is
+// not over, however old: nothing else remembers that sale.
 func over(rec *v1alpha1.ChargeRecord) bool {
 	if rec.Outcome == nil || !rec.Outcome.Phase.Terminal() {
 		return false
@@ -73,22 +94,33 @@ func over(rec *v1alpha1.ChargeRecord) bool {
 	return true
 }
 
-// newest is when the last thing happened that a person may want to look at. The
-// creation counts, because the API server dated it: what this operator wrote
+// newestEvidence is when the last thing happened that a person may want to look at.
+// The creation counts, because the API server dated it: what this operator wrote
 // itself was dated by its own clock.
-func newest(c *v1alpha1.Charge) time.Time {
-	last := c.CreationTimestamp.Time
-	note := func(t time.Time) {
-		if t.After(last) {
-			last = t
+func newestEvidence(c *v1alpha1.Charge) time.Time {
+	newest := c.CreationTimestamp.Time
+	at := func(t time.Time) {
+		if t.After(newest) {
+			newest = t
 		}
 	}
-	note(c.Record.Outcome.At.Time)
-	if contradiction := c.Record.Contradiction; contradiction != nil {
-		note(contradiction.At.Time)
+	if note := c.Record.LastCallback; note != nil {
+		at(note.ReceivedAt.Time)
 	}
+	of := func(a *v1alpha1.Attempt) {
+		for _, o := range []*v1alpha1.Outcome{a.Outcome, a.Later} {
+			if o != nil {
+				at(o.At.Time)
+			}
+		}
+		if a.Notice != nil {
+			at(a.Notice.At.Time)
+		}
+	}
+	of(&c.Record.Attempt)
 	for i := range c.Record.Refunds {
-		note(c.Record.Refunds[i].Outcome.At.Time)
+		at(c.Record.Refunds[i].ReservedAt.Time)
+		of(&c.Record.Refunds[i].Attempt)
 	}
-	return last
+	return newest
 }

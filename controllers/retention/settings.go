@@ -7,11 +7,10 @@ import (
 
 // Settings of the retention.
 type Settings struct {
-	// Keep is how long a Charge is kept after the last thing that happened to
-	// it; 0: for ever.
+	// Keep is how long a Charge is kept after its newest evidence; 0: for ever. One of
+	// which nothing was sent goes after a day all the same.
 	Keep time.Duration
-	// Minimum of Keep: longer than a payment is followed after it was settled by a
-	// person (72 h). There is no flag for it; tests shorten it.
+	// Minimum of Keep. There is no flag for it; tests shorten it.
 	Minimum time.Duration
 	// Every is the time between two sweeps.
 	Every time.Duration

@@ -646,6 +646,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: refunded
       type:
         scalar: string
+    - name: sends
+      type:
+        scalar: numeric
     - name: settledBy
       type:
         scalar: string
@@ -798,6 +801,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: providerReference
       type:
         scalar: string
+    - name: sends
+      type:
+        scalar: numeric
     - name: transactionID
       type:
         scalar: string

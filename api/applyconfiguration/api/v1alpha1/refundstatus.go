@@ -45,6 +45,9 @@ type RefundStatusApplyConfiguration struct {
 	ProviderReference *string `json:"providerReference,omitempty"`
 	// TransactionID is the provider's name for the movement of money.
 	TransactionID *string `json:"transactionID,omitempty"`
+	// Sends counts how often the provider was, or was about to be, asked. Each
+	// request is fenced by raising it: who ends the object at the same time loses.
+	Sends *int32 `json:"sends,omitempty"`
 	// InitiatedAt is when the provider was asked.
 	InitiatedAt *metav1.Time `json:"initiatedAt,omitempty"`
 	// CompletedAt is when the operator learnt the outcome.
@@ -159,6 +162,14 @@ func (b *RefundStatusApplyConfiguration) WithProviderReference(value string) *Re
 // If called multiple times, the TransactionID field is set to the value of the last call.
 func (b *RefundStatusApplyConfiguration) WithTransactionID(value string) *RefundStatusApplyConfiguration {
 	b.TransactionID = &value
+	return b
+}
+
+// WithSends sets the Sends field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Sends field is set to the value of the last call.
+func (b *RefundStatusApplyConfiguration) WithSends(value int32) *RefundStatusApplyConfiguration {
+	b.Sends = &value
 	return b
 }
 
