@@ -39,7 +39,10 @@ type Reconciler struct {
 	Kind string
 	// CheckURLs says what the operator itself has to provide for an account.
 	CheckURLs func(*Account) error
-	Now       func() time.Time
+	// CallbackBase is the base of the callback URLs that payments through an account name;
+	// empty: they name none.
+	CallbackBase func(*Account) string
+	Now          func() time.Time
 	// Recorder tells of a deletion that is held.
 	Recorder events.EventRecorder
 	// CallTimeout bounds the question to the provider.
@@ -153,7 +156,7 @@ func (r *Reconciler) judge(ctx context.Context, o object) (metav1.Condition, err
 	if o.GetGeneration() != o.AccountStatus().ObservedGeneration {
 		findings.forget(acct.Pin)
 	}
-	ready := r.try(ctx, c)
+	ready := r.try(ctx, acct, c)
 	if found := findings.about(acct.Pin, r.Now()); found != "" && ready.Status == metav1.ConditionTrue {
 		ready = condition(metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, found)
 	}
@@ -161,8 +164,8 @@ func (r *Reconciler) judge(ctx context.Context, o object) (metav1.Condition, err
 }
 
 // try the credentials, if there is a way.
-func (r *Reconciler) try(ctx context.Context, c *Client) metav1.Condition {
-	check := harmless(c.Provider)
+func (r *Reconciler) try(ctx context.Context, acct *Account, c *Client) metav1.Condition {
+	check := harmless(c.Provider, providers.AccountCheck{CallbackURL: r.CallbackBase(acct)})
 	if check == nil {
 		return condition(metav1.ConditionTrue, v1alpha1.ReasonAccountUsable,
 			"Everything is there. The provider has no harmless question to try the credentials with; the first payment does.")
@@ -176,10 +179,10 @@ func (r *Reconciler) try(ctx context.Context, c *Client) metav1.Condition {
 
 // harmless is the question that tries an account and asks for no money; nil
 // where there is none.
-func harmless(p providers.Provider) func(context.Context) error {
+func harmless(p providers.Provider, check providers.AccountCheck) func(context.Context) error {
 	switch p := p.(type) {
 	case providers.AccountChecker:
-		return func(ctx context.Context) error { return p.CheckAccount(ctx, providers.AccountCheck{}) }
+		return func(ctx context.Context) error { return p.CheckAccount(ctx, check) }
 	case providers.Preparer:
 		return p.Prepare
 	default:
@@ -201,7 +204,13 @@ func (r *Reconciler) usable(ctx context.Context, name types.NamespacedName) (*Ac
 	}
 	r.Resolver.Clients.secrets.forget(acct.secretKey(), r.Now())
 	c, err := r.Resolver.Client(ctx, acct)
-	return acct, c, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.CheckMoney(providers.Money{Amount: "1", Currency: acct.Currency}); err != nil {
+		return nil, nil, acct.misconfigured(err)
+	}
+	return acct, c, nil
 }
 
 // verdict on what the provider said to the credentials. Its texts hold nothing

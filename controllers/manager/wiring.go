@@ -143,17 +143,19 @@ func (p parts) addLoops() error {
 func (p parts) addAccounts() error {
 	for _, kind := range []string{account.KindNamespaced, account.KindCluster} {
 		accounts := &account.Reconciler{
-			Client:      p.mgr.GetClient(),
-			Resolver:    p.resolver,
-			Kind:        kind,
-			CheckURLs:   p.urls.CheckAccount,
-			Now:         time.Now,
-			Recorder:    p.recorder,
-			CallTimeout: p.opts.settings.CallTimeout,
-			Retry:       p.opts.settings.RetryMax,
-			Recheck:     p.opts.accountRecheck,
-			Settle:      p.opts.settings.RunTimeout() + p.opts.settings.ClockSkew,
-			Leads:       p.gate.Leads,
+			Client:    p.mgr.GetClient(),
+			Resolver:  p.resolver,
+			Kind:      kind,
+			CheckURLs: p.urls.CheckAccount,
+
+			CallbackBase: p.urls.CallbackBase,
+			Now:          time.Now,
+			Recorder:     p.recorder,
+			CallTimeout:  p.opts.settings.CallTimeout,
+			Retry:        p.opts.settings.RetryMax,
+			Recheck:      p.opts.accountRecheck,
+			Settle:       p.opts.settings.RunTimeout() + p.opts.settings.ClockSkew,
+			Leads:        p.gate.Leads,
 		}
 		if err := accounts.SetupWithManager(p.mgr, p.gate.Source(accounts.Everything)); err != nil {
 			return fmt.Errorf("setting the account controller up: %w", err)

@@ -54,7 +54,7 @@ type Reconciler struct {
 	Metrics      *Metrics
 	Now          func() time.Time
 
-	told told
+	told attempt.Told
 }
 
 // view is what one step knows of a sale. It is a value: each step takes one and
@@ -214,7 +214,7 @@ func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
 		}
 	}
 	switch {
-	case !r.ours(c), c.Record.Outcome != nil && paidByProvider(c.Record.Outcome):
+	case !r.Installation.Made(c), c.Record.Outcome != nil && paidByProvider(c.Record.Outcome):
 		return v, nil
 	case v.relation == relationVacant:
 		return r.choose(ctx, v)

@@ -17,9 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -27,7 +27,6 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/controllers/installation"
 )
 
 // world is a collector with an API around it.
@@ -59,11 +58,11 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	at := func(context.Context) (time.Time, error) { return noon, nil }
 	w.collector = &Collector{
 		Client:       interceptor.NewClient(w.api, interceptor.Funcs{Get: w.getCached, List: w.listCached, Delete: w.delete}),
-		Live:         interceptor.NewClient(w.api, interceptor.Funcs{Get: w.getLive, List: w.listLive}),
+		Live:         interceptor.NewClient(w.api, interceptor.Funcs{Get: w.getLive}),
 		Installation: testInstallation, Settings: DefaultSettings(),
-		Now: func() time.Time { return noon }, ServerNow: at, WentBack: func() bool { return false },
-		Collected: NewMetrics(prometheus.NewRegistry()),
-		Log:       funcr.New(w.print, funcr.Options{Verbosity: 1}),
+		Now: func() time.Time { return noon }, ServerNow: at,
+		Collected: NewMetrics(prometheus.NewRegistry()), Recorder: events.NewFakeRecorder(1000),
+		Log: funcr.New(w.print, funcr.Options{Verbosity: 1}),
 	}
 	return w
 }
@@ -78,10 +77,7 @@ func builder(t *testing.T) *fake.ClientBuilder {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	must(t, v1alpha1.AddToScheme(scheme))
-	b := fake.NewClientBuilder().WithScheme(scheme).WithIndex(&v1alpha1.Payment{}, fieldReference, func(o client.Object) []string {
-		return []string{o.(*v1alpha1.Payment).Spec.Reference}
-	})
-	must(t, attempt.SetupIndexes(t.Context(), indexAdder{b}, testInstallation))
+	b := fake.NewClientBuilder().WithScheme(scheme)
 	must(t, SetupIndexes(t.Context(), indexAdder{b}))
 	return b
 }
@@ -109,20 +105,10 @@ func (w *world) listCached(ctx context.Context, _ client.WithWatch, l client.Obj
 }
 
 func (w *world) getLive(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-	if bad := content.IsPathSegmentName(key.Name); len(bad) > 0 {
-		return fmt.Errorf("no name: %v", bad) // as the real one says
-	}
 	if err := w.request("get", o); err != nil {
 		return err
 	}
 	return c.Get(ctx, key, o, opts...)
-}
-
-func (w *world) listLive(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
-	if err := w.request("list", l); err != nil {
-		return err
-	}
-	return c.List(ctx, l, opts...)
 }
 
 func (w *world) delete(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
@@ -169,7 +155,7 @@ func (w *world) left() []string {
 	must(w.t, w.api.List(w.t.Context(), &list))
 	out := []string{}
 	for i := range list.Items {
-		out = append(out, list.Items[i].Spec.Reference)
+		out = append(out, list.Items[i].Spec.Payment.Name)
 	}
 	slices.Sort(out)
 	return out
@@ -183,9 +169,9 @@ func (w *world) expectLeft(want ...string) {
 }
 
 // change writes to a Charge as the loop does.
-func (w *world) change(reference string, do func(*v1alpha1.Charge)) error {
+func (w *world) change(name string, do func(*v1alpha1.Charge)) error {
 	var c v1alpha1.Charge
-	key := client.ObjectKey{Name: testInstallation.ChargeName(shop, reference)}
+	key := client.ObjectKey{Name: testInstallation.ChargeName(shop, name)}
 	if err := w.api.Get(w.t.Context(), key, &c); err != nil {
 		return err
 	}
@@ -193,10 +179,8 @@ func (w *world) change(reference string, do func(*v1alpha1.Charge)) error {
 	return w.api.Update(w.t.Context(), &c)
 }
 
-func newPayment(name, reference string) *v1alpha1.Payment {
-	return &v1alpha1.Payment{
-		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: name}, Spec: v1alpha1.PaymentSpec{Reference: reference},
-	}
+func newPayment(name string) *v1alpha1.Payment {
+	return &v1alpha1.Payment{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: name}}
 }
 
 func newRefund(name string) *v1alpha1.Refund {
@@ -208,54 +192,52 @@ func elsewhere(o client.Object) client.Object {
 	return o
 }
 
-func TestSweep(t *testing.T) {
+func TestSweep_CollectsWhatNobodyUses(t *testing.T) {
 	w := newWorld(t,
-		old("due"), old("with/slash"), old("refunded", refunded("gone", keep)),
-		old("open", unended), old("young", ended(time.Hour)), old("claimed", claimed),
-		old("declared"), newPayment("declared", ""),
-		old("by-reference"), newPayment("other-name", "by-reference"),
-		old("inv/1"), newPayment("an-invoice", "inv/1"),
-		old("name-of-another"), newPayment("name-of-another", "something-else"),
-		old("name-elsewhere"), elsewhere(newPayment("name-elsewhere", "")),
+		old("due"), old("refunded", refunded("gone", keep)), old("never-sent", neverSent(24*time.Hour)),
+		old("open", open), old("unknown", open, unknown), old("young", ended(time.Hour)), old("reserved", reserved),
+		old("declared"), newPayment("declared"),
+		old("waiting", neverSent(keep)), newPayment("waiting"),
+		old("elsewhere"), elsewhere(newPayment("elsewhere")),
 		old("refund-declared", refunded("first", keep), refunded("back", keep)), newRefund("back"),
 		old("refund-elsewhere", refunded("back-there", keep)), elsewhere(newRefund("back-there")),
 	)
 	w.sweep()
-	w.expectLeft("by-reference", "claimed", "declared", "inv/1", "open", "refund-declared", "young")
-	if got := testutil.ToFloat64(w.collector.Collected); got != 6 {
-		t.Errorf("%v counted, want 6", got)
+	w.expectLeft("declared", "open", "refund-declared", "reserved", "unknown", "waiting", "young")
+	if got := testutil.ToFloat64(w.collector.Collected); got != 5 {
+		t.Errorf("%v counted, want 5", got)
 	}
-	if n := strings.Count(w.log.String(), `"msg"="Collected a Charge"`); n != 6 {
-		t.Errorf("%d lines in the log, want 6:\n%s", n, w.log.String())
+	if n := strings.Count(w.log.String(), `"msg"="Collected a Charge"`); n != 5 {
+		t.Errorf("%d lines in the log, want 5:\n%s", n, w.log.String())
 	}
 
-	must(t, w.api.Delete(t.Context(), newPayment("other-name", "")))
+	must(t, w.api.Delete(t.Context(), newPayment("declared")))
 	must(t, w.api.Delete(t.Context(), newRefund("back")))
 	w.sweep()
-	w.expectLeft("claimed", "declared", "inv/1", "open", "young")
+	w.expectLeft("open", "reserved", "unknown", "waiting", "young")
 }
 
 // What is not due costs no request.
-func TestNothingDueCostsNothing(t *testing.T) {
-	w := newWorld(t, old("young", ended(time.Hour)), old("open", unended), old("declared"), newPayment("declared", ""))
+func TestSweep_MakesNoRequestWhenNothingIsDue(t *testing.T) {
+	w := newWorld(t, old("young", ended(time.Hour)), old("open", open), old("declared"), newPayment("declared"))
 	w.sweep()
 	if len(w.requests) != 0 {
 		t.Errorf("requests: %v", w.requests)
 	}
 }
 
-func TestStaleCache(t *testing.T) {
+func TestSweep_TrustsNoStaleCache(t *testing.T) {
 	tests := map[string]func(w *world) error{
-		"a refund was claimed since":       func(w *world) error { return w.change("sale", claimed) },
-		"a refund ended since":             func(w *world) error { return w.change("sale", refunded("back", time.Minute)) },
-		"it was contradicted since":        func(w *world) error { return w.change("sale", contradicted(time.Minute)) },
-		"a Payment was applied again":      func(w *world) error { return w.api.Create(w.t.Context(), newPayment("sale", "")) },
-		"another Payment has the name now": func(w *world) error { return w.api.Create(w.t.Context(), newPayment("new", "sale")) },
+		"a refund was reserved since": func(w *world) error { return w.change("sale", reserved) },
+		"a refund ended since":        func(w *world) error { return w.change("sale", refunded("back", time.Minute)) },
+		"it was contradicted since":   func(w *world) error { return w.change("sale", contradicted(time.Minute)) },
+		"a callback came since":       func(w *world) error { return w.change("sale", calledBack(time.Minute)) },
+		"a Payment was applied again": func(w *world) error { return w.api.Create(w.t.Context(), newPayment("sale")) },
 		"a Refund was applied again": func(w *world) error {
 			return errors.Join(w.change("sale", refunded("again", keep)), w.api.Create(w.t.Context(), newRefund("again")))
 		},
 		"it was made anew and is open": func(w *world) error {
-			return errors.Join(w.api.Delete(w.t.Context(), old("sale")), w.api.Create(w.t.Context(), old("sale", unended)))
+			return errors.Join(w.api.Delete(w.t.Context(), old("sale")), w.api.Create(w.t.Context(), old("sale", open)))
 		},
 	}
 	for name, since := range tests {
@@ -282,11 +264,11 @@ func TestStaleCache(t *testing.T) {
 }
 
 // Whoever writes to the Charge after it was read, keeps it.
-func TestWrittenWhileItIsDeleted(t *testing.T) {
-	for _, moment := range []string{"list PaymentList", "get Payment", "delete Charge"} {
+func TestSweep_KeepsWhatIsWrittenMeanwhile(t *testing.T) {
+	for _, moment := range []string{"get Payment", "delete Charge"} {
 		t.Run("before "+moment, func(t *testing.T) {
 			w := newWorld(t, old("sale"))
-			w.before[moment] = func() error { return w.change("sale", claimed) }
+			w.before[moment] = func() error { return w.change("sale", reserved) }
 			w.sweep()
 			w.expectLeft("sale")
 			if !slices.Contains(w.requests, "delete Charge") {
@@ -303,16 +285,12 @@ func TestWrittenWhileItIsDeleted(t *testing.T) {
 }
 
 // A Payment that is applied again while its Charge is looked at keeps it.
-func TestAppliedAgainMeanwhile(t *testing.T) {
-	for moment, p := range map[string]*v1alpha1.Payment{
-		"get Charge":       newPayment("sale", ""),
-		"list PaymentList": newPayment("another", "sale"),
-		"get Payment":      newPayment("sale", ""),
-	} {
+func TestSweep_KeepsWhatIsAppliedAgainMeanwhile(t *testing.T) {
+	for _, moment := range []string{"get Charge", "get Payment"} {
 		t.Run("before "+moment, func(t *testing.T) {
 			w := newWorld(t, old("sale"))
 			w.freeze()
-			w.before[moment] = func() error { return client.IgnoreAlreadyExists(w.api.Create(t.Context(), p.DeepCopy())) }
+			w.before[moment] = func() error { return client.IgnoreAlreadyExists(w.api.Create(t.Context(), newPayment("sale"))) }
 			w.sweep()
 			w.expectLeft("sale")
 		})
@@ -320,7 +298,7 @@ func TestAppliedAgainMeanwhile(t *testing.T) {
 }
 
 // One clock that is wrong deletes nothing.
-func TestClocks(t *testing.T) {
+func TestSweep_TakesTheEarlierClock(t *testing.T) {
 	future, past := noon.Add(100*keep), noon.Add(-100*keep)
 	tests := map[string]struct {
 		here, there time.Time
@@ -351,28 +329,33 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// After the API server went back in time nothing is deleted, not even what was
-// being looked at.
-func TestWentBack(t *testing.T) {
+// After a restore was detected, and by a process that does not lead, nothing is
+// deleted, not even what was being looked at.
+func TestSweep_DeletesNothingBehindAClosedGate(t *testing.T) {
 	for _, moment := range []string{"", "get Charge", "get Payment"} {
-		t.Run("before "+moment, func(t *testing.T) {
-			w := newWorld(t, old("sale"))
-			back := moment == ""
-			w.collector.WentBack = func() bool { return back }
-			w.before[moment] = func() error { back = true; return nil }
-			w.sweep()
-			w.expectLeft("sale")
-			if slices.Contains(w.requests, "get Charge") != (moment != "") {
-				t.Errorf("requests: %v", w.requests)
-			}
-		})
+		for gate, set := range map[string]func(c *Collector, closed *bool){
+			"restore detected": func(c *Collector, closed *bool) { c.RestoreDetected = func() bool { return *closed } },
+			"lease lost":       func(c *Collector, closed *bool) { c.Leads = func() bool { return !*closed } },
+		} {
+			t.Run(gate+" before "+moment, func(t *testing.T) {
+				w := newWorld(t, old("sale"))
+				closed := moment == ""
+				set(w.collector, &closed)
+				w.before[moment] = func() error { closed = true; return nil }
+				w.sweep()
+				w.expectLeft("sale")
+				if slices.Contains(w.requests, "get Charge") != (moment != "") {
+					t.Errorf("requests: %v", w.requests)
+				}
+			})
+		}
 	}
 }
 
 // A failure keeps the Charge, is told, and does not stand in the way of others.
-func TestFailures(t *testing.T) {
+func TestSweep_GoesOnAfterAFailure(t *testing.T) {
 	broken := errors.New("broken")
-	for _, moment := range []string{"get Charge", "list PaymentList", "get Payment", "get Refund", "delete Charge"} {
+	for _, moment := range []string{"get Charge", "get Payment", "get Refund", "delete Charge"} {
 		t.Run(moment, func(t *testing.T) {
 			w := newWorld(t, old("a", refunded("back", keep)), old("b", refunded("back", keep)))
 			failed := false
@@ -395,7 +378,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-func TestGivesUpForNow(t *testing.T) {
+func TestSweep_LeavesTheRestAfterManyFailures(t *testing.T) {
 	var charges []client.Object
 	for i := range 3 * maxFailures {
 		charges = append(charges, old(fmt.Sprintf("sale-%d", i)))
@@ -419,7 +402,7 @@ func TestGivesUpForNow(t *testing.T) {
 }
 
 // Start sweeps at once, then as often as it is told, and ends with its context.
-func TestStart(t *testing.T) {
+func TestStart_SweepsUntilItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, old("first"))
 		w.collector.Log = logr.Discard()
@@ -451,7 +434,7 @@ func TestStart(t *testing.T) {
 	})
 }
 
-func TestServerTime(t *testing.T) {
+func TestServerTime_IsTheDateOfAReview(t *testing.T) {
 	scheme := runtime.NewScheme()
 	must(t, authenticationv1.AddToScheme(scheme))
 	var answer error
@@ -476,7 +459,7 @@ func TestServerTime(t *testing.T) {
 	}
 }
 
-func TestSettings(t *testing.T) {
+func TestSettings_RefusesAShortRetention(t *testing.T) {
 	const day = 24 * time.Hour
 	must(t, DefaultSettings().Validate(attempt.DefaultSettings().AdoptionWindow))
 	tests := map[string]struct {
@@ -501,10 +484,9 @@ func TestSettings(t *testing.T) {
 }
 
 // Whatever a sale is called, its Charge is in one of the parts.
-func TestParts(t *testing.T) {
+func TestParts_HoldEveryCharge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		inst := installation.Installation{ID: rapid.String().Draw(t, "id")}
-		name := inst.ChargeName(rapid.String().Draw(t, "namespace"), rapid.String().Draw(t, "reference"))
+		name := testInstallation.ChargeName(rapid.String().Draw(t, "namespace"), rapid.String().Draw(t, "name"))
 		if strings.Count(parts, name[len(name)-1:]) != 1 {
 			t.Fatalf("%s is in no part", name)
 		}

@@ -27,21 +27,20 @@ var (
 func ago(d time.Duration) metav1.MicroTime { return metav1.NewMicroTime(noon.Add(-d)) }
 
 // old is a Charge that was paid as long ago as it has to be.
-func old(reference string, change ...func(*v1alpha1.Charge)) *v1alpha1.Charge {
+func old(name string, change ...func(*v1alpha1.Charge)) *v1alpha1.Charge {
 	c := &v1alpha1.Charge{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: testInstallation.ChargeName(shop, reference), UID: types.UID("uid-" + reference),
+			Name: testInstallation.ChargeName(shop, name), UID: types.UID("uid-" + name),
 			CreationTimestamp: metav1.NewTime(noon.Add(-keep - time.Hour)),
 		},
 		Spec: v1alpha1.ChargeSpec{
-			InstallationID: testInstallation.ID, ReferenceVersion: installation.ReferenceVersion, Reference: reference, Provider: "mtn",
-			Payment: v1alpha1.PaymentIdentity{Namespace: shop, Name: reference, UID: "uid-of-payment"},
+			InstallationID: testInstallation.ID, ReferenceVersion: installation.ReferenceVersion, Provider: "mtn",
+			Payment: v1alpha1.PaymentIdentity{Namespace: shop, Name: name, UID: "uid-of-payment"},
 		},
-		Record: v1alpha1.ChargeRecord{
-			Sends:    1,
-			LastSend: &v1alpha1.Send{Number: 1, Sender: "a", At: ago(keep + time.Hour)},
-			Outcome:  &v1alpha1.ChargeOutcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonPaid, At: ago(keep)},
-		},
+		Record: v1alpha1.ChargeRecord{Attempt: v1alpha1.Attempt{
+			Sends: 1, Taken: &v1alpha1.Taken{Send: 1, At: ago(keep + time.Hour)},
+			Outcome: &v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonPaid, At: ago(keep)},
+		}},
 	}
 	for _, do := range change {
 		do(c)
@@ -49,19 +48,20 @@ func old(reference string, change ...func(*v1alpha1.Charge)) *v1alpha1.Charge {
 	return c
 }
 
-// refunded adds a claim, which ended some time ago.
+// refunded adds a refund, which ended some time ago.
 func refunded(name string, since time.Duration) func(*v1alpha1.Charge) {
 	return func(c *v1alpha1.Charge) {
 		c.Record.Refunds = append(c.Record.Refunds, v1alpha1.ChargeRefund{
-			Name: name, ClaimedAt: ago(since + time.Hour),
-			Outcome: &v1alpha1.ChargeRefundOutcome{Phase: v1alpha1.RefundSucceeded, Reason: v1alpha1.ReasonRefunded, At: ago(since)},
+			Name: name, ReservedAt: ago(since + time.Hour), Attempt: v1alpha1.Attempt{
+				Sends: 1, Outcome: &v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonRefunded, At: ago(since)},
+			},
 		})
 	}
 }
 
 func contradicted(since time.Duration) func(*v1alpha1.Charge) {
 	return func(c *v1alpha1.Charge) {
-		c.Record.Contradiction = &v1alpha1.ChargeOutcome{Phase: v1alpha1.PhaseFailed, At: ago(since)}
+		c.Record.Later = &v1alpha1.Outcome{Phase: v1alpha1.PhaseFailed, At: ago(since)}
 	}
 }
 
@@ -73,21 +73,40 @@ func ended(since time.Duration) func(*v1alpha1.Charge) {
 	return func(c *v1alpha1.Charge) { c.Record.Outcome.At = ago(since) }
 }
 
-func unended(c *v1alpha1.Charge) { c.Record.Outcome = nil }
-
-func held(c *v1alpha1.Charge) {
-	c.Record.Hold = &v1alpha1.ChargeHold{Reason: v1alpha1.ReasonOutcomeUnknown, At: ago(2 * keep)}
+func calledBack(since time.Duration) func(*v1alpha1.Charge) {
+	return func(c *v1alpha1.Charge) { c.Record.LastCallback = &v1alpha1.CallbackNote{ReceivedAt: ago(since)} }
 }
 
-func claimed(c *v1alpha1.Charge) {
-	c.Record.Refunds = append(c.Record.Refunds, v1alpha1.ChargeRefund{Name: "open", ClaimedAt: ago(2 * keep)})
+func open(c *v1alpha1.Charge) { c.Record.Outcome = nil }
+
+func unknown(c *v1alpha1.Charge) {
+	c.Record.Unknown = &v1alpha1.Unknown{Reason: v1alpha1.ReasonOutcomeUnknown, Since: ago(2 * keep)}
+}
+
+func reserved(c *v1alpha1.Charge) {
+	c.Record.Refunds = append(c.Record.Refunds, v1alpha1.ChargeRefund{Name: "open", ReservedAt: ago(2 * keep)})
+}
+
+// neverSent is a Charge of which every send is void, the last one some time ago.
+func neverSent(since time.Duration) func(*v1alpha1.Charge) {
+	return func(c *v1alpha1.Charge) {
+		c.Record = v1alpha1.ChargeRecord{Attempt: v1alpha1.Attempt{
+			Sends: 2, Notice: &v1alpha1.Notice{Reason: v1alpha1.ReasonAccountMisconfigured, At: ago(since)},
+		}}
+	}
 }
 
 func situation(c *v1alpha1.Charge) facts {
 	return facts{now: noon, settings: Settings{Keep: keep}, installation: testInstallation, charge: c}
 }
 
-func TestDecide(t *testing.T) {
+func payment(phase v1alpha1.Phase) func(*facts) {
+	return func(f *facts) { f.payment = &v1alpha1.Payment{Status: v1alpha1.PaymentStatus{Phase: phase}} }
+}
+
+func TestDecide_NamesWhatKeepsACharge(t *testing.T) {
+	const day = 24 * time.Hour
+	send := v1alpha1.Send{Number: 1, Sender: "a", At: ago(2 * keep)}
 	tests := map[string]struct {
 		charge *v1alpha1.Charge
 		change func(*facts)
@@ -97,31 +116,49 @@ func TestDecide(t *testing.T) {
 		"to the microsecond":                {old("sale", ended(keep-time.Microsecond)), nil, keepYoung},
 		"ended in the future":               {old("sale", ended(-time.Hour)), nil, keepYoung},
 		"failed for long":                   {old("sale", func(c *v1alpha1.Charge) { c.Record.Outcome.Phase = v1alpha1.PhaseFailed }), nil, collect},
-		"no outcome":                        {old("sale", unended), nil, keepOpen},
-		"a hold and no outcome":             {old("sale", unended, held), nil, keepOpen},
-		"nothing was ever sent":             {old("sale", func(c *v1alpha1.Charge) { c.Record = v1alpha1.ChargeRecord{} }), nil, keepOpen},
+		"settled by a person":               {old("sale", func(c *v1alpha1.Charge) { c.Record.Outcome.SettledBy = "ama" }), nil, collect},
+		"no outcome":                        {old("sale", open), nil, keepOpen},
+		"Unknown":                           {old("sale", open, unknown), nil, keepOpen},
+		"Unknown before it ended":           {old("sale", unknown), nil, collect},
 		"an outcome that is none":           {old("sale", func(c *v1alpha1.Charge) { c.Record.Outcome.Phase = v1alpha1.PhaseUnknown }), nil, keepOpen},
-		"a hold that an outcome has ended":  {old("sale", held), nil, collect},
-		"an open refund":                    {old("sale", claimed), nil, keepOpen},
-		"an open refund beside others":      {old("sale", refunded("a", keep), claimed, refunded("b", keep)), nil, keepOpen},
-		"a refund whose outcome is none":    {old("sale", refunded("a", keep), func(c *v1alpha1.Charge) { c.Record.Refunds[0].Outcome.Phase = v1alpha1.RefundUnknown }), nil, keepOpen},
+		"an open refund":                    {old("sale", reserved), nil, keepOpen},
+		"an open refund beside others":      {old("sale", refunded("a", keep), reserved, refunded("b", keep)), nil, keepOpen},
+		"a refund whose outcome is none":    {old("sale", refunded("a", keep), func(c *v1alpha1.Charge) { c.Record.Refunds[0].Outcome.Phase = v1alpha1.PhaseUnknown }), nil, keepOpen},
 		"refunds over for long":             {old("sale", refunded("a", keep), refunded("b", 2*keep)), nil, collect},
 		"a refund not over for long":        {old("sale", refunded("a", 2*keep), refunded("b", keep-time.Second)), nil, keepYoung},
 		"contradicted long ago":             {old("sale", contradicted(keep)), nil, collect},
 		"contradicted lately":               {old("sale", contradicted(keep-time.Second)), nil, keepYoung},
+		"a callback lately":                 {old("sale", calledBack(keep-time.Second)), nil, keepYoung},
 		"the API server made it later":      {old("sale", created(keep-time.Second)), nil, keepYoung},
 		"the API server made it just then":  {old("sale", created(keep)), nil, collect},
 		"not made by an API server":         {old("sale", func(c *v1alpha1.Charge) { c.CreationTimestamp = metav1.Time{} }), nil, keepYoung},
 		"of another installation":           {old("sale", func(c *v1alpha1.Charge) { c.Spec.InstallationID = "other" }), nil, keepForeign},
-		"of another version":                {old("sale", func(c *v1alpha1.Charge) { c.Spec.ReferenceVersion = "v2" }), nil, keepForeign},
+		"of another version":                {old("sale", func(c *v1alpha1.Charge) { c.Spec.ReferenceVersion = "v1" }), nil, keepForeign},
 		"under a name that is not its own":  {old("sale", func(c *v1alpha1.Charge) { c.Name = "charge-by-hand" }), nil, keepForeign},
 		"on its way out":                    {old("sale", func(c *v1alpha1.Charge) { c.DeletionTimestamp = &metav1.Time{Time: noon} }), nil, keepForeign},
-		"a Payment names it":                {old("sale"), func(f *facts) { f.payments = make([]v1alpha1.Payment, 1) }, keepUsed},
-		"a Refund claimed of it":            {old("sale"), func(f *facts) { f.refunds = make([]v1alpha1.Refund, 1) }, keepUsed},
+		"its Payment exists":                {old("sale"), payment(v1alpha1.PhaseSucceeded), keepUsed},
+		"a Refund of it exists":             {old("sale"), func(f *facts) { f.refunds = true }, keepUsed},
 		"for ever":                          {old("sale"), func(f *facts) { f.settings.Keep = 0 }, keepYoung},
 		"a retention that is not one":       {old("sale"), func(f *facts) { f.settings.Keep = -time.Hour }, keepYoung},
 		"a clock that was set back":         {old("sale"), func(f *facts) { f.now = noon.Add(-time.Second) }, keepYoung},
 		"a clock that knows nothing at all": {old("sale"), func(f *facts) { f.now = time.Time{} }, keepYoung},
+
+		"K6a never sent, a day ago":      {old("sale", neverSent(day)), nil, collect},
+		"K6a never sent, less ago":       {old("sale", neverSent(day-time.Second)), nil, keepYoung},
+		"K6a never sent, made lately":    {old("sale", neverSent(day), created(day-time.Second)), nil, keepYoung},
+		"K6a kept for ever otherwise":    {old("sale", neverSent(day)), func(f *facts) { f.settings.Keep = 0 }, collect},
+		"K6a nothing recorded at all":    {old("sale", func(c *v1alpha1.Charge) { c.Record = v1alpha1.ChargeRecord{} }), nil, collect},
+		"K6a its Payment waits":          {old("sale", neverSent(day)), payment(v1alpha1.PhasePending), keepUsed},
+		"K6a its Payment is new":         {old("sale", neverSent(day)), payment(""), keepUsed},
+		"K6a its Payment is Unknown":     {old("sale", neverSent(day)), payment(v1alpha1.PhaseUnknown), keepUsed},
+		"K6a its Payment is over":        {old("sale", neverSent(day)), payment(v1alpha1.PhaseExpired), collect},
+		"K6a of another installation":    {old("sale", neverSent(day), func(c *v1alpha1.Charge) { c.Spec.InstallationID = "other" }), nil, keepForeign},
+		"K3g a send that has no answer":  {old("sale", neverSent(2*keep), func(c *v1alpha1.Charge) { c.Record.Open = []v1alpha1.Send{send} }), nil, keepOpen},
+		"K3g and is Unknown":             {old("sale", neverSent(2*keep), unknown), nil, keepOpen},
+		"a send that was refused":        {old("sale", neverSent(2*keep), func(c *v1alpha1.Charge) { c.Record.Refusal = &v1alpha1.Refusal{Send: send} }), nil, keepOpen},
+		"a reference that was known":     {old("sale", neverSent(2*keep), func(c *v1alpha1.Charge) { c.Record.ReferenceKnown = true }), nil, keepOpen},
+		"taken":                          {old("sale", neverSent(2*keep), func(c *v1alpha1.Charge) { c.Record.Taken = &v1alpha1.Taken{At: ago(2 * keep)} }), nil, keepOpen},
+		"never sent, but a refund taken": {old("sale", neverSent(2*keep), reserved, func(c *v1alpha1.Charge) { c.Record.Refunds[0].Taken = &v1alpha1.Taken{} }), nil, keepOpen},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -142,8 +179,10 @@ var obstacles = map[string]func(*rapid.T, *facts){
 	"an open refund": func(t *rapid.T, f *facts) {
 		i := rapid.IntRange(0, len(f.charge.Record.Refunds)).Draw(t, "place")
 		f.charge.Record.Refunds = slices.Insert(f.charge.Record.Refunds, i, v1alpha1.ChargeRefund{
-			Name: "open", Sends: rapid.Int32Range(0, 3).Draw(t, "sends"),
-			Hold: rapid.SampledFrom([]*v1alpha1.ChargeHold{nil, {At: ago(3 * keep)}}).Draw(t, "hold"),
+			Name: "open", ReservedAt: ago(3 * keep), Attempt: v1alpha1.Attempt{
+				Sends:   rapid.Int32Range(0, 3).Draw(t, "sends"),
+				Unknown: rapid.SampledFrom([]*v1alpha1.Unknown{nil, {Since: ago(3 * keep)}}).Draw(t, "unknown"),
+			},
 		})
 	},
 	"a young outcome": func(t *rapid.T, f *facts) {
@@ -156,11 +195,14 @@ var obstacles = map[string]func(*rapid.T, *facts){
 		f.charge.Record.Refunds[len(f.charge.Record.Refunds)-1].Outcome.At = young(t)
 	},
 	"a young contradiction": func(t *rapid.T, f *facts) {
-		f.charge.Record.Contradiction = &v1alpha1.ChargeOutcome{At: young(t)}
+		f.charge.Record.Later = &v1alpha1.Outcome{At: young(t)}
+	},
+	"a young callback": func(t *rapid.T, f *facts) {
+		f.charge.Record.LastCallback = &v1alpha1.CallbackNote{ReceivedAt: young(t)}
 	},
 	"a young object": func(t *rapid.T, f *facts) { f.charge.CreationTimestamp = metav1.NewTime(young(t).Time) },
-	"a Payment":      func(_ *rapid.T, f *facts) { f.payments = append(f.payments, v1alpha1.Payment{}) },
-	"a Refund":       func(_ *rapid.T, f *facts) { f.refunds = append(f.refunds, v1alpha1.Refund{}) },
+	"a Payment":      func(_ *rapid.T, f *facts) { payment(v1alpha1.PhaseSucceeded)(f) },
+	"a Refund":       func(_ *rapid.T, f *facts) { f.refunds = true },
 	"installation":   func(_ *rapid.T, f *facts) { f.charge.Spec.InstallationID += "x" },
 	"version":        func(_ *rapid.T, f *facts) { f.charge.Spec.ReferenceVersion += "x" },
 	"keep for ever":  func(_ *rapid.T, f *facts) { f.settings.Keep = 0 },
@@ -178,7 +220,7 @@ func aged(t *rapid.T) time.Duration {
 
 // Whatever else a record says, any one obstacle keeps the Charge, and without
 // one it goes.
-func TestDecideAlways(t *testing.T) {
+func TestDecide_CollectsOnlyWithoutAnyObstacle(t *testing.T) {
 	names := make([]string, 0, len(obstacles))
 	for name := range obstacles {
 		names = append(names, name)
@@ -206,24 +248,20 @@ func TestDecideAlways(t *testing.T) {
 // anyOldCharge is over for long, with anything in its record that says nothing
 // about that.
 func anyOldCharge(t *rapid.T) *v1alpha1.Charge {
-	c := old(rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9:/#-]{0,20}[A-Za-z0-9]`).Draw(t, "reference"), created(aged(t)), ended(aged(t)))
+	c := old(rapid.StringMatching(`[a-z0-9][a-z0-9-]{0,20}[a-z0-9]`).Draw(t, "name"), created(aged(t)), ended(aged(t)))
 	rec := &c.Record
 	rec.Outcome.Phase = rapid.SampledFrom([]v1alpha1.Phase{
 		v1alpha1.PhaseSucceeded, v1alpha1.PhaseFailed, v1alpha1.PhaseExpired, v1alpha1.PhaseCancelled,
 	}).Draw(t, "phase")
 	rec.Sends = rapid.Int32Range(0, 5).Draw(t, "sends")
-	rec.VoidSends = rapid.Int32Range(0, rec.Sends).Draw(t, "void")
-	if rapid.Bool().Draw(t, "held") {
-		rec.Hold = &v1alpha1.ChargeHold{Reason: v1alpha1.ReasonLostInitiation, At: ago(0)}
+	if rapid.Bool().Draw(t, "unknown") {
+		rec.Unknown = &v1alpha1.Unknown{Reason: v1alpha1.ReasonLostInitiation, Since: ago(0)}
 	}
-	if rapid.Bool().Draw(t, "noticed") {
-		rec.Notice = &v1alpha1.ChargeNotice{Reason: v1alpha1.ReasonAwaitingPayer, At: ago(0)}
+	if rapid.Bool().Draw(t, "open send") {
+		rec.Open = []v1alpha1.Send{{Number: 1, At: ago(0)}}
 	}
 	if rapid.Bool().Draw(t, "opened") {
-		rec.Session = &v1alpha1.ChargeSession{At: ago(0)}
-	}
-	if rapid.Bool().Draw(t, "called off") {
-		rec.Cancel = &v1alpha1.ChargeCancel{At: ago(0)}
+		rec.Session = &v1alpha1.Session{}
 	}
 	if rapid.Bool().Draw(t, "contradicted") {
 		contradicted(aged(t))(c)
