@@ -54,6 +54,7 @@ func mute() providers.Kind {
 	return providers.Kind{
 		CredentialKeys: []string{"apiKey"},
 		Endpoint:       func(a providers.Account) (providers.Account, error) { return a, nil },
+		WireMoney:      func(_ providers.Account, m providers.Money) (providers.Money, error) { return m, nil },
 		New: func(providers.Account, providers.Transport, func() time.Time) (providers.Provider, error) {
 			return struct{ providers.Provider }{}, nil
 		},
@@ -95,8 +96,8 @@ func readinessOf(t *testing.T, o client.Object, wire providers.Transport, others
 	}
 	r.Reconciler = &account.Reconciler{
 		Client: r.api, Resolver: f.Resolver, Kind: kind,
-		CheckURLs: func(*account.Account) error { return nil },
-		Now:       func() time.Time { return f.now }, CallTimeout: time.Second,
+		CheckURLs: func(*account.Account) error { return nil }, CallbackBase: func(*account.Account) string { return "" },
+		Now: func() time.Time { return f.now }, CallTimeout: time.Second,
 		Retry: time.Minute, Recheck: time.Hour, Settle: settle,
 		Recorder: r.events,
 	}
@@ -154,15 +155,15 @@ func TestReadiness(t *testing.T) {
 		"refunds are left out": {merchant("shop", "mtn", "mtn"), token(), []client.Object{refunding}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 2, "accepts"},
 		"cluster":              {cluster("orange", "orange", names()), token(), []client.Object{secret(operatorNamespace, "orange-credentials", keysOf("orange"))}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 1, "accepts"},
 		"wave":                 {merchant("shop", "wave", "wave"), &answering{answer: ok(`{"result":[]}`)}, []client.Object{waveKey}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 1, "accepts"},
-		"wave, refused":        {merchant("shop", "wave", "wave"), status(403), []client.Object{waveKey}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1, "correct the account or its Secret"},
+		"wave, refused":        {merchant("shop", "wave", "wave"), status(403), []client.Object{waveKey}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1, "(HTTP status 403): Wave denies the API key access"},
 		"wave, a page":         {merchant("shop", "wave", "wave"), status(200), []client.Object{waveKey}, metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, 1, "asked again"},
 		"nothing to try":       {merchant("shop", "mute", "mute"), token(), []client.Object{secret("shop", "mute-credentials", keysOf("mute"))}, metav1.ConditionTrue, v1alpha1.ReasonAccountUsable, 0, "no harmless question"},
 		"no Secret":            {merchant("shop", "mtn", "mtn"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0, "create it"},
 		"Secret of another":    {cluster("mtn", "mtn", names("shop")), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0, "create it"},
 		"incomplete":           {merchant("shop", "mtn", "mtn"), token(), []client.Object{partial}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsIncomplete, 0, "add it"},
-		"unknown provider":     {merchant("shop", "moov", "moov"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonProviderNotSupported, 0, "use one of"},
+		"unknown provider":     {merchant("shop", "moov", "moov"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonProviderNotSupported, 0, "orange or wave"},
 		"endpoint not allowed": {merchant("shop", "mtn", "mtn", elsewhere), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonEndpointNotAllowed, 0, "evil.example"},
-		"refused":              {merchant("shop", "mtn", "mtn"), status(401), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1, "correct the account or its Secret"},
+		"refused":              {merchant("shop", "mtn", "mtn"), status(401), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1, "operation token (HTTP status 401): MTN does not know the pair"},
 		"no such user":         {merchant("shop", "mtn", "mtn"), userIs(providers.Answer{Status: 404}), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 2, "knows no API user"},
 		"user of elsewhere":    {merchant("shop", "mtn", "mtn"), userIs(ok(`{"targetEnvironment":"` + canary + `"}`)), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 2, "another target environment"},
 		"user cannot be asked": {merchant("shop", "mtn", "mtn"), userIs(providers.Answer{Status: 401}), []client.Object{good}, metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, 2, "asked again"},

@@ -283,7 +283,7 @@ func TestOptionalCredentials(t *testing.T) {
 			setUp(t).operator(map[string]string{"WAVE_API_KEY": have["apiKey"], "WAVE_SIGNING_SECRET": text}),
 		} {
 			c := f.client(f.resolve(payment("shop", "wave")))
-			_ = c.Provider.(providers.AccountChecker).CheckAccount(f.ctx)
+			_ = c.Provider.(providers.AccountChecker).CheckAccount(f.ctx, providers.AccountCheck{})
 			if signed := f.wire.calls[0].Header.Get("Wave-Signature") != ""; signed != signs || (c.Credentials == want) == signs {
 				t.Errorf("%q: signed %t", text, signed)
 			}

@@ -148,7 +148,8 @@ func (f Facts) mayRepeat(late time.Time) bool {
 	a := f.Attempt
 	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly
 	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
-	return wanted && unknownThere && f.Askable && f.SameCredentials && !a.ReferenceKnown &&
+	usable := f.Askable || !f.Rules.Askable // the send finds out
+	return wanted && unknownThere && usable && f.SameCredentials && !a.ReferenceKnown &&
 		!f.Now.Before(late) && f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
 }
 
@@ -214,7 +215,7 @@ func (f Facts) ended() Decision {
 	switch {
 	case later != nil && Contradicts(o, later):
 		return Decision{Action: Idle}
-	case o.SettledBy != "" && (later == nil || called), o.Phase != v1alpha1.PhaseSucceeded && called:
+	case o.SettledBy != "" && (later == nil || later.SettledBy != "" || called), o.Phase != v1alpha1.PhaseSucceeded && called:
 		return f.ask(f.nextCheck())
 	default:
 		return Decision{Action: Idle}

@@ -43,7 +43,7 @@ func TestGoldenProviderReferences(t *testing.T) {
 		provider, account, digest, reference string
 	}{
 		{"mtn", "MerchantAccount/shop/mtn", "f2bb70398245f729d31dcac59fe7d14c9f3462836fbca4711fcab59dd1ebe17a", "f2bb7039-8245-4729-931d-cac59fe7d14c"},
-		{"orange", "ClusterMerchantAccount//orange", "22756f1897e3d54cf019a04fb3f2b4f09edc1ee9b45d242ecf87c28fb00b3c50", "ej2w6gex4pkuz4azubh3-1"},
+		{"orange", "ClusterMerchantAccount//orange", "22756f1897e3d54cf019a04fb3f2b4f09edc1ee9b45d242ecf87c28fb00b3c50", "ej2w6gex4pkuz4azubh3h4vu"},
 		{"wave", "Operator//wave", "1854d8705e55412b4a260f9c77aa9bfe3d45997a61be25467f6682dbe1924d0d", "dbknq4c6kvaswsrgb6ohpku37y6ulgl2mg7ckrt7m2bnxymsjugq"},
 	}
 	for _, v := range vectors {
@@ -122,7 +122,7 @@ func digestOf(d [32]byte) []byte { return d[:] }
 // What providers and Kubernetes allow.
 func TestAlphabets(t *testing.T) {
 	uuid4 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
-	orderID := regexp.MustCompile(`^[a-z2-7]{20}-1$`)
+	orderID := regexp.MustCompile(`^[a-z2-7]{24}$`)
 	clientReference := regexp.MustCompile(`^[a-z2-7]{52}$`)
 	chargeName := regexp.MustCompile(`^charge-[a-z2-7]{40}$`)
 	pathID := regexp.MustCompile(`^[A-Za-z0-9_-]{55}$`)

@@ -89,11 +89,11 @@ type mortal struct {
 }
 
 func (m mortal) Do(ctx context.Context, call providers.Call) (providers.Answer, error) {
-	if m.at == "before "+call.Op {
+	if m.at == "before "+string(call.Operation) {
 		die()
 	}
 	answer, err := m.inner.Do(ctx, call)
-	if m.at == "after "+call.Op {
+	if m.at == "after "+string(call.Operation) {
 		die()
 	}
 	return answer, err
