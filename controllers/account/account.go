@@ -394,6 +394,9 @@ func (r *Resolver) complete(a *Account) (*Account, error) {
 	}
 	a.Pin.BaseURL, a.Pin.TokenURL = full.BaseURL, full.TokenURL
 	a.Pin.TargetEnvironment = full.TargetEnvironment
+	if _, err := a.WireMoney(providers.Money{Amount: "1", Currency: a.Currency}); err != nil {
+		return nil, a.misconfigured(err)
+	}
 	return a, nil
 }
 
@@ -470,8 +473,12 @@ func (r *Resolver) pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	return acct, nil
 }
 
-// ProviderAccount is the account in the words of package providers, without credentials.
-func (a *Account) ProviderAccount() providers.Account { return a.providerAccount(nil) }
+// WireMoney turns what a merchant asks for through a into what the provider is sent. An error
+// is of class Rejected: it is no money, or its currency is not one of the account's country,
+// in a sandbox as in production.
+func (a *Account) WireMoney(m providers.Money) (providers.Money, error) {
+	return a.Kind.WireMoney(a.providerAccount(nil), m)
+}
 
 // providerAccount is the account in the words of package providers.
 func (a *Account) providerAccount(credentials map[string]providers.Secret) providers.Account {
@@ -484,11 +491,6 @@ func (a *Account) providerAccount(credentials map[string]providers.Secret) provi
 		MerchantName:      a.MerchantName,
 		Credentials:       credentials,
 	}
-}
-
-// WireMoney is the money that the provider is told for m, of the account's country.
-func (a *Account) WireMoney(m providers.Money) (providers.Money, error) {
-	return a.Kind.WireMoney(a.providerAccount(nil), m)
 }
 
 // oneOf lists names for people: mtn, orange or wave.

@@ -3,11 +3,9 @@ package account
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +29,8 @@ type Client struct {
 	Credentials [32]byte
 
 	limiter *Limiter
+	// money is Account.WireMoney for who knows the credentials.
+	money func(providers.Money) (providers.Money, error)
 	// told is what the outcomes of calls are for, beside the limiter.
 	told func(providers.Operation, error) (again bool)
 }
@@ -56,6 +56,13 @@ func (c *Client) Heed(op providers.Operation, err error) (again bool) {
 		}
 	}
 	return c.told(op, err)
+}
+
+// CheckMoney refuses, with class Rejected, money that is not of the account's country, which
+// credentials may tell better than the account does. Ask before the first send.
+func (c *Client) CheckMoney(m providers.Money) error {
+	_, err := c.money(m)
+	return err
 }
 
 // Clients keeps one client for each account at each endpoint, so that access tokens are
@@ -106,12 +113,11 @@ func (c *Clients) get(a *Account, refunds bool, credentials map[string]providers
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	have, ok := c.clients[key]
-	if !ok || have.Credentials != sum {
-		built, err := c.build(a, sum, credentials)
-		if err != nil {
+	if same := ok && have.Credentials == sum; !same {
+		var err error
+		if have, err = c.build(a, sum, credentials); err != nil {
 			return nil, err
 		}
-		have = built
 		c.clients[key] = have
 	}
 	have.used, have.perSecond = now, int(a.ChecksPerSecond)
@@ -122,7 +128,7 @@ func (c *Clients) get(a *Account, refunds bool, credentials map[string]providers
 
 func (c *Clients) build(a *Account, sum [32]byte, credentials map[string]providers.Secret) (*kept, error) {
 	full := a.providerAccount(credentials)
-	name := limitKey(full)
+	name := a.Kind.LimitKey(full)
 	limiter := c.limiters[name]
 	if limiter == nil {
 		limiter = newLimiter(0, c.now, c.Sleep)
@@ -135,7 +141,8 @@ func (c *Clients) build(a *Account, sum [32]byte, credentials map[string]provide
 	if err != nil {
 		return nil, err
 	}
-	return &kept{limiter: name, Client: &Client{Provider: p, Credentials: sum, limiter: limiter, told: c.teller(a)}}, nil
+	money := func(m providers.Money) (providers.Money, error) { return a.Kind.WireMoney(full, m) }
+	return &kept{limiter: name, Client: &Client{Provider: p, Credentials: sum, limiter: limiter, money: money, told: c.teller(a)}}, nil
 }
 
 // teller is what a client tells of its calls.
@@ -210,16 +217,6 @@ func (c *Clients) lastKnown(pin v1alpha1.AccountPin, provider string, refunds bo
 		return nil, false
 	}
 	return last.Client, true
-}
-
-// limitKey names what a provider counts together: the API, and its user, client or key.
-func limitKey(a providers.Account) string {
-	who := ""
-	for _, k := range []string{"userID", "clientID", "apiKey"} {
-		who += a.Credentials[k].Reveal()
-	}
-	sum := sha256.Sum256([]byte(strings.TrimRight(a.BaseURL, "/") + "|" + who))
-	return hex.EncodeToString(sum[:])
 }
 
 // credentialSum tells two sets of credentials apart without keeping them.

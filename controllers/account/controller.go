@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
@@ -38,7 +39,10 @@ type Reconciler struct {
 	Kind string
 	// CheckURLs says what the operator itself has to provide for an account.
 	CheckURLs func(*Account) error
-	Now       func() time.Time
+	// CallbackBase is the base of the callback URLs that payments through an account name;
+	// empty: they name none.
+	CallbackBase func(*Account) string
+	Now          func() time.Time
 	// Recorder tells of a deletion that is held.
 	Recorder events.EventRecorder
 	// CallTimeout bounds the question to the provider.
@@ -48,6 +52,8 @@ type Reconciler struct {
 	// Settle is how long after its last look at an account somebody may still send
 	// through it.
 	Settle time.Duration
+	// Leads tells whether this process may begin anything; nil: it may.
+	Leads func() bool
 }
 
 // object is either kind of account.
@@ -66,18 +72,36 @@ const (
 	priorityRecheck = -100
 )
 
-// SetupWithManager starts the reconciler with mgr.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+// SetupWithManager starts the reconciler with mgr; began tells what to look at once this
+// process begins to lead.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, began source.Source) error {
 	name := map[string]string{KindNamespaced: "merchantaccount", KindCluster: "clustermerchantaccount"}[r.Kind]
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named(name).
 		For(newObject(r.Kind), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.Charge{}, handler.EnqueueRequestsFromMapFunc(r.ofCharge)).
+		WatchesRawSource(began).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
 	if f := r.Resolver.Clients.Findings; f != nil {
 		b = b.WatchesRawSource(source.Channel(f.changed[r.Kind], &handler.EnqueueRequestForObject{}))
 	}
 	return b.Complete(redact.Panics(r))
+}
+
+// Everything lists the accounts, for a process that begins to lead.
+func (r *Reconciler) Everything(ctx context.Context) (unbegun, rest []ctrl.Request, err error) {
+	var list client.ObjectList = &v1alpha1.MerchantAccountList{}
+	if r.Kind == KindCluster {
+		list = &v1alpha1.ClusterMerchantAccountList{}
+	}
+	if err := r.Client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, nil, fmt.Errorf("listing accounts: %w", err)
+	}
+	err = meta.EachListItem(list, func(o runtime.Object) error {
+		rest = append(rest, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(o.(client.Object))})
+		return nil
+	})
+	return nil, rest, err
 }
 
 func newObject(kind string) object {
@@ -90,6 +114,9 @@ func newObject(kind string) object {
 // Reconcile asks whether one account can be used, and says so in its status. One
 // that is being deleted goes once no open charge needs it.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	if r.Leads != nil && !r.Leads() {
+		return ctrl.Result{}, nil
+	}
 	o := newObject(r.Kind)
 	if err := r.Client.Get(ctx, req.NamespacedName, o); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
@@ -129,7 +156,7 @@ func (r *Reconciler) judge(ctx context.Context, o object) (metav1.Condition, err
 	if o.GetGeneration() != o.AccountStatus().ObservedGeneration {
 		findings.forget(acct.Pin)
 	}
-	ready := r.try(ctx, c)
+	ready := r.try(ctx, acct, c)
 	if found := findings.about(acct.Pin, r.Now()); found != "" && ready.Status == metav1.ConditionTrue {
 		ready = condition(metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, found)
 	}
@@ -137,8 +164,8 @@ func (r *Reconciler) judge(ctx context.Context, o object) (metav1.Condition, err
 }
 
 // try the credentials, if there is a way.
-func (r *Reconciler) try(ctx context.Context, c *Client) metav1.Condition {
-	check := harmless(c.Provider)
+func (r *Reconciler) try(ctx context.Context, acct *Account, c *Client) metav1.Condition {
+	check := harmless(c.Provider, providers.AccountCheck{CallbackURL: r.CallbackBase(acct)})
 	if check == nil {
 		return condition(metav1.ConditionTrue, v1alpha1.ReasonAccountUsable,
 			"Everything is there. The provider has no harmless question to try the credentials with; the first payment does.")
@@ -152,10 +179,10 @@ func (r *Reconciler) try(ctx context.Context, c *Client) metav1.Condition {
 
 // harmless is the question that tries an account and asks for no money; nil
 // where there is none.
-func harmless(p providers.Provider) func(context.Context) error {
+func harmless(p providers.Provider, check providers.AccountCheck) func(context.Context) error {
 	switch p := p.(type) {
 	case providers.AccountChecker:
-		return func(ctx context.Context) error { return p.CheckAccount(ctx, providers.AccountCheck{}) }
+		return func(ctx context.Context) error { return p.CheckAccount(ctx, check) }
 	case providers.Preparer:
 		return p.Prepare
 	default:
@@ -177,7 +204,13 @@ func (r *Reconciler) usable(ctx context.Context, name types.NamespacedName) (*Ac
 	}
 	r.Resolver.Clients.secrets.forget(acct.secretKey(), r.Now())
 	c, err := r.Resolver.Client(ctx, acct)
-	return acct, c, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.CheckMoney(providers.Money{Amount: "1", Currency: acct.Currency}); err != nil {
+		return nil, nil, acct.misconfigured(err)
+	}
+	return acct, c, nil
 }
 
 // verdict on what the provider said to the credentials. Its texts hold nothing

@@ -54,6 +54,7 @@ func mute() providers.Kind {
 	return providers.Kind{
 		CredentialKeys: []string{"apiKey"},
 		Endpoint:       func(a providers.Account) (providers.Account, error) { return a, nil },
+		WireMoney:      func(_ providers.Account, m providers.Money) (providers.Money, error) { return m, nil },
 		New: func(providers.Account, providers.Transport, func() time.Time) (providers.Provider, error) {
 			return struct{ providers.Provider }{}, nil
 		},
@@ -75,6 +76,7 @@ func readinessOf(t *testing.T, o client.Object, wire providers.Transport, others
 	t.Helper()
 	f := setUp(t, append(others, o)...)
 	f.Clients = account.NewClients(wire, func() time.Time { return f.now })
+	f.Clients.Findings = account.NewFindings()
 	f.Registry["mute"] = mute()
 	r := &readiness{t: t, clock: f, events: events.NewFakeRecorder(10), name: client.ObjectKeyFromObject(o)}
 	builder := fake.NewClientBuilder().WithScheme(f.api.Scheme()).WithObjects(append(others, o)...).
@@ -94,9 +96,9 @@ func readinessOf(t *testing.T, o client.Object, wire providers.Transport, others
 	}
 	r.Reconciler = &account.Reconciler{
 		Client: r.api, Resolver: f.Resolver, Kind: kind,
-		CheckURLs: func(*account.Account) error { return nil },
-		Now:       func() time.Time { return f.now }, CallTimeout: time.Second,
-		Retry: time.Minute, Recheck: time.Hour, Settle: settle, Watched: watched,
+		CheckURLs: func(*account.Account) error { return nil }, CallbackBase: func(*account.Account) string { return "" },
+		Now: func() time.Time { return f.now }, CallTimeout: time.Second,
+		Retry: time.Minute, Recheck: time.Hour, Settle: settle,
 		Recorder: r.events,
 	}
 	return r
@@ -153,15 +155,15 @@ func TestReadiness(t *testing.T) {
 		"refunds are left out": {merchant("shop", "mtn", "mtn"), token(), []client.Object{refunding}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 2, "accepts"},
 		"cluster":              {cluster("orange", "orange", names()), token(), []client.Object{secret(operatorNamespace, "orange-credentials", keysOf("orange"))}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 1, "accepts"},
 		"wave":                 {merchant("shop", "wave", "wave"), &answering{answer: ok(`{"result":[]}`)}, []client.Object{waveKey}, metav1.ConditionTrue, v1alpha1.ReasonAccountChecked, 1, "accepts"},
-		"wave, refused":        {merchant("shop", "wave", "wave"), status(403), []client.Object{waveKey}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1, "apiKey"},
+		"wave, refused":        {merchant("shop", "wave", "wave"), status(403), []client.Object{waveKey}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1, "(HTTP status 403): Wave denies the API key access"},
 		"wave, a page":         {merchant("shop", "wave", "wave"), status(200), []client.Object{waveKey}, metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, 1, "asked again"},
 		"nothing to try":       {merchant("shop", "mute", "mute"), token(), []client.Object{secret("shop", "mute-credentials", keysOf("mute"))}, metav1.ConditionTrue, v1alpha1.ReasonAccountUsable, 0, "no harmless question"},
 		"no Secret":            {merchant("shop", "mtn", "mtn"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0, "create it"},
 		"Secret of another":    {cluster("mtn", "mtn", names("shop")), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0, "create it"},
 		"incomplete":           {merchant("shop", "mtn", "mtn"), token(), []client.Object{partial}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsIncomplete, 0, "add it"},
-		"unknown provider":     {merchant("shop", "moov", "moov"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonProviderNotSupported, 0, "use one of"},
-		"endpoint not allowed": {merchant("shop", "mtn", "mtn", elsewhere), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 0, "evil.example"},
-		"refused":              {merchant("shop", "mtn", "mtn"), status(401), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1, "userID and apiSecret"},
+		"unknown provider":     {merchant("shop", "moov", "moov"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonProviderNotSupported, 0, "orange or wave"},
+		"endpoint not allowed": {merchant("shop", "mtn", "mtn", elsewhere), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonEndpointNotAllowed, 0, "evil.example"},
+		"refused":              {merchant("shop", "mtn", "mtn"), status(401), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1, "operation token (HTTP status 401): MTN does not know the pair"},
 		"no such user":         {merchant("shop", "mtn", "mtn"), userIs(providers.Answer{Status: 404}), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 2, "knows no API user"},
 		"user of elsewhere":    {merchant("shop", "mtn", "mtn"), userIs(ok(`{"targetEnvironment":"` + canary + `"}`)), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 2, "another target environment"},
 		"user cannot be asked": {merchant("shop", "mtn", "mtn"), userIs(providers.Answer{Status: 401}), []client.Object{good}, metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, 2, "asked again"},
@@ -205,6 +207,72 @@ func TestReadinessMendsItself(t *testing.T) {
 	must(t, r.api.Create(t.Context(), secret("shop", "mtn-credentials", keysOf("mtn"))))
 	if got, _ := r.ready(); got.Status != metav1.ConditionTrue || r.writes != 2 {
 		t.Fatalf("%+v after %d writes", got, r.writes)
+	}
+}
+
+// K5: what the calls for Payments tell about an account shows in its Ready, with the diagnosis,
+// until such a call succeeds, or the account is corrected.
+func TestReadiness_ShowsWhatPaymentsLearn(t *testing.T) {
+	host := &providers.Error{Class: providers.ClassMisconfigured, Operation: providers.OpInitiate, HTTPStatus: 500,
+		Code: "INVALID_CALLBACK_URL_HOST", Field: "X-Callback-Url", Fault: providers.FaultOperator, Detail: "have it started with another --public-url"}
+	old := &providers.Error{Class: providers.ClassMisconfigured, Operation: providers.OpToken, HTTPStatus: 401, Fault: providers.FaultAccount}
+	for name, o := range map[string]client.Object{"namespaced": merchant("shop", "mtn", "mtn"), "cluster": cluster("mtn", "mtn", names("shop"))} {
+		r := readinessOf(t, o, token(), secret("shop", "mtn-credentials", keysOf("mtn")), secret(operatorNamespace, "mtn-credentials", keysOf("mtn")))
+		c := r.clock.client(r.clock.resolve(payment("shop", "mtn")))
+		expect := func(status metav1.ConditionStatus, says ...string) {
+			t.Helper()
+			got, _ := r.ready()
+			for _, s := range append(says, "") {
+				if got.Status != status || !strings.Contains(got.Message, s) || len(says) > 0 && got.Reason != v1alpha1.ReasonAccountMisconfigured {
+					t.Errorf("%s: %s %s %q does not say %q", name, got.Status, got.Reason, got.Message, s)
+				}
+			}
+		}
+		expect(metav1.ConditionTrue)
+		for _, e := range []*providers.Error{
+			{Class: providers.ClassRejected, Operation: providers.OpInitiate, Fault: providers.FaultPayment},
+			{Class: providers.ClassThrottled}, {Class: providers.ClassUnknown, Fault: providers.FaultProvider},
+		} {
+			c.Heed(providers.OpInitiate, e)
+		}
+		r.clock.now = r.clock.now.Add(time.Hour) // throttled
+		expect(metav1.ConditionTrue)
+		c.Heed(providers.OpInitiate, host)
+		says := []string{"initiate", "HTTP status 500", "code INVALID_CALLBACK_URL_HOST", "field X-Callback-Url", host.Detail}
+		expect(metav1.ConditionFalse, says...)
+		c.Heed(providers.OpStatus, nil) // says nothing about it
+		expect(metav1.ConditionFalse, says...)
+		c.Heed(providers.OpInitiate, nil)
+		expect(metav1.ConditionTrue)
+		// The account's own question gets as far as a token does.
+		c.Heed(providers.OpInitiate, old)
+		expect(metav1.ConditionTrue)
+		// Who corrects the account is not told of its past, and nobody for ever.
+		c.Heed(providers.OpInitiate, host)
+		must(t, r.api.Get(t.Context(), r.name, o))
+		o.SetGeneration(o.GetGeneration() + 1)
+		must(t, r.api.Update(t.Context(), o))
+		expect(metav1.ConditionTrue)
+		c.Heed(providers.OpInitiate, host)
+		r.clock.now = r.clock.now.Add(time.Hour)
+		expect(metav1.ConditionTrue)
+	}
+}
+
+// K5: the loop of accounts is woken when something is found, and once only.
+func TestFindings_WakeTheAccount(t *testing.T) {
+	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token(), secret("shop", "mtn-credentials", keysOf("mtn")))
+	c := r.clock.client(r.clock.resolve(payment("shop", "mtn")))
+	for range 3 {
+		c.Heed(providers.OpInitiate, &providers.Error{Class: providers.ClassMisconfigured, Operation: providers.OpInitiate})
+	}
+	c.Heed(providers.OpInitiate, nil)
+	c.Heed(providers.OpInitiate, nil)
+	if got := r.Resolver.Clients.Findings.Woken(account.KindNamespaced); len(got) != 2 || got[0] != r.name || got[1] != r.name {
+		t.Errorf("%v", got)
+	}
+	if got := r.Resolver.Clients.Findings.Woken(account.KindCluster); len(got) != 0 {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -148,7 +148,8 @@ func (f Facts) mayRepeat(late time.Time) bool {
 	a := f.Attempt
 	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly
 	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
-	return wanted && unknownThere && f.Askable && f.SameCredentials && !a.ReferenceKnown &&
+	usable := f.Askable || !f.Rules.Askable // the send finds out
+	return wanted && unknownThere && usable && f.SameCredentials && !a.ReferenceKnown &&
 		!f.Now.Before(late) && f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
 }
 

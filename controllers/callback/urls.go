@@ -22,14 +22,15 @@ type URLs struct {
 
 // Callback is where a provider reports on one charge; empty: nowhere.
 func (u URLs) Callback(a *account.Account, c *v1alpha1.Charge) string {
-	base := u.callbackBase(a)
+	base := u.CallbackBase(a)
 	if base == "" || c.Spec.CallbackID == "" {
 		return ""
 	}
 	return base + "/" + c.Spec.CallbackID
 }
 
-func (u URLs) callbackBase(a *account.Account) string {
+// CallbackBase is what the callback URLs of an account begin with; empty: it has none.
+func (u URLs) CallbackBase(a *account.Account) string {
 	switch {
 	case a.NoCallbacks && !a.Kind.Traits.NeedsCallbackURL:
 		return ""
@@ -63,7 +64,7 @@ func (u URLs) Cancel(a *account.Account, p *v1alpha1.Payment) string {
 // Check says what is missing, or too long, for a payment of p through a.
 func (u URLs) Check(a *account.Account, p *v1alpha1.Payment) error {
 	traits := a.Kind.Traits
-	callback := len(u.callbackBase(a)) + len("/") + installation.PathIDLength
+	callback := len(u.CallbackBase(a)) + len("/") + installation.PathIDLength
 	for _, length := range []int{callback, len(u.Return(a, p)), len(u.Cancel(a, p))} {
 		if traits.MaxURL > 0 && length > traits.MaxURL {
 			return &account.Problem{
@@ -81,7 +82,7 @@ func (u URLs) Check(a *account.Account, p *v1alpha1.Payment) error {
 		}
 	}
 	switch {
-	case traits.NeedsCallbackURL && u.callbackBase(a) == "":
+	case traits.NeedsCallbackURL && u.CallbackBase(a) == "":
 		return missing("a URL for its notifications")
 	case traits.NeedsReturnURL && u.Return(a, p) == "":
 		return missing("a page for the payer to come back to (returnURL)")

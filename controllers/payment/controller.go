@@ -89,10 +89,8 @@ type view struct {
 
 // Reconcile does one step for one sale.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	if !r.Protocol.Begins() {
-		return ctrl.Result{}, nil
-	}
-	if err := r.Protocol.Flush(ctx, r.Installation.ChargeName(req.Namespace, req.Name)); err != nil {
+	// Answers are recorded by whoever has them, also when another process leads.
+	if err := r.Protocol.Flush(ctx, r.Installation.ChargeName(req.Namespace, req.Name)); err != nil || !r.Protocol.Begins() {
 		return ctrl.Result{}, err
 	}
 	v, err := r.observe(ctx, req.NamespacedName, r.Client)

@@ -77,6 +77,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 // what the API server says now of the account. It tells whether to go on.
 func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.Client, bool, view, error) {
 	if v.account == nil {
+		v.wait = r.Settings.RetryMax
 		return nil, false, v, nil
 	}
 	c, err := r.Accounts.Client(ctx, v.account)

@@ -54,7 +54,7 @@ func (a *api) Get(_ context.Context, name client.ObjectKey, into client.Object, 
 		found = nil
 		a.p.behind(k.Kind)
 	}
-	a.p.w.observer.Shown(a.p, k, found)
+	a.p.w.observer.Shown(a.p, k, found, false)
 	return tell(k, found, into)
 }
 
@@ -70,7 +70,7 @@ func (a *api) getLive(k Key, into client.Object) error {
 		a.p.w.remove(k)
 	}
 	found := a.p.w.Store.Live(k)
-	a.p.w.observer.Shown(a.p, k, found)
+	a.p.w.observer.Shown(a.p, k, found, true)
 	return tell(k, found, into)
 }
 
@@ -89,6 +89,7 @@ var (
 	listLabels   = []string{"list Payment", "list Charge", "list Refund"}
 	createLabels = []string{"create Payment", "create Charge", "create Refund"}
 	updateLabels = []string{"update Payment", "update Charge", "update Refund"}
+	deleteLabels = []string{"delete Payment", "delete Charge", "delete Refund"}
 	statusLabels = []string{"update Payment/status", "update Charge/status", "update Refund/status"}
 )
 
@@ -223,7 +224,9 @@ func (a *api) write(label string, k Key, do func() error, faster func()) error {
 		p.w.remove(k)
 	}
 	before := len(p.w.Store.history)
+	p.w.Store.writer = p
 	err := do()
+	p.w.Store.writer = nil
 	if err != nil {
 		p.w.logf(p, "%s %s: %v", label, k.Name, err)
 		if apierrors.IsInvalid(err) {
@@ -253,7 +256,19 @@ func (a *api) Apply(context.Context, runtime.ApplyConfiguration, ...client.Apply
 	return errNoVerb
 }
 
-func (a *api) Delete(context.Context, client.Object, ...client.DeleteOption) error { return errNoVerb }
+// Delete an object under its uid and version: the operator deletes nothing else.
+func (a *api) Delete(_ context.Context, o client.Object, opts ...client.DeleteOption) error {
+	k := keyOf(o)
+	var d client.DeleteOptions
+	d.ApplyOptions(opts)
+	if d.Preconditions == nil || d.Preconditions.UID == nil || d.Preconditions.ResourceVersion == nil {
+		a.p.w.observer.Careless(k)
+		return errNoVerb
+	}
+	return a.write(labels(deleteLabels, k.Kind), k, func() error {
+		return a.p.w.Store.Remove(k, *d.Preconditions.UID, *d.Preconditions.ResourceVersion)
+	}, a.foreignEdit(k))
+}
 
 func (a *api) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
 	return errNoVerb

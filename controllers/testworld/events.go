@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -116,8 +117,12 @@ func (w *World) Cancel(name string) {
 // Settle says how a payment ended, as a person who looked it up does.
 func (w *World) Settle(name string, outcome v1alpha1.SettledOutcome) {
 	w.Store.Edit(Key{Payment, Shop, name}, false, func(o client.Object) {
-		o.(*v1alpha1.Payment).Spec.Settlement = &v1alpha1.Settlement{
-			Outcome: outcome, SettledBy: "ama", Reason: "listed in the portal of the provider",
+		p := o.(*v1alpha1.Payment)
+		if p.Status.Unknown == nil {
+			return
+		}
+		p.Spec.Settlement = &v1alpha1.Settlement{
+			UnknownID: p.Status.Unknown.ID, Outcome: outcome, SettledBy: "ama", Reason: "listed in the portal of the provider",
 		}
 	})
 }
@@ -230,7 +235,7 @@ func (w *World) others(p *Process) {
 }
 
 func (w *World) saleJob() Job {
-	return w.jobOf(&v1alpha1.Payment{ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: Sale}})
+	return Job{Name: types.NamespacedName{Namespace: Shop, Name: Sale}}
 }
 
 // paused: p does nothing for a while, and the world goes on.
@@ -286,38 +291,46 @@ func describe(v Version) string {
 
 func describeRecord(r *v1alpha1.ChargeRecord) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, " sends=%d void=%d", r.Sends, r.VoidSends)
+	describeAttempt(&b, &r.Attempt)
 	if r.Session != nil {
-		fmt.Fprintf(&b, " session=%q known=%t", r.Session.ID, r.Session.Known)
+		fmt.Fprintf(&b, " session=%q", r.Session.ID)
 	}
-	if r.Refusal != nil {
-		fmt.Fprintf(&b, " refusal=%s", r.Refusal.Reason)
-	}
-	if r.Cancel != nil {
-		b.WriteString(" called off")
-	}
-	if r.Hold != nil {
-		fmt.Fprintf(&b, " hold=%s", r.Hold.Reason)
-	}
-	if r.Notice != nil {
-		fmt.Fprintf(&b, " notice=%s", r.Notice.Reason)
-	}
-	if r.Outcome != nil {
-		fmt.Fprintf(&b, " outcome=%s/%s", r.Outcome.Phase, r.Outcome.Reason)
-	}
-	if r.Contradiction != nil {
-		fmt.Fprintf(&b, " contradiction=%s", r.Contradiction.Phase)
+	if r.LastCallback != nil {
+		fmt.Fprintf(&b, " callback=%s", r.LastCallback.Claim)
 	}
 	for i := range r.Refunds {
-		c := &r.Refunds[i]
-		fmt.Fprintf(&b, " refund(%s sends=%d void=%d taken=%t", c.Name, c.Sends, c.VoidSends, c.Taken != nil)
-		if c.Hold != nil {
-			fmt.Fprintf(&b, " hold=%s", c.Hold.Reason)
-		}
-		if c.Outcome != nil {
-			fmt.Fprintf(&b, " outcome=%s", c.Outcome.Phase)
-		}
+		fmt.Fprintf(&b, " refund(%s", r.Refunds[i].Name)
+		describeAttempt(&b, &r.Refunds[i].Attempt)
 		b.WriteString(")")
 	}
 	return b.String()
+}
+
+func describeAttempt(b *strings.Builder, a *v1alpha1.Attempt) {
+	fmt.Fprintf(b, " sends=%d", a.Sends)
+	for _, s := range a.Open {
+		fmt.Fprintf(b, " open=%d(%s)", s.Number, s.Sender)
+	}
+	say := func(what string, there bool, with ...any) {
+		if there {
+			fmt.Fprintf(b, " "+what, with...)
+		}
+	}
+	say("taken", a.Taken != nil)
+	say("reference-known", a.ReferenceKnown)
+	if a.Refusal != nil {
+		say("refused=%d/%s", true, a.Refusal.Send.Number, a.Refusal.Reason)
+	}
+	if a.Unknown != nil {
+		say("unknown=%s", true, a.Unknown.Reason)
+	}
+	if a.Notice != nil {
+		say("notice=%s", true, a.Notice.Reason)
+	}
+	if a.Outcome != nil {
+		say("outcome=%s/%s", true, a.Outcome.Phase, a.Outcome.Reason)
+	}
+	if a.Later != nil {
+		say("later=%s", true, a.Later.Phase)
+	}
 }

@@ -49,16 +49,17 @@ func (l *ledger) Arrives(f *Flight) {
 	}
 }
 
-func (*ledger) Acknowledged(*Process, Version)         {}
-func (*ledger) Refused(*Process, Key, error)           {}
-func (*ledger) Careless(Key)                           {}
-func (*ledger) Calls(*Flight)                          {}
-func (*ledger) Answered(*Flight)                       {}
-func (*ledger) Begins(*Process, Job)                   {}
-func (*ledger) Ends(*Process, Job, ctrl.Result, error) {}
-func (*ledger) Shown(*Process, Key, client.Object)     {}
-func (*ledger) Died(*Process)                          {}
-func (*ledger) Noted(*Process)                         {}
+func (*ledger) Acknowledged(*Process, Version)           {}
+func (*ledger) Refused(*Process, Key, error)             {}
+func (*ledger) Careless(Key)                             {}
+func (*ledger) Calls(*Flight)                            {}
+func (*ledger) Answered(*Flight)                         {}
+func (*ledger) Begins(*Process, Job)                     {}
+func (*ledger) Ends(*Process, Job, ctrl.Result, error)   {}
+func (*ledger) Shown(*Process, Key, client.Object, bool) {}
+func (*ledger) Leaves(*Flight)                           {}
+func (*ledger) Died(*Process)                            {}
+func (*ledger) Noted(*Process)                           {}
 func (l *ledger) gap(times []time.Duration) (least time.Duration) {
 	least = time.Hour
 	for i := 1; i < len(times); i++ {
@@ -84,7 +85,7 @@ func TestG14FloodOfDifferentCallbacks(t *testing.T) {
 			if err := w.Run(30 * time.Second); err != nil {
 				t.Fatal(err)
 			}
-			process, charge := w.processes[0], w.Charge(Sale)
+			process, charge := w.processes[0], w.Charge(InShop(Sale))
 			path := "/callbacks/mtn/" + process.payments.URLs.Paths.ID("mtn", charge.Name)
 			answers := map[int]int{}
 			const flood = 5 * time.Minute
@@ -113,7 +114,7 @@ func TestG14FloodOfDifferentCallbacks(t *testing.T) {
 			if answers[200] == 0 || answers[200]+answers[429] != int(flood/(100*time.Millisecond)) {
 				t.Errorf("answers %v", answers)
 			}
-			if p := w.Payment(Sale); p.Status.Phase != "Processing" {
+			if p := w.Payment(InShop(Sale)); p.Status.Phase != "Processing" {
 				t.Errorf("it is %s now", p.Status.Phase)
 			}
 		})
@@ -133,12 +134,12 @@ func TestG4CallbackRacesPoll(t *testing.T) {
 		n, codes := 0, map[int]int{}
 		knock := func() {
 			p := w.processes[0]
-			if w.Charge(Sale) == nil {
+			if w.Charge(InShop(Sale)) == nil {
 				return
 			}
 			n++
 			rec := httptest.NewRecorder()
-			path := "/callbacks/mtn/" + p.payments.URLs.Paths.ID("mtn", w.Charge(Sale).Name)
+			path := "/callbacks/mtn/" + p.payments.URLs.Paths.ID("mtn", w.Charge(InShop(Sale)).Name)
 			p.callbacks.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, path, strings.NewReader(fmt.Sprintf(`{"status":"FAILED","n":%d}`, n))))
 			codes[rec.Code]++
 		}
@@ -150,7 +151,7 @@ func TestG4CallbackRacesPoll(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[string]v1alpha1.Phase{"1902": v1alpha1.PhaseSucceeded, "1903": v1alpha1.PhaseFailed, "1963": v1alpha1.PhaseSucceeded}[amount]
-		if p := w.Payment(Sale); p.Status.Phase != want || l.asks != 1 {
+		if p := w.Payment(InShop(Sale)); p.Status.Phase != want || l.asks != 1 {
 			t.Errorf("%s: %s, asked for money %d times", amount, p.Status.Phase, l.asks)
 		}
 		if codes[http.StatusOK] < 2 || codes[http.StatusOK] != n {

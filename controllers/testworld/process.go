@@ -13,8 +13,11 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/callback"
+	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
+	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/controllers/refund"
 	"mobilemoney.dev/operator/providers/transport"
 )
@@ -32,11 +35,14 @@ type Process struct {
 	// stale is how far behind the cache of its successor is.
 	stale int
 	busy  bool
+	// lostLead is the point at which it lost its lease; 0: it leads.
+	lostLead int
 
 	payments  *payment.Reconciler
 	refunds   *refund.Reconciler
 	callbacks http.Handler
 
+	pausing  pausing
 	view     view
 	ready    []Job
 	delayed  map[Job]time.Time
@@ -110,14 +116,15 @@ func (w *World) boot(seat, stale int) *Process {
 		AllowedEndpoints: []string{simulatorHost, otherHost},
 		Clients:          clients, InstallationIDGiven: true,
 	}
+	inst, settings := w.opts.Shared.Installation, w.opts.Settings
+	protocol := &attempt.Protocol{Client: cached, Live: live, Settings: settings, Now: p.now, Process: p.Name, Pause: p.pause, Leads: p.Leads}
 	p.payments = &payment.Reconciler{
-		Client: cached, Live: live, Accounts: resolver, Installation: w.opts.Shared.Installation, Settings: w.opts.Settings,
-		URLs: callback.NewURLs(publicURL, w.opts.Shared.Installation.PathKeys()), Metrics: w.opts.Shared.Payments, Now: p.now, Pause: p.pause,
-		Process: p.Name, Start: p.now(),
+		Protocol: protocol, Client: cached, Live: live, Accounts: resolver, Installation: inst, Settings: settings,
+		URLs: callback.NewURLs(publicURL, inst.PathKeys()), Prompts: &promptlimit.Limiter{}, Metrics: w.opts.Shared.Payments, Now: p.now,
 	}
 	p.refunds = &refund.Reconciler{
-		Client: cached, Live: live, Accounts: resolver, Installation: w.opts.Shared.Installation, Settings: w.opts.Settings,
-		Metrics: w.opts.Shared.Refunds, Called: w.opts.Shared.Payments.Called, Now: p.now, Pause: p.pause, Process: p.Name,
+		Protocol: protocol, Client: cached, Live: live, Accounts: resolver, Installation: inst, Settings: settings,
+		Metrics: w.opts.Shared.Refunds, Called: w.opts.Shared.Payments.Called, Now: p.now,
 	}
 	p.callbacks = (&callback.Receiver{
 		Client: cached, Paths: p.payments.URLs.Paths, Keyring: w.keyring(resolver), Registry: resolver.Registry,
@@ -132,20 +139,52 @@ func (w *World) boot(seat, stale int) *Process {
 	return p
 }
 
+// Now is its clock.
+func (p *Process) Now() time.Time { return p.now() }
+
+// Installation that it runs as.
+func (p *Process) Installation() installation.Installation { return p.payments.Installation }
+
+// Trusts tells whether it was started with leave to send to a host.
+func (p *Process) Trusts(host string) bool {
+	return slices.Contains(p.payments.Accounts.AllowedEndpoints, host)
+}
+
+// Leads tells whether it may begin anything.
+func (p *Process) Leads() bool { return p.lostLead == 0 }
+
+// LostLead is the point of the run at which it lost its lease; 0: it leads.
+func (p *Process) LostLead() int { return p.lostLead }
+
 func (p *Process) now() time.Time { return p.w.clock.Now().Add(p.skew + p.w.skew) }
 
-// pause between two tries to record.
-func (p *Process) pause(context.Context, time.Duration) error {
+// pause between two tries to record. Contexts end by the real clock, so that the end
+// of the tries is told here.
+func (p *Process) pause(ctx context.Context, _ time.Duration) error {
 	p.alive()
+	if p.pausing.ctx != ctx {
+		p.pausing = pausing{ctx: ctx, since: p.w.clock.Now()}
+	}
+	if p.w.clock.Now().Sub(p.pausing.since) >= p.w.opts.Settings.RecordTimeout {
+		return context.DeadlineExceeded
+	}
 	// The loop's own durations are random by a little.
-	p.w.clock.Add(100 * time.Millisecond)
+	p.pausing.tries++
+	p.w.clock.Add(min(50*time.Millisecond<<p.pausing.tries, 2*time.Second))
 	return nil
 }
 
-// sleep for d.
+// pausing is who pauses between two tries to record.
+type pausing struct {
+	ctx   context.Context
+	since time.Time
+	tries int
+}
+
+// sleep until the limit of an account allows a call.
 func (p *Process) sleep(_ context.Context, d time.Duration) error {
 	p.alive()
-	p.w.clock.Add(d)
+	p.w.advance(d)
 	return nil
 }
 
@@ -227,14 +266,14 @@ func (p *Process) wake(v Version) {
 	}
 	switch x := o.(type) {
 	case *v1alpha1.Payment:
-		p.enqueue(p.w.jobOf(x))
+		p.enqueue(jobOf(x))
 		for _, other := range p.view.objects {
 			if r, ok := other.(*v1alpha1.Refund); ok && r.Namespace == x.Namespace && r.Spec.PaymentRef.Name == x.Name && !r.Status.Phase.Terminal() {
 				p.enqueue(refundJob(r))
 			}
 		}
 	case *v1alpha1.Charge:
-		p.enqueue(Job{Name: types.NamespacedName{Name: x.Name}})
+		p.enqueue(Job{Name: types.NamespacedName{Namespace: x.Spec.Payment.Namespace, Name: x.Spec.Payment.Name}})
 		for i := range x.Record.Refunds {
 			p.enqueue(Job{Refund: true, Name: types.NamespacedName{Namespace: x.Spec.Payment.Namespace, Name: x.Record.Refunds[i].Name}})
 		}
@@ -243,7 +282,7 @@ func (p *Process) wake(v Version) {
 	case *v1alpha1.MerchantAccount:
 		for _, other := range p.view.objects {
 			if pay, ok := other.(*v1alpha1.Payment); ok && (pay.Status.Phase == "" || pay.Status.Phase == v1alpha1.PhasePending) {
-				p.enqueue(p.w.jobOf(pay))
+				p.enqueue(jobOf(pay))
 			}
 		}
 	}
@@ -253,9 +292,7 @@ func refundJob(r *v1alpha1.Refund) Job {
 	return Job{Refund: true, Name: client.ObjectKeyFromObject(r)}
 }
 
-func (w *World) jobOf(p *v1alpha1.Payment) Job {
-	return Job{Name: types.NamespacedName{Name: w.opts.Shared.Installation.ChargeName(p.Namespace, p.SaleReference())}}
-}
+func jobOf(p *v1alpha1.Payment) Job { return Job{Name: client.ObjectKeyFromObject(p)} }
 
 func (p *Process) enqueue(j Job) {
 	if !slices.Contains(p.ready, j) {

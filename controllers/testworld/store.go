@@ -144,6 +144,9 @@ type Key struct {
 	Name      string
 }
 
+// KeyOf an object.
+func KeyOf(o client.Object) Key { return keyOf(o) }
+
 func keyOf(o client.Object) Key { return Key{kindOf(o), o.GetNamespace(), o.GetName()} }
 
 func (k Key) String() string { return k.Kind.String() + " " + k.Name }
@@ -153,6 +156,8 @@ type Version struct {
 	Key Key
 	// Old is nil where it was created, New where it was deleted.
 	Old, New client.Object
+	// By the operator; nil: by somebody else.
+	By *Process
 }
 
 // table is a set of objects in the order in which they came. There are few.
@@ -191,6 +196,8 @@ type Store struct {
 	objects table
 	history []Version
 	uids    int
+	// writer is the process whose write is being made.
+	writer *Process
 
 	// committed is told about each new version.
 	committed func(Version)
@@ -215,6 +222,7 @@ func (s *Store) All(k Kind) []client.Object {
 }
 
 func (s *Store) commit(v Version) {
+	v.By = s.writer
 	if v.New != nil {
 		v.New.SetResourceVersion(strconv.Itoa(len(s.history) + 1))
 	}
@@ -339,6 +347,19 @@ func (s *Store) Edit(k Key, status bool, change func(client.Object)) bool {
 	change(next)
 	next = wire(next)
 	return s.replace(status, old, next, nil) == nil
+}
+
+// Remove an object that is still the one of that uid and version.
+func (s *Store) Remove(k Key, uid types.UID, version string) error {
+	old := s.Live(k)
+	switch {
+	case old == nil:
+		return apierrors.NewNotFound(k.Kind.resource(), k.Name)
+	case old.GetUID() != uid || old.GetResourceVersion() != version:
+		return apierrors.NewConflict(k.Kind.resource(), k.Name, fmt.Errorf("precondition failed"))
+	}
+	s.commit(Version{Key: k, Old: old})
+	return nil
 }
 
 // Delete an object; false: there was none.

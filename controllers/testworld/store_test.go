@@ -93,9 +93,9 @@ func TestStatusIsASubresource(t *testing.T) {
 func TestTimesLoseWhatTheWireDrops(t *testing.T) {
 	s := newStore()
 	c := &v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{Name: "c"}}
-	c.Record.Cancel = &v1alpha1.ChargeCancel{At: metav1.NewMicroTime(s.now())}
+	c.Record.Taken = &v1alpha1.Taken{At: metav1.NewMicroTime(s.now())}
 	create(t, s, c)
-	if ns := c.Record.Cancel.At.Nanosecond(); ns != 123456000 {
+	if ns := c.Record.Taken.At.Nanosecond(); ns != 123456000 {
 		t.Errorf("%d ns", ns)
 	}
 }

@@ -36,6 +36,9 @@ type Flight struct {
 	Asks      simulator.Op
 	Method    string
 	Reference string
+	Host      string
+	// Point of the run that it is.
+	Point int
 	// Arrived: the provider has, or will have, the whole of it.
 	Arrived bool
 	// Started is when the client began.
@@ -58,6 +61,16 @@ type calls struct {
 // Garbled: whatever the status says, there is no answer that can be read.
 func (f *Flight) Garbled() bool { return f.hit.kind == Malformed }
 
+// Refuses: the answer is a definite no, and leaves no doubt.
+func (f *Flight) Refuses() bool {
+	switch f.hit.kind {
+	case Rejects, Throttled, Unauthorized, Forbidden, Unsent:
+		return true
+	default:
+		return f.Err == nil && f.Status/100 == 4 && f.Status != http.StatusConflict && f.Status != http.StatusRequestTimeout && f.hit.kind == ""
+	}
+}
+
 type flightKey struct{}
 
 func (c *calls) Do(ctx context.Context, call providers.Call) (providers.Answer, error) {
@@ -69,6 +82,7 @@ func (c *calls) Do(ctx context.Context, call providers.Call) (providers.Answer, 
 	p.alive()
 	f := &Flight{Process: p, Op: string(call.Operation), Method: call.Method, Started: p.w.clock.Now()}
 	f.hit = p.w.arrive(p, Call, "call "+string(call.Operation))
+	f.Point = len(p.w.Points)
 	switch {
 	case p.dead && token:
 		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Operation: call.Operation, Err: errLost}
@@ -96,6 +110,8 @@ type network struct{ w *World }
 
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	f := req.Context().Value(flightKey{}).(*Flight)
+	f.Host = req.URL.Host
+	n.w.observer.Leaves(f)
 	f.Replayable = req.Body != nil && req.Body != http.NoBody && req.GetBody != nil
 	switch {
 	case f.hit.kind == Unsent:

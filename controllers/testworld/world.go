@@ -16,10 +16,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/payment"
@@ -53,6 +55,8 @@ type Observer interface {
 	Careless(k Key)
 	// Calls: a process is about to call a provider.
 	Calls(f *Flight)
+	// Leaves: it knows where to.
+	Leaves(f *Flight)
 	// Arrives: a request is at the provider, nothing is processed yet.
 	Arrives(f *Flight)
 	// Answered: a process has read the answer, or the lack of it.
@@ -60,8 +64,9 @@ type Observer interface {
 	// Begins and Ends of one job of a process.
 	Begins(p *Process, j Job)
 	Ends(p *Process, j Job, result ctrl.Result, err error)
-	// Shown: a process has read an object, or (nil) that there is none.
-	Shown(p *Process, k Key, o client.Object)
+	// Shown: a process has read an object, or (nil) that there is none; live: past
+	// its cache.
+	Shown(p *Process, k Key, o client.Object, live bool)
 	// Died: what the process knew is lost.
 	Died(p *Process)
 	// Noted: a callback was answered.
@@ -82,7 +87,7 @@ type Shared struct {
 func NewShared() *Shared {
 	return &Shared{
 		Registry:     providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()},
-		Installation: installation.Installation{ID: "torture", Key: []byte("0123456789abcdef0123456789abcdef")},
+		Installation: installation.Installation{ID: "torture", Given: true, Key: []byte("0123456789abcdef0123456789abcdef")},
 		Payments:     payment.NewMetrics(prometheus.NewRegistry()),
 		Refunds:      refund.NewMetrics(prometheus.NewRegistry()),
 		secrets:      canary.New(),
@@ -147,6 +152,8 @@ type World struct {
 	urls      []string
 	rotated   bool
 	jumped    bool
+	skewed    bool
+	keyLost   bool
 	skew      time.Duration
 	// delivering callbacks: they are carried one after another.
 	delivering bool
@@ -183,7 +190,7 @@ func New(o Options) (*World, error) {
 	}
 	w.sim = sim
 	sim.BeforeProcess(w.received)
-	if err := attempt.SetupIndexes(w.ctx, w, o.Shared.Installation); err != nil {
+	if err := attempt.SetupIndexes(w.ctx, w); err != nil {
 		return nil, err
 	}
 	if err := promptlimit.SetupIndexes(w.ctx, w); err != nil {
@@ -222,22 +229,55 @@ func (w *World) Jumped() bool { return w.jumped }
 func (w *World) Installation() installation.Installation { return w.opts.Shared.Installation }
 
 // Charge of a sale; nil: there is none.
-func (w *World) Charge(sale string) *v1alpha1.Charge {
-	c, _ := w.Store.Live(Key{Kind: Charge, Name: w.Installation().ChargeName(Shop, sale)}).(*v1alpha1.Charge)
+func (w *World) Charge(sale types.NamespacedName) *v1alpha1.Charge {
+	c, _ := w.Store.Live(Key{Kind: Charge, Name: w.Installation().ChargeName(sale.Namespace, sale.Name)}).(*v1alpha1.Charge)
 	return c
 }
 
 // Payment by name; nil: there is none.
-func (w *World) Payment(name string) *v1alpha1.Payment {
-	p, _ := w.Store.Live(Key{Payment, Shop, name}).(*v1alpha1.Payment)
+func (w *World) Payment(name types.NamespacedName) *v1alpha1.Payment {
+	p, _ := w.Store.Live(Key{Payment, name.Namespace, name.Name}).(*v1alpha1.Payment)
 	return p
 }
 
 // Refund by name; nil: there is none.
-func (w *World) Refund(name string) *v1alpha1.Refund {
-	r, _ := w.Store.Live(Key{Refund, Shop, name}).(*v1alpha1.Refund)
+func (w *World) Refund(name types.NamespacedName) *v1alpha1.Refund {
+	r, _ := w.Store.Live(Key{Refund, name.Namespace, name.Name}).(*v1alpha1.Refund)
 	return r
 }
+
+// Environment of the account that p would use now; empty: there is none.
+func (w *World) Environment(p *v1alpha1.Payment) string {
+	kind, name := account.KindNamespaced, p.Spec.Provider
+	if ref := p.Spec.AccountRef; ref != nil {
+		kind, name = ref.Kind, ref.Name
+	}
+	if a, ok := w.Store.Live(Key{Account, p.Namespace, name}).(*v1alpha1.MerchantAccount); ok && kind == account.KindNamespaced {
+		return a.Spec.Environment
+	}
+	if a, ok := w.Store.Live(Key{Kind: ClusterAccount, Name: name}).(*v1alpha1.ClusterMerchantAccount); ok {
+		return a.Spec.Environment
+	}
+	return ""
+}
+
+// OrangeSkewed: the clock of the operator was wrong by more than can be survived where
+// only the clock tells when a page is over.
+func (w *World) OrangeSkewed() bool { return w.opts.Provider == "orange" && w.skewed }
+
+// KeyLost: the operator lost the key that it makes fingerprints with.
+func (w *World) KeyLost() bool { return w.keyLost }
+
+// InShop names an object of the shop.
+func InShop(name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: Shop, Name: name}
+}
+
+// Provider that the world is about.
+func (w *World) Provider() string { return w.opts.Provider }
+
+// Settings of all processes.
+func (w *World) Settings() attempt.Settings { return w.opts.Settings }
 
 func (w *World) committed(v Version) {
 	w.publish(v.New)

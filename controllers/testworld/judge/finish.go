@@ -1,108 +1,165 @@
 package judge
 
 import (
+	"k8s.io/apimachinery/pkg/types"
+
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld"
+	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// Finish looks at how everything stands at the end of a run.
+// Finish looks at how everything stands at the end of a run. waits: it is one in
+// which a Payment may wait for ever.
 func (j *Judge) Finish(waits bool) {
-	// All sessions are of one sale, whatever references they were opened under.
-	if n := j.books("").paid; n > 1 {
-		j.violated(OneCharge, "the payer was charged %d times", n)
+	for name, s := range j.sales {
+		j.charged(name, s)
 	}
-	for _, ref := range j.references {
-		j.cap(ref)
+	for kind, r := range j.requests {
+		if kind[0] == 'p' {
+			j.overRefund(r.reference)
+		}
 	}
 	open := false
-	for name := range j.references {
-		c, _ := j.w.Store.Live(testworld.Key{Kind: testworld.Charge, Name: name}).(*v1alpha1.Charge)
-		if c != nil {
-			open = j.finishCharge(c) || open
-		}
+	for _, o := range j.w.Store.All(testworld.Charge) {
+		open = j.finishCharge(o.(*v1alpha1.Charge)) || open
 	}
 	for _, o := range j.w.Store.All(testworld.Payment) {
 		open = j.finishPayment(o.(*v1alpha1.Payment), waits) || open
 	}
 	for _, o := range j.w.Store.All(testworld.Refund) {
-		open = j.finishRefund(o.(*v1alpha1.Refund)) || open
+		open = j.finishRefund(o.(*v1alpha1.Refund), waits) || open
+	}
+	for _, q := range j.processes {
+		for _, a := range q.answers {
+			if !j.kept(a) {
+				j.violated(AnswersKept, "the answer to %s was read and is not recorded", a.f.Op)
+			}
+		}
 	}
 	if !open {
 		j.rest()
 	}
 }
 
+// charged: the payer of a sale paid once. Sandbox money is none. Whoever loses the
+// record, and changes what the provider knows the sale by, is beyond help.
+func (j *Judge) charged(name types.NamespacedName, s *sale) {
+	paid := map[string]int{}
+	for _, r := range s.references {
+		kind := r.environment
+		if s.lost {
+			kind += "|" + r.provider + "|" + r.installation
+		}
+		paid[kind] += j.books(r.reference).paid
+	}
+	for _, n := range paid {
+		if n > 1 {
+			j.violated(OneCharge, "the payer of %s was charged %d times", name.Name, n)
+		}
+	}
+}
+
 // finishCharge tells whether the Charge may still have something to do.
 func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 	rec, b := &c.Record, j.books(c.Spec.ProviderReference)
-	held, outcome := rec.Hold != nil, rec.Outcome
-	asked := rec.Sends > rec.VoidSends || rec.Session != nil
+	outcome := rec.Outcome
+	asked := attempt.MayHaveArrived(&rec.Attempt) || rec.Refusal != nil
 	switch {
-	case outcome == nil && !held && asked:
-		j.violated(Settles, "a Charge that was asked for is neither over nor held")
-		if !j.mayNotKnow(c) {
-			j.unlearnt(rec, b)
-		}
-	case outcome != nil && outcome.Settlement != nil:
+	case outcome == nil && rec.Unknown == nil && asked:
+		j.violated(Schedule, "a Charge that was asked for is neither over nor Unknown")
+		j.unlearnt(c, b)
+	case outcome == nil:
+		j.unlearnt(c, b)
+	case outcome.SettledBy != "":
 		// A person said so.
-	case outcome != nil && outcome.Phase != v1alpha1.PhaseSucceeded && b.paid > 0 && !b.saidSo && !j.deleted:
+	case outcome.Phase != v1alpha1.PhaseSucceeded && b.paid > 0 && !b.saidSo:
 		j.violated(NoFalseFailure, "the Charge ended %s, and was paid", outcome.Phase)
-	case outcome == nil && !j.mayNotKnow(c):
-		j.unlearnt(rec, b)
+	}
+	if s := j.sale(saleOf(c)); c.Spec.Provider == string(simulator.Wave) && outcome != nil && b.open > 0 && !s.lost {
+		j.violated(OnePage, "it is over, and a session can still be paid")
 	}
 	for i := range rec.Refunds {
 		if rec.Refunds[i].Outcome == nil {
 			return true
 		}
 	}
-	return outcome == nil || outcome.Settlement != nil // that is watched for a while
+	return outcome == nil || outcome.SettledBy != "" // that is followed on
 }
 
 // unlearnt: a Charge without an outcome must not be what the provider knows more of.
-func (j *Judge) unlearnt(rec *v1alpha1.ChargeRecord, b book) {
+func (j *Judge) unlearnt(c *v1alpha1.Charge, b book) {
+	rec := &c.Record
+	if j.mayNotKnow(c) {
+		return
+	}
+	r := j.request("pay ", c.Spec.ProviderReference)
 	switch {
-	case b.paid > 0 && j.w.Payment(testworld.Sale) == nil:
-		j.violated(DeletionKept, "it was paid, its Payment is gone, and the Charge does not say so")
 	case b.paid > 0:
-		j.violated(Learns, "it was paid, and the Charge does not say so")
-	case b.known && b.open == 0 && b.saidSo && rec.Session != nil:
-		j.violated(Learns, "the provider knows that it ended unpaid, and the Charge does not say so")
+		j.violated(Schedule, "it was paid, and the Charge does not say so")
+	case b.known && b.open == 0 && b.saidSo && rec.Taken != nil:
+		j.violated(Schedule, "the provider knows that it ended unpaid, and the Charge does not say so")
+	case !b.known && r.undecided == 0 && r.refused > 0 && rec.Unknown != nil && !j.sale(saleOf(c)).lost:
+		j.violated(Recovered, "each send was refused, and the Charge does not say so")
 	}
 }
 
 // mayNotKnow: what was answered was not what was asked for, or was known before it
-// was asked for, so a person has to look; or an administrator deleted the record.
+// was asked for, or cannot be asked about, so a person has to look.
 func (j *Judge) mayNotKnow(c *v1alpha1.Charge) bool {
-	h := c.Record.Hold
-	return j.deleted || j.Unreadable ||
-		h != nil && (h.Reason == v1alpha1.ReasonAmountMismatch || h.Reason == v1alpha1.ReasonReusedReference)
+	if j.Unreadable || c.Record.Unknown == nil {
+		return j.Unreadable
+	}
+	switch c.Record.Unknown.Reason {
+	case v1alpha1.ReasonAmountMismatch, v1alpha1.ReasonReusedName:
+		return true
+	default:
+		return c.Spec.Provider == string(simulator.Orange) && (c.Record.Session == nil || c.Record.Session.Token == "")
+	}
 }
 
-// finishPayment tells whether the Payment may still have something to do. waits:
-// the run is one in which a Payment may wait for ever.
+// finishPayment tells whether the Payment may still have something to do.
 func (j *Judge) finishPayment(p *v1alpha1.Payment, waits bool) bool {
 	phase := p.Status.Phase
-	c := j.chargeOf(p)
+	key := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
+	c := j.w.Charge(key)
+	if !settled(phase) && !waits {
+		j.violated(Schedule, "Payment %s is %q at the end", p.Name, phase)
+	}
+	if c == nil || p.Status.ChargeName != c.Name {
+		return !settled(phase)
+	}
+	rec := &c.Record
 	switch {
-	case !settled(phase) && !waits && !j.deleted:
-		j.violated(Settles, "Payment %s is %q at the end", p.Name, phase)
-	case c == nil || p.Status.ChargeName != c.Name:
-	case c.Record.Outcome != nil && c.Record.Outcome.Phase != phase && !refusedItself(p):
-		j.violated(Learns, "Payment %s says %q, and its Charge %s", p.Name, phase, c.Record.Outcome.Phase)
+	case rec.Outcome != nil && rec.Outcome.Phase != phase && !refusedItself(p) && phase != v1alpha1.PhaseUnknown:
+		j.violated(Schedule, "Payment %s says %q, and its Charge %s", p.Name, phase, rec.Outcome.Phase)
+	case rec.Outcome != nil && rec.Later != nil && attempt.Contradicts(rec.Outcome, rec.Later) && phase.Terminal() && !refusedItself(p) && !late(p):
+		j.violated(Final, "Payment %s does not show what contradicts it", p.Name)
 	}
 	return !settled(phase)
 }
 
-func (j *Judge) finishRefund(r *v1alpha1.Refund) bool {
+// refusedItself: the Payment says nothing about the Charge of its sale, but that
+// it is not its own.
+func refusedItself(p *v1alpha1.Payment) bool {
+	switch failureReason(p) {
+	case v1alpha1.ReasonSaleConflict, v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonNotAsked:
+		return true
+	default:
+		return false
+	}
+}
+
+func (j *Judge) finishRefund(r *v1alpha1.Refund, waits bool) bool {
 	switch phase := r.Status.Phase; {
 	case phase == v1alpha1.RefundUnknown:
 		return true
 	case phase == v1alpha1.RefundManualActionRequired:
 		return false
 	case !phase.Terminal():
-		p := j.w.Payment(r.Spec.PaymentRef.Name)
-		if p != nil && p.Status.Phase.Terminal() && !j.deleted {
-			j.violated(Settles, "Refund %s is %q at the end", r.Name, phase)
+		p := j.w.Payment(types.NamespacedName{Namespace: r.Namespace, Name: r.Spec.PaymentRef.Name})
+		if p != nil && p.Status.Phase.Terminal() && !waits && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
+			j.violated(Schedule, "Refund %s is %q at the end", r.Name, phase)
 		}
 		return true
 	default:
@@ -116,10 +173,10 @@ func (j *Judge) rest() {
 	jobs := j.w.Quiet()
 	switch {
 	case j.CallCount > calls:
-		j.violated(Rests, "%d calls after the end", j.CallCount-calls)
+		j.violated(Schedule, "%d calls after the end", j.CallCount-calls)
 	case j.WriteCount > writes:
-		j.violated(Rests, "%d writes after the end", j.WriteCount-writes)
+		j.violated(Schedule, "%d writes after the end", j.WriteCount-writes)
 	case len(jobs) > 0:
-		j.violated(Rests, "comes back after the end: %s", jobs[0])
+		j.violated(Schedule, "comes back after the end: %s", jobs[0])
 	}
 }

@@ -1,0 +1,61 @@
+package judge
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"mobilemoney.dev/operator/controllers/testworld"
+)
+
+// Bounds of one sale in a window of time. The closest schedule asks every few
+// seconds for a minute; each answer is a write or two.
+const (
+	span           = 10 * time.Minute
+	callsPerSpan   = 150
+	writesPerSpan  = 150
+	callsPerSecond = 8
+)
+
+// bounds counts in the present window.
+type bounds struct {
+	since         time.Time
+	calls, writes int
+}
+
+func (b *bounds) roll(now time.Time) {
+	if now.Sub(b.since) >= span || now.Before(b.since) {
+		*b = bounds{since: now}
+	}
+}
+
+// calls of a job count for its name; all but those for tokens count in each second.
+func (j *Judge) calls(f *testworld.Flight, q *process) {
+	now := j.w.Now()
+	b := &j.sale(q.job.Name).bounds
+	b.roll(now)
+	if b.calls++; b.calls > callsPerSpan {
+		j.violated(Bounds, "more than %d calls for one object in %s", callsPerSpan, span)
+	}
+	if f.Op == "token" || j.w.Provider() != "mtn" {
+		return
+	}
+	left := q.left[:0]
+	for _, t := range q.left {
+		if now.Sub(t) < time.Second {
+			left = append(left, t)
+		}
+	}
+	q.left = append(left, now)
+	if len(q.left) > callsPerSecond {
+		j.violated(Limits, "%d calls left in one second", len(q.left))
+	}
+}
+
+func (j *Judge) statusWritten(name types.NamespacedName, _ *testworld.Process) {
+	b := &j.sale(name).bounds
+	b.roll(j.w.Now())
+	if b.writes++; b.writes > writesPerSpan {
+		j.violated(Bounds, "more than %d writes of one object in %s", writesPerSpan, span)
+	}
+}

@@ -1,0 +1,246 @@
+package judge
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/testworld"
+	"mobilemoney.dev/operator/providers/simulator"
+)
+
+// book is what the provider has on a reference.
+type book struct {
+	paid    int
+	money   v1alpha1.Money
+	paidAt  time.Time
+	known   bool
+	payable bool
+	// saidSo: it reported a final failure before it was paid.
+	saidSo bool
+	// open sessions at the provider, whether or not anybody can pay them.
+	open int
+	// newest session.
+	newest time.Time
+}
+
+// books of a reference.
+func (j *Judge) books(ref string) book {
+	var b book
+	for _, e := range j.w.Sim().Ledger() {
+		if e.Reference != ref || e.Refund != "" {
+			continue
+		}
+		switch e.Event {
+		case simulator.Paid:
+			b.paid++
+			b.money, b.paidAt = v1alpha1.Money{Amount: e.Amount, Currency: e.Currency}, e.At
+		case simulator.Refused, simulator.Expired:
+			b.saidSo = b.saidSo || e.Provider != simulator.Wave && b.paid == 0 && !(e.Provider == simulator.Orange && e.Event == simulator.Expired)
+		default:
+		}
+	}
+	for _, s := range j.w.Sim().Sessions() {
+		if s.Reference != ref {
+			continue
+		}
+		b.known = true
+		if s.Created.After(b.newest) {
+			b.newest = s.Created
+		}
+		if s.State != "open" && s.State != "confirming" {
+			continue
+		}
+		b.open++
+		b.payable = b.payable || s.Provider != simulator.Orange || j.isDisclosed(s.URL)
+	}
+	return b
+}
+
+func (j *Judge) isDisclosed(url string) bool {
+	for _, s := range j.sales {
+		for _, u := range s.disclosed {
+			if u == url {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// consents tells whether p says, or its restore shows, that it means the old sale.
+func consents(p *v1alpha1.Payment) bool {
+	return p.Annotations[v1alpha1.AnnotationAdopt] == "true" || attempt.Restored(p)
+}
+
+// chargeVerdict: a Charge says for good how it ended.
+func (j *Judge) chargeVerdict(c *v1alpha1.Charge) {
+	o := c.Record.Outcome
+	b := j.books(c.Spec.ProviderReference)
+	if o.Phase == v1alpha1.PhaseSucceeded {
+		j.success("the Charge", c, b)
+		return
+	}
+	j.failure("the Charge", b, c.Spec.ProviderReference)
+	// A person who is told that the payer did not pay has a payer who could.
+	found := c.Record.Taken != nil && c.Record.Taken.Found
+	if o.Reason == v1alpha1.ReasonPayerTimeout && len(c.Record.Open) == 0 && !found && b.newest.Before(c.CreationTimestamp.Time) {
+		j.violated(NoFalseFailure, "the Charge says that the payer did not pay in time, and nobody was asked")
+	}
+}
+
+func (j *Judge) success(who string, c *v1alpha1.Charge, b book) {
+	switch {
+	case b.paid == 0:
+		j.violated(NoFalseSuccess, "%s says Succeeded, and the provider was paid nothing", who)
+	case b.money != c.Spec.Money:
+		j.violated(NoFalseSuccess, "%s says Succeeded, and %s %s was paid", who, b.money.Amount, b.money.Currency)
+	case !j.request("pay ", c.Spec.ProviderReference).confirmed:
+		j.violated(NoFalseSuccess, "%s says Succeeded, and no question of ours was answered so", who)
+	}
+}
+
+func (j *Judge) failure(who string, b book, ref string) {
+	switch {
+	case b.saidSo:
+		// The provider said first that it failed, and contradicted itself.
+	case b.paid > 0:
+		j.violated(NoFalseFailure, "%s says that it was not paid, and it was", who)
+	case b.payable && !j.w.OrangeSkewed():
+		j.violated(NoFalseFailure, "%s says that it was not paid, and it can still be", who)
+	case !b.known && j.underWay(ref):
+		j.violated(NoFalseFailure, "%s says that it was not paid, and a request can still arrive", who)
+	}
+}
+
+// underWay: a request of a push provider may arrive and ring a phone.
+func (j *Judge) underWay(ref string) bool {
+	for _, late := range j.w.Late {
+		f := late.Flight
+		if f.Provider == simulator.MTN && f.Asks == simulator.OpInitiate && f.Reference == ref && late.At.After(j.w.Now()) {
+			return true
+		}
+	}
+	return false
+}
+
+// paymentVerdict: a Payment says for good how it ended.
+func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
+	key := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
+	c := j.w.Charge(key)
+	who := "Payment " + p.Name
+	if p.Status.SettledBy != "" {
+		j.settlement(p)
+		return
+	}
+	if p.Status.Phase == v1alpha1.PhaseSucceeded {
+		j.succeeded(who, p, c)
+		return
+	}
+	switch reason := failureReason(p); reason {
+	case v1alpha1.ReasonSaleConflict:
+		if c != nil && attempt.NothingSent(&c.Record.Attempt) {
+			j.violated(RightObject, "%s is refused for a Charge of which nothing was sent", who)
+		}
+		return
+	case v1alpha1.ReasonInvalidRequest:
+		j.neverAsked(who, key, p)
+		return
+	}
+	if c != nil && p.Status.ChargeName == c.Name {
+		j.failure(who, j.books(c.Spec.ProviderReference), c.Spec.ProviderReference)
+		return
+	}
+	j.unasked(who, key, p, by)
+}
+
+func failureReason(p *v1alpha1.Payment) v1alpha1.Reason {
+	if p.Status.Failure == nil {
+		return ""
+	}
+	return p.Status.Failure.Reason
+}
+
+// neverAsked: whoever is refused as written was not asked for.
+func (j *Judge) neverAsked(who string, key types.NamespacedName, p *v1alpha1.Payment) {
+	for _, r := range j.sale(key).references {
+		for _, i := range r.intents {
+			if i.uid == p.UID {
+				j.violated(NoFalseFailure, "%s says that nothing was sent, and it was", who)
+			}
+		}
+	}
+}
+
+// unasked: a Payment without a Charge says that it ended. What the provider knows of
+// the sale, where it could be asked, it must not deny.
+func (j *Judge) unasked(who string, key types.NamespacedName, p *v1alpha1.Payment, by *testworld.Process) {
+	if by == nil {
+		return
+	}
+	for _, r := range j.sale(key).references {
+		if r.installation != by.Installation().ID || r.provider != p.Spec.Provider || !j.askedNow(r, p) {
+			continue
+		}
+		if b := j.books(r.reference); !b.saidSo || b.payable {
+			j.failure(who, b, r.reference)
+		}
+	}
+	j.neverAsked(who, key, p)
+}
+
+// askedNow: the operator has what it takes to ask about r. At Orange only signs of an
+// earlier life tell that there was one.
+func (j *Judge) askedNow(r *request, p *v1alpha1.Payment) bool {
+	if r.environment != j.w.Environment(p) {
+		return false
+	}
+	signs := p.Status.ChargeName != "" || attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1
+	return r.provider != string(simulator.Orange) || signs
+}
+
+// succeeded: what was paid is what this very Payment asks for.
+func (j *Judge) succeeded(who string, p *v1alpha1.Payment, c *v1alpha1.Charge) {
+	if c == nil {
+		j.ghost(who, p)
+		return
+	}
+	r := j.request("pay ", c.Spec.ProviderReference)
+	b := j.books(c.Spec.ProviderReference)
+	j.success(who, c, b)
+	mine := false
+	for _, i := range r.intents {
+		mine = mine || i.same(intentOf(p))
+	}
+	outcome := c.Record.Outcome
+	switch {
+	case !mine && !(consents(p) && j.w.KeyLost()):
+		j.violated(RightObject, "%s says Succeeded by a payment that it did not ask for", who)
+	case consents(p), p.Status.ChargeName == "":
+	case outcome != nil && p.CreationTimestamp.Sub(outcome.At.Time) > j.w.Settings().AdoptionWindow+time.Minute && j.w.Settings().AdoptionWindow > 0:
+		j.violated(RightObject, "%s says Succeeded by a sale that was over long before it", who)
+	case outcome != nil && outcome.At.Time.Before(p.CreationTimestamp.Time) && j.environments[p.UID] != c.Spec.Account.Environment && c.Spec.Payment.UID != string(p.UID):
+		j.violated(RightObject, "%s says Succeeded by money of another environment", who)
+	}
+}
+
+// ghost: an administrator deleted the record meanwhile; it may be true all the same.
+func (j *Judge) ghost(who string, p *v1alpha1.Payment) {
+	s := j.sale(types.NamespacedName{Namespace: p.Namespace, Name: p.Name})
+	for _, r := range s.references {
+		if s.lost && j.books(r.reference).paid > 0 {
+			return
+		}
+	}
+	j.violated(NoFalseSuccess, "%s says Succeeded, and there is no record of it", who)
+}
+
+// settlement: a person who saw the present Unknown said so.
+func (j *Judge) settlement(p *v1alpha1.Payment) {
+	said := p.Spec.Settlement
+	if said == nil || !j.shown[string(p.UID)+said.UnknownID] {
+		j.violated(RightObject, "Payment %s is settled by what was said about something else", p.Name)
+	}
+}
