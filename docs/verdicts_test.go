@@ -110,7 +110,7 @@ func columns() map[string]attempt.Rules {
 func facts(rules attempt.Rules, key string) attempt.Facts {
 	return attempt.Facts{
 		Now: now().Add(time.Second), Settings: attempt.DefaultSettings(), Process: thisOne, Rules: rules, Created: now(), Key: key,
-		Askable: true, Wanted: true, SameCredentials: true, Timeout: timeout, Interval: 2 * time.Minute,
+		Usable: true, Wanted: true, SameCredentials: true, Timeout: timeout, Interval: 2 * time.Minute,
 	}
 }
 
