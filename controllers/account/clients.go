@@ -113,12 +113,11 @@ func (c *Clients) get(a *Account, refunds bool, credentials map[string]providers
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	have, ok := c.clients[key]
-	if !ok || have.Credentials != sum {
-		built, err := c.build(a, sum, credentials)
-		if err != nil {
+	if same := ok && have.Credentials == sum; !same {
+		var err error
+		if have, err = c.build(a, sum, credentials); err != nil {
 			return nil, err
 		}
-		have = built
 		c.clients[key] = have
 	}
 	have.used, have.perSecond = now, int(a.ChecksPerSecond)

@@ -215,7 +215,7 @@ func (f Facts) ended() Decision {
 	switch {
 	case later != nil && Contradicts(o, later):
 		return Decision{Action: Idle}
-	case o.SettledBy != "" && (later == nil || called), o.Phase != v1alpha1.PhaseSucceeded && called:
+	case o.SettledBy != "" && (later == nil || later.SettledBy != "" || called), o.Phase != v1alpha1.PhaseSucceeded && called:
 		return f.ask(f.nextCheck())
 	default:
 		return Decision{Action: Idle}

@@ -149,6 +149,28 @@ func NothingSent(a *v1alpha1.Attempt) bool {
 	return !MayHaveArrived(a) && a.Refusal == nil && a.Outcome == nil && a.Unknown == nil
 }
 
+// MadeElsewhere tells whether no send that this record tells of made the request: what
+// the provider has under the reference was there before, and so may be what became of
+// it since, such as refunds.
+func MadeElsewhere(a *v1alpha1.Attempt) bool {
+	if a.Taken != nil {
+		return a.Taken.Found
+	}
+	return a.ReferenceKnown || len(a.Open) == 0 && a.Refusal == nil
+}
+
+// SentWith tells whether credentials, a keyed hash, are those that every open send, or
+// the one that was refused, was sent with. Others may be another merchant's, at whom
+// the reference is not known.
+func SentWith(a *v1alpha1.Attempt, credentials string) bool {
+	for _, s := range a.Open {
+		if s.Credentials != credentials {
+			return false
+		}
+	}
+	return a.Refusal == nil || a.Refusal.Send.Credentials == credentials
+}
+
 // clamp bounds a recorded time: one from the future, by a clock that was ahead,
 // counts as when the record was made.
 func (f Facts) clamp(t time.Time) time.Time {

@@ -213,6 +213,12 @@ func (p *Protocol) Answered(key string, state providers.State, notFound bool) Ob
 	})
 }
 
+// OtherCredentials forgets that the reference was not found: those at hand are not those
+// that it was sent with. Nothing is repeated, and the schedule goes on with questions.
+func (p *Protocol) OtherCredentials(key string) Observation {
+	return p.Remember(key, func(o *Observation) { o.NotFound = false })
+}
+
 // Sent remembers what came of a send. What the provider took was asked just now: the
 // next check is an interval away. An answer that was lost is asked about at once.
 func (p *Protocol) Sent(key string, err error) Observation {

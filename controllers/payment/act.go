@@ -49,7 +49,7 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 // noteUnfollowed records why a Charge without a Payment cannot be followed any more:
 // nobody else would learn it.
 func (r *Reconciler) noteUnfollowed(ctx context.Context, v view) (view, error) {
-	if v.payment != nil || v.charge == nil || v.problem == nil || v.last != nil || !r.ours(v.charge) || !attempt.MayHaveArrived(&v.charge.Record.Attempt) {
+	if v.payment != nil || v.charge == nil || v.problem == nil || v.last != nil || !r.Installation.Made(v.charge) || !attempt.MayHaveArrived(&v.charge.Record.Attempt) {
 		return v, nil
 	}
 	before := v.charge.Record.Notice

@@ -69,7 +69,7 @@ func (r *Reconciler) asked(v view) (*v1alpha1.Charge, *attempt.Problem) {
 // notFound: the provider does not know the reference. What these credentials do not
 // know, those that it was sent with may.
 func (r *Reconciler) notFound(v view, c *account.Client) view {
-	same := v.charge == nil || v.relation == relationVacant || r.sentWith(v, c)
+	same := v.charge == nil || v.relation == relationVacant || attempt.SentWith(&v.charge.Record.Attempt, r.Installation.Credentials(c.Credentials))
 	v.seen = r.Protocol.Answered(v.key.String(), "", same)
 	return v
 }

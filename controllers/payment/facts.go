@@ -6,7 +6,6 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/controllers/installation"
 )
 
 // facts are what the protocol decides from.
@@ -26,7 +25,7 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 	if v.account != nil {
 		f.Interval = v.account.Interval
 	}
-	if c := v.charge; c != nil && !r.ours(c) {
+	if c := v.charge; c != nil && !r.Installation.Made(c) {
 		return f // never touched
 	}
 	if c := v.charge; c != nil && v.relation != relationVacant {
@@ -36,12 +35,6 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 		f = r.ofPayment(f, v, p)
 	}
 	return f
-}
-
-// ours tells whether a Charge is one that this installation made, and that this
-// version knows.
-func (r *Reconciler) ours(c *v1alpha1.Charge) bool {
-	return c.Spec.InstallationID == r.Installation.ID && c.Spec.ReferenceVersion == installation.ReferenceVersion
 }
 
 func (r *Reconciler) ofCharge(f attempt.Facts, v view, c *v1alpha1.Charge) attempt.Facts {

@@ -94,10 +94,8 @@ func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.
 			v.problem = problem
 			return nil, false, v, nil
 		}
-	} else if !r.sentWith(v, c) {
-		// Other credentials may be another merchant's, at whom the reference is not
-		// known. The schedule goes on with questions.
-		v.wait = r.Settings.RetryMax
+	} else if !attempt.SentWith(&v.charge.Record.Attempt, r.Installation.Credentials(c.Credentials)) {
+		v.seen, v.wait = r.Protocol.OtherCredentials(v.key.String()), r.Settings.RetryMax
 		return nil, false, v, nil
 	}
 	who := r.caller(v, account.ToSend)
@@ -198,19 +196,6 @@ func (r *Reconciler) client(ctx context.Context, v view) (*account.Client, view,
 		return nil, v, nil
 	}
 	return c, v, nil
-}
-
-// sentWith tells whether the credentials are those that every open send, or the one
-// that was refused, was sent with.
-func (r *Reconciler) sentWith(v view, with *account.Client) bool {
-	have := r.Installation.Credentials(with.Credentials)
-	for _, s := range v.charge.Record.Open {
-		if s.Credentials != have {
-			return false
-		}
-	}
-	refusal := v.charge.Record.Refusal
-	return refusal == nil || refusal.Send.Credentials == have
 }
 
 // fence writes the Payment that wants the send, under its uid and resourceVersion.

@@ -32,8 +32,7 @@ import (
 // Reconciler brings Refunds to their end. What a Refund reserved and sent is followed
 // also when the Refund is gone.
 type Reconciler struct {
-	// Protocol sends and records. It is not that of the payments: what it remembers
-	// is of refunds.
+	// Protocol sends and records. It may be that of the payments.
 	Protocol     *attempt.Protocol
 	Client       client.Client
 	Live         client.Reader
@@ -70,10 +69,10 @@ type view struct {
 // entry is what the Charge holds under the Refund's name; nil: nothing.
 func (v view) entry() *v1alpha1.ChargeRefund { return attempt.RefundOf(v.charge, v.key.Name) }
 
-// memoryKey of the attempt in this process.
+// memoryKey of the attempt in this process; no payment has the same.
 func (v view) memoryKey() string {
 	if v.charge == nil {
-		return v.key.String()
+		return "/" + v.key.String()
 	}
 	return v.charge.Name + "/" + v.key.String()
 }
@@ -84,9 +83,6 @@ func (v view) memoryKey() string {
 // Reconcile does one step for one Refund, at each Charge that knows it: that of its
 // Payment, and those of which an earlier Refund of this name reserved.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	if !r.Protocol.Begins() {
-		return ctrl.Result{}, nil
-	}
 	names, err := r.chargeNames(ctx, req.NamespacedName)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -145,7 +141,8 @@ func get[T any, P interface {
 
 // step does one step for a Refund at one Charge.
 func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeName string) (ctrl.Result, error) {
-	if err := r.Protocol.Flush(ctx, chargeName); err != nil {
+	// Answers are recorded by whoever has them, also when another process leads.
+	if err := r.Protocol.Flush(ctx, chargeName); err != nil || !r.Protocol.Begins() {
 		return ctrl.Result{}, err
 	}
 	v, err := r.observe(ctx, key, chargeName)

@@ -60,11 +60,11 @@ func (s *Sweep) explain() error {
 	r := s.runner()
 	for i := range s.report.Violations {
 		f := &s.report.Violations[i]
-		if kind := f.Invariant + f.Text; told[kind] || len(told) >= explained {
+		if kind := f.Rule + f.Text; told[kind] || len(told) >= explained {
 			continue
 		}
-		told[f.Invariant+f.Text] = true
-		small, err := s.shrink(r, f.of, f.Invariant)
+		told[f.Rule+f.Text] = true
+		small, err := s.shrink(r, f.of, f.Rule)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (s *Sweep) explain() error {
 }
 
 // shrink drops what is not needed for a violation.
-func (s *Sweep) shrink(r *runner, schedule Schedule, invariant string) (Schedule, error) {
+func (s *Sweep) shrink(r *runner, schedule Schedule, rule string) (Schedule, error) {
 	clean, err := r.run(Schedule{Scenario: schedule.Scenario, Provider: schedule.Provider}, how{})
 	if err != nil {
 		return schedule, err
@@ -89,9 +89,9 @@ func (s *Sweep) shrink(r *runner, schedule Schedule, invariant string) (Schedule
 		if err != nil {
 			return schedule, err
 		}
-		same := func(v judge.Violation) bool { return v.Invariant == invariant }
+		same := func(v judge.Violation) bool { return v.Rule == rule }
 		if res.Fired && slices.ContainsFunc(res.Violations, same) {
-			return s.shrink(r, smaller, invariant)
+			return s.shrink(r, smaller, rule)
 		}
 	}
 	return schedule, nil

@@ -54,8 +54,6 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 		Shared: r.shared, Observer: j, Provider: s.Provider, Settings: attempt.DefaultSettings(),
 		Checked: h.checked, Trace: h.trace, Plan: sc.plan(s),
 	}
-	o.Settings.SlowFor = 2 * time.Hour
-	o.Settings.SlowInterval = 30 * time.Minute
 	if sc.Options != nil {
 		sc.Options(&o)
 	}
@@ -66,7 +64,6 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 	defer func() { _ = w.Close() }()
 	defer time.AfterFunc(hung, func() { panic("a run does not come to its end: " + s.String()) }).Stop()
 	j.Watch(w)
-	j.Alone = o.Processes < 2
 	w.Pay(testworld.Sale, sc.Amount, sc.Payment)
 	if sc.Arrange != nil {
 		sc.Arrange(w, j)
@@ -76,22 +73,22 @@ func (r *runner) run(s Schedule, h how) (Result, error) {
 		Schedule: s, Points: w.Points, FiredAt: w.FiredAt, Fired: w.Fired(len(s.Faults)),
 		Calls: j.CallCount, Writes: j.WriteCount, Trace: w.Trace,
 	}
-	if p := w.Payment(testworld.Sale); p != nil {
+	if p := w.Payment(testworld.InShop(testworld.Sale)); p != nil {
 		res.Phase = p.Status.Phase
 	}
 	if !j.SettledAt.IsZero() {
 		res.Settled = w.Elapsed() - w.Now().Sub(j.SettledAt)
 	}
 	if err != nil {
-		j.Violations = append(j.Violations, judge.Violation{Invariant: judge.Bounded, Text: err.Error()})
+		j.Violations = append(j.Violations, judge.Violation{Rule: judge.Bounds, Text: err.Error()})
 	} else {
 		j.Finish(sc.Waits)
 	}
 	for _, leak := range w.Leaks() {
-		j.Violations = append(j.Violations, judge.Violation{Invariant: judge.Quiet, Text: leak.Name + " is told (" + leak.Form + ")"})
+		j.Violations = append(j.Violations, judge.Violation{Rule: judge.Privacy, Text: leak.Name + " is told (" + leak.Form + ")"})
 	}
 	res.Violations, res.Trace = j.Violations, w.Trace
-	if h.clean != nil && !w.Jumped() && !j.Deleted() {
+	if h.clean != nil && !w.Jumped() && !j.Lost() {
 		res.Violations = append(res.Violations, h.compare(res, w)...)
 	}
 	return res, nil
@@ -130,13 +127,13 @@ func (h how) compare(r Result, w *testworld.World) []judge.Violation {
 	}
 	var out []judge.Violation
 	if limit := h.clean.Calls + callsPerFault*faults; r.Calls > limit {
-		out = append(out, judge.Violation{Invariant: judge.Bounded, Text: fmt.Sprintf("%d calls, %d without the fault", r.Calls, h.clean.Calls)})
+		out = append(out, judge.Violation{Rule: judge.Bounds, Text: fmt.Sprintf("%d calls, %d without the fault", r.Calls, h.clean.Calls)})
 	}
 	if late := r.Settled - w.LastFault(); h.clean.Settled > 0 && late > h.clean.Settled+patience {
-		out = append(out, judge.Violation{Invariant: judge.Settles, Text: "it takes too long after the fault until the sale is over or Unknown"})
+		out = append(out, judge.Violation{Rule: judge.Schedule, Text: "it takes too long after the fault until the sale is over or Unknown"})
 	}
 	if limit := h.clean.Writes + writesPerFault*faults; r.Writes > limit {
-		out = append(out, judge.Violation{Invariant: judge.Bounded, Text: fmt.Sprintf("%d writes, %d without the fault", r.Writes, h.clean.Writes)})
+		out = append(out, judge.Violation{Rule: judge.Bounds, Text: fmt.Sprintf("%d writes, %d without the fault", r.Writes, h.clean.Writes)})
 	}
 	return out
 }

@@ -64,7 +64,7 @@ func opening(kind string, providers ...string) map[string][]testworld.Planned {
 	}
 	out := map[string][]testworld.Planned{}
 	for _, p := range providers {
-		out[p] = []testworld.Planned{at(opener(p), 1, kind)}
+		out[p] = []testworld.Planned{at(opener, 1, kind)}
 	}
 	return out
 }
@@ -192,14 +192,6 @@ func events() []Scenario {
 			Name: "reused", Amount: "1901", Want: always(v1alpha1.PhaseUnknown),
 			Options: settings(func(s *attempt.Settings) { s.AdoptionWindow = 10 * time.Minute }),
 			Arrange: func(w *testworld.World, _ *judge.Judge) { w.After(40*time.Minute, w.Again) },
-		},
-		{
-			Name: "duplicate", Amount: "1902", Want: paid,
-			Arrange: func(w *testworld.World, _ *judge.Judge) {
-				second := func(p *v1alpha1.Payment) { p.Spec.Reference = testworld.Sale }
-				w.After(5*time.Second, func() { w.Pay("other", "1902", second) })
-				w.After(10*time.Minute, func() { w.Pay("third", "1902", second) })
-			},
 		},
 	}
 }

@@ -159,7 +159,7 @@ func (s *Sweep) learn(ctx context.Context) error {
 		}
 		if ok && st.clean.Phase != want {
 			st.clean.Violations = append(st.clean.Violations, judge.Violation{
-				Invariant: judge.Learns, Text: fmt.Sprintf("without a fault it ends %q, and should %q", st.clean.Phase, want),
+				Rule: judge.Schedule, Text: fmt.Sprintf("without a fault it ends %q, and should %q", st.clean.Phase, want),
 			})
 		}
 		s.count(st, st.clean)

@@ -140,12 +140,12 @@ func TestShrinkDropsWhatIsNotNeeded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.shrink(s.runner(), schedule, judge.AdoptOnly)
+	got, err := s.shrink(s.runner(), schedule, judge.Restored)
 	if err != nil || len(got.Faults) != 0 {
 		t.Errorf("shrunk to %s, %v", got, err)
 	}
 	// What is not violated at all is left as it is.
-	got, err = s.shrink(s.runner(), schedule, judge.CompareAndSwap)
+	got, err = s.shrink(s.runner(), schedule, judge.Sending)
 	if err != nil || got.String() != schedule.String() {
 		t.Errorf("shrunk to %s, %v", got, err)
 	}
@@ -158,7 +158,7 @@ func TestViolationsAreToldAndReplayed(t *testing.T) {
 		t.Fatalf("%+v, %v", report, err)
 	}
 	f := report.Violations[0]
-	if f.Invariant != judge.AdoptOnly || len(f.Trace) == 0 || f.Replay() != "go run ./hack/torture -replay 'impatient/mtn: '" {
+	if f.Rule != judge.Restored || len(f.Trace) == 0 || f.Replay() != "go run ./hack/torture -replay 'impatient/mtn: '" {
 		t.Errorf("%+v", f)
 	}
 	schedule, err := ParseSchedule(f.Schedule)
@@ -176,7 +176,7 @@ func TestTheCleanRunHasToEndAsMeant(t *testing.T) {
 	sc := mtnPaid()
 	sc.Want = always(v1alpha1.PhaseFailed)
 	report, err := small(t, Options{First: true}, sc).Run(t.Context())
-	if err != nil || len(report.Violations) == 0 || report.Violations[0].Invariant != judge.Learns {
+	if err != nil || len(report.Violations) == 0 || report.Violations[0].Rule != judge.Schedule {
 		t.Errorf("%+v, %v", report.Violations, err)
 	}
 }
