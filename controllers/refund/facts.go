@@ -56,7 +56,7 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 	traits := r.kind(v.charge).Traits
 	f := attempt.Facts{
 		Now: r.Now(), Settings: r.Settings, Process: r.Protocol.Process, Rules: attempt.RefundRules(traits),
-		Key: v.memoryKey(), AdoptOnly: r.Protocol.AdoptOnly(), Askable: v.account != nil, SameCredentials: true,
+		Key: v.memoryKey(), AdoptOnly: r.Protocol.AdoptOnly(), Usable: v.account != nil, SameCredentials: true,
 		Interval: account.DefaultInterval, Timeout: followedFor, Seen: v.seen,
 	}
 	if v.account != nil {
