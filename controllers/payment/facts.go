@@ -58,7 +58,8 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.CalledOff = p.Spec.Cancel
 	f.Overdue = f.Now.Sub(p.CreationTimestamp.Time) > r.Settings.StartDeadline
 	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && !f.Rules.Askable
-	f.RecordLost = p.Status.ChargeName != "" && (v.charge == nil || v.charge.Record.Sends == 0)
+	// A Charge that was made without a send, to ask, is no loss.
+	f.RecordLost = p.Status.ChargeName != "" && (v.charge == nil || v.charge.Record.Sends == 0 && p.Status.Phase != v1alpha1.PhasePending)
 	f.Consent = consents(p) || f.RecordLost || f.AdoptOnly || r.Settings.AdoptionWindow == 0
 	if v.problem != nil {
 		f.Blocked = v.problem.Reason
