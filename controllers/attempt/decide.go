@@ -148,8 +148,12 @@ func (f Facts) mayRepeat(late time.Time) bool {
 	a := f.Attempt
 	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly
 	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
+<<<<<<< HEAD
 	usable := f.Askable || !f.Rules.Askable // the send finds out
 	return wanted && unknownThere && usable && f.SameCredentials && !a.ReferenceKnown &&
+=======
+	return wanted && unknownThere && f.Usable && f.SameCredentials && !a.ReferenceKnown &&
+>>>>>>> core
 		!f.Now.Before(late) && f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
 }
 
@@ -183,7 +187,7 @@ func (f Facts) taken() Decision {
 	case !end.IsZero() && f.askedSince(end) && f.Seen.State == providers.StateNotStarted:
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}
 	case f.Rules.CanEnd && !f.Now.Before(verdict) && f.Now.Sub(deadline) < silentFor:
-		return f.endSession(verdict)
+		return f.endSession()
 	case f.undecided(verdict) && !f.Now.Before(verdict):
 		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}
 	default:
@@ -191,11 +195,19 @@ func (f Facts) taken() Decision {
 	}
 }
 
+<<<<<<< HEAD
 // endSession ends the session, then asks what became of it; at most once an
 // interval.
 func (f Facts) endSession(verdict time.Time) Decision {
 	switch again := f.Seen.EndedAt.Add(f.Interval); {
 	case !f.Askable:
+=======
+// endSession ends the session, then asks what became of it, again at the pace of the
+// schedule.
+func (f Facts) endSession() Decision {
+	switch again := f.Seen.EndedAt.Add(f.pace()); {
+	case !f.askable():
+>>>>>>> core
 		return f.waitUntil(f.Now.Add(f.Settings.RetryMax))
 	case f.Seen.EndedAt.IsZero(), f.askedSince(f.Seen.EndedAt) && !f.Now.Before(again):
 		return f.afterRetry(EndSession)

@@ -170,6 +170,12 @@ func SentWith(a *v1alpha1.Attempt, credentials string) bool {
 	}
 	return a.Refusal == nil || a.Refusal.Send.Credentials == credentials
 }
+<<<<<<< HEAD
+=======
+
+// askable tells whether the provider can be asked now.
+func (f Facts) askable() bool { return f.Usable && !f.LacksHandle }
+>>>>>>> core
 
 // clamp bounds a recorded time: one from the future, by a clock that was ahead,
 // counts as when the record was made.
