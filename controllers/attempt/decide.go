@@ -148,12 +148,7 @@ func (f Facts) mayRepeat(late time.Time) bool {
 	a := f.Attempt
 	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly
 	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
-<<<<<<< HEAD
-	usable := f.Askable || !f.Rules.Askable // the send finds out
-	return wanted && unknownThere && usable && f.SameCredentials && !a.ReferenceKnown &&
-=======
 	return wanted && unknownThere && f.Usable && f.SameCredentials && !a.ReferenceKnown &&
->>>>>>> core
 		!f.Now.Before(late) && f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
 }
 
@@ -195,19 +190,11 @@ func (f Facts) taken() Decision {
 	}
 }
 
-<<<<<<< HEAD
-// endSession ends the session, then asks what became of it; at most once an
-// interval.
-func (f Facts) endSession(verdict time.Time) Decision {
-	switch again := f.Seen.EndedAt.Add(f.Interval); {
-	case !f.Askable:
-=======
 // endSession ends the session, then asks what became of it, again at the pace of the
 // schedule.
 func (f Facts) endSession() Decision {
 	switch again := f.Seen.EndedAt.Add(f.pace()); {
 	case !f.askable():
->>>>>>> core
 		return f.waitUntil(f.Now.Add(f.Settings.RetryMax))
 	case f.Seen.EndedAt.IsZero(), f.askedSince(f.Seen.EndedAt) && !f.Now.Before(again):
 		return f.afterRetry(EndSession)
@@ -237,7 +224,7 @@ func (f Facts) ended() Decision {
 // ask asks at the time given, or waits until then, and looks again at the times at
 // which a verdict is due; where nothing can be asked, it waits for those only.
 func (f Facts) ask(at time.Time, verdicts ...time.Time) Decision {
-	if f.Askable {
+	if f.askable() {
 		return f.waitUntil(at, Ask)
 	}
 	for _, t := range verdicts {
@@ -250,7 +237,7 @@ func (f Facts) ask(at time.Time, verdicts ...time.Time) Decision {
 
 // askAfterRetry asks once the wait for the failures so far is over.
 func (f Facts) askAfterRetry() Decision {
-	if !f.Askable {
+	if !f.askable() {
 		return f.waitUntil(f.Now.Add(f.Settings.RetryMax))
 	}
 	return f.afterRetry(Ask)

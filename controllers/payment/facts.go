@@ -20,11 +20,7 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 		Interval:  account.DefaultInterval,
 		Timeout:   account.DefaultTimeout,
 		Seen:      v.seen,
-<<<<<<< HEAD
-		Askable:   v.account != nil || v.last != nil,
-=======
 		Usable:    v.account != nil || v.last != nil,
->>>>>>> core
 	}
 	if v.account != nil {
 		f.Interval = v.account.Interval
@@ -46,7 +42,7 @@ func (r *Reconciler) ofCharge(f attempt.Facts, v view, c *v1alpha1.Charge) attem
 	f.Attempt = &rec.Attempt
 	f.Created = c.CreationTimestamp.Time
 	f.Timeout = time.Duration(c.Spec.TimeoutSeconds) * time.Second
-	f.Askable = f.Askable && (f.Rules.Askable || rec.Session != nil && rec.Session.Token != "")
+	f.LacksHandle = !f.Rules.Askable && (rec.Session == nil || rec.Session.Token == "")
 	f.SameCredentials = true // the send compares them
 	if s := rec.Session; s != nil && s.ExpiresAt != nil {
 		f.SessionExpires = s.ExpiresAt.Time
@@ -62,14 +58,8 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.CalledOff = p.Spec.Cancel
 	f.Overdue = f.Now.Sub(p.CreationTimestamp.Time) > r.Settings.StartDeadline
 	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && !f.Rules.Askable
-<<<<<<< HEAD
 	f.RecordLost = recordLost(p, v.charge)
 	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && p.Status.InitiatedAt != nil
-=======
-	// A Charge that was made without a send, to ask, is no loss.
-	f.RecordLost = p.Status.ChargeName != "" && (v.charge == nil || v.charge.Record.Sends == 0 && p.Status.Phase != v1alpha1.PhasePending)
-	f.Consent = consents(p) || f.RecordLost || f.AdoptOnly || r.Settings.AdoptionWindow == 0
->>>>>>> core
 	if v.problem != nil {
 		f.Blocked = v.problem.Reason
 	}
