@@ -148,7 +148,8 @@ func (f Facts) mayRepeat(late time.Time) bool {
 	a := f.Attempt
 	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly
 	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
-	return wanted && unknownThere && f.Usable && f.SameCredentials && !a.ReferenceKnown &&
+	usable := f.Askable || !f.Rules.Askable // the send finds out
+	return wanted && unknownThere && usable && f.SameCredentials && !a.ReferenceKnown &&
 		!f.Now.Before(late) && f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
 }
 
@@ -194,7 +195,7 @@ func (f Facts) taken() Decision {
 // schedule.
 func (f Facts) endSession() Decision {
 	switch again := f.Seen.EndedAt.Add(f.pace()); {
-	case !f.askable():
+	case !f.Askable:
 		return f.waitUntil(f.Now.Add(f.Settings.RetryMax))
 	case f.Seen.EndedAt.IsZero(), f.askedSince(f.Seen.EndedAt) && !f.Now.Before(again):
 		return f.afterRetry(EndSession)
@@ -224,7 +225,7 @@ func (f Facts) ended() Decision {
 // ask asks at the time given, or waits until then, and looks again at the times at
 // which a verdict is due; where nothing can be asked, it waits for those only.
 func (f Facts) ask(at time.Time, verdicts ...time.Time) Decision {
-	if f.askable() {
+	if f.Askable {
 		return f.waitUntil(at, Ask)
 	}
 	for _, t := range verdicts {
@@ -237,7 +238,7 @@ func (f Facts) ask(at time.Time, verdicts ...time.Time) Decision {
 
 // askAfterRetry asks once the wait for the failures so far is over.
 func (f Facts) askAfterRetry() Decision {
-	if !f.askable() {
+	if !f.Askable {
 		return f.waitUntil(f.Now.Add(f.Settings.RetryMax))
 	}
 	return f.afterRetry(Ask)

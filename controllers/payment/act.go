@@ -40,6 +40,9 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 	case attempt.Note:
 		return r.record(ctx, v, attempt.FoldNotice(v1alpha1.Notice{Reason: d.Reason, At: now}))
 	default:
+		if d.Reason != "" && v.problem == nil {
+			v.problem = &attempt.Problem{Reason: d.Reason, Message: message(d.Reason, "")}
+		}
 		return r.noteUnfollowed(ctx, v)
 	}
 }
