@@ -110,7 +110,7 @@ func columns() map[string]attempt.Rules {
 func facts(rules attempt.Rules, key string) attempt.Facts {
 	return attempt.Facts{
 		Now: now().Add(time.Second), Settings: attempt.DefaultSettings(), Process: thisOne, Rules: rules, Created: now(), Key: key,
-		Askable: true, Wanted: true, SameCredentials: true, Timeout: timeout, Interval: 2 * time.Minute,
+		Usable: true, Wanted: true, SameCredentials: true, Timeout: timeout, Interval: 2 * time.Minute,
 	}
 }
 
@@ -211,9 +211,8 @@ func TestVerdicts(t *testing.T) {
 			for _, v := range variants {
 				f := facts(columns()[column], fmt.Sprint(row[0], column, v))
 				situation(&f)
-				if v == closed || !f.Rules.Askable && (f.Attempt == nil || f.Attempt.Taken == nil) {
-					f.Usable = false
-				}
+				f.Usable = v != closed
+				f.LacksHandle = !f.Rules.Askable && (f.Attempt == nil || f.Attempt.Taken == nil)
 				if got := end(request{f, v}); got != row[i+1] {
 					t.Errorf("%s, %s: docs/promise.md says %q, the operator comes to %q (reply %d)", row[0], column, row[i+1], got, v)
 				}
