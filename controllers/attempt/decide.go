@@ -126,6 +126,8 @@ func (f Facts) unanswered() Decision {
 	late, deadline := f.lateUntil(), f.deadline()
 	nobodyCanPay := f.Rules.PageOnly && !f.EarlierLife && !f.Now.Before(late) && (!f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound)
 	switch {
+	case nobodyCanPay && f.Attempt.Refusal != nil:
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: f.Attempt.Refusal.Reason}
 	case nobodyCanPay && (!f.Wanted || f.CalledOff):
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseCancelled, Reason: v1alpha1.ReasonCancelled}
 	case nobodyCanPay && !f.Now.Before(deadline):
@@ -149,7 +151,7 @@ func (f Facts) mayRepeat(late time.Time) bool {
 	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly
 	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
 	usable := f.Askable || !f.Rules.Askable // the send finds out
-	return wanted && unknownThere && usable && f.SameCredentials && !a.ReferenceKnown &&
+	return wanted && unknownThere && usable && f.SameCredentials && !a.ReferenceKnown && a.Refusal == nil &&
 		!f.Now.Before(late) && f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
 }
 
