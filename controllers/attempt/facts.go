@@ -54,9 +54,11 @@ type Facts struct {
 	Attempt *v1alpha1.Attempt
 	// Created is when the API server made the record.
 	Created time.Time
-	// Askable now: the account, its credentials and its endpoint can be used, and
-	// the record or the reference is enough to ask by.
-	Askable bool
+	// Usable now: the account, its credentials and its endpoint.
+	Usable bool
+	// LacksHandle: the reference is not enough to ask by, and what is needed
+	// besides is not recorded.
+	LacksHandle bool
 	// Key of the attempt, to spread checks.
 	Key string
 
@@ -170,6 +172,9 @@ func SentWith(a *v1alpha1.Attempt, credentials string) bool {
 	}
 	return a.Refusal == nil || a.Refusal.Send.Credentials == credentials
 }
+
+// askable tells whether the provider can be asked now.
+func (f Facts) askable() bool { return f.Usable && !f.LacksHandle }
 
 // clamp bounds a recorded time: one from the future, by a clock that was ahead,
 // counts as when the record was made.
