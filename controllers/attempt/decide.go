@@ -183,7 +183,7 @@ func (f Facts) taken() Decision {
 	case !end.IsZero() && f.askedSince(end) && f.Seen.State == providers.StateNotStarted:
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}
 	case f.Rules.CanEnd && !f.Now.Before(verdict) && f.Now.Sub(deadline) < silentFor:
-		return f.endSession(verdict)
+		return f.endSession()
 	case f.undecided(verdict) && !f.Now.Before(verdict):
 		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}
 	default:
@@ -191,10 +191,10 @@ func (f Facts) taken() Decision {
 	}
 }
 
-// endSession ends the session, then asks what became of it; at most once an
-// interval.
-func (f Facts) endSession(verdict time.Time) Decision {
-	switch again := f.Seen.EndedAt.Add(f.Interval); {
+// endSession ends the session, then asks what became of it, again at the pace of the
+// schedule.
+func (f Facts) endSession() Decision {
+	switch again := f.Seen.EndedAt.Add(f.pace()); {
 	case !f.Askable:
 		return f.waitUntil(f.Now.Add(f.Settings.RetryMax))
 	case f.Seen.EndedAt.IsZero(), f.askedSince(f.Seen.EndedAt) && !f.Now.Before(again):

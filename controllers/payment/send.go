@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -216,17 +215,8 @@ func (r *Reconciler) fence(ctx context.Context, p *v1alpha1.Payment, c *v1alpha1
 
 // answered does what is left to do after an answer was recorded.
 func (r *Reconciler) answered(ctx context.Context, v view, c *account.Client, a *attempt.Answer, recordErr error) (view, error) {
-	v.seen = r.Protocol.Sent(v.key.String(), a.Err)
-	if c.Heed(providers.OpInitiate, a.Err) {
-		v.seen = r.Protocol.Retry(v.key.String())
-	}
-	if a.Err != nil {
-		e := providers.AsError(a.Err)
-		log.FromContext(ctx).Info("The provider did not take the request", "payment", v.key.String(), "charge", v.charge.Name,
-			"class", e.Class, "operation", e.Operation, "status", e.HTTPStatus, "code", e.Code)
-		return v, recordErr
-	}
-	if recordErr != nil {
+	v.seen = r.Protocol.Heard(ctx, v.key.String(), c.Heed, providers.OpInitiate, a)
+	if a.Err != nil || recordErr != nil {
 		return v, recordErr
 	}
 	if s := v.charge.Record.Session; s != nil && a.Initiation.ID != "" && s.ID != a.Initiation.ID {

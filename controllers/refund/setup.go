@@ -69,7 +69,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began sourc
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				time.Second, 5*time.Minute),
 		}).
-		Complete(redact.Panics(r))
+		Complete(redact.Panics(attempt.Paced(r, r.Now)))
 }
 
 // Everything lists what the loop works on, for a process that begins to lead: the Refunds
@@ -111,6 +111,9 @@ func chargeHandler() handler.EventHandler {
 		},
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			add(q, requests(e.ObjectNew.(*v1alpha1.Charge), e.ObjectOld.(*v1alpha1.Charge)))
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
+			add(q, requests(e.Object.(*v1alpha1.Charge), nil))
 		},
 	}
 }
