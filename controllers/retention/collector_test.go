@@ -61,7 +61,7 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 		Installation: testInstallation, Settings: DefaultSettings(),
 		Now: func() time.Time { return noon }, ServerNow: at,
 		Collected: NewMetrics(prometheus.NewRegistry()),
-		Log: funcr.New(w.print, funcr.Options{Verbosity: 1}),
+		Log:       funcr.New(w.print, funcr.Options{Verbosity: 1}),
 	}
 	return w
 }

@@ -20,7 +20,8 @@ const indexUnfollowed = "unfollowed"
 // unfollowedReasons of a notice: what the provider was asked with is gone.
 var unfollowedReasons = []v1alpha1.Reason{
 	v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountMismatch, v1alpha1.ReasonProviderNotSupported,
-	v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete, v1alpha1.ReasonEndpointNotAllowed,
+	v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete, v1alpha1.ReasonRefundNotConfigured,
+	v1alpha1.ReasonEndpointNotAllowed,
 }
 
 // whyUnfollowed is the notice of an attempt on c that is open and cannot be followed;
