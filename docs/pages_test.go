@@ -217,3 +217,32 @@ func TestPages_JudgeChecks(t *testing.T) {
 		t.Errorf("docs/torture.md tells of\n%v, and the judge has\n%v", told, have)
 	}
 }
+
+// A newcomer finds every folder of code on the page, and none that is gone.
+func TestPages_Folders(t *testing.T) {
+	told := map[string]bool{}
+	_, text, _ := strings.Cut(page(t, "architecture.md"), "## Folders\n\n```\n")
+	for line := range strings.Lines(text[:strings.Index(text, "```")]) {
+		name, _, _ := strings.Cut(line, " ")
+		for _, one := range regexp.MustCompile(`[a-z0-9]+`).FindAllString(path.Base(name), -1) {
+			told[path.Join(path.Dir(strings.TrimSuffix(name, "/")), one)] = true
+		}
+	}
+	have := map[string]bool{}
+	for name := range files(t, ".go") {
+		parts := strings.Split(name, "/")
+		if len(parts) > 2 && slices.Contains([]string{"api", "controllers", "hack"}, parts[0]) || len(parts) > 2 && parts[0] == "providers" && parts[1] != "internal" {
+			have[parts[0]+"/"+parts[1]] = true
+		}
+	}
+	for name := range have {
+		if !told[name] && name != "hack/tools" {
+			t.Errorf("docs/architecture.md does not tell of %s", name)
+		}
+	}
+	for name := range told {
+		if slices.Contains([]string{"api", "controllers"}, path.Dir(name)) && !have[name] {
+			t.Errorf("docs/architecture.md tells of %s, which does not exist", name)
+		}
+	}
+}
