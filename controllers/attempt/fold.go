@@ -164,9 +164,10 @@ func samePaid(o, later *v1alpha1.Outcome) bool {
 // FoldConcluded records an end that is certain by the rules. It holds only for the
 // attempt as it was when that was decided: nothing was sent or learnt since.
 func FoldConcluded(o v1alpha1.Outcome, decided *v1alpha1.Attempt) Fold {
-	sends, open := decided.Sends, len(decided.Open)
+	was := decided.DeepCopy()
 	return func(a *v1alpha1.Attempt) bool {
-		if a.Outcome != nil || a.Sends != sends || len(a.Open) > open || (a.Taken == nil) != (decided.Taken == nil) {
+		learnt := (a.Taken == nil) != (was.Taken == nil) || (a.Unknown == nil) != (was.Unknown == nil) || a.ReferenceKnown != was.ReferenceKnown
+		if a.Outcome != nil || a.Sends != was.Sends || len(a.Open) > len(was.Open) || learnt {
 			return false
 		}
 		return FoldOutcome(o)(a)
