@@ -81,9 +81,6 @@ type Facts struct {
 	Consent bool
 	// Settled: a person said how the present Unknown ended.
 	Settled bool
-	// SameCredentials: those at hand are the ones that every open send was sent
-	// with.
-	SameCredentials bool
 
 	// Timeout after which an undecided request is followed slowly.
 	Timeout time.Duration
