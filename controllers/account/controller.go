@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
@@ -51,6 +52,8 @@ type Reconciler struct {
 	// Settle is how long after its last look at an account somebody may still send
 	// through it.
 	Settle time.Duration
+	// Leads tells whether this process may begin anything; nil: it may.
+	Leads func() bool
 }
 
 // object is either kind of account.
@@ -69,18 +72,36 @@ const (
 	priorityRecheck = -100
 )
 
-// SetupWithManager starts the reconciler with mgr.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+// SetupWithManager starts the reconciler with mgr; began tells what to look at once this
+// process begins to lead.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, began source.Source) error {
 	name := map[string]string{KindNamespaced: "merchantaccount", KindCluster: "clustermerchantaccount"}[r.Kind]
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named(name).
 		For(newObject(r.Kind), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.Charge{}, handler.EnqueueRequestsFromMapFunc(r.ofCharge)).
+		WatchesRawSource(began).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
 	if f := r.Resolver.Clients.Findings; f != nil {
 		b = b.WatchesRawSource(source.Channel(f.changed[r.Kind], &handler.EnqueueRequestForObject{}))
 	}
 	return b.Complete(redact.Panics(r))
+}
+
+// Everything lists the accounts, for a process that begins to lead.
+func (r *Reconciler) Everything(ctx context.Context) (unbegun, rest []ctrl.Request, err error) {
+	var list client.ObjectList = &v1alpha1.MerchantAccountList{}
+	if r.Kind == KindCluster {
+		list = &v1alpha1.ClusterMerchantAccountList{}
+	}
+	if err := r.Client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, nil, fmt.Errorf("listing accounts: %w", err)
+	}
+	err = meta.EachListItem(list, func(o runtime.Object) error {
+		rest = append(rest, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(o.(client.Object))})
+		return nil
+	})
+	return nil, rest, err
 }
 
 func newObject(kind string) object {
@@ -93,6 +114,9 @@ func newObject(kind string) object {
 // Reconcile asks whether one account can be used, and says so in its status. One
 // that is being deleted goes once no open charge needs it.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	if r.Leads != nil && !r.Leads() {
+		return ctrl.Result{}, nil
+	}
 	o := newObject(r.Kind)
 	if err := r.Client.Get(ctx, req.NamespacedName, o); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)

@@ -161,7 +161,7 @@ func TestReadiness(t *testing.T) {
 		"no Secret":            {merchant("shop", "mtn", "mtn"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0, "create it"},
 		"Secret of another":    {cluster("mtn", "mtn", names("shop")), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0, "create it"},
 		"incomplete":           {merchant("shop", "mtn", "mtn"), token(), []client.Object{partial}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsIncomplete, 0, "add it"},
-		"unknown provider":     {merchant("shop", "moov", "moov"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonProviderNotSupported, 0, "use one of"},
+		"unknown provider":     {merchant("shop", "moov", "moov"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonProviderNotSupported, 0, "orange or wave"},
 		"endpoint not allowed": {merchant("shop", "mtn", "mtn", elsewhere), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonEndpointNotAllowed, 0, "evil.example"},
 		"refused":              {merchant("shop", "mtn", "mtn"), status(401), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 1, "operation token (HTTP status 401): MTN does not know the pair"},
 		"no such user":         {merchant("shop", "mtn", "mtn"), userIs(providers.Answer{Status: 404}), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured, 2, "knows no API user"},
@@ -212,7 +212,7 @@ func TestReadinessMendsItself(t *testing.T) {
 
 // K5: what the calls for Payments tell about an account shows in its Ready, with the diagnosis,
 // until such a call succeeds, or the account is corrected.
-func TestReadiness_ShowsWhatPaymentsLearn(t *testing.T) {
+func TestReadiness_K5eShowsWhatPaymentsLearn(t *testing.T) {
 	host := &providers.Error{Class: providers.ClassMisconfigured, Operation: providers.OpInitiate, HTTPStatus: 500,
 		Code: "INVALID_CALLBACK_URL_HOST", Field: "X-Callback-Url", Fault: providers.FaultOperator, Detail: "have it started with another --public-url"}
 	old := &providers.Error{Class: providers.ClassMisconfigured, Operation: providers.OpToken, HTTPStatus: 401, Fault: providers.FaultAccount}

@@ -52,7 +52,7 @@ func open(name string, pin v1alpha1.AccountPin) *v1alpha1.Charge {
 	return &v1alpha1.Charge{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       v1alpha1.ChargeSpec{Provider: "mtn", Account: pin, Payment: v1alpha1.PaymentIdentity{Namespace: "shop", Name: name}},
-		Record:     v1alpha1.ChargeRecord{Sends: 1},
+		Record:     v1alpha1.ChargeRecord{Attempt: v1alpha1.Attempt{Sends: 1, Open: []v1alpha1.Send{{Number: 1}}}},
 	}
 }
 
@@ -109,7 +109,7 @@ func TestDeletionIsHeld(t *testing.T) {
 				if !strings.Contains(c.Message, fmt.Sprintf("Open: %d, such as shop/order-%d", 5-i, i)) || strings.Count(c.Message, "shop/") > 3 {
 					t.Errorf("message %q", c.Message)
 				}
-				over.Record.Outcome = &v1alpha1.ChargeOutcome{Phase: v1alpha1.PhaseSucceeded}
+				over.Record.Outcome = &v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded}
 				must(t, r.api.Update(ctx, over))
 			}
 			if _, there := r.reconcile(o); there {
@@ -134,9 +134,9 @@ func TestDeletionIsNotHeldForEver(t *testing.T) {
 			must(r.t, r.api.Delete(r.t.Context(), ns))
 		}},
 		"Unknown": {0, func(r *readiness, c *v1alpha1.Charge) {
-			c.Record.Hold = &v1alpha1.ChargeHold{At: metav1.NewMicroTime(r.clock.now)}
+			c.Record.Unknown = &v1alpha1.Unknown{Since: metav1.NewMicroTime(r.clock.now)}
 		}},
-		"claimed, and never sent": {settle + time.Minute, func(_ *readiness, c *v1alpha1.Charge) { c.Record.Sends = 0 }},
+		"every send void": {settle + time.Minute, func(_ *readiness, c *v1alpha1.Charge) { c.Record.Open = nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := merchant("shop", "mtn", "mtn")
@@ -205,8 +205,9 @@ func TestClosedTakesNothingNew(t *testing.T) {
 	suspended := func(s *v1alpha1.MerchantAccountSpec) { s.Suspend = true }
 	f := setUp(t, merchant("shop", "mtn", "mtn", suspended), cluster("mtn", "mtn", names("shop")),
 		secret("shop", "mtn-credentials", keysOf("mtn")))
-	_, err := f.Resolve(f.ctx, payment("shop", "mtn"))
-	expectProblem(t, err, v1alpha1.ReasonAccountSuspended, `"mtn" is suspended`, "goes on by itself")
+	chosen, err := f.Resolve(f.ctx, payment("shop", "mtn"))
+	must(t, err)
+	expectProblem(t, chosen.Closed, v1alpha1.ReasonAccountSuspended, `"mtn" is suspended`, "goes on by itself")
 	pinned, err := f.Pinned(f.ctx, open("order", v1alpha1.AccountPin{Kind: account.KindNamespaced, Namespace: "shop", Name: "mtn", Environment: "sandbox"}))
 	must(t, err)
 	f.client(pinned)

@@ -45,7 +45,7 @@ func NewFindings() *Findings {
 }
 
 // report how a call ended. What is the fault of the account, or of the operator's settings, is
-// kept until a call of the same operation succeeds; no call gets as far without a token.
+// kept until a call disproves it.
 func (f *Findings) report(pin v1alpha1.AccountPin, op providers.Operation, err error, now time.Time) {
 	if f == nil || f.changed[pin.Kind] == nil {
 		return
@@ -55,7 +55,7 @@ func (f *Findings) report(pin v1alpha1.AccountPin, op providers.Operation, err e
 	key := identity(pin)
 	had, known := f.of[key]
 	switch {
-	case err == nil && known && (had.operation == op || had.operation == providers.OpToken):
+	case err == nil && known && had.disprovedBy(op):
 		delete(f.of, key)
 	case err != nil && misconfigured(err):
 		found := finding{cmp.Or(providers.AsError(err).Operation, op), diagnosis(err), now}
@@ -75,6 +75,17 @@ func (f *Findings) report(pin v1alpha1.AccountPin, op providers.Operation, err e
 	select {
 	case f.changed[pin.Kind] <- event.GenericEvent{Object: o}:
 	default:
+	}
+}
+
+// disprovedBy tells whether a success of op shows that the finding is out of date: one of the
+// same operation, or any if there was no token.
+func (f finding) disprovedBy(op providers.Operation) bool {
+	switch f.operation {
+	case op, providers.OpToken:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -203,13 +203,15 @@ func (l *Limiter) Admit(ctx context.Context) error {
 // admitCall is Admit for a request. One for a token is not counted, but kept back like all
 // while the provider asked to be left alone.
 func (l *Limiter) admitCall(ctx context.Context, call providers.Call) error {
-	if call.Operation != providers.OpToken {
+	switch call.Operation {
+	case providers.OpToken:
+		if wait := l.pausedFor(); wait > 0 {
+			return limited(wait)
+		}
+		return nil
+	default:
 		return l.Admit(ctx)
 	}
-	if wait := l.pausedFor(); wait > 0 {
-		return limited(wait)
-	}
-	return nil
 }
 
 func limited(wait time.Duration) error {

@@ -54,9 +54,11 @@ type Facts struct {
 	Attempt *v1alpha1.Attempt
 	// Created is when the API server made the record.
 	Created time.Time
-	// Askable now: the account, its credentials and its endpoint can be used, and
-	// the record or the reference is enough to ask by.
-	Askable bool
+	// Usable now: the account, its credentials and its endpoint.
+	Usable bool
+	// LacksHandle: the reference is not enough to ask by, and what is needed
+	// besides is not recorded.
+	LacksHandle bool
 	// Key of the attempt, to spread checks.
 	Key string
 
@@ -148,6 +150,31 @@ func MayHaveArrived(a *v1alpha1.Attempt) bool {
 func NothingSent(a *v1alpha1.Attempt) bool {
 	return !MayHaveArrived(a) && a.Refusal == nil && a.Outcome == nil && a.Unknown == nil
 }
+
+// MadeElsewhere tells whether no send that this record tells of made the request: what
+// the provider has under the reference was there before, and so may be what became of
+// it since, such as refunds.
+func MadeElsewhere(a *v1alpha1.Attempt) bool {
+	if a.Taken != nil {
+		return a.Taken.Found
+	}
+	return a.ReferenceKnown || len(a.Open) == 0 && a.Refusal == nil
+}
+
+// SentWith tells whether credentials, a keyed hash, are those that every open send, or
+// the one that was refused, was sent with. Others may be another merchant's, at whom
+// the reference is not known.
+func SentWith(a *v1alpha1.Attempt, credentials string) bool {
+	for _, s := range a.Open {
+		if s.Credentials != credentials {
+			return false
+		}
+	}
+	return a.Refusal == nil || a.Refusal.Send.Credentials == credentials
+}
+
+// askable tells whether the provider can be asked now.
+func (f Facts) askable() bool { return f.Usable && !f.LacksHandle }
 
 // clamp bounds a recorded time: one from the future, by a clock that was ahead,
 // counts as when the record was made.

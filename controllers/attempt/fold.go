@@ -137,10 +137,10 @@ func FoldOutcome(o v1alpha1.Outcome) Fold {
 }
 
 // foldLater keeps what the provider said after the outcome: the first word, until
-// one contradicts the outcome.
+// one contradicts the outcome. That it still knows nothing is none.
 func foldLater(a *v1alpha1.Attempt, o v1alpha1.Outcome) bool {
 	news := Contradicts(a.Outcome, &o)
-	known := a.Later != nil && (Contradicts(a.Outcome, a.Later) || !news)
+	known := a.Later != nil && (Contradicts(a.Outcome, a.Later) || !news && a.Later.SettledBy == "")
 	if known || o.SettledBy != "" || !news && a.Outcome.SettledBy == "" && o.At.Equal(&a.Outcome.At) {
 		return false
 	}
@@ -200,7 +200,7 @@ func (e Expected) ofEarlierSale(a *v1alpha1.Attempt, st providers.Status) bool {
 	case st.CorrelationTag != "" && e.Tag != "":
 		return st.CorrelationTag != e.Tag
 	default:
-		return a.ReferenceKnown || a.Sends == 0
+		return MadeElsewhere(a)
 	}
 }
 
@@ -300,13 +300,15 @@ func FoldSettled(o v1alpha1.Outcome, shown *v1alpha1.Unknown) Fold {
 }
 
 // FoldStillEnded records that the provider, asked after an end that is not "paid",
-// still knows nothing of the request.
+// still knows nothing of the request. Where a person told the outcome, so does Later.
 func FoldStillEnded(now time.Time) Fold {
 	return func(a *v1alpha1.Attempt) bool {
 		if a.Outcome == nil || a.Later != nil || a.Outcome.Phase == v1alpha1.PhaseSucceeded {
 			return false
 		}
-		a.Later = &v1alpha1.Outcome{Phase: a.Outcome.Phase, Reason: a.Outcome.Reason, Code: a.Outcome.Code, At: metav1.NewMicroTime(now)}
+		still := *a.Outcome
+		still.At = metav1.NewMicroTime(now)
+		a.Later = &still
 		return true
 	}
 }

@@ -280,7 +280,8 @@ func (a *Answer) known(s Sending, now time.Time) Fold {
 		first := len(attempt.Open) == 1 && attempt.Open[0].Number == a.Send.Number && attempt.Taken == nil
 		switch {
 		case !s.Rules.Askable:
-			return FoldUnknown(v1alpha1.Unknown{Reason: v1alpha1.ReasonLostInitiation, Since: at})(attempt)
+			known := first && FoldReferenceKnown(attempt)
+			return FoldUnknown(v1alpha1.Unknown{Reason: v1alpha1.ReasonLostInitiation, Since: at})(attempt) || known
 		case (first || attempt.ReferenceKnown) && !s.Known:
 			return FoldReferenceKnown(attempt)
 		default:

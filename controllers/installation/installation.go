@@ -15,10 +15,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
+// KeySecretName is the Secret in the operator's namespace with the operator's own key.
+const KeySecretName = "mobile-money-operator-key"
+
 const (
-	keySecretName = "mobile-money-operator-key"
-	keySecretKey  = "key"
-	keyBytes      = 32
+	keySecretKey = "key"
+	keyBytes     = 32
 )
 
 // +kubebuilder:rbac:groups="",namespace=mobile-money-system,resources=secrets,verbs=create
@@ -40,7 +42,7 @@ func Load(ctx context.Context, c client.Client, namespace, id string, random io.
 }
 
 func loadKey(ctx context.Context, c client.Client, namespace string, random io.Reader) (key []byte, made bool, err error) {
-	name := types.NamespacedName{Namespace: namespace, Name: keySecretName}
+	name := types.NamespacedName{Namespace: namespace, Name: KeySecretName}
 	var s corev1.Secret
 	err = c.Get(ctx, name, &s)
 	if apierrors.IsNotFound(err) {

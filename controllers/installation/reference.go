@@ -28,6 +28,12 @@ type Installation struct {
 	Key []byte
 }
 
+// Made tells whether this installation made a Charge, and this version knows how. It
+// touches no other one.
+func (i Installation) Made(c *v1alpha1.Charge) bool {
+	return c.Spec.InstallationID == i.ID && c.Spec.ReferenceVersion == ReferenceVersion
+}
+
 // digest hashes length-prefixed parts, so that no two lists of parts are alike.
 func digest(domain string, parts ...string) [32]byte {
 	h := sha256.New()

@@ -1,15 +1,23 @@
 // Package manager wires what the operator consists of, and runs it.
+//
+//	options.go  the flags
+//	manager.go  what runs, from its start to its shutdown
+//	kinds.go    whether the installed CRDs fit
+//	wiring.go   the controllers, and what they share
+//	notices.go  what a start tells people about
 package manager
 
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -33,7 +41,6 @@ import (
 
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
-// +kubebuilder:rbac:groups="",namespace=mobile-money-system,resources=events,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=mobile-money-system,resources=leases,verbs=get;create;update
 
 // callbackKeyRefresh is how often Secrets are read that callbacks are verified with:
@@ -54,35 +61,48 @@ func run(ctx context.Context, cfg *rest.Config, opts Options, t providers.Transp
 	if err := opts.validate(); err != nil {
 		return err
 	}
+	direct, err := client.New(cfg, client.Options{Scheme: scheme()})
+	if err != nil {
+		return fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	installed, err := newKinds(direct, time.Now)
+	if err != nil {
+		return err
+	}
+	if !installed.wait(ctx, opts.probeAddress) {
+		return nil
+	}
 	mgr, err := newManager(cfg, opts)
 	if err != nil {
 		return err
 	}
-	direct, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme()})
-	if err != nil {
-		return fmt.Errorf("connecting to the cluster: %w", err)
+	if err := mgr.AddReadyzCheck("crds", installed.Ready); err != nil {
+		return fmt.Errorf("adding a probe: %w", err)
 	}
-	inst, err := installation.Load(ctx, direct, opts.namespace, opts.installationID, rand.Reader)
+	inst, keyMade, err := installation.Load(ctx, direct, opts.namespace, opts.installationID, rand.Reader)
 	if err != nil {
 		return err
 	}
 	ctrl.Log.Info("Installation", "id", inst.ID)
-	if opts.installationID == "" {
-		ctrl.Log.Info("The installation id is the default, the uid of this cluster's kube-system namespace. " +
-			"A rebuilt cluster gets another one and would charge again what it applies again: set --installation-id")
+	if !inst.Given {
+		ctrl.Log.Info("The installation id is made up and would be another one in a rebuilt cluster, which would charge again: nothing is sent in production. Set --installation-id")
 	}
 	paths := inst.PathKeys()
 	if err := paths.Load(ctx, direct, opts.namespace); err != nil {
 		// Callback paths are not worth a manager that does not start.
 		ctrl.Log.Error(err, "The keys of callback paths could not be read")
 	}
-	if err := setup(ctx, mgr, opts, inst, paths, t, getenv); err != nil {
+	p, err := setup(ctx, mgr, opts, inst, paths, t, getenv)
+	if err != nil {
 		return err
 	}
-	if err := mgr.Start(ctx); err != nil {
-		return fmt.Errorf("running the manager: %w", err)
+	if err := mgr.Add(&notices{parts: p, keyMade: keyMade}); err != nil {
+		return fmt.Errorf("adding the notices of the start: %w", err)
 	}
-	return nil
+	if err = mgr.Start(ctx); err != nil {
+		err = fmt.Errorf("running the manager: %w", err)
+	}
+	return errors.Join(err, p.drain(opts.settings.RecordTimeout))
 }
 
 // newTransport trusts the hosts that the platform team itself names: those of the
@@ -95,6 +115,8 @@ func newTransport(opts Options, getenv func(string) string) *transport.Transport
 	return transport.New(transport.Options{Timeout: opts.settings.CallTimeout, Trusted: trusted})
 }
 
+// newManager runs its controllers on every replica: the gate of package leadership says
+// which of them begins anything.
 func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
 	metricsOptions := metricsserver.Options{BindAddress: opts.metricsAddress}
 	if !opts.insecureMetrics {
@@ -114,12 +136,6 @@ func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
 			DisableFor: []client.Object{&corev1.Secret{}, &corev1.Namespace{}},
 		}},
 		HealthProbeBindAddress:  opts.probeAddress,
-		LeaderElection:          opts.leaderElection,
-		LeaderElectionID:        "mobile-money-operator",
-		LeaderElectionNamespace: opts.namespace,
-		LeaseDuration:           &opts.lease.duration,
-		RenewDeadline:           &opts.lease.renew,
-		RetryPeriod:             &opts.lease.retry,
 		GracefulShutdownTimeout: &grace,
 	})
 	if err != nil {
@@ -143,6 +159,7 @@ func registry() providers.Registry {
 func scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(s))
+	utilruntime.Must(apiextensionsv1.AddToScheme(s))
 	utilruntime.Must(v1alpha1.AddToScheme(s))
 	return s
 }

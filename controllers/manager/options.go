@@ -3,7 +3,6 @@ package manager
 import (
 	"errors"
 	"flag"
-	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -11,10 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/client-go/tools/leaderelection"
-
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/callback"
+	"mobilemoney.dev/operator/controllers/leadership"
 	"mobilemoney.dev/operator/controllers/retention"
 )
 
@@ -32,7 +30,7 @@ type Options struct {
 	insecureMetrics  bool
 	probeAddress     string
 	leaderElection   bool
-	lease            lease
+	lease            leadership.Lease
 	workers          int
 	accountRecheck   time.Duration
 	revisionCheck    time.Duration
@@ -40,16 +38,11 @@ type Options struct {
 	retention        retention.Settings
 }
 
-// lease of the leader: how long it lasts, how long its holder tries to renew it
-// before it stops, and the pause between two tries.
-type lease struct{ duration, renew, retry time.Duration }
-
 // DefaultOptions are what flags have when they are not given.
 func DefaultOptions() Options {
 	return Options{
-		lease:    lease{duration: 60 * time.Second, renew: 40 * time.Second, retry: 8 * time.Second},
-		settings: attempt.DefaultSettings(), retention: retention.DefaultSettings(),
-		callbackLimits: callback.DefaultLimits(),
+		lease: leadership.DefaultLease(), settings: attempt.DefaultSettings(),
+		retention: retention.DefaultSettings(), callbackLimits: callback.DefaultLimits(),
 	}
 }
 
@@ -58,7 +51,7 @@ func (o *Options) Bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"),
 		"Namespace of the operator: its key, its lease and the Secrets of ClusterMerchantAccounts. Default: $POD_NAMESPACE.")
 	fs.StringVar(&o.installationID, "installation-id", "",
-		"What references are derived from. Installations that share a merchant account must differ in it; one that takes over from another must keep it. Default: the uid of the kube-system namespace.")
+		"Name of this installation, which the references that providers know are derived from. Installations that share a merchant account must differ in it; a cluster that is rebuilt must keep it. Until it is given, nothing is sent in production.")
 	fs.StringVar(&o.publicURL, "public-url", "",
 		"Public https URL of the callback receiver, such as https://pay.example.com. Orange and Wave need it.")
 	fs.StringVar(&o.allowedEndpoints, "allowed-endpoints", "",
@@ -76,35 +69,41 @@ func (o *Options) Bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "Address of the metrics, such as :8443; 0 is off.")
 	fs.BoolVar(&o.insecureMetrics, "metrics-insecure", false, "Serve metrics by http and without authentication.")
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 is off.")
-	fs.BoolVar(&o.leaderElection, "leader-elect", true, "Let one of several replicas work. It limits load; it is not what keeps payments safe.")
-	fs.DurationVar(&o.lease.duration, "leader-elect-lease-duration", o.lease.duration, "How long the lease of a leader that is heard of no more is respected.")
-	fs.DurationVar(&o.lease.renew, "leader-elect-renew-deadline", o.lease.renew, "How long a leader tries to renew its lease before it stops. Less than the lease.")
-	fs.DurationVar(&o.lease.retry, "leader-elect-retry-period", o.lease.retry, "Pause between two tries to take or renew the lease.")
+	fs.BoolVar(&o.leaderElection, "leader-elect", true, "Let one of several replicas begin work. It limits load; it is not what keeps payments safe.")
+	fs.DurationVar(&o.lease.Duration, "leader-elect-lease-duration", o.lease.Duration, "How long the lease of a leader that is heard of no more is respected.")
+	fs.DurationVar(&o.lease.Renew, "leader-elect-renew-deadline", o.lease.Renew, "How long a leader tries to renew its lease before it begins nothing more. Less than the lease.")
+	fs.DurationVar(&o.lease.Retry, "leader-elect-retry-period", o.lease.Retry, "Pause between two tries to take or renew the lease.")
 	fs.DurationVar(&o.accountRecheck, "account-recheck", 10*time.Minute, "How often an account that is ready is tried again.")
 	fs.DurationVar(&o.revisionCheck, "revision-check", 30*time.Second, "How often the API server is asked whether it went back in time.")
 	fs.IntVar(&o.workers, "workers", 10, "Payments that are worked on at the same time.")
 
 	fs.DurationVar(&o.retention.Keep, "charge-retention", o.retention.Keep,
 		"How long a Charge is kept after its end, if no Payment names it any more; at least 96h. 0: for ever.")
+	o.bindProtocol(fs)
+}
 
+// bindProtocol adds the flags of the request protocol to fs.
+func (o *Options) bindProtocol(fs *flag.FlagSet) {
 	s := &o.settings
 	fs.DurationVar(&s.CallTimeout, "call-timeout", s.CallTimeout, "Longest that one call to a provider may take.")
-	fs.DurationVar(&s.RecordTimeout, "record-timeout", s.RecordTimeout, "Longest that writing an answer down may take.")
+	fs.DurationVar(&s.RecordTimeout, "record-timeout", s.RecordTimeout, "Longest that one try to record an answer may take; it is tried again for as long as the process lives.")
 	fs.DurationVar(&s.LateWindow, "late-window", s.LateWindow, "How long after a request without an answer it may still arrive.")
 	fs.DurationVar(&s.ClockSkew, "clock-skew", s.ClockSkew, "How far the clocks of two replicas may be apart.")
 	fs.DurationVar(&s.RetryMin, "retry-min", s.RetryMin, "First wait after a call that did not get through.")
 	fs.DurationVar(&s.RetryMax, "retry-max", s.RetryMax, "Longest wait after calls that did not get through, and for an account to be mended.")
 	fs.DurationVar(&s.CallbackGap, "callback-gap", s.CallbackGap, "Least time between two checks of one payment, however many callbacks come.")
-	fs.DurationVar(&s.CloserInterval, "closer-interval", s.CloserInterval, "Time between checks after a callback that the provider does not confirm yet.")
 	fs.DurationVar(&s.ExpiryMargin, "expiry-margin", s.ExpiryMargin, "Added to the end of a payer's session before it counts as over.")
-	fs.DurationVar(&s.SlowInterval, "slow-interval", s.SlowInterval, "Time between checks of a payment in phase Unknown.")
 	fs.DurationVar(&s.AdoptionWindow, "adoption-window", s.AdoptionWindow,
-		"How long after its end a charge is taken up by a new Payment of the same reference without being asked; 0: always.")
+		"How long after its end a Charge is adopted by a new Payment of the same name without consent; 0: always.")
+	fs.DurationVar(&s.StartDeadline, "start-deadline", s.StartDeadline,
+		"How long after its creation a Payment may be asked for the first time. One that could not be ends as Expired.")
+	fs.IntVar(&s.UnsentCharges, "unsent-charges-per-namespace", s.UnsentCharges,
+		"How many Charges of which nothing was sent one namespace may have.")
 	fs.IntVar(&s.Prompts.PerPhone, "prompts-per-phone", s.Prompts.PerPhone,
 		"How often one phone may be rung in an hour by the Payments of one namespace, where the account says nothing.")
 	fs.IntVar(&s.Prompts.PerNamespace, "prompts-per-namespace", s.Prompts.PerNamespace,
 		"How often payers may be rung in an hour by the Payments of one namespace, where the account says nothing.")
-	fs.BoolVar(&s.AdoptOnly, "adopt-only", false, "Send nothing: only ask providers, and take up what they know. For disaster recovery.")
+	fs.BoolVar(&s.AdoptOnly, "adopt-only", false, "Send nothing: only ask providers, and adopt what they know. For disaster recovery.")
 }
 
 func (o *Options) validate() error {
@@ -117,7 +116,7 @@ func (o *Options) validate() error {
 	if err := o.retention.Validate(o.settings.AdoptionWindow); err != nil {
 		return err
 	}
-	if err := o.lease.validate(); err != nil {
+	if err := o.lease.Validate(); err != nil {
 		return err
 	}
 	if o.revisionCheck <= 0 {
@@ -157,22 +156,6 @@ func (o *Options) validateCallbacks() error {
 		l.TrustedProxies = append(l.TrustedProxies, p.Masked())
 	}
 	return nil
-}
-
-// validate refuses leases with which two replicas would lead as a matter of course,
-// and those that no client of the API server can express.
-func (l lease) validate() error {
-	switch {
-	case l.duration < time.Second, l.duration%time.Second != 0:
-		return errors.New("--leader-elect-lease-duration must be a number of whole seconds")
-	case l.renew >= l.duration:
-		return errors.New("--leader-elect-renew-deadline must be shorter than --leader-elect-lease-duration")
-	case l.retry <= 0, float64(l.renew) <= leaderelection.JitterFactor*float64(l.retry):
-		return fmt.Errorf("--leader-elect-retry-period must be more than 0, and %v times it less than --leader-elect-renew-deadline",
-			leaderelection.JitterFactor)
-	default:
-		return nil
-	}
 }
 
 func isLoopback(host string) bool {

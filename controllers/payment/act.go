@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,7 +11,6 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/providers"
 )
 
 // act does what was decided: at most one call that could move money.
@@ -42,6 +40,9 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 	case attempt.Note:
 		return r.record(ctx, v, attempt.FoldNotice(v1alpha1.Notice{Reason: d.Reason, At: now}))
 	default:
+		if d.Reason != "" && v.problem == nil {
+			v.problem = &attempt.Problem{Reason: d.Reason, Message: message(d.Reason, "")}
+		}
 		return r.noteUnfollowed(ctx, v)
 	}
 }
@@ -49,13 +50,13 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 // noteUnfollowed records why a Charge without a Payment cannot be followed any more:
 // nobody else would learn it.
 func (r *Reconciler) noteUnfollowed(ctx context.Context, v view) (view, error) {
-	if v.payment != nil || v.charge == nil || v.problem == nil || v.last != nil || !r.ours(v.charge) || !attempt.MayHaveArrived(&v.charge.Record.Attempt) {
+	if v.payment != nil || v.charge == nil || v.problem == nil || v.last != nil || !r.Installation.Made(v.charge) || !attempt.MayHaveArrived(&v.charge.Record.Attempt) {
 		return v, nil
 	}
 	before := v.charge.Record.Notice
 	v, err := r.record(ctx, v, attempt.FoldNotice(v1alpha1.Notice{Reason: v.problem.Reason, Message: v.problem.Message, At: metav1.NewMicroTime(r.Now())}))
 	if after := v.charge.Record.Notice; after != nil && (before == nil || before.Reason != after.Reason) {
-		r.reportUnfollowed(ctx, v)
+		attempt.ReportUnfollowed(ctx, r.Recorder, r.Accounts.OperatorNamespace, v.charge, v.key.String(), v.problem)
 	}
 	return v, err
 }
@@ -119,16 +120,8 @@ func (r *Reconciler) endUnasked(ctx context.Context, v view, d attempt.Decision)
 // failed notes why a call that asks for no money did not get through. It says
 // nothing about the payment.
 func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err error) (view, error) {
-	notice, known := r.Protocol.Failed(v.key.String(), err)
+	notice, known := r.Protocol.Failed(ctx, v.key.String(), c.Heed, err)
 	v.seen = r.Protocol.Recall(v.key.String(), nil)
-	var e *providers.Error
-	if errors.As(err, &e) {
-		if c.Heed(e.Operation, err) {
-			v.seen = r.Protocol.Retry(v.key.String())
-		}
-		log.FromContext(ctx).Info("The provider did not answer", "payment", v.key.String(), "operation", e.Operation,
-			"status", e.HTTPStatus, "code", e.Code, "class", e.Class)
-	}
 	switch {
 	case !known:
 		return v, err

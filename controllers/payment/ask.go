@@ -2,9 +2,12 @@ package payment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -69,7 +72,7 @@ func (r *Reconciler) asked(v view) (*v1alpha1.Charge, *attempt.Problem) {
 // notFound: the provider does not know the reference. What these credentials do not
 // know, those that it was sent with may.
 func (r *Reconciler) notFound(v view, c *account.Client) view {
-	same := v.charge == nil || v.relation == relationVacant || r.sentWith(v, c)
+	same := v.charge == nil || v.relation == relationVacant || attempt.SentWith(&v.charge.Record.Attempt, r.Installation.Credentials(c.Credentials))
 	v.seen = r.Protocol.Answered(v.key.String(), "", same)
 	return v
 }
@@ -259,8 +262,12 @@ func (r *Reconciler) others(ctx context.Context, v view, c *account.Client, st p
 	return st, false, v, err
 }
 
-// endAll ends sessions that nobody may pay, and has the next run look again.
+// endAll ends sessions that nobody may pay, and has the next run look again. By a view
+// that is behind nothing is ended: another process may have recorded the session since.
 func (r *Reconciler) endAll(ctx context.Context, v view, c *account.Client, sessions []providers.Session) (view, error) {
+	if err := r.current(ctx, v); err != nil {
+		return v, err
+	}
 	for _, s := range sessions {
 		if err := r.end(ctx, v, c, s.ID); err != nil {
 			return r.failed(ctx, v, c, err)
@@ -271,6 +278,22 @@ func (r *Reconciler) endAll(ctx context.Context, v view, c *account.Client, sess
 		o.Failures++
 	})
 	return v, nil
+}
+
+// current is a conflict if the Charge, read live, is not the one that v shows.
+func (r *Reconciler) current(ctx context.Context, v view) error {
+	shown, now := &v1alpha1.Charge{}, &v1alpha1.Charge{}
+	if v.charge != nil {
+		shown = v.charge
+	}
+	name := r.Installation.ChargeName(v.key.Namespace, v.key.Name)
+	if err := r.Live.Get(ctx, types.NamespacedName{Name: name}, now); err != nil && !attempt.IsGone(err) {
+		return fmt.Errorf("reading Charge %s: %w", name, err)
+	}
+	if now.UID != shown.UID || now.ResourceVersion != shown.ResourceVersion {
+		return apierrors.NewConflict(v1alpha1.SchemeGroupVersion.WithResource("charges").GroupResource(), name, errors.New("another process was faster"))
+	}
+	return nil
 }
 
 // endSession ends the session whose time is over, or that was called off. Whether it

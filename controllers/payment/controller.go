@@ -54,7 +54,7 @@ type Reconciler struct {
 	Metrics      *Metrics
 	Now          func() time.Time
 
-	told told
+	told attempt.Told
 }
 
 // view is what one step knows of a sale. It is a value: each step takes one and
@@ -89,10 +89,8 @@ type view struct {
 
 // Reconcile does one step for one sale.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	if !r.Protocol.Begins() {
-		return ctrl.Result{}, nil
-	}
-	if err := r.Protocol.Flush(ctx, r.Installation.ChargeName(req.Namespace, req.Name)); err != nil {
+	// Answers are recorded by whoever has them, also when another process leads.
+	if err := r.Protocol.Flush(ctx, r.Installation.ChargeName(req.Namespace, req.Name)); err != nil || !r.Protocol.Begins() {
 		return ctrl.Result{}, err
 	}
 	v, err := r.observe(ctx, req.NamespacedName, r.Client)
@@ -216,7 +214,7 @@ func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
 		}
 	}
 	switch {
-	case !r.ours(c), c.Record.Outcome != nil && paidByProvider(c.Record.Outcome):
+	case !r.Installation.Made(c), c.Record.Outcome != nil && paidByProvider(c.Record.Outcome):
 		return v, nil
 	case v.relation == relationVacant:
 		return r.choose(ctx, v)

@@ -6,7 +6,6 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/controllers/installation"
 )
 
 // facts are what the protocol decides from.
@@ -21,12 +20,12 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 		Interval:  account.DefaultInterval,
 		Timeout:   account.DefaultTimeout,
 		Seen:      v.seen,
-		Askable:   v.account != nil || v.last != nil,
+		Usable:    v.account != nil || v.last != nil,
 	}
 	if v.account != nil {
 		f.Interval = v.account.Interval
 	}
-	if c := v.charge; c != nil && !r.ours(c) {
+	if c := v.charge; c != nil && !r.Installation.Made(c) {
 		return f // never touched
 	}
 	if c := v.charge; c != nil && v.relation != relationVacant {
@@ -38,18 +37,12 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 	return f
 }
 
-// ours tells whether a Charge is one that this installation made, and that this
-// version knows.
-func (r *Reconciler) ours(c *v1alpha1.Charge) bool {
-	return c.Spec.InstallationID == r.Installation.ID && c.Spec.ReferenceVersion == installation.ReferenceVersion
-}
-
 func (r *Reconciler) ofCharge(f attempt.Facts, v view, c *v1alpha1.Charge) attempt.Facts {
 	rec := &c.Record
 	f.Attempt = &rec.Attempt
 	f.Created = c.CreationTimestamp.Time
 	f.Timeout = time.Duration(c.Spec.TimeoutSeconds) * time.Second
-	f.Askable = f.Askable && (f.Rules.Askable || rec.Session != nil && rec.Session.Token != "")
+	f.LacksHandle = !f.Rules.Askable && (rec.Session == nil || rec.Session.Token == "")
 	f.SameCredentials = true // the send compares them
 	if s := rec.Session; s != nil && s.ExpiresAt != nil {
 		f.SessionExpires = s.ExpiresAt.Time
@@ -65,9 +58,8 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.CalledOff = p.Spec.Cancel
 	f.Overdue = f.Now.Sub(p.CreationTimestamp.Time) > r.Settings.StartDeadline
 	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && !f.Rules.Askable
-	// A Charge that was made without a send, to ask, is no loss.
-	f.RecordLost = p.Status.ChargeName != "" && (v.charge == nil || v.charge.Record.Sends == 0 && p.Status.Phase != v1alpha1.PhasePending)
-	f.Consent = consents(p) || f.RecordLost || f.AdoptOnly || r.Settings.AdoptionWindow == 0
+	f.RecordLost = recordLost(p, v.charge)
+	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && p.Status.InitiatedAt != nil
 	if v.problem != nil {
 		f.Blocked = v.problem.Reason
 	}
@@ -81,6 +73,15 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 		f.Settled = settlement(p, r.unknownID(p, v.charge)) != nil
 	}
 	return f
+}
+
+// recordLost tells whether the status shows a record that is not there: either none is,
+// or the Payment went past Pending and no send of it is recorded. One that was made
+// again shows nothing of that by itself.
+func recordLost(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
+	s := p.Status
+	begun := s.Phase != "" && s.Phase != v1alpha1.PhasePending
+	return c == nil && s.ChargeName != "" || begun && (c == nil || c.Record.Sends == 0)
 }
 
 // unknownID is the id of the Unknown that the Charge records, for this Payment;

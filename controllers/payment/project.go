@@ -46,7 +46,7 @@ type standing struct {
 // publish writes the status of the Payment, where it is not what it should be.
 func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 	p := v.payment
-	if p == nil || v.relation == relationForeign && !r.told.once(p, v.charge) {
+	if p == nil || v.relation == relationForeign && !r.told.Once(p.UID, p.Status.ChargeName == v.charge.Name) {
 		return v, nil
 	}
 	in := projection{

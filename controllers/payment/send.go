@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -94,10 +93,8 @@ func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.
 			v.problem = problem
 			return nil, false, v, nil
 		}
-	} else if !r.sentWith(v, c) {
-		// Other credentials may be another merchant's, at whom the reference is not
-		// known. The schedule goes on with questions.
-		v.wait = r.Settings.RetryMax
+	} else if !attempt.SentWith(&v.charge.Record.Attempt, r.Installation.Credentials(c.Credentials)) {
+		v.seen, v.wait = r.Protocol.OtherCredentials(v.key.String()), r.Settings.RetryMax
 		return nil, false, v, nil
 	}
 	who := r.caller(v, account.ToSend)
@@ -200,19 +197,6 @@ func (r *Reconciler) client(ctx context.Context, v view) (*account.Client, view,
 	return c, v, nil
 }
 
-// sentWith tells whether the credentials are those that every open send, or the one
-// that was refused, was sent with.
-func (r *Reconciler) sentWith(v view, with *account.Client) bool {
-	have := r.Installation.Credentials(with.Credentials)
-	for _, s := range v.charge.Record.Open {
-		if s.Credentials != have {
-			return false
-		}
-	}
-	refusal := v.charge.Record.Refusal
-	return refusal == nil || refusal.Send.Credentials == have
-}
-
 // fence writes the Payment that wants the send, under its uid and resourceVersion.
 // The write always changes it: whoever ends the Payment meanwhile loses. What comes
 // back is the version that the send stands on.
@@ -231,17 +215,8 @@ func (r *Reconciler) fence(ctx context.Context, p *v1alpha1.Payment, c *v1alpha1
 
 // answered does what is left to do after an answer was recorded.
 func (r *Reconciler) answered(ctx context.Context, v view, c *account.Client, a *attempt.Answer, recordErr error) (view, error) {
-	v.seen = r.Protocol.Sent(v.key.String(), a.Err)
-	if c.Heed(providers.OpInitiate, a.Err) {
-		v.seen = r.Protocol.Retry(v.key.String())
-	}
-	if a.Err != nil {
-		e := providers.AsError(a.Err)
-		log.FromContext(ctx).Info("The provider did not take the request", "payment", v.key.String(), "charge", v.charge.Name,
-			"class", e.Class, "operation", e.Operation, "status", e.HTTPStatus, "code", e.Code)
-		return v, recordErr
-	}
-	if recordErr != nil {
+	v.seen = r.Protocol.Heard(ctx, v.key.String(), c.Heed, providers.OpInitiate, a)
+	if a.Err != nil || recordErr != nil {
 		return v, recordErr
 	}
 	if s := v.charge.Record.Session; s != nil && a.Initiation.ID != "" && s.ID != a.Initiation.ID {

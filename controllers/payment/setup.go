@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/redact"
 )
 
@@ -40,7 +41,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began sourc
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				time.Second, 5*time.Minute),
 		}).
-		Complete(redact.Panics(r))
+		Complete(redact.Panics(attempt.Paced(r, r.Now)))
 }
 
 func request(namespace, name string) reconcile.Request {
@@ -48,25 +49,28 @@ func request(namespace, name string) reconcile.Request {
 }
 
 // Everything lists what the loop works on, for a process that begins to lead: nothing
-// was done behind the closed gate.
-func (r *Reconciler) Everything(ctx context.Context) ([]reconcile.Request, error) {
+// was done behind the closed gate. Payments that nobody was asked for come first.
+func (r *Reconciler) Everything(ctx context.Context) (unbegun, rest []reconcile.Request, err error) {
 	var payments v1alpha1.PaymentList
 	var charges v1alpha1.ChargeList
 	if err := errors.Join(r.Client.List(ctx, &payments, client.UnsafeDisableDeepCopy), r.Client.List(ctx, &charges, client.UnsafeDisableDeepCopy)); err != nil {
-		return nil, fmt.Errorf("listing what is open: %w", err)
+		return nil, nil, fmt.Errorf("listing what is open: %w", err)
 	}
-	var out []reconcile.Request
 	for i := range payments.Items {
-		if p := &payments.Items[i]; !p.Status.Phase.Terminal() {
-			out = append(out, request(p.Namespace, p.Name))
+		switch p := &payments.Items[i]; {
+		case p.Status.Phase == "" || p.Status.Phase == v1alpha1.PhasePending:
+			unbegun = append(unbegun, request(p.Namespace, p.Name))
+		case !p.Status.Phase.Terminal():
+			rest = append(rest, request(p.Namespace, p.Name))
 		}
 	}
 	for i := range charges.Items {
-		if c := &charges.Items[i]; c.Record.Outcome == nil || !paidByProvider(c.Record.Outcome) {
-			out = append(out, request(c.Spec.Payment.Namespace, c.Spec.Payment.Name))
+		c := &charges.Items[i]
+		if c.Record.Outcome == nil || !paidByProvider(c.Record.Outcome) || len(c.Record.Refunds) > 0 {
+			rest = append(rest, request(c.Spec.Payment.Namespace, c.Spec.Payment.Name))
 		}
 	}
-	return out, nil
+	return unbegun, rest, nil
 }
 
 // waitingFor wakes the open Payments that a changed account may concern.

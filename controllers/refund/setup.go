@@ -69,26 +69,31 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began sourc
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				time.Second, 5*time.Minute),
 		}).
-		Complete(redact.Panics(r))
+		Complete(redact.Panics(attempt.Paced(r, r.Now)))
 }
 
-// Everything lists what the loop works on, for a process that begins to lead.
-func (r *Reconciler) Everything(ctx context.Context) ([]reconcile.Request, error) {
+// Everything lists what the loop works on, for a process that begins to lead: the Refunds
+// that nobody was asked for first.
+func (r *Reconciler) Everything(ctx context.Context) (unbegun, rest []reconcile.Request, err error) {
 	var refunds v1alpha1.RefundList
 	var charges v1alpha1.ChargeList
 	if err := errors.Join(r.Client.List(ctx, &refunds, client.UnsafeDisableDeepCopy), r.Client.List(ctx, &charges, client.UnsafeDisableDeepCopy)); err != nil {
-		return nil, fmt.Errorf("listing what is open: %w", err)
+		return nil, nil, fmt.Errorf("listing what is open: %w", err)
 	}
-	var out []reconcile.Request
 	for i := range refunds.Items {
-		if refund := &refunds.Items[i]; !refund.Status.Phase.Terminal() {
-			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(refund)})
+		refund := &refunds.Items[i]
+		name := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(refund)}
+		switch {
+		case refund.Status.Phase == "" || refund.Status.Phase == v1alpha1.RefundPending:
+			unbegun = append(unbegun, name)
+		case !refund.Status.Phase.Terminal():
+			rest = append(rest, name)
 		}
 	}
 	for i := range charges.Items {
-		out = append(out, requests(&charges.Items[i], nil)...)
+		rest = append(rest, requests(&charges.Items[i], nil)...)
 	}
-	return out, nil
+	return unbegun, rest, nil
 }
 
 // chargeHandler wakes the Refunds whose entry changed: one Charge may hold
@@ -106,6 +111,9 @@ func chargeHandler() handler.EventHandler {
 		},
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			add(q, requests(e.ObjectNew.(*v1alpha1.Charge), e.ObjectOld.(*v1alpha1.Charge)))
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
+			add(q, requests(e.Object.(*v1alpha1.Charge), nil))
 		},
 	}
 }

@@ -3,6 +3,7 @@ package mtn_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/internal/wiretest"
@@ -218,4 +219,23 @@ func TestKind_CountryAndLimit(t *testing.T) {
 		t.Error("K6d: a limit is that of the API user at the host")
 	}
 	wiretest.NoCanary(t, k.LimitKey(one), "canary")
+}
+
+// A refusal of MTN's is not final: what it refused with a code it may have processed.
+func TestRefusal_MayHaveBeenProcessed(t *testing.T) {
+	p, pass := sandbox(t, false)
+	req := inEUR("refused")
+	req.Money.Amount = "1973" // mtn-no-funds-processed
+	_, err := p.Initiate(t.Context(), req)
+	wiretest.Diagnosis{
+		Operation: providers.OpInitiate, Class: providers.ClassRejected, Status: 500, Code: "NOT_ENOUGH_FUNDS", Fault: providers.FaultPayment,
+	}.Check(t, err)
+	pass(time.Minute)
+	h := providers.Handle{Reference: req.Reference, Money: req.Money}
+	if got, err := p.Status(t.Context(), h); err != nil || got.State != providers.StateSucceeded || !got.Matches(h) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if p.Traits().RefusalIsFinal {
+		t.Error("so a refusal is not final")
+	}
 }

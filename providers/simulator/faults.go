@@ -38,7 +38,7 @@ const (
 )
 
 // Faults lists everything that can go wrong.
-func Faults() []Fault { return slices.Concat(stories(), requestFaults(), orangeFaults()) }
+func Faults() []Fault { return slices.Concat(stories(), requestFaults(), ownFaults()) }
 
 func stories() []Fault {
 	f := func(name, creation, tells string, story func(Provider) Scenario) Fault {
@@ -56,6 +56,7 @@ func stories() []Fault {
 		f("second-try", "911", "not enough funds, paid at the second try (Wave)", secondTry),
 		f("success-after-refusal", "912", "reported failed, paid 60 s later (not Wave)", failedThenPaid),
 		f("not-found-at-first", "941", "taken, but the status query does not find it for 30 s", with(func(sc *Scenario) { sc.HiddenFor = someTime })),
+		f("not-found-for-long", "968", "taken, but the status query does not find it for 10 min", with(func(sc *Scenario) { sc.HiddenFor = longTime })),
 		f("reason-object", "951", "refused, reason as an object (MTN)", func(p Provider) Scenario {
 			sc := failing(approvalRejected, paymentFailure)(p)
 			sc.ReasonObject = true
@@ -64,6 +65,7 @@ func stories() []Fault {
 		f("callback-lost", "961", "paid, callback lost", with(func(sc *Scenario) { sc.Callback = CallbackLost })),
 		f("callback-doubled", "962", "paid, callback doubled", with(func(sc *Scenario) { sc.Callback = CallbackDoubled })),
 		f("callback-ahead", "963", "paid, callback 30 s ahead of the status query", with(func(sc *Scenario) { sc.ShownAfter = someTime })),
+		f("callback-far-ahead", "969", "paid, callback 10 min ahead of the status query", with(func(sc *Scenario) { sc.ShownAfter = longTime })),
 		f("callback-forged", "964", "never paid, callback forged", with(func(sc *Scenario) { sc.Payer, sc.Callback = Ignores, CallbackForged })),
 		f("callback-late", "966", "paid, callback 60 s late", with(func(sc *Scenario) { sc.Callback = CallbackLate })),
 		f("callback-reordered", "967", "failed, then paid, callbacks in the wrong order", func(p Provider) Scenario {
@@ -122,25 +124,29 @@ func requestFaults() []Fault {
 	}
 }
 
-func orangeFaults() []Fault {
-	f := func(name, creation, tells string, code int) Fault {
-		return Fault{Name: name, Creation: creation, Tells: tells, request: orangeOnly(code)}
+// ownFaults are what one provider answers.
+func ownFaults() []Fault {
+	f := func(name, creation, tells string, p Provider, processed bool, a answer) Fault {
+		return Fault{Name: name, Creation: creation, Tells: tells, request: func(asked Provider) Behaviour {
+			if asked != p {
+				return Behaviour{}
+			}
+			b := saying(a)
+			b.Unprocessed = !processed
+			return b
+		}}
 	}
 	return []Fault{
-		f("orange-1201", "913", "403/1201, forbidden transaction (Orange)", 1201),
-		f("orange-1202", "914", "403/1202, invalid merchant key (Orange)", 1202),
-		f("orange-1203", "939", "403/1203, currency not allowed (Orange)", 1203),
-	}
-}
-
-func orangeOnly(code int) func(Provider) Behaviour {
-	return func(p Provider) Behaviour {
-		if p != Orange {
-			return Behaviour{}
-		}
-		b := saying(orangeError(403, code))
-		b.Unprocessed = true
-		return b
+		f("orange-1201", "913", "403/1201, forbidden transaction (Orange)", Orange, false, orangeError(403, 1201)),
+		f("orange-1202", "914", "403/1202, invalid merchant key (Orange)", Orange, false, orangeError(403, 1202)),
+		f("orange-1203", "939", "403/1203, currency not allowed (Orange)", Orange, false, orangeError(403, 1203)),
+		f("mtn-currency", "971", "500 INVALID_CURRENCY (MTN)", MTN, false, moMo(500, "INVALID_CURRENCY", "Currency not supported.")),
+		f("mtn-callback-host", "972", "500 INVALID_CALLBACK_URL_HOST (MTN)", MTN, false,
+			moMo(500, "INVALID_CALLBACK_URL_HOST", "Callback URL does not match the configured value.")),
+		f("mtn-no-funds-processed", "973", "500 NOT_ENOUGH_FUNDS, processed all the same (MTN)", MTN, true,
+			moMo(500, notEnoughFunds, "The payer does not have enough funds.")),
+		f("wave-merchant-field", "974", "400, details name aggregated_merchant_id (Wave)", Wave, false, waveInvalid("aggregated_merchant_id", "field required")),
+		f("wave-wallet", "976", "403 unauthorized-wallet (Wave)", Wave, false, waveFailure(403)),
 	}
 }
 

@@ -34,6 +34,12 @@ func effects() map[string]effect {
 	orangeSays := func(code string) effect {
 		return effect{status: map[Provider]int{Orange: 403}, contains: words("", code, ""), kind: jsonType}
 	}
+	mtnSays := func(code string, processed bool) effect {
+		return effect{status: map[Provider]int{MTN: 500}, contains: words(code, "", ""), kind: jsonType, processed: processed}
+	}
+	waveSays := func(status int, text string) effect {
+		return effect{status: map[Provider]int{Wave: status}, contains: words("", "", text), kind: jsonType}
+	}
 	return map[string]effect{
 		"lost-answer":         {status: alike(0), processed: true},
 		"dropped":             {status: alike(0)},
@@ -59,6 +65,9 @@ func effects() map[string]effect {
 		"other-amount":        {status: ok, contains: words("", "another-order", `"amount":"1"`), processed: true},
 		"other-currency":      {status: map[Provider]int{MTN: 202, Wave: 200}, contains: words("", "", `"USD"`), processed: true},
 		"orange-1201":         orangeSays(`"code":1201`), "orange-1202": orangeSays(`"code":1202`), "orange-1203": orangeSays(`"code":1203`),
+		"mtn-currency": mtnSays("INVALID_CURRENCY", false), "mtn-callback-host": mtnSays("INVALID_CALLBACK_URL_HOST", false),
+		"mtn-no-funds-processed": mtnSays(notEnoughFunds, true),
+		"wave-merchant-field":    waveSays(400, `"aggregated_merchant_id"]`), "wave-wallet": waveSays(403, "unauthorized-wallet"),
 	}
 }
 
@@ -220,6 +229,8 @@ func TestEveryStory(t *testing.T) {
 	known := map[string]told{
 		"paid-at-once": paidAtEnd, "paid-late": paidAtEnd, "callback-ahead": paidAtEnd, "callback-late": paidAtEnd,
 		"not-found-at-first":    paidAtEnd,
+		"not-found-for-long":    paidAtEnd,
+		"callback-far-ahead":    {every("open"), 1, []string{"paid"}},
 		"refused":               {failedAtEnd, 0, []string{"failed"}},
 		"not-enough-funds":      {failedAtEnd, 0, []string{"failed"}},
 		"reason-object":         {failedAtEnd, 0, []string{"failed"}},
@@ -263,11 +274,18 @@ func checkStory(t *testing.T, f Fault, want told, p Provider, ask func(*bench, F
 	if s := b.sim.Sessions()[0]; !strings.HasSuffix(s.Scenario, f.Tells) {
 		t.Errorf("scenario %q", s.Scenario)
 	}
-	if f.Name == "not-found-at-first" {
+	if strings.HasPrefix(f.Name, "not-found-") {
 		b.want(c.status(ref), 404)
 	}
 	for range 12 {
 		b.pass(10 * time.Second)
+	}
+	if f.Name == "not-found-for-long" {
+		b.want(c.status(ref), 404)
+		for range 50 {
+			b.pass(10 * time.Second)
+		}
+		c = renewed(b, c)
 	}
 	if got := c.state(c.status(ref)); got != want.state[p] {
 		t.Errorf("state %s, want %s", got, want.state[p])

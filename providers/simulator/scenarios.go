@@ -77,6 +77,7 @@ const (
 	someTime    = 30 * time.Second
 	slowTime    = 40 * time.Second
 	lateTime    = 60 * time.Second
+	longTime    = 10 * time.Minute
 )
 
 func payerDelay(p Provider) time.Duration {

@@ -27,6 +27,9 @@ type WaveOptions struct {
 	// SigningSecret makes request signatures obligatory: Wave-Signature as on
 	// callbacks, at most five minutes old.
 	SigningSecret string
+	// AggregatedMerchantID that sessions of an aggregator's wallet must name;
+	// empty: the wallet is not one, and takes none.
+	AggregatedMerchantID string
 	// RefundFailed is the status of checkout-refund-failed: 400 if 0, or 409.
 	RefundFailed int
 	// Callbacks are registered per merchant, as in the business portal.
@@ -250,6 +253,10 @@ func (s *Simulator) waveProblem(req waveRequest) (field, msg string) {
 		return "error_url", "invalid or missing https URL"
 	case len(or(req.ClientReference)) > 255:
 		return "client_reference", "longer than 255"
+	case req.AggregatedMerchantID == nil && s.opts.Wave.AggregatedMerchantID != "":
+		return "aggregated_merchant_id", "field required"
+	case or(req.AggregatedMerchantID) != s.opts.Wave.AggregatedMerchantID:
+		return "aggregated_merchant_id", "not an aggregated merchant of the wallet"
 	case req.RestrictPayerMobile != nil && !e164.MatchString(*req.RestrictPayerMobile):
 		return "restrict_payer_mobile", "not an E.164 number"
 	}

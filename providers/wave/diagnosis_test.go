@@ -7,6 +7,7 @@ import (
 
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/internal/wiretest"
+	"mobilemoney.dev/operator/providers/simulator"
 	"mobilemoney.dev/operator/providers/transport"
 	"mobilemoney.dev/operator/providers/wave"
 )
@@ -161,5 +162,39 @@ func TestKind_CountryAndLimit(t *testing.T) {
 	other.Credentials[wave.KeyAPI] = "another"
 	if k.LimitKey(one) == k.LimitKey(other) {
 		t.Error("K6d: another key has its own limit")
+	}
+}
+
+// K5b, at the simulator: the wallet of an aggregator needs the merchant, any other refuses one.
+func TestAggregatedMerchant_AtTheSimulator(t *testing.T) {
+	for name, tt := range map[string]struct {
+		wallet, account string
+		opens           bool
+	}{"aggregator": {"am-1", "am-1", true}, "none told": {"am-1", "", false}, "another": {"am-1", "am-2", false}, "no aggregator": {"", "am-1", false}} {
+		sim, err := simulator.New(simulator.Options{Rand: simulator.Seeded(1), Wave: simulator.WaveOptions{AggregatedMerchantID: tt.wallet}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = sim.Close() })
+		if _, err := sim.Start(); err != nil {
+			t.Fatal(err)
+		}
+		a := account(sim.WaveURL())
+		a.Credentials[wave.KeyAPI], a.AggregatedMerchantID = simulator.DefaultWaveKey, tt.account
+		p, err := wave.Kind().New(a, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Initiate(t.Context(), request())
+		if tt.opens {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		wiretest.Diagnosis{
+			Operation: providers.OpInitiate, Class: providers.ClassMisconfigured, Status: 400, Code: "request-validation-error",
+			Field: "aggregated_merchant_id", Fault: providers.FaultAccount,
+		}.Check(t, err)
 	}
 }

@@ -131,6 +131,7 @@ func waveFlags(f *flag.FlagSet, o *simulator.WaveOptions) {
 	f.DurationVar(&o.SessionLife, "wave-session-life", 30*time.Minute, "how long a session of Wave can be paid")
 	f.BoolVar(&o.AllowHTTPReturnURLs, "wave-http", false, "allow return URLs at Wave that are not https")
 	f.StringVar(&o.SigningSecret, "wave-signing-secret", "", "requests to Wave must be signed with it; empty: they need not")
+	f.StringVar(&o.AggregatedMerchantID, "wave-aggregated-merchant", "", "aggregated_merchant_id that sessions must have; empty: none may")
 	f.IntVar(&o.RefundFailed, "wave-refund-failed", http.StatusBadRequest, "HTTP status of a refund that Wave refuses: 400 or 409")
 }
 

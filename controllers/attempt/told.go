@@ -1,0 +1,30 @@
+package attempt
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Told remembers which objects this process told that their Charge is none of its own:
+// two operators of different ids must not write one status in turns. The zero value is
+// empty.
+type Told struct {
+	mu   sync.Mutex
+	uids map[types.UID]bool
+}
+
+// Once tells whether the object of that uid may be told: not yet by this process, and
+// never over a status that shows the Charge.
+func (t *Told) Once(uid types.UID, shown bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.uids[uid] || shown {
+		return false
+	}
+	if t.uids == nil {
+		t.uids = map[types.UID]bool{}
+	}
+	t.uids[uid] = true
+	return true
+}
