@@ -95,7 +95,7 @@ func (f Facts) adopt() Decision {
 	switch {
 	case !f.Rules.Askable && !lost:
 		return Decision{Action: Wait, Reason: v1alpha1.ReasonAdoptOnly, After: f.Settings.RetryMax}
-	case f.Attempt == nil && !f.Askable:
+	case f.Attempt == nil && !f.Usable:
 		// What it would be asked through is part of the record.
 		return Decision{Action: Wait, Reason: f.Blocked, After: f.Settings.RetryMax}
 	case f.Attempt == nil:
