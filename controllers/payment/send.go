@@ -65,6 +65,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		v.problem = attempt.Refused(err)
 	}
 	if answer == nil {
+		v.seen = r.Protocol.Unsent(v.key.String())
 		return v, err
 	}
 	return r.answered(ctx, v, c, answer, err)

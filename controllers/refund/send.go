@@ -53,9 +53,11 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	if errors.Is(err, attempt.ErrNotRaised) {
 		v.problem = attempt.Refused(err)
 	}
-	if answer != nil {
-		v.seen = r.Protocol.Heard(ctx, v.memoryKey(), c.Heed, providers.OpRefund, answer)
+	if answer == nil {
+		v.seen = r.Protocol.Unsent(v.memoryKey())
+		return v, err
 	}
+	v.seen = r.Protocol.Heard(ctx, v.memoryKey(), c.Heed, providers.OpRefund, answer)
 	return v, err
 }
 
