@@ -20,7 +20,7 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 		Interval:  account.DefaultInterval,
 		Timeout:   account.DefaultTimeout,
 		Seen:      v.seen,
-		Askable:   v.account != nil || v.last != nil,
+		Usable:    v.account != nil || v.last != nil,
 	}
 	if v.account != nil {
 		f.Interval = v.account.Interval
@@ -42,7 +42,7 @@ func (r *Reconciler) ofCharge(f attempt.Facts, v view, c *v1alpha1.Charge) attem
 	f.Attempt = &rec.Attempt
 	f.Created = c.CreationTimestamp.Time
 	f.Timeout = time.Duration(c.Spec.TimeoutSeconds) * time.Second
-	f.Askable = f.Askable && (f.Rules.Askable || rec.Session != nil && rec.Session.Token != "")
+	f.LacksHandle = !f.Rules.Askable && (rec.Session == nil || rec.Session.Token == "")
 	f.SameCredentials = true // the send compares them
 	if s := rec.Session; s != nil && s.ExpiresAt != nil {
 		f.SessionExpires = s.ExpiresAt.Time
