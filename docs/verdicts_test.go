@@ -110,7 +110,7 @@ func columns() map[string]attempt.Rules {
 func facts(rules attempt.Rules, key string) attempt.Facts {
 	return attempt.Facts{
 		Now: now().Add(time.Second), Settings: attempt.DefaultSettings(), Process: thisOne, Rules: rules, Created: now(), Key: key,
-		Askable: true, Wanted: true, SameCredentials: true, Timeout: timeout, Interval: 2 * time.Minute,
+		Usable: true, Wanted: true, SameCredentials: true, Timeout: timeout, Interval: 2 * time.Minute,
 	}
 }
 
@@ -212,7 +212,7 @@ func TestVerdicts(t *testing.T) {
 				f := facts(columns()[column], fmt.Sprint(row[0], column, v))
 				situation(&f)
 				if v == closed || !f.Rules.Askable && (f.Attempt == nil || f.Attempt.Taken == nil) {
-					f.Askable = false
+					f.Usable = false
 				}
 				if got := end(request{f, v}); got != row[i+1] {
 					t.Errorf("%s, %s: docs/promise.md says %q, the operator comes to %q (reply %d)", row[0], column, row[i+1], got, v)

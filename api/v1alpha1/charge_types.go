@@ -185,7 +185,7 @@ type Money struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || self.?sends.orValue(0) == oldSelf.?sends.orValue(0)",message="nothing is sent after the outcome"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.later) || has(self.later)",message="what the provider said later cannot be taken back"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.session) || (has(self.session) && self.session == oldSelf.session)",message="the session cannot change once it is recorded"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.refunds) || (has(self.refunds) && oldSelf.refunds.all(o, (o.?sends.orValue(0) == 0 || (!has(o.open) && !has(o.taken) && !has(o.outcome) && !has(o.refusal) && !has(o.unknown))) || self.refunds.exists(n, n.name == o.name)))",message="a refund that was sent cannot be removed"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.refunds) || oldSelf.refunds.all(o, (!has(o.open) && !has(o.taken) && !o.?referenceKnown.orValue(false) && !has(o.refusal) && !has(o.unknown) && !has(o.outcome)) || (has(self.refunds) && self.refunds.exists(n, n.name == o.name)))",message="a refund that was sent cannot be removed"
 // +kubebuilder:validation:XValidation:rule=`!has(self.refunds) || self.refunds.size() == 0 || (has(self.outcome) && self.outcome.phase == "Succeeded")`,message="only what was paid can be given back"
 type ChargeRecord struct {
 	Attempt `json:",inline"`
@@ -215,7 +215,7 @@ const MaxRefunds = 256
 
 // ChargeRefund is what a Refund reserved of a Charge, and its attempt.
 //
-// +kubebuilder:validation:XValidation:rule=`(self.money == oldSelf.money && self.uid == oldSelf.uid && self.reservedAt == oldSelf.reservedAt && (has(self.reference) ? self.reference : "") == (has(oldSelf.reference) ? oldSelf.reference : "")) || (!has(oldSelf.open) && !has(oldSelf.taken) && !has(oldSelf.outcome) && !has(oldSelf.refusal) && !has(oldSelf.unknown))`,message="the reservation of a refund that was sent cannot change"
+// +kubebuilder:validation:XValidation:rule=`(self.money == oldSelf.money && self.uid == oldSelf.uid && self.reservedAt == oldSelf.reservedAt && (has(self.reference) ? self.reference : "") == (has(oldSelf.reference) ? oldSelf.reference : "")) || (!has(oldSelf.open) && !has(oldSelf.taken) && !oldSelf.?referenceKnown.orValue(false) && !has(oldSelf.refusal) && !has(oldSelf.unknown) && !has(oldSelf.outcome))`,message="the reservation of a refund that was sent cannot change"
 // +kubebuilder:validation:XValidation:rule="self.?sends.orValue(0) >= oldSelf.?sends.orValue(0)",message="sends cannot fall"
 // +kubebuilder:validation:XValidation:rule="!has(self.open) || self.open.all(s, s.number <= self.?sends.orValue(0))",message="open lists sends that were raised"
 // +kubebuilder:validation:XValidation:rule="!has(self.open) || self.open.all(s, s.number > oldSelf.?sends.orValue(0) || (has(oldSelf.open) && oldSelf.open.exists(o, o == s)))",message="a send that has a definite answer stays answered, and one that is raised cannot change"

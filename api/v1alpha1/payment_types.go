@@ -25,9 +25,9 @@ import (
 // +kubebuilder:printcolumn:name="Environment",type=string,priority=1,JSONPath=`.status.environment`
 // +kubebuilder:printcolumn:name="Reference",type=string,priority=1,JSONPath=`.status.reference`
 // +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || (has(oldSelf.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || oldSelf.?status.phase.orValue("") == "Unknown"`,message="only a Payment in phase Unknown can be settled by a person; the operator finds the outcome of any other"
-// +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || (has(oldSelf.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || self.spec.settlement.unknownID == oldSelf.?status.unknown.id.orValue("")`,message="settlement.unknownID must be the present status.unknown.id; read the Payment again and settle what it shows"
-// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.spec.settlement) || (has(self.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || (oldSelf.?status.phase.orValue("") == "Unknown" && oldSelf.spec.settlement.unknownID != oldSelf.?status.unknown.id.orValue(""))`,message="a settlement that names the present status.unknown.id cannot change or be taken back"
-// +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || (has(oldSelf.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || self.spec.settlement.outcome != "Paid" || oldSelf.?status.unknown.reported.amount.orValue("") == "" || (has(self.spec.settlement.amount) && self.spec.settlement.?currency.orValue("") == oldSelf.?status.unknown.reported.currency.orValue(""))`,message="the provider reported another amount or currency; settlement.amount and settlement.currency must say what was really paid, in the currency of status.unknown.reported"
+// +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || (has(oldSelf.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || oldSelf.?status.phase.orValue("") != "Unknown" || self.spec.settlement.unknownID == oldSelf.?status.unknown.id.orValue("")`,message="settlement.unknownID must be the present status.unknown.id; read the Payment again and settle what it shows"
+// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.spec.settlement) || (has(self.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || (oldSelf.spec.settlement.unknownID != oldSelf.?status.unknown.id.orValue("") && oldSelf.?status.settledBy.orValue("") == "")`,message="a settlement that counts cannot change or be taken back"
+// +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || (has(oldSelf.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || self.spec.settlement.outcome != "Paid" || oldSelf.?status.unknown.reported.amount.orValue("") == "" || (has(self.spec.settlement.amount) && (!has(oldSelf.status.unknown.reported.currency) || !oldSelf.status.unknown.reported.currency.matches("^[A-Z]{3}$") || self.spec.settlement.currency == oldSelf.status.unknown.reported.currency))`,message="the provider reported another amount or currency; settlement.amount and settlement.currency must say what was really paid, in the currency of status.unknown.reported"
 type Payment struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -46,7 +46,7 @@ type Payment struct {
 // PaymentSpec says what to collect, from whom, through which provider.
 //
 // +kubebuilder:validation:XValidation:rule="self.provider == oldSelf.provider",message="provider cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="quantity(string(self.amount)).compareTo(quantity(string(oldSelf.amount))) == 0",message="amount cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="!isQuantity(string(self.amount)) || quantity(string(self.amount)).compareTo(quantity(string(oldSelf.amount))) == 0",message="amount cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule=`(has(self.currency) ? self.currency : "") == (has(oldSelf.currency) ? oldSelf.currency : "")`,message="currency cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule=`(has(self.phone) ? self.phone : "") == (has(oldSelf.phone) ? oldSelf.phone : "")`,message="phone cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule=`(has(self.reference) ? self.reference : "") == (has(oldSelf.reference) ? oldSelf.reference : "")`,message="reference cannot change after creation; create a new Payment"
@@ -57,7 +57,7 @@ type Payment struct {
 // +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(0) == oldSelf.?timeoutSeconds.orValue(0)",message="timeoutSeconds cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",message="cancel cannot be taken back; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || has(self.phone)",message="phone is required for provider mtn, which asks the payer on that phone; add phone, such as +2250501020304"
-// +kubebuilder:validation:XValidation:rule=`!(self.?currency.orValue("") in ['BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI', 'VND', 'VUV', 'XAF', 'XOF', 'XPF']) || !string(self.amount).matches('[.][0-9]*[1-9]')`,message="this currency has no decimals; write a whole number, such as 5000"
+// +kubebuilder:validation:XValidation:rule=`!(self.?currency.orValue("") in ['BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF']) || !string(self.amount).matches('[.][0-9]*[1-9]')`,message="this currency has no decimals; write a whole number, such as 5000"
 type PaymentSpec struct {
 	// Provider to collect through: mtn, orange or wave. A name that the
 	// operator does not know leaves the Payment Pending with the reason
@@ -142,7 +142,11 @@ type PaymentSpec struct {
 }
 
 // Settlement is what a person says about a payment whose outcome the provider
-// did not tell the operator.
+// did not tell the operator. It counts only where an update adds it: what a Payment
+// is created with, such as by a restore, names the id of another object.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.amount) == has(self.currency)",message="amount and currency go together: write both or neither"
+// +kubebuilder:validation:XValidation:rule="!has(self.amount) || self.outcome == 'Paid'",message="amount is what was paid; take it out where the outcome is NotPaid"
 type Settlement struct {
 	// UnknownID is the status.unknown.id that the person saw: the settlement
 	// counts only while the Payment shows that id.

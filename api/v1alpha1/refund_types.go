@@ -21,8 +21,9 @@ import (
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Succeeded")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Account",type=string,priority=1,JSONPath=`.status.account`
-// +kubebuilder:validation:XValidation:rule=`!has(self.spec.confirmation) || (has(oldSelf.spec.confirmation) && self.spec.confirmation == oldSelf.spec.confirmation) || self.spec.confirmation.unknownID == oldSelf.?status.unknown.id.orValue("")`,message="only a Refund in phase Unknown or ManualActionRequired can be confirmed, and confirmation.unknownID must be its present status.unknown.id; read the Refund again"
-// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.spec.confirmation) || (has(self.spec.confirmation) && self.spec.confirmation == oldSelf.spec.confirmation) || (oldSelf.?status.phase.orValue("") in ['Unknown', 'ManualActionRequired'] && oldSelf.spec.confirmation.unknownID != oldSelf.?status.unknown.id.orValue(""))`,message="a confirmation that names the present status.unknown.id cannot change or be taken back"
+// +kubebuilder:validation:XValidation:rule=`!has(self.spec.confirmation) || (has(oldSelf.spec.confirmation) && self.spec.confirmation == oldSelf.spec.confirmation) || oldSelf.?status.phase.orValue("") in ["Unknown", "ManualActionRequired"]`,message="only a Refund in phase Unknown or ManualActionRequired can be confirmed by a person; the operator finds the outcome of any other"
+// +kubebuilder:validation:XValidation:rule=`!has(self.spec.confirmation) || (has(oldSelf.spec.confirmation) && self.spec.confirmation == oldSelf.spec.confirmation) || !(oldSelf.?status.phase.orValue("") in ["Unknown", "ManualActionRequired"]) || self.spec.confirmation.unknownID == oldSelf.?status.unknown.id.orValue("")`,message="confirmation.unknownID must be the present status.unknown.id; read the Refund again and confirm what it shows"
+// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.spec.confirmation) || (has(self.spec.confirmation) && self.spec.confirmation == oldSelf.spec.confirmation) || (oldSelf.spec.confirmation.unknownID != oldSelf.?status.unknown.id.orValue("") && oldSelf.?status.confirmedBy.orValue("") == "")`,message="a confirmation that counts cannot change or be taken back"
 type Refund struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -41,7 +42,7 @@ type Refund struct {
 // RefundSpec says what to give back, and why.
 //
 // +kubebuilder:validation:XValidation:rule="self.paymentRef == oldSelf.paymentRef",message="paymentRef cannot change after creation; create a new Refund"
-// +kubebuilder:validation:XValidation:rule="has(self.amount) == has(oldSelf.amount) && (!has(self.amount) || quantity(string(self.amount)).compareTo(quantity(string(oldSelf.amount))) == 0)",message="amount cannot change after creation; create a new Refund"
+// +kubebuilder:validation:XValidation:rule="has(self.amount) == has(oldSelf.amount) && (!has(self.amount) || !isQuantity(string(self.amount)) || quantity(string(self.amount)).compareTo(quantity(string(oldSelf.amount))) == 0)",message="amount cannot change after creation; create a new Refund"
 // +kubebuilder:validation:XValidation:rule="self.reason == oldSelf.reason",message="reason cannot change after creation; create a new Refund"
 type RefundSpec struct {
 	// PaymentRef names the Payment, in the Refund's own namespace.

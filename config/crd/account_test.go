@@ -11,6 +11,8 @@ const (
 	accountCountry  = `spec: Invalid value: country is required for orange in production: two letters, such as ci`
 	memberMTN       = `spec: Invalid value: mtn is for accounts whose provider is mtn; take it out`
 	memberOrange    = `spec: Invalid value: orange is for accounts whose provider is orange; take it out`
+	memberWave      = `spec: Invalid value: wave is for accounts whose provider is wave; take it out`
+	aggregatedShape = `aggregatedMerchantID must be the merchant's id at Wave, such as am-7lks22ap113t4`
 	targetShape     = `targetEnvironment must be MTN's word for the country in small letters, such as mtnivorycoast; it is never production`
 	countryShape    = `country must be two lower-case letters, such as ci`
 	accountCurrency = `currency must be a three-letter ISO 4217 code in capitals, such as XOF`
@@ -90,6 +92,11 @@ var accountCases = []testCase{
 	creates(`spec.provider="wave"; spec.environment="production"; spec.mtn.callbacks="Disabled"`, memberMTN),
 	creates(`spec.orange.tokenURL="https://api.example/token"`, memberOrange),
 	creates(`spec.provider="wave"; spec.environment="production"; spec.orange={}; spec.mtn={}`, memberMTN, memberOrange),
+	creates(`spec.provider="wave"; spec.environment="production"; spec.wave.aggregatedMerchantID="am-7lks22ap113t4"`),
+	creates(`spec.provider="wave"; spec.environment="production"; spec.wave.aggregatedMerchantID="am 7"`, `spec.wave.aggregatedMerchantID: Invalid value: "am 7": `+aggregatedShape),
+	creates(`spec.wave={}`, memberWave),
+	creates(`spec.provider="orange"; spec.wave.aggregatedMerchantID="am-1"`, memberWave),
+	changes(``, `spec.wave={}`, memberWave),
 	changes(``, `spec.orange={}`, memberOrange),
 	changes(`spec.mtn.targetEnvironment="mtnivorycoast"`, `-spec.mtn`),
 

@@ -1,47 +1,114 @@
 package crd_test
 
 const chargeBase = `{"spec": {
-	"installationID": "prod-ci", "referenceVersion": "v1", "reference": "order-1042", "provider": "orange",
+	"installationID": "prod-ci", "referenceVersion": "v2", "merchantReference": "order-1042", "provider": "orange",
 	"payment": {"namespace": "shop", "name": "order-1042", "uid": "7f0c"},
 	"account": {"kind": "MerchantAccount", "namespace": "shop", "name": "orange", "environment": "sandbox", "baseURL": "https://api.example"},
 	"requested": {"amount": "5000", "currency": "XOF"}, "money": {"amount": "5000", "currency": "OUV"},
 	"fingerprint": "f", "providerReference": "r", "timeoutSeconds": 3600}}`
 
 const (
-	intentKept        = `spec: Invalid value: the intent of a Charge cannot change`
-	sendsFall         = `record: Invalid value: sends cannot fall`
-	voidsFall         = `record: Invalid value: voidSends cannot fall`
-	voidsExceed       = `record: Invalid value: voidSends cannot exceed sends`
-	sendKept          = `record: Invalid value: a send that is written down cannot change`
-	contradictionKept = `record: Invalid value: the contradiction cannot change once it is recorded`
-	lastSend          = `record: Invalid value: lastSend must describe the newest send`
-	sessionKept       = `record: Invalid value: the session cannot change once it is recorded`
-	refusalKept       = `record: Invalid value: the refusal cannot change once it is recorded`
-	outcomeKept       = `record: Invalid value: the outcome cannot change once it is recorded`
-	nothingSent       = `record: Invalid value: nothing is sent after the outcome`
-	recordKept        = `<nil>: Invalid value: the record of a Charge cannot be removed`
+	intentKept     = `spec: Invalid value: the intent of a Charge cannot change`
+	recordKept     = `<nil>: Invalid value: the record of a Charge cannot be removed`
+	sendsFall      = `sends cannot fall`
+	openRaised     = `open lists sends that were raised`
+	openAnswered   = `a send that has a definite answer stays answered, and one that is raised cannot change`
+	referenceKept  = `that the reference was known cannot be taken back`
+	takenKept      = `that the provider has the request cannot change`
+	refusalKept    = `a refusal cannot be taken back`
+	outcomeKept    = `the outcome cannot change once it is recorded`
+	overSends      = `nothing is sent after the outcome`
+	laterKept      = `what the provider said later cannot be taken back`
+	sessionKept    = `record: Invalid value: the session cannot change once it is recorded`
+	onlyPaid       = `record: Invalid value: only what was paid can be given back`
+	refundKeptSent = `record: Invalid value: a refund that was sent cannot be removed`
+	reservedKept   = `record.refunds[0]: Invalid value: the reservation of a refund that was sent cannot change`
 )
 
 const at = `"at": "2026-07-01T10:00:00.000000Z"`
 
+// What an attempt says, as members of its JSON.
 const (
-	contradiction = `record.contradiction={"phase": "Failed", "reason": "PayerDeclined", ` + at + `}`
-	sent1         = `record.sends=1; record.lastSend={"number": 1, "sender": "a", ` + at + `}`
-	sent2         = `record.sends=2; record.lastSend={"number": 2, "sender": "b", ` + at + `}`
-	session       = `record.session={"send": 1, "token": "t", ` + at + `}`
-	refusal       = `record.refusal={"send": 1, "reason": "RequestRejected", ` + at + `}`
-	outcome       = `record.outcome={"phase": "Succeeded", "reason": "Paid", ` + at + `}`
+	send1    = `{"number": 1, "sender": "a", ` + at + `}`
+	send2    = `{"number": 2, "sender": "b", ` + at + `}`
+	raised1  = `"sends": 1, "open": [` + send1 + `]`
+	raised2  = `"sends": 2, "open": [` + send1 + `, ` + send2 + `]`
+	second   = `"sends": 2, "open": [` + send2 + `]`
+	void1    = `"sends": 1, "notice": {"reason": "ProviderThrottled", ` + at + `}`
+	taken1   = `"sends": 1, "taken": {"send": 1, ` + at + `}`
+	refused1 = `"sends": 1, "refusal": {"send": ` + send1 + `, "reason": "RequestRejected", ` + at + `}`
+	refused2 = `"sends": 2, "refusal": {"send": ` + send2 + `, "reason": "LimitReached", ` + at + `}`
+	known1   = `"sends": 1, "referenceKnown": true`
+	unknown1 = `"sends": 1, "unknown": {"reason": "LostInitiation", "since": "2026-07-01T10:00:00.000000Z"}`
+	paid1    = `"sends": 1, "outcome": {"phase": "Succeeded", "reason": "Paid", ` + at + `}`
+	later1   = paid1 + `, "later": {"phase": "Failed", "reason": "PayerDeclined", ` + at + `}`
+	session  = `, "session": {"token": "t"}`
 )
 
-var chargeCases = []testCase{
+// record is a Charge with that record, and entry one whose only refund says that.
+func record(members string) string { return `record={` + members + `}` }
+
+func entry(members string) string { return entryOf(`"5000"`, members) }
+
+func entryOf(amount, members string) string {
+	if members != "" {
+		members = ", " + members
+	}
+	return record(paid1 + `, "refunds": [{"name": "back", "money": {"amount": ` + amount + `, "currency": "OUV"}, "uid": "u1", "reservedAt": "2026-07-01T10:00:00.000000Z"` + members + `}]`)
+}
+
+// attemptCases hold for every attempt, that of the payment and those of refunds.
+var attemptCases = []struct {
+	before, after string
+	want          []string
+}{
+	{`"sends": 0`, raised1, nil},
+	{raised1, raised2, nil},
+	{raised2, second, nil},
+	{raised1, void1, nil},
+	{void1, second, nil},
+	{raised1, taken1, nil},
+	{raised1, refused1, nil},
+	{refused1, `"sends": 2, "open": [` + send2 + `], "refusal": {"send": ` + send1 + `, "reason": "RequestRejected", ` + at + `}`, nil},
+	{refused1, refused2, nil},
+	{raised1, `"sends": 1, "open": [` + send1 + `], "referenceKnown": true`, nil},
+	{unknown1, taken1, nil}, // an answer that was given up
+	{taken1, paid1 + `, "taken": {"send": 1, ` + at + `}`, nil},
+	{paid1, later1, nil},
+
+	{raised2, raised1, []string{sendsFall}},
+	{raised1, `"sends": 0`, []string{sendsFall}},
+	{raised1, ``, []string{sendsFall}},
+	{`"sends": 1`, `"sends": 1, "open": [` + send2 + `]`, []string{openRaised}},
+	{taken1, taken1 + `, "open": [` + send1 + `]`, []string{openAnswered}},
+	{void1, raised1, []string{openAnswered}},
+	{raised1, `"sends": 1, "open": [{"number": 1, "sender": "b", ` + at + `}]`, []string{openAnswered}},
+	{raised1, `"sends": 1, "open": [{"number": 1, "sender": "a", "at": "2026-07-02T10:00:00.000000Z"}]`, []string{openAnswered}},
+	{known1, `"sends": 1`, []string{referenceKept}},
+	{known1, `"sends": 1, "referenceKnown": false`, []string{referenceKept}},
+	{taken1, `"sends": 1`, []string{takenKept}},
+	{taken1, `"sends": 1, "taken": {"send": 2, ` + at + `}`, []string{takenKept}},
+	{refused1, `"sends": 1`, []string{refusalKept}},
+	{refused2, `"sends": 2, "refusal": {"send": ` + send1 + `, "reason": "RequestRejected", ` + at + `}`, []string{refusalKept}},
+	{later1, paid1, []string{laterKept}},
+}
+
+var chargeCases = append([]testCase{
 	creates(``),
-	creates(sent1),
+	creates(record(raised1)),
 	creates(`-spec`, `spec: Required value`),
 	creates(`-spec.installationID`, `spec.installationID: Required value`),
 	creates(`spec.installationID=""`, `spec.installationID: Invalid value: "": spec.installationID in body should be at least 1 chars long`),
 	creates(`-spec.fingerprint`, `spec.fingerprint: Required value`),
+	creates(`-spec.merchantReference`, `spec.merchantReference: Required value`),
 	creates(`spec.account.kind="Operator"; -spec.account.namespace`),
 	creates(`spec.account.kind="Secret"`, `spec.account.kind: Unsupported value: "Secret": supported values: "MerchantAccount", "ClusterMerchantAccount", "Operator"`),
+	creates(record(`"sends": -1`), `record.sends: Invalid value: -1: record.sends in body should be greater than or equal to 0`),
+	creates(record(`"open": [`+send1+`]`), `record: Invalid value: `+openRaised),
+	creates(record(`"sends": 2, "open": [`+send1+`, `+send1+`]`), `record.open[1]: Duplicate value: {"number":1}`),
+	creates(record(`"sends": 9, "open": [`+sends(6)+`]`), `record.open: Too many: 6: must have at most 5 items`),
+	creates(record(`"outcome": {"phase": "Unknown", "reason": "OutcomeUnknown", `+at+`}`), `record.outcome.phase: Invalid value: "Unknown": an outcome is Succeeded, Failed, Expired or Cancelled`),
+	creates(record(`"later": {"phase": "Processing", "reason": "Paid", `+at+`}`), `record.later.phase: Invalid value: "Processing": an outcome is Succeeded, Failed, Expired or Cancelled`),
 
 	// The intent.
 	changes(``, `metadata.labels={"a": "b"}`),
@@ -49,6 +116,7 @@ var chargeCases = []testCase{
 	changes(``, `spec.money.currency="XOF"`, intentKept),
 	changes(``, `spec.requested.amount="5001"`, intentKept),
 	changes(``, `spec.providerReference="r2"`, intentKept),
+	changes(``, `spec.merchantReference="r2"`, intentKept),
 	changes(``, `spec.account.baseURL="https://evil.example"`, intentKept),
 	changes(``, `spec.account.tokenURL="https://evil.example"`, intentKept),
 	changes(``, `-spec.account.namespace`, intentKept),
@@ -57,95 +125,69 @@ var chargeCases = []testCase{
 	changes(``, `spec.timeoutSeconds=1`, intentKept),
 	changes(``, `-spec`, `spec: Required value`),
 
-	// Sends.
-	changes(``, sent1),
-	changes(sent1, sent2),
-	changes(sent1, `record.voidSends=1`),
-	changes(sent2, sent1, sendsFall),
-	changes(sent2, `-record.sends`, sendsFall),
-	changes(sent2, `record.sends=0`, sendsFall),
-	changes(sent2+`; record.voidSends=1`, `record.voidSends=0`, voidsFall),
-	changes(sent2+`; record.voidSends=1`, `-record.voidSends`, voidsFall),
-	changes(sent2, `record.voidSends=3`, voidsExceed),
-	creates(`record.voidSends=1`, voidsExceed),
-	creates(`record.sends=-1`, `record.sends: Invalid value: -1: record.sends in body should be greater than or equal to 0`, voidsExceed, lastSend),
-	refuses(`record.voidSends=-1`, `record.voidSends in body should be greater than or equal to 0`),
-	creates(`record.sends=1`, lastSend),
-	changes(sent1, `record.sends=2`, lastSend),
-	changes(sent1, `record.lastSend.number=2`, lastSend, sendKept),
-	changes(sent1, `-record.lastSend`, lastSend, sendKept),
-	changes(sent1, `record.lastSend.sender="b"`, sendKept),
-
-	// Facts are added, never taken back.
-	changes(sent1, session),
-	changes(sent1+"; "+session, sent2),
-	changes(sent1+"; "+session, `record.session.token="u"`, sessionKept),
-	changes(sent1+"; "+session, `record.session.paymentURL="https://evil.example"`, sessionKept),
-	changes(sent1+"; "+session, `-record.session`, sessionKept),
-	changes(sent1, refusal),
-	changes(sent1+"; "+refusal, `record.refusal.reason="LimitReached"`, refusalKept),
-	changes(sent1+"; "+refusal, `-record.refusal`, refusalKept),
-	changes(sent1, outcome),
-	changes(sent1+"; "+outcome, contradiction),
-	changes(sent1+"; "+outcome+"; "+contradiction, `record.contradiction.phase="Expired"`, contradictionKept),
-	changes(sent1+"; "+outcome+"; "+contradiction, `-record.contradiction`, contradictionKept),
-	changes(sent1+"; "+outcome, `record.outcome.phase="Failed"`, outcomeKept),
-	changes(sent1+"; "+outcome, `record.outcome.transactionID="T2"`, outcomeKept),
-	changes(sent1+"; "+outcome, `-record.outcome`, outcomeKept),
-	changes(sent1+"; "+outcome, sent2, nothingSent),
-	creates(`record.outcome={"phase": "Unknown", "reason": "OutcomeUnknown", `+at+`}`, `record.outcome.phase: Invalid value: "Unknown": an outcome is Succeeded, Failed, Expired or Cancelled`),
-	creates(`record.contradiction={"phase": "Processing", "reason": "Paid", `+at+`}`, `record.contradiction.phase: Invalid value: "Processing": an outcome is Succeeded, Failed, Expired or Cancelled`),
-	changes(sent1, `-record`, recordKept),
-	changes(sent1, `record=null`, recordKept),
-	changes(sent1, `record={}`, sendsFall),
-	changes(sent1+"; "+session+"; "+outcome, `record={}`, sendsFall, sessionKept, outcomeKept, nothingSent),
-
-	// That it was called off.
-	changes(``, cancelled),
-	changes(cancelled, `-record.cancel`, cancelKept),
-	changes(`record.referenceKnown=true`, `-record.referenceKnown`, referenceKept),
-	changes(`record.referenceKnown=true`, `record.referenceKnown=false`, referenceKept),
-	changes(sent1, `record.referenceKnown=true`),
-	changes(cancelled, `record.cancel={"at": "2026-07-02T10:00:00.000000Z"}`, cancelKept),
+	// The record.
+	changes(record(raised1), `-record`, recordKept),
+	changes(record(raised1), `record=null`, recordKept),
+	changes(record(taken1), record(taken1+session)),
+	changes(record(taken1+session), record(taken1+`, "session": {"token": "u"}`), sessionKept),
+	changes(record(taken1+session), record(taken1+`, "session": {"token": "t", "paymentURL": "https://evil.example"}`), sessionKept),
+	changes(record(taken1+session), record(taken1), sessionKept),
+	changes(record(paid1), record(`"sends": 1, "outcome": {"phase": "Failed", "reason": "Paid", `+at+`}`), `record: Invalid value: `+outcomeKept),
+	changes(record(paid1), record(`"sends": 1`), `record: Invalid value: `+outcomeKept),
+	changes(record(paid1), record(`"sends": 2, "outcome": {"phase": "Succeeded", "reason": "Paid", `+at+`}`), `record: Invalid value: `+overSends),
+	changes(record(raised1), record(raised1+`, "lastCallback": {"receivedAt": "2026-07-01T10:00:00.000000Z", "claim": "SUCCESSFUL"}`)),
 
 	// Refunds.
-	changes(sent1+"; "+outcome, refund1),
-	changes(sent1+"; "+outcome+"; "+refund1, refund12),
-	changes(sent1, refund1, onlyPaid),
-	changes(sent1+"; "+failed, refund1, onlyPaid),
-	changes(sent1+"; "+outcome+"; "+refund12, refund1, refundListed),
-	changes(sent1+"; "+outcome+"; "+refund1, `-record.refunds`, refundListed),
-	changes(sent1+"; "+outcome+"; "+refund1, refundOf(`"5001"`, ``), claimKept),
-	changes(sent1+"; "+outcome+"; "+refund1, refundOf(`"5000"`, refundSent)),
-	changes(sent1+"; "+outcome+"; "+refundOf(`"5000"`, refundSent), refund1, refundSends),
-	changes(sent1+"; "+outcome+"; "+refund1, refundOf(`"5000"`, `, "sends": 1`), refundLast),
-	changes(sent1+"; "+outcome+"; "+refundOf(`"5000"`, refundSent+refundDone), refundOf(`"5000"`, refundSent), refundOutcome),
-	changes(sent1+"; "+outcome+"; "+refundOf(`"5000"`, refundSent+`, "taken": "2026-07-01T10:00:00.000000Z"`), refundOf(`"5000"`, refundSent), refundTaken),
-	changes(sent1+"; "+outcome+"; "+refundOf(`"5000"`, refundDone), refundOf(`"5000"`, refundDone+refundSent), refundOver),
+	changes(record(paid1), entry(``)),
+	changes(record(taken1), record(taken1+`, "refunds": [`+reserved+`]`), onlyPaid),
+	changes(record(paid1), record(`"sends": 1, "outcome": {"phase": "Failed", "reason": "PayerDeclined", `+at+`}, "refunds": [`+reserved+`]`), onlyPaid, `record: Invalid value: `+outcomeKept),
+	changes(entry(paid1), entry(`"sends": 1, "outcome": {"phase": "Failed", "reason": "Paid", `+at+`}`), `record.refunds[0]: Invalid value: `+outcomeKept),
+	changes(entry(paid1), entry(`"sends": 2, "outcome": {"phase": "Succeeded", "reason": "Paid", `+at+`}`), `record.refunds[0]: Invalid value: `+overSends),
+}, append(attempts(), entries()...)...)
+
+const reserved = `{"name": "back", "money": {"amount": "5000", "currency": "OUV"}, "uid": "u1", "reservedAt": "2026-07-01T10:00:00.000000Z"}`
+
+// attempts are the attemptCases of the payment and of a refund.
+func attempts() (cases []testCase) {
+	told := func(where string, messages []string) (out []string) {
+		for _, m := range messages {
+			out = append(out, where+": Invalid value: "+m)
+		}
+		return out
+	}
+	for _, c := range attemptCases {
+		cases = append(cases,
+			changes(record(c.before), record(c.after), told("record", c.want)...),
+			changes(entry(c.before), entry(c.after), told("record.refunds[0]", c.want)...))
+	}
+	return cases
 }
 
-const (
-	cancelled     = `record.cancel={` + at + `}`
-	failed        = `record.outcome={"phase": "Failed", "reason": "PayerDeclined", ` + at + `}`
-	claim         = `"uid": "u1", "claimedAt": "2026-07-01T10:00:00.000000Z"`
-	refund1       = `record.refunds=[{"name": "back", "money": {"amount": "5000", "currency": "OUV"}, ` + claim + `}]`
-	refund12      = `record.refunds=[{"name": "back", "money": {"amount": "5000", "currency": "OUV"}, ` + claim + `}, {"name": "b2", "money": {"amount": "1", "currency": "OUV"}, ` + claim + `}]`
-	refundSent    = `, "sends": 1, "lastSend": {"number": 1, "sender": "a", ` + at + `}`
-	refundDone    = `, "outcome": {"phase": "Succeeded", "reason": "Refunded", ` + at + `}`
-	referenceKept = `record: Invalid value: that the reference was known cannot be taken back`
-	cancelKept    = `record: Invalid value: that it was called off cannot be taken back`
-	onlyPaid      = `record: Invalid value: only what was paid can be given back`
-	refundListed  = `record: Invalid value: a refund that is written down cannot be removed`
+// entries: a reservation changes and goes only while nothing was sent for it.
+func entries() (cases []testCase) {
+	for _, nothing := range []string{``, `"sends": 0`, void1} {
+		cases = append(cases,
+			changes(entry(nothing), record(paid1)),
+			changes(entry(nothing), record(paid1+`, "refunds": []`)),
+			changes(entry(nothing), entryOf(`"1"`, nothing)))
+	}
+	for _, sent := range []string{raised1, taken1, refused1, known1, unknown1, paid1, `"unknown": {"reason": "ReusedName", "since": "2026-07-01T10:00:00.000000Z"}`} {
+		cases = append(cases,
+			changes(entry(sent), record(paid1), refundKeptSent),
+			changes(entry(sent), record(paid1+`, "refunds": []`), refundKeptSent),
+			changes(entry(sent), entryOf(`"1"`, sent), reservedKept))
+	}
+	return cases
+}
 
-	claimKept     = `record.refunds[0]: Invalid value: the claim of a refund cannot change`
-	refundSends   = `record.refunds[0]: Invalid value: sends cannot fall, nor voidSends exceed them`
-	refundLast    = `record.refunds[0]: Invalid value: lastSend must describe the newest send`
-	refundOutcome = `record.refunds[0]: Invalid value: the outcome cannot change once it is recorded`
-	refundTaken   = `record.refunds[0]: Invalid value: that the provider took the refund cannot change`
-	refundOver    = `record.refunds[0]: Invalid value: nothing is sent after the outcome`
-)
-
-// refundOf is one refund of an amount, with more fields.
-func refundOf(amount, more string) string {
-	return `record.refunds=[{"name": "back", "money": {"amount": ` + amount + `, "currency": "OUV"}, ` + claim + more + `}]`
+// sends are n sends, newest last.
+func sends(n int) string {
+	out := ""
+	for i := range n {
+		if i > 0 {
+			out += ", "
+		}
+		out += `{"number": ` + string(rune('1'+i)) + `, "sender": "a", ` + at + `}`
+	}
+	return out
 }

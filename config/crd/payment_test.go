@@ -14,7 +14,7 @@ const (
 	amountDecimals = `amount has too many decimals: write at most 2`
 	// Of a number that is no integer. The API server's own, before any rule of ours.
 	amountNumber = `spec.amount: Invalid value: "number": spec.amount in body must be of type integer,string: "number"`
-	noDecimals   = `spec: Invalid value: XOF, XAF and GNF have no decimals; write a whole number, such as 5000`
+	noDecimals   = `spec: Invalid value: this currency has no decimals; write a whole number, such as 5000`
 
 	providerShape  = `provider must be a lower-case name, such as mtn, orange or wave`
 	currencyShape  = `currency must be a three-letter ISO 4217 code in capitals, such as XOF (the FCFA of West Africa) or XAF (that of Central Africa)`
@@ -24,14 +24,28 @@ const (
 	oneLine        = `must be plain text on one line, without control characters`
 	urlShape       = `must be an https URL with a host name, without user, password or fragment, such as https://shop.example/thanks`
 
-	settlement     = `spec.settlement={"outcome": "Paid", "settledBy": "awa@example.com", "reason": "seen in the portal", "transactionID": "T.1"}`
-	settlementKept = `spec: Invalid value: a settlement cannot change or be taken back`
-	unknownOnly    = `<nil>: Invalid value: only a Payment in phase Unknown can be settled by a person; the operator finds the outcome of any other`
+	settlementKept   = `<nil>: Invalid value: a settlement that counts cannot change or be taken back`
+	unknownOnly      = `<nil>: Invalid value: only a Payment in phase Unknown can be settled by a person; the operator finds the outcome of any other`
+	settlementID     = `<nil>: Invalid value: settlement.unknownID must be the present status.unknown.id; read the Payment again and settle what it shows`
+	settlementAmount = `<nil>: Invalid value: the provider reported another amount or currency; settlement.amount and settlement.currency must say what was really paid, in the currency of status.unknown.reported`
+	amountPaid       = `spec.settlement: Invalid value: amount is what was paid; take it out where the outcome is NotPaid`
+	amountCurrency   = `spec.settlement: Invalid value: amount and currency go together: write both or neither`
 
-	statusKept   = `<nil>: Invalid value: status cannot be removed: it says whether the payer was charged`
-	finishedKept = `status: Invalid value: a finished Payment stays as it ended`
-	paidKept     = `status: Invalid value: what was paid cannot change`
-	chargeKept   = `status: Invalid value: chargeName cannot change`
+	phaseKept     = `status: Invalid value: phase cannot be removed or become Pending again: it says whether the payer was charged`
+	initiatedKept = `status: Invalid value: initiatedAt cannot be removed`
+	unknownKept   = `status: Invalid value: unknown cannot be removed while the phase is Unknown`
+	finishedKept  = `status: Invalid value: a finished Payment stays as it ended`
+	paidKept      = `status: Invalid value: what was paid cannot change`
+	chargeKept    = `status: Invalid value: chargeName cannot change`
+)
+
+// What a Payment shows while it is Unknown, and what a person says about it.
+const (
+	isUnknown     = `status.phase="Unknown"; status.unknown={"id": "u1", "reason": "OutcomeUnknown", "since": "2026-07-01T10:00:00Z"}`
+	isMismatch    = isUnknown + `; status.unknown.reported={"amount": "1", "currency": "EUR"}`
+	isNewUnknown  = `status.unknown.id="u2"; status.unknown.reason="AmountMismatch"`
+	settlement    = `spec.settlement={"unknownID": "u1", "outcome": "Paid", "settledBy": "awa@example.com", "reason": "seen in the portal", "transactionID": "T.1"}`
+	settlementNow = `spec.settlement={"unknownID": "u2", "outcome": "NotPaid", "settledBy": "awa@example.com", "reason": "seen in the portal"}`
 )
 
 // fixed is what somebody who changes a field of a Payment is told.
@@ -68,7 +82,10 @@ var paymentCases = []testCase{
 	creates(`spec.amount="0.5"; spec.currency="EUR"`),
 	creates(`spec.amount="10.50"`), // the currency is the account's; the operator looks
 	creates(`spec.amount="10.50"; spec.currency="XOF"`, noDecimals),
-	creates(`spec.amount="10.0"; spec.currency="XAF"`, noDecimals),
+	creates(`spec.amount="1500.00"; spec.currency="XOF"`),
+	creates(`spec.amount="10.0"; spec.currency="XAF"`),
+	creates(`spec.amount="1500.50"; spec.currency="XOF"`, noDecimals),
+	creates(`spec.amount="1500.05"; spec.currency="XOF"`, noDecimals),
 	creates(`spec.amount="0.5"; spec.currency="GNF"`, noDecimals),
 	refuses(`spec.amount=0`, amountZero),
 	refuses(`spec.amount="0"`, amountZero),
@@ -210,7 +227,15 @@ var paymentCases = []testCase{
 
 	// A Payment does not change.
 	changes(full, `metadata.labels={"a": "b"}`),
-	changes(full, `spec.amount="5000"`), // the same amount, written otherwise
+	changes(full, `spec.amount="5000"`), // K7c: the same amount, written otherwise
+	changes(``, `spec.amount="5000.00"`),
+	changes(`spec.amount="1500.00"`, `spec.amount=1500`),
+	changes(`spec.amount=1500; spec.currency="XOF"`, `spec.amount="1500.00"`),
+	changes(`spec.amount="10.5"`, `spec.amount="10.50"`),
+	changes(`spec.amount="10.5"`, `spec.amount="10.05"`, fixed("amount")),
+	changes(`spec.amount=1500`, `spec.amount=1501`, fixed("amount")),
+	changes(`spec.amount=1500`, `spec.amount="1500.01"`, fixed("amount")),
+	changes(`spec.amount=1500`, `spec.amount="1,500"`, `spec.amount: Invalid value: "1,500": `+amountShape),
 	changes(``, `spec.timeoutSeconds=3600`, fixed("timeoutSeconds")),
 	changes(``, `spec.description=""`),
 	changes(`spec.accountRef.name="shop"`, `spec.accountRef.kind="MerchantAccount"`),
@@ -249,26 +274,55 @@ var paymentCases = []testCase{
 	changes(`spec.cancel=true`, `metadata.labels={"a": "b"}`),
 	changes(`spec.cancel=true`, `spec.cancel=false`, `spec: Invalid value: cancel cannot be taken back; create a new Payment`),
 	changes(`spec.cancel=true`, `-spec.cancel`, `spec: Invalid value: cancel cannot be taken back; create a new Payment`),
-	// A person settles what is Unknown, once.
-	changes(`status.phase="Unknown"`, settlement),
-	changes(`status.phase="Unknown"; `+settlement, `status.phase="Succeeded"`),
-	changes(`status.phase="Succeeded"; `+settlement, `metadata.labels={"a": "b"}`),
+	// A person settles the Unknown that the Payment shows. A restore may create a
+	// Payment with a settlement: it names the id of another object.
+	creates(settlement),
+	changes(isUnknown, settlement),
+	changes(isUnknown, settlement+`; spec.settlement.amount="10.50"; spec.settlement.currency="EUR"`),
+	changes(isUnknown+"; "+settlement, `status.phase="Succeeded"; status.settledBy="awa@example.com"; -status.unknown`),
+	changes(isUnknown+"; "+settlement, `metadata.labels={"a": "b"}`),
+	changes(isUnknown+"; "+settlement, isNewUnknown),
 	changes(``, settlement, unknownOnly),
 	changes(`status.phase="Processing"`, settlement, unknownOnly),
 	changes(`status.phase="Failed"`, settlement, unknownOnly),
-	changes(`status.phase="Unknown"; `+settlement, `-spec.settlement`, settlementKept),
-	changes(`status.phase="Unknown"; `+settlement, `spec.settlement.outcome="NotPaid"`, settlementKept),
-	changes(`status.phase="Unknown"; `+settlement, `spec.settlement.settledBy="moussa"`, settlementKept),
-	changes(`status.phase="Unknown"; `+settlement, `-spec.settlement.transactionID`, settlementKept),
-	changes(`status.phase="Unknown"`, `spec.settlement={"outcome": "Done", "settledBy": "awa", "reason": "x"}`,
+	changes(isUnknown, settlementNow, settlementID),
+	changes(`status.phase="Unknown"`, settlement, settlementID),
+	changes(isUnknown, settlement+`; -spec.settlement.unknownID`, `spec.settlement.unknownID: Required value`),
+	changes(isUnknown, settlement+`; spec.settlement.unknownID=""`, `spec.settlement.unknownID: Invalid value: "": spec.settlement.unknownID in body should be at least 1 chars long`, settlementID),
+	// One that counts stays; K4c: any other may be written anew or taken back.
+	changes(isUnknown+"; "+settlement, `-spec.settlement`, settlementKept),
+	changes(isUnknown+"; "+settlement, `spec.settlement.outcome="NotPaid"`, settlementKept),
+	changes(isUnknown+"; "+settlement, `spec.settlement.settledBy="moussa"`, settlementKept),
+	changes(isUnknown+"; "+settlement, `-spec.settlement.transactionID`, settlementKept),
+	changes(isUnknown+"; "+settlement, settlementNow, settlementID, settlementKept),
+	changes(`status.phase="Succeeded"; status.settledBy="awa@example.com"; `+settlement, `-spec.settlement`, settlementKept),
+	changes(isUnknown+"; "+isNewUnknown+"; "+settlement, settlementNow),
+	changes(isUnknown+"; "+isNewUnknown+"; "+settlement, `-spec.settlement`),
+	changes(isUnknown+"; "+isNewUnknown+"; "+settlement, `spec.settlement.outcome="NotPaid"`, settlementID),
+	changes(`status.phase="Processing"; `+settlement, `-spec.settlement`),
+	changes(`status.phase="Processing"; `+settlement, settlementNow, unknownOnly),
+	// K4a: where another amount was reported, the person says what was really paid.
+	changes(isMismatch, settlement, settlementAmount),
+	changes(isMismatch, settlement+`; spec.settlement.amount=1; spec.settlement.currency="XOF"`, settlementAmount),
+	changes(isMismatch, settlement+`; spec.settlement.amount=1; spec.settlement.currency="EUR"`),
+	changes(isMismatch, settlement+`; spec.settlement.outcome="NotPaid"`),
+	changes(isMismatch+`; status.unknown.reported.currency="euro"`, settlement+`; spec.settlement.amount=1; spec.settlement.currency="EUR"`),
+	changes(isMismatch+`; -status.unknown.reported.currency`, settlement+`; spec.settlement.amount=1; spec.settlement.currency="EUR"`),
+	changes(isMismatch+`; -status.unknown.reported.currency`, settlement, settlementAmount),
+	changes(isUnknown, settlement+`; spec.settlement.amount=1`, amountCurrency),
+	changes(isUnknown, settlement+`; spec.settlement.currency="XOF"`, amountCurrency),
+	changes(isUnknown, settlement+`; spec.settlement.amount=1; spec.settlement.currency="XOF"; spec.settlement.outcome="NotPaid"`, amountPaid),
+	changes(isUnknown, settlement+`; spec.settlement.amount=0; spec.settlement.currency="XOF"`, `spec.settlement.amount: Invalid value: 0: `+amountZero),
+	changes(isUnknown, settlement+`; spec.settlement.amount=1; spec.settlement.currency="xof"`, `spec.settlement.currency: Invalid value: "xof": currency must be a three-letter ISO 4217 code in capitals`),
+	changes(isUnknown, settlement+`; spec.settlement.outcome="Done"`,
 		`spec.settlement.outcome: Unsupported value: "Done": supported values: "Paid", "NotPaid"`),
-	changes(`status.phase="Unknown"`, `spec.settlement={"outcome": "Paid"}`,
+	changes(isUnknown, `spec.settlement={"unknownID": "u1", "outcome": "Paid"}`,
 		`spec.settlement.reason: Required value`, `spec.settlement.settledBy: Required value`),
-	changes(`status.phase="Unknown"`, `spec.settlement={"outcome": "Paid", "settledBy": "a\nb", "reason": "x"}`,
+	changes(isUnknown, settlement+`; spec.settlement.settledBy="a\nb"`,
 		`spec.settlement.settledBy: Invalid value: "a\nb": settledBy must be plain text on one line`),
-	changes(`status.phase="Unknown"`, `spec.settlement={"outcome": "Paid", "settledBy": "awa", "reason": "x\ny"}`,
+	changes(isUnknown, settlement+`; spec.settlement.reason="x\ny"`,
 		`spec.settlement.reason: Invalid value: "x\ny": reason must be plain text on one line`),
-	changes(`status.phase="Unknown"`, `spec.settlement={"outcome": "Paid", "settledBy": "awa", "reason": "x", "transactionID": "a b"}`,
+	changes(isUnknown, settlement+`; spec.settlement.transactionID="a b"`,
 		`spec.settlement.transactionID: Invalid value: "a b": transactionID must be letters, digits and . _ : / - only`),
 	changes(full, `-spec.amount`, `spec.amount: Required value`),
 	changes(full, `spec=null`, `spec: Required value`),
@@ -285,8 +339,8 @@ var paymentCases = []testCase{
 	changes(``, `status.phase="Paid"`, `status.phase: Unsupported value: "Paid": supported values: "Pending", "Processing", "Unknown", "Succeeded", "Failed", "Expired", "Cancelled"`),
 	changes(``, `status.nextAction.type="Call"`, `status.nextAction.type: Unsupported value: "Call": supported values: "ApproveOnPhone", "OpenURL"`),
 	changes(`status.phase="Succeeded"`, `status.phase="Failed"`, finishedKept),
-	changes(`status.phase="Succeeded"`, `-status.phase`, finishedKept),
-	changes(`status.phase="Succeeded"`, `status={}`, finishedKept),
+	changes(`status.phase="Succeeded"`, `-status.phase`, finishedKept, phaseKept),
+	changes(`status.phase="Succeeded"`, `status={}`, finishedKept, phaseKept),
 	changes(`status.phase="Failed"`, `status.phase="Succeeded"`, finishedKept),
 	changes(`status.phase="Failed"`, `status.phase="Processing"`, finishedKept),
 	changes(`status.phase="Expired"`, `status.phase="Succeeded"`, finishedKept),
@@ -300,9 +354,19 @@ var paymentCases = []testCase{
 	changes(`status.phase="Succeeded"`, `status.amount="5000"`, paidKept),
 	changes(succeeded, `status.chargeName="c2"`, chargeKept),
 	changes(succeeded, `-status.chargeName`, chargeKept),
-	changes(`status.chargeName="c1"; status.phase="Processing"`, `status={}`, chargeKept),
-	changes(`status.phase="Pending"`, `-status`, statusKept),
-	changes(`status.phase="Pending"`, `status=null`, statusKept),
-	changes(succeeded, `-status`, statusKept),
-	changes(succeeded, `status={}`, finishedKept, paidKept, chargeKept),
+	changes(`status.chargeName="c1"; status.phase="Processing"`, `status={}`, chargeKept, phaseKept),
+	changes(succeeded, `-status`, finishedKept, paidKept, chargeKept, phaseKept),
+	changes(succeeded, `status=null`, finishedKept, paidKept, chargeKept, phaseKept),
+	changes(succeeded, `status={}`, finishedKept, paidKept, chargeKept, phaseKept),
+
+	// What must not be lost, while it is not over either.
+	changes(`status.phase="Pending"`, `-status`),
+	changes(`status.phase="Pending"`, `status={}`),
+	changes(`status.phase="Processing"`, `-status.phase`, phaseKept),
+	changes(`status.phase="Processing"`, `status.phase="Pending"`, phaseKept),
+	changes(`status.phase="Processing"`, `-status`, phaseKept),
+	changes(isUnknown, `status.phase="Pending"`, phaseKept),
+	changes(isUnknown, `status.phase="Processing"; -status.unknown`),
+	changes(isUnknown, `-status.unknown`, unknownKept),
+	changes(`status.phase="Processing"; status.initiatedAt="2026-07-01T10:00:00Z"`, `-status.initiatedAt`, initiatedKept),
 }

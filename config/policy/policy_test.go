@@ -11,7 +11,6 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -71,8 +70,13 @@ func newRefund(name string) *v1alpha1.Refund {
 	}
 }
 
+// unknown is what a person is asked to find out.
+func unknown(id string) *v1alpha1.UnknownStatus {
+	return &v1alpha1.UnknownStatus{ID: id, Since: metav1.Now(), Reason: v1alpha1.ReasonOutcomeUnknown}
+}
+
 func confirmedBy(user string) *v1alpha1.RefundConfirmation {
-	return &v1alpha1.RefundConfirmation{Outcome: v1alpha1.ConfirmedRefunded, ConfirmedBy: user}
+	return &v1alpha1.RefundConfirmation{UnknownID: "u1", Outcome: v1alpha1.ConfirmedRefunded, ConfirmedBy: user}
 }
 
 func TestAgainstAnAPIServer(t *testing.T) {
@@ -109,6 +113,8 @@ func TestAgainstAnAPIServer(t *testing.T) {
 		g := NewWithT(t)
 		r := newRefund("back")
 		g.Expect(as("refunder").Create(ctx, r)).To(Succeed())
+		r.Status.Phase, r.Status.Unknown = v1alpha1.RefundManualActionRequired, unknown("u1")
+		g.Expect(env.Client().Status().Update(ctx, r)).To(Succeed())
 		// The policy takes a moment to be enforced.
 		g.Eventually(func() error { return confirm(ctx, as("editor"), "back", "editor", client.DryRunAll) }, "30s").
 			Should(MatchError(ContainSubstring(`the verb "confirm"`)))
@@ -123,12 +129,12 @@ func TestAgainstAnAPIServer(t *testing.T) {
 
 		early := newRefund("early")
 		early.Spec.Confirmation = confirmedBy("editor")
-		g.Expect(apierrors.IsForbidden(as("editor").Create(ctx, early))).To(BeTrue())
+		g.Expect(as("editor").Create(ctx, early)).To(MatchError(ContainSubstring("create it without spec.confirmation")))
 	})
 
 	t.Run("a settlement needs the verb, the own name and phase Unknown", func(t *testing.T) {
 		g := NewWithT(t)
-		inPhase(ctx, g, env, "doubtful", v1alpha1.PhaseUnknown)
+		inPhase(ctx, g, env, "doubtful", v1alpha1.PhaseUnknown, "u1")
 		g.Eventually(func() error { return settle(ctx, as("cashier"), "doubtful", "cashier", client.DryRunAll) }, "30s").
 			Should(MatchError(ContainSubstring(`the verb "settle"`)))
 		g.Expect(settle(ctx, as("settler"), "doubtful", "somebody else")).To(MatchError(ContainSubstring("your own user name, settler")))
@@ -136,7 +142,7 @@ func TestAgainstAnAPIServer(t *testing.T) {
 		g.Expect(settle(ctx, as("settler"), "doubtful", "another")).To(MatchError(ContainSubstring("cannot change or be taken back")))
 		for _, phase := range []v1alpha1.Phase{v1alpha1.PhasePending, v1alpha1.PhaseProcessing, v1alpha1.PhaseFailed} {
 			name := "is-" + strings.ToLower(string(phase))
-			inPhase(ctx, g, env, name, phase)
+			inPhase(ctx, g, env, name, phase, "")
 			g.Expect(settle(ctx, as("settler"), name, "settler")).To(MatchError(ContainSubstring("only a Payment in phase Unknown")))
 		}
 
@@ -150,24 +156,37 @@ func TestAgainstAnAPIServer(t *testing.T) {
 		g.Expect(env.Client().Create(ctx, early)).To(MatchError(ContainSubstring("create it without spec.settlement")))
 	})
 
-	t.Run("a restored settlement is let in and is no way around", func(t *testing.T) {
+	t.Run("what comes with a restore is let in and is no way around", func(t *testing.T) {
 		g := NewWithT(t)
-		p := newPayment("restored")
-		p.Labels = map[string]string{v1alpha1.LabelRestore: "backup-1"}
-		p.Spec.Settlement = settledBy("awa")
+		p, r := newPayment("restored"), newRefund("restored")
+		p.Labels, r.Labels = map[string]string{v1alpha1.LabelRestore: "backup-1"}, map[string]string{v1alpha1.LabelRestore: "backup-1"}
+		p.Spec.Settlement, r.Spec.Confirmation = settledBy("awa"), confirmedBy("awa")
 		g.Expect(as("cashier").Create(ctx, p)).To(Succeed())
-		p.Labels = nil
+		g.Expect(as("editor").Create(ctx, r)).To(Succeed())
+		p.Labels["note"], r.Labels["note"] = "edited-later", "edited-later"
+		g.Expect(as("cashier").Update(ctx, p)).To(Succeed())
+		g.Expect(as("editor").Update(ctx, r)).To(Succeed())
+		p.Labels, r.Labels = nil, nil
 		g.Expect(as("cashier").Update(ctx, p)).To(MatchError(ContainSubstring(`the verb "settle"`)))
+		g.Expect(as("editor").Update(ctx, r)).To(MatchError(ContainSubstring(`the verb "confirm"`)))
 	})
 
-	t.Run("a restore is let in and is no way around", func(t *testing.T) {
+	// K4b, K4c: neither the label nor an old settlement lets in a new one.
+	t.Run("a settlement that is replaced or planted needs the verb", func(t *testing.T) {
 		g := NewWithT(t)
-		r := newRefund("restored")
-		r.Labels = map[string]string{v1alpha1.LabelRestore: "backup-1"}
-		r.Spec.Confirmation = confirmedBy("awa")
-		g.Expect(as("editor").Create(ctx, r)).To(Succeed())
-		r.Labels = nil
-		g.Expect(as("editor").Update(ctx, r)).To(MatchError(ContainSubstring(`the verb "confirm"`)))
+		p := inPhase(ctx, g, env, "planted", v1alpha1.PhaseUnknown, "u1")
+		p.Labels = map[string]string{v1alpha1.LabelRestore: "backup-1"}
+		p.Spec.Settlement = settledBy("settler")
+		g.Expect(as("cashier").Update(ctx, p.DeepCopy())).To(MatchError(ContainSubstring(`the verb "settle"`)))
+
+		p = inPhase(ctx, g, env, "replaced", v1alpha1.PhaseUnknown, "u1")
+		g.Expect(settle(ctx, as("settler"), "replaced", "settler")).To(Succeed())
+		g.Expect(env.Client().Get(ctx, client.ObjectKeyFromObject(p), p)).To(Succeed())
+		p.Status.Unknown = unknown("u2")
+		g.Expect(env.Client().Status().Update(ctx, p)).To(Succeed())
+		p.Spec.Settlement.UnknownID = "u2"
+		g.Expect(as("cashier").Update(ctx, p.DeepCopy())).To(MatchError(ContainSubstring(`the verb "settle"`)))
+		g.Expect(as("settler").Update(ctx, p)).To(Succeed())
 	})
 }
 
@@ -179,15 +198,19 @@ func newPayment(name string) *v1alpha1.Payment {
 }
 
 func settledBy(user string) *v1alpha1.Settlement {
-	return &v1alpha1.Settlement{Outcome: v1alpha1.SettledPaid, SettledBy: user, Reason: "seen in the portal"}
+	return &v1alpha1.Settlement{UnknownID: "u1", Outcome: v1alpha1.SettledPaid, SettledBy: user, Reason: "seen in the portal"}
 }
 
 // inPhase creates a Payment and puts it into a phase, as the operator does.
-func inPhase(ctx context.Context, g *WithT, env *testenv.Env, name string, phase v1alpha1.Phase) {
+func inPhase(ctx context.Context, g *WithT, env *testenv.Env, name string, phase v1alpha1.Phase, unknownID string) *v1alpha1.Payment {
 	p := newPayment(name)
 	g.Expect(env.Client().Create(ctx, p)).To(Succeed())
 	p.Status.Phase = phase
+	if unknownID != "" {
+		p.Status.Unknown = unknown(unknownID)
+	}
 	g.Expect(env.Client().Status().Update(ctx, p)).To(Succeed())
+	return p
 }
 
 func settle(ctx context.Context, c client.Client, name, by string, opts ...client.UpdateOption) error {

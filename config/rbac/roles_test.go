@@ -237,7 +237,7 @@ func attempts() map[string]func(context.Context, client.Client, string) error {
 			return c.Status().Patch(ctx, newPayment("unclear"), merge(`{"status":{"phase":"Succeeded"}}`), client.DryRunAll)
 		},
 		"settle a payment": func(ctx context.Context, c client.Client, user string) error {
-			return c.Patch(ctx, newPayment("unclear"), merge(`{"spec":{"settlement":{"outcome":"Paid","settledBy":"`+user+`","reason":"seen"}}}`), client.DryRunAll)
+			return c.Patch(ctx, newPayment("unclear"), merge(`{"spec":{"settlement":{"unknownID":"u1","outcome":"Paid","settledBy":"`+user+`","reason":"seen"}}}`), client.DryRunAll)
 		},
 		"create a refund": func(ctx context.Context, c client.Client, _ string) error {
 			return c.Create(ctx, newRefund("new"), client.DryRunAll)
@@ -249,7 +249,7 @@ func attempts() map[string]func(context.Context, client.Client, string) error {
 			return c.Delete(ctx, newRefund("by-hand"), client.DryRunAll)
 		},
 		"confirm a refund": func(ctx context.Context, c client.Client, user string) error {
-			return c.Patch(ctx, newRefund("by-hand"), merge(`{"spec":{"confirmation":{"outcome":"Refunded","confirmedBy":"`+user+`"}}}`), client.DryRunAll)
+			return c.Patch(ctx, newRefund("by-hand"), merge(`{"spec":{"confirmation":{"unknownID":"u1","outcome":"Refunded","confirmedBy":"`+user+`"}}}`), client.DryRunAll)
 		},
 		"write a refund's status": func(ctx context.Context, c client.Client, _ string) error {
 			return c.Status().Patch(ctx, newRefund("by-hand"), merge(`{"status":{"phase":"Succeeded"}}`), client.DryRunAll)
@@ -346,9 +346,13 @@ func testAttempts(t *testing.T, env *testenv.Env) {
 	g, ctx := NewWithT(t), t.Context()
 	unclear := newPayment("unclear")
 	g.Expect(env.Client().Create(ctx, unclear)).To(Succeed())
-	unclear.Status.Phase = v1alpha1.PhaseUnknown
+	unknown := &v1alpha1.UnknownStatus{ID: "u1", Since: metav1.Now(), Reason: v1alpha1.ReasonOutcomeUnknown}
+	unclear.Status.Phase, unclear.Status.Unknown = v1alpha1.PhaseUnknown, unknown
 	g.Expect(env.Client().Status().Update(ctx, unclear)).To(Succeed())
-	g.Expect(env.Client().Create(ctx, newRefund("by-hand"))).To(Succeed())
+	byHand := newRefund("by-hand")
+	g.Expect(env.Client().Create(ctx, byHand)).To(Succeed())
+	byHand.Status.Phase, byHand.Status.Unknown = v1alpha1.RefundManualActionRequired, unknown
+	g.Expect(env.Client().Status().Update(ctx, byHand)).To(Succeed())
 	// The policies take a moment to be enforced.
 	for user, attempt := range map[string]string{"creator": "settle a payment", "refunder": "confirm a refund"} {
 		g.Eventually(func() error { return attempts()[attempt](ctx, as(g, env, user), user) }, "30s").Should(Satisfy(apierrors.IsForbidden))

@@ -2,8 +2,6 @@ package attempt
 
 import (
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"unicode/utf8"
 
@@ -20,32 +18,6 @@ func TestMemory(t *testing.T) {
 	m.Forget("b")
 	if m.Recall("a") != 1 || m.Recall("b") != 0 {
 		t.Error(m.Recall("a"), m.Recall("b"))
-	}
-}
-
-// One worker at a time is at a Charge, and another Charge is free meanwhile.
-func TestBusy(t *testing.T) {
-	var b Busy
-	var inside, entered atomic.Int32
-	var group sync.WaitGroup
-	for range 20 {
-		group.Go(func() {
-			for range 200 {
-				if !b.Enter("a") {
-					continue
-				}
-				entered.Add(1)
-				if inside.Add(1) != 1 {
-					t.Error("two at once")
-				}
-				inside.Add(-1)
-				b.Leave("a")
-			}
-		})
-	}
-	group.Wait()
-	if entered.Load() == 0 || !b.Enter("a") || b.Enter("a") || !b.Enter("b") {
-		t.Error("not free when it should be, or free when it should not")
 	}
 }
 

@@ -54,9 +54,11 @@ type Facts struct {
 	Attempt *v1alpha1.Attempt
 	// Created is when the API server made the record.
 	Created time.Time
-	// Askable now: the account, its credentials and its endpoint can be used, and
-	// the record or the reference is enough to ask by.
-	Askable bool
+	// Usable now: the account, its credentials and its endpoint.
+	Usable bool
+	// LacksHandle: the reference is not enough to ask by, and what is needed
+	// besides is not recorded.
+	LacksHandle bool
 	// Key of the attempt, to spread checks.
 	Key string
 
@@ -103,8 +105,13 @@ type Facts struct {
 // spaces calls and tells how fresh an answer is; forgetting it costs a call,
 // never money.
 type Observation struct {
-	// At is when the last call ended; zero: none yet.
+	// Began is when the run that is under way did: what is learnt later is newer
+	// than any answer to it.
+	Began time.Time
+	// At is when the last call was made, or failed; zero: none was.
 	At time.Time
+	// Asked: that call was a question; false: it was a send.
+	Asked bool
 	// Failures in a row, counting the last call.
 	Failures int
 	// NotFound: the provider does not know the reference, asked with the
@@ -129,6 +136,7 @@ func (o Observation) OK() bool { return !o.At.IsZero() && o.Failures == 0 }
 // See notes which send is the newest, and returns o as of now: where the clock
 // was set back, waits count from now.
 func (o Observation) See(a *v1alpha1.Attempt, now time.Time) Observation {
+	o.Began = now
 	o.At, o.EndedAt, o.FirstSeen = earliest(o.At, now), earliest(o.EndedAt, now), earliest(o.FirstSeen, now)
 	if a != nil && a.Sends > o.Newest {
 		o.Newest, o.FirstSeen = a.Sends, now
@@ -170,6 +178,9 @@ func SentWith(a *v1alpha1.Attempt, credentials string) bool {
 	}
 	return a.Refusal == nil || a.Refusal.Send.Credentials == credentials
 }
+
+// askable tells whether the provider can be asked now.
+func (f Facts) askable() bool { return f.Usable && !f.LacksHandle }
 
 // clamp bounds a recorded time: one from the future, by a clock that was ahead,
 // counts as when the record was made.

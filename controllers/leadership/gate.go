@@ -16,7 +16,6 @@ import (
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/client-go/util/workqueue"
-	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -59,7 +58,7 @@ type Gate struct {
 	lease Lease
 	// prepare is called right before the gate opens.
 	prepare func()
-	clock   clock.PassiveClock
+	now     func() time.Time
 	log     logr.Logger
 
 	mu sync.Mutex
@@ -73,7 +72,7 @@ type Gate struct {
 // NewGate returns a closed gate, which opens once Start took the lease; prepare is
 // called right before it opens.
 func NewGate(lock resourcelock.Interface, lease Lease, prepare func(), log logr.Logger) *Gate {
-	return &Gate{lock: lock, lease: lease, prepare: prepare, clock: clock.RealClock{}, log: log, opened: make(chan struct{}, 1)}
+	return &Gate{lock: lock, lease: lease, prepare: prepare, now: time.Now, log: log, opened: make(chan struct{}, 1)}
 }
 
 // Leads tells whether this process may begin anything.
@@ -83,7 +82,7 @@ func (g *Gate) Leads() bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.clock.Now().Before(g.until)
+	return g.now().Before(g.until)
 }
 
 // NeedLeaderElection is false: it is the election.
@@ -133,7 +132,7 @@ func (g *Gate) tell(ctx context.Context) {
 func (g *Gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.clock.Now().Before(g.until) {
+	if g.now().Before(g.until) {
 		g.log.Info("This process leads no more, and begins nothing")
 	}
 	g.until = time.Time{}
@@ -143,7 +142,7 @@ func (g *Gate) close() {
 func (g *Gate) hold(until time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.clock.Now().Before(g.until) {
+	if g.now().Before(g.until) {
 		g.until = until
 		return
 	}
@@ -225,7 +224,7 @@ func (l watchedLock) write(ctx context.Context, r resourcelock.LeaderElectionRec
 	if !ours {
 		l.gate.close()
 	}
-	until := l.gate.clock.Now().Add(l.gate.lease.Renew)
+	until := l.gate.now().Add(l.gate.lease.Renew)
 	if err := write(ctx, r); err != nil {
 		return err //nolint:wrapcheck // client-go looks at it
 	}

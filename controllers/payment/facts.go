@@ -20,7 +20,7 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 		Interval:  account.DefaultInterval,
 		Timeout:   account.DefaultTimeout,
 		Seen:      v.seen,
-		Askable:   v.account != nil || v.last != nil,
+		Usable:    v.account != nil || v.last != nil,
 	}
 	if v.account != nil {
 		f.Interval = v.account.Interval
@@ -42,7 +42,7 @@ func (r *Reconciler) ofCharge(f attempt.Facts, v view, c *v1alpha1.Charge) attem
 	f.Attempt = &rec.Attempt
 	f.Created = c.CreationTimestamp.Time
 	f.Timeout = time.Duration(c.Spec.TimeoutSeconds) * time.Second
-	f.Askable = f.Askable && (f.Rules.Askable || rec.Session != nil && rec.Session.Token != "")
+	f.LacksHandle = !f.Rules.Askable && (rec.Session == nil || rec.Session.Token == "")
 	f.SameCredentials = true // the send compares them
 	if s := rec.Session; s != nil && s.ExpiresAt != nil {
 		f.SessionExpires = s.ExpiresAt.Time
@@ -58,8 +58,8 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.CalledOff = p.Spec.Cancel
 	f.Overdue = f.Now.Sub(p.CreationTimestamp.Time) > r.Settings.StartDeadline
 	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && !f.Rules.Askable
-	f.RecordLost = p.Status.ChargeName != "" && (v.charge == nil || v.charge.Record.Sends == 0)
-	f.Consent = consents(p) || f.RecordLost || f.AdoptOnly || r.Settings.AdoptionWindow == 0
+	f.RecordLost = recordLost(p, v.charge)
+	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && p.Status.InitiatedAt != nil
 	if v.problem != nil {
 		f.Blocked = v.problem.Reason
 	}
@@ -73,6 +73,15 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 		f.Settled = settlement(p, r.unknownID(p, v.charge)) != nil
 	}
 	return f
+}
+
+// recordLost tells whether the status shows a record that is not there: either none is,
+// or the Payment went past Pending and no send of it is recorded. One that was made
+// again shows nothing of that by itself.
+func recordLost(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
+	s := p.Status
+	begun := s.Phase != "" && s.Phase != v1alpha1.PhasePending
+	return c == nil && s.ChargeName != "" || begun && (c == nil || c.Record.Sends == 0)
 }
 
 // unknownID is the id of the Unknown that the Charge records, for this Payment;

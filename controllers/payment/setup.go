@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/redact"
 )
 
@@ -40,7 +41,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began sourc
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				time.Second, 5*time.Minute),
 		}).
-		Complete(redact.Panics(r))
+		Complete(redact.Panics(attempt.Paced(r, r.Now)))
 }
 
 func request(namespace, name string) reconcile.Request {

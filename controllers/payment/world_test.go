@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -79,13 +81,15 @@ type world struct {
 	// said is all that the loop logged, published and counted.
 	said    canary.Transcript
 	metrics []*prometheus.Registry
+	// installation that the next process is of.
+	installation installation.Installation
 }
 
 const testNamespace = "shop"
 
 func newWorld(t *testing.T, tweaks ...func(*attempt.Settings)) *world {
 	t.Helper()
-	w := &world{t: t, ctx: context.Background(), clock: simulator.NewClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))}
+	w := &world{t: t, ctx: context.Background(), installation: testInstallation, clock: simulator.NewClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))}
 	for _, tweak := range tweaks {
 		w.tweak = tweak
 	}
@@ -109,8 +113,7 @@ func newWorld(t *testing.T, tweaks ...func(*attempt.Settings)) *world {
 	must(t, v1alpha1.AddToScheme(scheme))
 	builder := fake.NewClientBuilder().WithScheme(scheme).
 		WithStatusSubresource(&v1alpha1.Payment{}, &v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{})
-	must(t, attempt.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
-	must(t, promptlimit.SetupIndexes(w.ctx, indexAdder{builder}))
+	must(t, setupIndexes(w.ctx, builder))
 	w.api = builder.Build()
 	w.createAccounts()
 	t.Cleanup(w.saidNoSecret)
@@ -174,6 +177,10 @@ func (i indexAdder) IndexField(_ context.Context, obj client.Object, field strin
 	return nil
 }
 
+func setupIndexes(ctx context.Context, b *fake.ClientBuilder) error {
+	return errors.Join(attempt.SetupIndexes(ctx, indexAdder{b}), promptlimit.SetupIndexes(ctx, indexAdder{b}))
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -226,8 +233,13 @@ func (w *world) start() {
 	registered := prometheus.NewRegistry()
 	w.metrics = append(w.metrics, registered)
 	clients := account.NewClients(watchedTransport{w, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}})}, w.clock.Now)
-	clients.Sleep = func(_ context.Context, d time.Duration) error { w.clock.Add(d); return nil }
+	pass := func(_ context.Context, d time.Duration) error { w.clock.Add(d); return nil }
+	clients.Sleep = pass
 	w.loop = &Reconciler{
+		Protocol: &attempt.Protocol{
+			Client: watched, Live: w.api, Settings: settings, Now: w.clock.Now, Pause: pass,
+			Process: fmt.Sprintf("process-%d", w.starts),
+		},
 		Client: watched,
 		Live:   w.api,
 		Accounts: &account.Resolver{
@@ -235,14 +247,13 @@ func (w *world) start() {
 			AllowedEndpoints: []string{strings.TrimPrefix(w.sim.URL(), "http://")},
 			Clients:          clients, InstallationIDGiven: true,
 		},
-		Installation: testInstallation,
+		Installation: w.installation,
 		Settings:     settings,
-		URLs:         callback.NewURLs("https://pay.example", testInstallation.PathKeys()),
+		URLs:         callback.NewURLs("https://pay.example", w.installation.PathKeys()),
+		Prompts:      &promptlimit.Limiter{},
 		Recorder:     telling{w.events, &w.said},
 		Metrics:      NewMetrics(registered),
 		Now:          w.clock.Now,
-		Process:      fmt.Sprintf("process-%d", w.starts),
-		Start:        w.clock.Now(),
 	}
 }
 
@@ -282,16 +293,58 @@ func (w *world) intercept() client.Client {
 			return w.cache().List(ctx, list, opts...)
 		},
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
-			return write("create "+kindOf(o), func() error { return c.Create(ctx, o, opts...) })
+			return write("create "+kindOf(o), func() error {
+				o.SetUID(types.UID(fmt.Sprint("uid-", uidCounter.Add(1))))
+				o.SetCreationTimestamp(metav1.NewTime(w.clock.Now().Truncate(time.Second)))
+				return c.Create(ctx, o, opts...)
+			})
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+			return write("delete "+kindOf(o), func() error { return c.Delete(ctx, o, opts...) })
 		},
 		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
-			return write("update "+kindOf(o), func() error { return c.Update(ctx, o, opts...) })
+			return write("update "+kindOf(o), func() error { return w.lasting(ctx, o, func() error { return c.Update(ctx, o, opts...) }) })
 		},
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
 			w.say(o)
-			return write("update "+kindOf(o)+" "+sub, func() error { return c.SubResource(sub).Update(ctx, o, opts...) })
+			return write("update "+kindOf(o)+" "+sub, func() error {
+				return w.lasting(ctx, o, func() error { return c.SubResource(sub).Update(ctx, o, opts...) })
+			})
 		},
 	})
+}
+
+// lasting is what the rules of the CRDs refuse to change, whoever writes it.
+func (w *world) lasting(ctx context.Context, o client.Object, write func() error) error {
+	old := o.DeepCopyObject().(client.Object)
+	if err := w.api.Get(ctx, client.ObjectKeyFromObject(o), old); err != nil || old.GetResourceVersion() != o.GetResourceVersion() {
+		return write() // which refuses it
+	}
+	broken := ""
+	switch o := o.(type) {
+	case *v1alpha1.Payment:
+		was, is := old.(*v1alpha1.Payment).Status, o.Status
+		switch {
+		case was.Phase.Terminal() && is.Phase != was.Phase, was.Phase != "" && was.Phase != v1alpha1.PhasePending && (is.Phase == "" || is.Phase == v1alpha1.PhasePending):
+			broken = fmt.Sprintf("phase %s became %s", was.Phase, is.Phase)
+		case was.ChargeName != "" && is.ChargeName != was.ChargeName, was.InitiatedAt != nil && is.InitiatedAt == nil, is.Phase == v1alpha1.PhaseUnknown && is.Unknown == nil:
+			broken = fmt.Sprintf("%+v became %+v", was, is)
+		}
+	case *v1alpha1.Charge:
+		was, is := old.(*v1alpha1.Charge).Record, o.Record
+		same := equality.Semantic.DeepEqual
+		changed := slices.ContainsFunc(is.Open, func(s v1alpha1.Send) bool {
+			return s.Number <= was.Sends && !slices.ContainsFunc(was.Open, func(o v1alpha1.Send) bool { return same(o, s) })
+		})
+		if is.Sends < was.Sends || changed || was.Taken != nil && !same(was.Taken, is.Taken) || was.Session != nil && !same(was.Session, is.Session) ||
+			was.Outcome != nil && (!same(was.Outcome, is.Outcome) || is.Sends > was.Sends) {
+			broken = fmt.Sprintf("%+v became %+v", was, is)
+		}
+	}
+	if broken != "" {
+		w.t.Errorf("a rule of the CRD refuses: %s", broken)
+	}
+	return write()
 }
 
 // cache is what the process reads without asking the API.
@@ -306,8 +359,7 @@ func (w *world) cache() client.Reader {
 func (w *world) freeze() {
 	w.t.Helper()
 	builder := fake.NewClientBuilder().WithScheme(w.api.Scheme())
-	must(w.t, attempt.SetupIndexes(w.ctx, indexAdder{builder}, testInstallation))
-	must(w.t, promptlimit.SetupIndexes(w.ctx, indexAdder{builder}))
+	must(w.t, setupIndexes(w.ctx, builder))
 	var payments v1alpha1.PaymentList
 	var charges v1alpha1.ChargeList
 	must(w.t, w.api.List(w.ctx, &payments))
@@ -389,7 +441,7 @@ func (w *world) step(sale string) (wait time.Duration, again bool) {
 		}
 	}()
 	before := w.writes
-	req := request(testInstallation.ChargeName(testNamespace, sale))
+	req := request(testNamespace, sale)
 	ctx := logr.NewContext(w.ctx, w.said.Logger())
 	result, err := w.loop.Reconcile(ctx, req)
 	switch {
@@ -429,10 +481,10 @@ func (w *world) open(sale string) {
 	var list v1alpha1.PaymentList
 	must(w.t, w.api.List(w.ctx, &list))
 	for _, p := range list.Items {
-		if w.settles && p.Status.Phase == v1alpha1.PhaseUnknown && p.Spec.Settlement == nil {
+		if w.settles && p.Status.Phase == v1alpha1.PhaseUnknown && (p.Spec.Settlement == nil || p.Spec.Settlement.UnknownID != p.Status.Unknown.ID) {
 			w.settleByHand(p.Name, v1alpha1.SettledNotPaid)
 		}
-		if p.SaleReference() == sale && p.Status.NextAction != nil && p.Status.NextAction.URL != "" {
+		if p.Name == sale && p.Status.NextAction != nil && p.Status.NextAction.URL != "" {
 			if w.callsOff && !p.Spec.Cancel {
 				w.callOff(p.Name)
 				continue
@@ -474,8 +526,11 @@ var uidCounter atomic.Int64
 func expectPhase(t *testing.T, p *v1alpha1.Payment, phase v1alpha1.Phase, reason string) {
 	t.Helper()
 	c := condition(p, v1alpha1.ConditionSucceeded)
-	if p.Status.Phase != phase || c == nil || c.Reason != reason {
-		t.Fatalf("phase %s, conditions %+v; want %s %s", p.Status.Phase, p.Status.Conditions, phase, reason)
+	if c == nil {
+		c = &metav1.Condition{}
+	}
+	if p.Status.Phase != phase || c.Reason != reason {
+		t.Fatalf("%s is %s %s (%s), want %s %s", p.Name, p.Status.Phase, c.Reason, c.Message, phase, reason)
 	}
 }
 

@@ -69,7 +69,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began sourc
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				time.Second, 5*time.Minute),
 		}).
-		Complete(redact.Panics(r))
+		Complete(redact.Panics(attempt.Paced(r, r.Now)))
 }
 
 // Everything lists what the loop works on, for a process that begins to lead: the Refunds

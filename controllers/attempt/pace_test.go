@@ -1,0 +1,94 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"pgregory.net/rapid"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// A run whose own write wakes it at once, as that of a CRD that lost a field (K6b).
+func TestK6bPaced_HoldsAgainstOwnWrites(t *testing.T) {
+	for name, c := range map[string]struct {
+		err      error
+		min, max int
+	}{
+		"every run fails":    {errors.New("the field is not there"), 4, 4},
+		"every run succeeds": {nil, burst, burst + 10*runsPerSecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, writes := time.Unix(1_700_000_000, 0), 0
+			loop := Paced(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {
+				writes++
+				return ctrl.Result{}, c.err
+			}), func() time.Time { return now })
+			for end := now.Add(10 * time.Second); now.Before(end); now = now.Add(time.Millisecond) {
+				_, _ = loop.Reconcile(t.Context(), ctrl.Request{})
+			}
+			if writes < c.min || writes > c.max {
+				t.Errorf("%d writes in 10 s", writes)
+			}
+		})
+	}
+}
+
+// Whatever wakes a key and however its runs end, it is run as often as the limit allows,
+// in every window, and never later than it says; other keys do not notice.
+func TestPaced_LimitsEveryWindowAndDelaysNoLongerThanItSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Unix(1_700_000_000, 0)
+		var fail error
+		var runs []time.Time
+		loop := Paced(reconcile.Func(func(_ context.Context, key ctrl.Request) (ctrl.Result, error) {
+			if key.Name == "" {
+				runs = append(runs, now)
+			}
+			return ctrl.Result{}, fail
+		}), func() time.Time { return now })
+		for i := range rapid.IntRange(1, 200).Draw(t, "wake-ups") {
+			now = now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 100, 600, 5000, 70_000}).Draw(t, "ms later")) * time.Millisecond)
+			fail = rapid.SampledFrom([]error{nil, nil, errors.New("failed")}).Draw(t, "outcome")
+			before := len(runs)
+			result, err := loop.Reconcile(context.Background(), ctrl.Request{})
+			if ran := len(runs) > before; ran == (result.RequeueAfter > 0) || result.RequeueAfter > lastRetry || ran && !errors.Is(err, fail) {
+				t.Fatalf("ran: %t, again in %v, %v", ran, result.RequeueAfter, err)
+			}
+			if result.RequeueAfter > 0 && rapid.Bool().Draw(t, "until it says") {
+				now = now.Add(result.RequeueAfter)
+				if again, _ := loop.Reconcile(context.Background(), ctrl.Request{}); again.RequeueAfter > 0 {
+					t.Fatalf("not run when it said, but in %v", again.RequeueAfter)
+				}
+			}
+			fail = nil
+			other := ctrl.Request{NamespacedName: types.NamespacedName{Name: strconv.Itoa(i)}}
+			if result, _ := loop.Reconcile(context.Background(), other); result.RequeueAfter > 0 {
+				t.Fatal("another key is held up")
+			}
+		}
+		for i := range runs {
+			for j := i; j < len(runs); j++ {
+				if limit := burst + runsPerSecond*runs[j].Sub(runs[i]).Seconds(); float64(j-i+1) > limit+0.001 {
+					t.Fatalf("%d runs in %v", j-i+1, runs[j].Sub(runs[i]))
+				}
+			}
+		}
+	})
+}
+
+func TestPaced_ForgetsKeysThatAreNotRun(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	p := &pacer{now: func() time.Time { return now }, keys: map[ctrl.Request]pace{}}
+	for i := range 1000 {
+		p.begin(ctrl.Request{NamespacedName: types.NamespacedName{Name: strconv.Itoa(i)}})
+		now = now.Add(time.Second)
+	}
+	if n := len(p.keys); n > 200 {
+		t.Errorf("%d keys are remembered", n)
+	}
+}
