@@ -211,8 +211,9 @@ func TestVerdicts(t *testing.T) {
 			for _, v := range variants {
 				f := facts(columns()[column], fmt.Sprint(row[0], column, v))
 				situation(&f)
-				f.Usable = v != closed
-				f.LacksHandle = !f.Rules.Askable && (f.Attempt == nil || f.Attempt.Taken == nil)
+				if v == closed || !f.Rules.Askable && (f.Attempt == nil || f.Attempt.Taken == nil) {
+					f.Usable = false
+				}
 				if got := end(request{f, v}); got != row[i+1] {
 					t.Errorf("%s, %s: docs/promise.md says %q, the operator comes to %q (reply %d)", row[0], column, row[i+1], got, v)
 				}

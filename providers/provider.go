@@ -309,14 +309,16 @@ type Status struct {
 }
 
 // About tells whether an answer is about the payment that was asked for. Not every one says so.
-func (s Status) About(h Handle) bool { return s.Reference == "" || s.Reference == h.Reference }
+func (s Status) About(h Handle) bool { return s.about(h.Reference) }
+
+func (s Status) about(reference string) bool { return s.Reference == "" || s.Reference == reference }
 
 // Matches tells whether an answer is about the payment that was asked for, and its money.
 func (s Status) Matches(h Handle) bool { return s.About(h) && s.Money.Equal(h.Money) }
 
 // AboutRefund is About for a refund. One without a reference of its own goes by its payment's.
 func (s Status) AboutRefund(h RefundHandle) bool {
-	return s.Reference == "" || s.Reference == cmp.Or(h.Reference, h.Payment.Reference)
+	return s.about(cmp.Or(h.Reference, h.Payment.Reference))
 }
 
 // MatchesRefund is Matches for a refund.

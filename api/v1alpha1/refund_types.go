@@ -172,7 +172,6 @@ const (
 	ReasonExceedsPayment            Reason = "ExceedsPayment"
 	ReasonPartialRefundNotSupported Reason = "PartialRefundNotSupported"
 	ReasonRefundConflict            Reason = "RefundConflict"
-	ReasonRefundWithdrawn           Reason = "RefundWithdrawn"
 	ReasonNotRefunded               Reason = "NotRefunded"
 	ReasonTooManyRefunds            Reason = "TooManyRefunds"
 	// ReasonRefundHistoryUnknown: the payment was found at the provider, without the

@@ -85,11 +85,14 @@ type Clients struct {
 	pruned     time.Time
 }
 
-// clientKey tells clients apart. The account, its provider and where it is are in the pin.
+// clientKey tells clients apart: those of other accounts, other Secrets, other settings, and
+// those for refunds.
 type clientKey struct {
-	pin                             v1alpha1.AccountPin
-	provider, country, merchantName string
-	refunds                         bool
+	pin      v1alpha1.AccountPin
+	provider string
+	secret   secretKey
+	settings string
+	refunds  bool
 }
 
 type kept struct {
@@ -107,7 +110,7 @@ func NewClients(transport providers.Transport, now func() time.Time) *Clients {
 
 // get the client of an account with credentials, for refunds or payments.
 func (c *Clients) get(a *Account, refunds bool, credentials map[string]providers.Secret) (*Client, error) {
-	key := clientKey{a.Pin, a.Provider, a.Country, a.MerchantName, refunds}
+	key := clientKey{a.Pin, a.Provider, a.secretKey(), fmt.Sprintf("%+v", a.providerAccount(nil)), refunds}
 	sum, now := credentialSum(credentials), c.now()
 
 	c.mu.Lock()

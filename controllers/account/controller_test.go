@@ -212,7 +212,7 @@ func TestReadinessMendsItself(t *testing.T) {
 
 // K5: what the calls for Payments tell about an account shows in its Ready, with the diagnosis,
 // until such a call succeeds, or the account is corrected.
-func TestReadiness_ShowsWhatPaymentsLearn(t *testing.T) {
+func TestReadiness_K5eShowsWhatPaymentsLearn(t *testing.T) {
 	host := &providers.Error{Class: providers.ClassMisconfigured, Operation: providers.OpInitiate, HTTPStatus: 500,
 		Code: "INVALID_CALLBACK_URL_HOST", Field: "X-Callback-Url", Fault: providers.FaultOperator, Detail: "have it started with another --public-url"}
 	old := &providers.Error{Class: providers.ClassMisconfigured, Operation: providers.OpToken, HTTPStatus: 401, Fault: providers.FaultAccount}

@@ -3,6 +3,7 @@ package account
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -94,6 +95,34 @@ func (r *Resolver) LastKnown(c *v1alpha1.Charge, refund bool) (*Client, bool) {
 		return nil, false
 	}
 	return r.Clients.lastKnown(c.Spec.Account, c.Spec.Provider, refund && len(kind.RefundCredentialKeys) > 0)
+}
+
+// ClientToAsk returns the client to ask with about c, or about a refund of it: that of a,
+// else the one with which this process asked last. a is nil with its problem where the
+// account is gone.
+func (r *Resolver) ClientToAsk(ctx context.Context, a *Account, gone *Problem, c *v1alpha1.Charge, refund bool) (*Client, error) {
+	var err error
+	if gone != nil {
+		err = gone
+	}
+	if a != nil {
+		var found *Client
+		if found, err = r.clientFor(ctx, a, refund); err == nil {
+			return found, nil
+		}
+	}
+	var p *Problem
+	if last, ok := r.LastKnown(c, refund); ok && errors.As(err, &p) {
+		return last, nil
+	}
+	return nil, err
+}
+
+func (r *Resolver) clientFor(ctx context.Context, a *Account, refund bool) (*Client, error) {
+	if refund {
+		return r.RefundClient(ctx, a)
+	}
+	return r.Client(ctx, a)
 }
 
 // CallbackSecrets returns what verifies the provider's callbacks for a: every

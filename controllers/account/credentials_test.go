@@ -396,7 +396,7 @@ func TestClients_RateLimitOfTheAccount(t *testing.T) {
 
 // K6d: two accounts with one API user, refunds beside payments, and calls that nobody reserved
 // are counted together, as they leave and not when they are permitted.
-func TestClients_AccountsWithOneUserShareALimit(t *testing.T) {
+func TestClients_K6dAccountsWithOneUserShareALimit(t *testing.T) {
 	have := keysOf("mtn")
 	for k := range disbursement {
 		have[k] = canary + k
@@ -460,7 +460,7 @@ func TestClients_PauseTogether(t *testing.T) {
 }
 
 // K6c: who begins to lead does not know what left within the last second.
-func TestClients_StartEmpty(t *testing.T) {
+func TestClients_K6cStartEmpty(t *testing.T) {
 	f := setUp(t, merchant("shop", "mtn", "mtn"), merchant("shop", "second", "mtn", func(s *v1alpha1.MerchantAccountSpec) { s.SecretRef.Name = "second" }),
 		secret("shop", "mtn-credentials", keysOf("mtn")), secret("shop", "second", map[string]string{"subscriptionKey": "a", "userID": "b", "apiSecret": "c"}))
 	before := f.client(f.resolve(payment("shop", "mtn")))
@@ -566,7 +566,7 @@ func TestCredentials_BelongToOneAccountObject(t *testing.T) {
 
 // K2d: with account, Secret and namespace gone, what is in memory asks one last question, at
 // an endpoint that is still trusted.
-func TestResolver_LastKnown(t *testing.T) {
+func TestResolver_K2dLastKnown(t *testing.T) {
 	at := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/mtn" }
 	m, s := merchant("shop", "mtn", "mtn", at), secret("shop", "mtn-credentials", keysOf("mtn"))
 	f := setUp(t, m, s)
@@ -594,7 +594,7 @@ func TestResolver_LastKnown(t *testing.T) {
 
 // K6e: a host that the operator does not trust any more gets nothing, whatever the kind of the
 // account: no token, no question, no new credentials.
-func TestResolver_AnEndpointThatIsNotTrustedGetsNothing(t *testing.T) {
+func TestResolver_K6eAnEndpointThatIsNotTrustedGetsNothing(t *testing.T) {
 	at := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/mtn" }
 	have := keysOf("mtn")
 	for k := range disbursement {
@@ -642,7 +642,7 @@ func TestResolver_AnEndpointThatIsNotTrustedGetsNothing(t *testing.T) {
 }
 
 // K1h: nothing new is sent in production under an id that a rebuilt cluster would not have.
-func TestResolver_ProductionNeedsAGivenInstallationID(t *testing.T) {
+func TestResolver_K1hProductionNeedsAGivenInstallationID(t *testing.T) {
 	production := func(s *v1alpha1.MerchantAccountSpec) {
 		s.Environment, s.Country = "production", "ci"
 		if s.Provider == "mtn" {

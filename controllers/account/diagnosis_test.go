@@ -45,7 +45,7 @@ func good() map[string]string {
 
 // K5c: five wrong Secrets are told by five sentences, with the operation, the HTTP status and
 // the keys to look at.
-func TestReadiness_FiveWrongSecrets(t *testing.T) {
+func TestReadiness_K5cFiveWrongSecrets(t *testing.T) {
 	seen := map[string]string{}
 	for name, tt := range map[string]struct {
 		change map[string]string
@@ -81,7 +81,7 @@ func TestReadiness_FiveWrongSecrets(t *testing.T) {
 }
 
 // K5d: the callback host of MTN's API user is compared with --public-url.
-func TestReadiness_CallbackHost(t *testing.T) {
+func TestReadiness_K5dCallbackHost(t *testing.T) {
 	for base, ready := range map[string]bool{
 		"https://pay.example.com/callbacks/mtn": true, "https://other.example/callbacks/mtn": false, "": true,
 	} {
@@ -99,7 +99,7 @@ func TestReadiness_CallbackHost(t *testing.T) {
 }
 
 // K5e: a base path of Orange's that no payment can be opened at is refused by the account.
-func TestReadiness_BasePathOfOrange(t *testing.T) {
+func TestReadiness_K5eBasePathOfOrange(t *testing.T) {
 	for path, ready := range map[string]bool{
 		"/orange-money-webpay/ci/v1": true, "/orange-money-webpay/ci/v1/": true, "/orange-money-webpay/ci/v1/webpayment": false, "/orange-money-webpay/v1": false,
 	} {
@@ -116,7 +116,7 @@ func TestReadiness_BasePathOfOrange(t *testing.T) {
 
 // K5a: at an account of Côte d'Ivoire only its currency is asked for, in a sandbox as in
 // production, and the same is true of the account's own currency.
-func TestAccount_CurrencyOfTheCountry(t *testing.T) {
+func TestAccount_K5aCurrencyOfTheCountry(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		for _, environment := range []string{"sandbox", "production"} {
 			for currency, ok := range map[string]bool{"XOF": true, "GHS": false, "UGX": false, "XAF": false, "CFA": false, "XYZ": false} {

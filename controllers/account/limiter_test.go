@@ -85,7 +85,7 @@ func (d *demand) count(match func(Caller) bool) (n int) {
 // K6d: whatever the calls, with a permit or without, late, in a burst, after a pause,
 // with clocks that jump, and however the limit falls: in no second leave more than the
 // limit.
-func TestWindow_NeverMoreThanTheLimitInAnySecond(t *testing.T) {
+func TestWindow_K6dNeverMoreThanTheLimitInAnySecond(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 12).Draw(t, "limit")
 		w, now := newWindow(limit), noon
@@ -123,7 +123,7 @@ func TestWindow_NeverMoreThanTheLimitInAnySecond(t *testing.T) {
 }
 
 // K6d: 40 who were told to go while a token is fetched do not leave in one instant.
-func TestWindow_PermitsAreBounded(t *testing.T) {
+func TestWindow_K6dPermitsAreBounded(t *testing.T) {
 	w, permitted := newWindow(8), 0
 	for _, c := range crowd(40, "shop", Scheduled, noon) {
 		if w.reserve(c, noon) == 0 {
@@ -156,7 +156,7 @@ func TestWindow_UsesTheWholeLimit(t *testing.T) {
 }
 
 // K6c: 3000 open payments of one tenant, and a callback of another one at any moment.
-func TestQueue_ACallbackOfAnotherTenantGoesWithinASecond(t *testing.T) {
+func TestQueue_K6cACallbackOfAnotherTenantGoesWithinASecond(t *testing.T) {
 	for _, others := range []Purpose{Scheduled, AfterCallback, ToSend} {
 		d := newDemand(8, 2*time.Minute, crowd(3000, "a", others, noon.Add(-time.Hour))...)
 		for i := range 8 {
@@ -173,7 +173,7 @@ func TestQueue_ACallbackOfAnotherTenantGoesWithinASecond(t *testing.T) {
 
 // K6c: while all purposes wait, callbacks, sends and the schedule each get a fifth at
 // least; what one does not use goes to the others.
-func TestQueue_NoPurposeStarves(t *testing.T) {
+func TestQueue_K6cNoPurposeStarves(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 10).Draw(t, "limit")
 		n := rapid.SliceOfNDistinct(rapid.IntRange(0, 100), 3, 3, rapid.ID[int]).Draw(t, "callers")
@@ -198,7 +198,7 @@ func TestQueue_NoPurposeStarves(t *testing.T) {
 
 // Tenants of an account share it, however many payments each has, and whether or not
 // they were there first.
-func TestQueue_TenantsShare(t *testing.T) {
+func TestQueue_K6cTenantsShare(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tenants := rapid.SliceOfN(rapid.IntRange(20, 100), 2, 4).Draw(t, "tenants")
 		purpose := Purpose(rapid.IntRange(0, 2).Draw(t, "purpose"))

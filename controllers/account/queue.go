@@ -20,11 +20,15 @@ const (
 	purposes
 )
 
-// costs of one call of each purpose, in virtual time: of five calls, while all
-// purposes wait, two are after callbacks, two send and one is scheduled. So
-// callbacks and the schedule each have a fifth at least, and whatever one does not
-// use is lent to the others.
-var costs = [purposes]int64{AfterCallback: 1, ToSend: 1, Scheduled: 2}
+// cost of one call in virtual time: of five calls, while all purposes wait, two are
+// after callbacks, two send and one is scheduled. So callbacks and the schedule each
+// have a fifth at least, and whatever one does not use is lent to the others.
+func (p Purpose) cost() int64 {
+	if p == Scheduled {
+		return 2
+	}
+	return 1
+}
 
 // Caller is who calls a provider, and what for.
 type Caller struct {
@@ -83,7 +87,7 @@ type lane struct {
 	n       int
 }
 
-// queue holds who waits for a call. It is fair between purposes by costs, and within
+// queue holds who waits for a call. It is fair between purposes by their cost, and within
 // each between namespaces.
 type queue struct {
 	waiters map[string]*waiter // by Name
@@ -160,10 +164,10 @@ func (q *queue) rank(w *waiter) int {
 			rank += t.before(1, tag, len(t.waiting), name < w.Namespace)
 		}
 	}
-	tag = l.last + int64(rank+1)*costs[w.Purpose]
+	tag = l.last + int64(rank+1)*w.Purpose.cost()
 	for p := range purposes {
 		if other := &q.lanes[p]; p != w.Purpose {
-			rank += other.before(costs[p], tag, other.n, p < w.Purpose)
+			rank += other.before(p.cost(), tag, other.n, p < w.Purpose)
 		}
 	}
 	return rank
@@ -172,7 +176,7 @@ func (q *queue) rank(w *waiter) int {
 // serve takes w out of the queue, and counts its call for its namespace and purpose.
 func (q *queue) serve(w *waiter) {
 	l := &q.lanes[w.Purpose]
-	q.virtual = max(q.virtual, l.serve(costs[w.Purpose]))
+	q.virtual = max(q.virtual, l.serve(w.Purpose.cost()))
 	l.virtual = max(l.virtual, l.tenants[w.Namespace].serve(1))
 	q.leave(w)
 }

@@ -373,7 +373,8 @@ func TestOwnHosts(t *testing.T) {
 		}))
 		a, err := f.Resolve(f.ctx, payment("shop", c.provider))
 		if c.want == "" {
-			if reason := err.(*account.Problem).Reason; reason != v1alpha1.ReasonAccountMisconfigured {
+			var p *account.Problem
+			if !errors.As(err, &p) || p.Reason != v1alpha1.ReasonAccountMisconfigured {
 				expectProblem(t, err, v1alpha1.ReasonEndpointNotAllowed)
 			}
 			continue

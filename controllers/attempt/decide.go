@@ -95,6 +95,8 @@ func (f Facts) adopt() Decision {
 	switch {
 	case !f.Rules.Askable && !lost:
 		return Decision{Action: Wait, Reason: v1alpha1.ReasonAdoptOnly, After: f.Settings.RetryMax}
+	case f.Attempt == nil && !f.Usable:
+		return f.waitUntil(f.Now.Add(f.Settings.RetryMax)) // no account to make it for
 	case f.Attempt == nil:
 		return Decision{Action: Recreate}
 	case f.Rules.Askable && !f.Seen.OK():
@@ -124,20 +126,23 @@ func (f Facts) endUnasked(phase v1alpha1.Phase, reason v1alpha1.Reason) Decision
 // taken for a failure; how it is recovered is the provider's rule.
 func (f Facts) unanswered() Decision {
 	late, deadline := f.lateUntil(), f.deadline()
+	verdict := latest(late, deadline)
 	nobodyCanPay := f.Rules.PageOnly && !f.EarlierLife && !f.Now.Before(late) && (!f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound)
 	switch {
+	case nobodyCanPay && f.Attempt.Refusal != nil:
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: f.Attempt.Refusal.Reason}
 	case nobodyCanPay && (!f.Wanted || f.CalledOff):
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseCancelled, Reason: v1alpha1.ReasonCancelled}
 	case nobodyCanPay && !f.Now.Before(deadline):
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}
 	case f.mayRepeat(late):
 		return f.afterRetry(Raise)
-	case !f.Now.Before(deadline) && (!f.Rules.Askable && !f.Now.Before(late) || f.undecided(deadline)):
+	case !f.Now.Before(verdict) && (!f.Rules.Askable || f.undecided(verdict)):
 		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}
 	case !f.Rules.Askable:
 		return f.waitUntil(latest(late, earliest(deadline, f.Now.Add(f.Settings.RetryMax))))
 	default:
-		return f.ask(f.nextCheck(late, deadline), deadline.Add(silentFor))
+		return f.ask(f.nextCheck(late, verdict), verdict.Add(silentFor))
 	}
 }
 
@@ -148,7 +153,7 @@ func (f Facts) mayRepeat(late time.Time) bool {
 	a := f.Attempt
 	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly
 	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
-	return wanted && unknownThere && f.Usable && f.SameCredentials && !a.ReferenceKnown &&
+	return wanted && unknownThere && f.Usable && f.SameCredentials && !a.ReferenceKnown && a.Refusal == nil &&
 		!f.Now.Before(late) && f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
 }
 

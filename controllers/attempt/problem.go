@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/providers"
@@ -45,9 +47,13 @@ func Refused(err error) *Problem {
 			"Ask the platform team to check admission policies and the installed CRDs; the operator retries automatically.", class)}
 }
 
-// Failed remembers that a call had no usable answer, and returns what it means as a
-// notice for people; false: err is ours to handle.
-func (p *Protocol) Failed(key string, err error) (v1alpha1.Notice, bool) {
+// Heed takes in how a call ended, and tells whether it should be made again at once:
+// what it failed for may be mended. nil heeds nothing.
+type Heed func(op providers.Operation, err error) (again bool)
+
+// Failed remembers that a call which moves no money had no usable answer, and returns
+// what it means as a notice for people; false: err is ours to handle.
+func (p *Protocol) Failed(ctx context.Context, key string, heed Heed, err error) (v1alpha1.Notice, bool) {
 	notice, known := p.noticeOf(err)
 	p.Remember(key, func(o *Observation) {
 		o.At, o.NotFound, o.Notice = p.Now(), false, nil
@@ -56,7 +62,30 @@ func (p *Protocol) Failed(key string, err error) (v1alpha1.Notice, bool) {
 			o.Notice = &notice
 		}
 	})
+	var e *providers.Error
+	if errors.As(err, &e) {
+		p.heard(ctx, key, heed, e.Operation, err)
+	}
 	return notice, known
+}
+
+// Heard remembers what came of a send.
+func (p *Protocol) Heard(ctx context.Context, key string, heed Heed, op providers.Operation, a *Answer) Observation {
+	p.sent(key, a.Err)
+	p.heard(ctx, key, heed, op, a.Err)
+	return p.seen.Recall(key)
+}
+
+// heard lets heed know how a call ended, and logs an error.
+func (p *Protocol) heard(ctx context.Context, key string, heed Heed, op providers.Operation, err error) {
+	if heed != nil && heed(op, err) {
+		p.Remember(key, func(o *Observation) { o.At, o.Failures, o.Notice = time.Time{}, 0, nil })
+	}
+	if err != nil {
+		e := providers.AsError(err)
+		log.FromContext(ctx).Info("The provider did not take or answer the request", "attempt", key, "operation", op,
+			"status", e.HTTPStatus, "code", e.Code, "class", e.Class)
+	}
 }
 
 func (p *Protocol) noticeOf(err error) (v1alpha1.Notice, bool) {

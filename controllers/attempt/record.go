@@ -219,10 +219,10 @@ func (p *Protocol) OtherCredentials(key string) Observation {
 	return p.Remember(key, func(o *Observation) { o.NotFound = false })
 }
 
-// Sent remembers what came of a send. What the provider took was asked just now: the
+// sent remembers what came of a send. What the provider took was asked just now: the
 // next check is an interval away. An answer that was lost is asked about at once.
-func (p *Protocol) Sent(key string, err error) Observation {
-	return p.Remember(key, func(o *Observation) {
+func (p *Protocol) sent(key string, err error) {
+	p.Remember(key, func(o *Observation) {
 		failures := o.Failures
 		*o = Observation{Newest: o.Newest, FirstSeen: o.FirstSeen}
 		switch {
@@ -236,10 +236,4 @@ func (p *Protocol) Sent(key string, err error) Observation {
 
 func neverArrived(c providers.Class) bool {
 	return c == providers.ClassMisconfigured || c == providers.ClassThrottled || c == providers.ClassNotSent
-}
-
-// Retry has the next run call again at once: what the last call failed for may be
-// mended.
-func (p *Protocol) Retry(key string) Observation {
-	return p.Remember(key, func(o *Observation) { o.At, o.Failures, o.Notice = time.Time{}, 0, nil })
 }

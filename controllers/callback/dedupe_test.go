@@ -74,12 +74,10 @@ func TestG2CacheBehind(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	f.Client = interceptor.NewClient(f.Client.(client.WithWatch), interceptor.Funcs{
-		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
-			err := c.List(ctx, l, opts...)
-			if payments, ok := l.(*v1alpha1.PaymentList); ok {
-				for i := range payments.Items {
-					payments.Items[i].Status.LastCallback = nil
-				}
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			err := c.Get(ctx, key, o, opts...)
+			if p, ok := o.(*v1alpha1.Payment); ok {
+				p.Status.LastCallback = nil
 			}
 			return err
 		},
@@ -126,7 +124,7 @@ func TestG6LateWordsAreNewsOnce(t *testing.T) {
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
 	f.now = f.now.Add(time.Minute)
 	_, c := f.get(s)
-	c.Record.Outcome = &v1alpha1.ChargeOutcome{Phase: v1alpha1.PhaseExpired, Reason: "PayerTimeout"}
+	c.Record.Outcome = &v1alpha1.Outcome{Phase: v1alpha1.PhaseExpired, Reason: "PayerTimeout"}
 	c.Record.Outcome.At.Time = f.now
 	must(t, f.api.Update(f.ctx, c))
 	s.charge = c

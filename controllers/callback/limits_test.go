@@ -191,7 +191,7 @@ func TestG14MemoryOfSources(t *testing.T) {
 	m := newMemory()
 	for i := range 5 * remembered {
 		s := newSale("shop", fmt.Sprint(i), "mtn")
-		m.note(news{charge: s.charge, digest: "d"})
+		m.note(received{charge: s.charge, digest: "d"})
 	}
 	if m.last.Len() != remembered || m.notes.Len() != remembered {
 		t.Errorf("%d and %d notes are remembered", m.last.Len(), m.notes.Len())

@@ -289,7 +289,7 @@ func TestDrainIsBounded(t *testing.T) {
 // The API may be slow; the sender is told in time to come again.
 func TestG16SlowAPI(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
-	for _, at := range []string{"list PaymentList", "apply status"} {
+	for _, at := range []string{"get Payment", "apply status"} {
 		bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
 			f.onCall = func(label string) error {
 				if label == at {

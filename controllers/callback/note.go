@@ -33,8 +33,8 @@ type received struct {
 }
 
 // note writes the callback on the Payment that shows the charge, or on the charge
-// where there is none, unless that would tell the loop nothing. Callbacks about one charge that come at the same time are
-// one note.
+// where there is none, unless that would tell the loop nothing. Callbacks about one
+// charge that come at the same time are one note.
 func (r *Receiver) note(ctx context.Context, charge *v1alpha1.Charge, cb providers.Callback, body []byte) (result, error) {
 	n := received{charge: charge, claim: cb.Claim, digest: r.Digest(body), at: r.Now()}
 	got, err, _ := r.flight.Do(charge.Name, func() (any, error) {
@@ -80,17 +80,16 @@ func (r *Receiver) noteOnce(ctx context.Context, n received) (result, error) {
 // noteOnCharge notes a callback where no Payment shows the charge.
 func (r *Receiver) noteOnCharge(ctx context.Context, n received) error {
 	note := &v1alpha1.CallbackNote{ReceivedAt: metav1.NewMicroTime(n.at), Claim: providers.SafeCode(n.claim), Digest: n.digest}
-	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		var c v1alpha1.Charge
-		if err := r.Client.Get(ctx, types.NamespacedName{Name: n.charge.Name}, &c); err != nil {
+		err := r.Client.Get(ctx, types.NamespacedName{Name: n.charge.Name}, &c)
+		if err != nil || c.UID != n.charge.UID {
 			return err
-		}
-		if c.UID != n.charge.UID {
-			return nil // it is about a charge that is gone
 		}
 		c.Record.LastCallback = note
 		return r.Client.Update(ctx, &c)
 	})
+	return client.IgnoreNotFound(err) // it is about a charge that is gone
 }
 
 // toldBy is what the last note makes of a callback. A charge that the provider said
@@ -105,15 +104,15 @@ func (r *Receiver) toldBy(last *v1alpha1.CallbackNote, n received) result {
 		return resultNoted
 	case last.Digest == n.digest && n.coveredBy(last.ReceivedAt.Time):
 		return resultRepeated
-	case tooSoon(n.at, last.ReceivedAt.Time, r.NoteGap):
+	case tooSoon(n.at, last.ReceivedAt.Time, r.NoteGap) && n.coveredBy(last.ReceivedAt.Time):
 		return resultIgnored
 	default:
 		return resultNoted
 	}
 }
 
-// coveredBy a note of the same words at a time: after the end of a charge they are
-// news once more, for the one that failed and was paid after all.
+// coveredBy a note at a time: after the end of a charge there is something new to
+// note, even the same words, because one that failed may be paid after all.
 func (n received) coveredBy(at time.Time) bool {
 	end := n.charge.Record.Outcome
 	return end == nil || at.After(end.At.Time)
@@ -138,7 +137,7 @@ func (m *memory) told(n received, gap time.Duration) result {
 	if at, ok := m.notes.Get(noteKey{n.charge.Name, n.digest}); ok && n.coveredBy(at.(time.Time)) {
 		return resultRepeated
 	}
-	if at, ok := m.last.Get(n.charge.Name); ok && tooSoon(n.at, at.(time.Time), gap) {
+	if at, ok := m.last.Get(n.charge.Name); ok && tooSoon(n.at, at.(time.Time), gap) && n.coveredBy(at.(time.Time)) {
 		return resultIgnored
 	}
 	return resultNoted

@@ -260,31 +260,10 @@ func TestG6Finished(t *testing.T) {
 	}
 }
 
-// A Charge goes on without its Payment; there is nothing to note then.
-func TestPaymentGone(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
-	must(t, f.api.Delete(f.ctx, s.payment.DeepCopy()))
-	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
-	f.expectWrites(0)
-
-	// It goes while the callback is on its way: nothing to repeat either, and it
-	// does not come back.
-	f = withSales(t, s)
-	f.onCall = func(label string) error {
-		if label == "apply status" {
-			return apierrors.NewNotFound(schema.GroupResource{Resource: "payments"}, s.payment.Name)
-		}
-		return nil
-	}
-	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
-	f.expectWrites(1)
-}
-
 // Nothing is applied but the note.
 func TestWhatIsApplied(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
-	a := lastCallback(client.ObjectKeyFromObject(s.payment), news{claim: "PENDING", digest: "d", at: time.Unix(1790000000, 123456789)})
+	a := lastCallback(client.ObjectKeyFromObject(s.payment), received{claim: "PENDING", digest: "d", at: time.Unix(1790000000, 123456789)})
 	want := `{"kind":"Payment","apiVersion":"mobilemoney.dev/v1alpha1","metadata":{"name":"order-1","namespace":"shop"},` +
 		`"status":{"lastCallback":{"receivedAt":"2026-09-21T14:13:20.123456Z","claim":"PENDING","digest":"d"}}}`
 	if got := toJSON(a); got != want {
@@ -359,27 +338,10 @@ func TestClaims(t *testing.T) {
 
 // Also what a parser forgot to clip.
 func TestClaimIsClippedHere(t *testing.T) {
-	a := lastCallback(client.ObjectKey{Namespace: "shop", Name: "order-1"}, news{claim: "a\x1b[31mb " + phone, at: time.Unix(1790000000, 0)})
+	a := lastCallback(client.ObjectKey{Namespace: "shop", Name: "order-1"}, received{claim: "a\x1b[31mb " + phone, at: time.Unix(1790000000, 0)})
 	if got := *a.Status.LastCallback.Claim; got != "a31mb"+phone[1:] {
 		t.Errorf("%q", got)
 	}
-}
-
-// Several Payments that name one sale: those that are not paid are told.
-func TestEveryPaymentOfTheSale(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
-	for name, phase := range map[string]v1alpha1.Phase{"twin": v1alpha1.PhaseUnknown, "over": v1alpha1.PhaseSucceeded} {
-		twin := s.payment.DeepCopy()
-		twin.Name, twin.UID, twin.Spec.Reference, twin.Status.Phase = name, "uid-of-"+twin.UID, "order-1", phase
-		must(t, f.api.Create(f.ctx, twin))
-	}
-	elsewhere := newSale("bakery", "order-1", "mtn") // the same name in another namespace is another sale
-	f.add(elsewhere)
-	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
-	f.expectNote(s, "SUCCESSFUL")
-	f.expectNoNote(elsewhere)
-	f.expectWrites(2)
 }
 
 // What the API does not take is to be sent again.
@@ -393,7 +355,7 @@ func TestAPIFailures(t *testing.T) {
 		at  string
 		err error
 	}{
-		{"get Charge", errAPI}, {"list ChargeList", errAPI}, {"list PaymentList", errAPI}, {"apply status", errAPI}, {"apply status", conflict},
+		{"get Charge", errAPI}, {"list ChargeList", errAPI}, {"get Payment", errAPI}, {"apply status", errAPI}, {"apply status", conflict},
 	} {
 		f := setUp(t, secret.DeepCopy(), acct.DeepCopy())
 		f.add(mtnSale, orangeSale, waveSale)

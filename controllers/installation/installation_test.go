@@ -29,57 +29,53 @@ func installationAPI(t *testing.T, objects ...client.Object) client.WithWatch {
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
 }
 
-func kubeSystem(uid string) *corev1.Namespace {
-	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: types.UID(uid)}}
-}
-
 func keySecret(key string) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: keyName.Namespace, Name: keyName.Name}, Data: map[string][]byte{"key": []byte(key)}}
 }
 
-func TestInstallationID(t *testing.T) {
-	key := strings.Repeat("k", 32)
-	for name, c := range map[string]struct {
-		objects []client.Object
-		setting string
-		want    string
-		err     string
-	}{
-		"the setting":               {[]client.Object{kubeSystem("uid"), keySecret(key)}, "prod-ci", "prod-ci", ""},
-		"the cluster's uid":         {[]client.Object{kubeSystem("uid"), keySecret(key)}, "", "uid", ""},
-		"no need for the namespace": {[]client.Object{keySecret(key)}, "prod-ci", "prod-ci", ""},
-		"no namespace":              {[]client.Object{keySecret(key)}, "", "", "kube-system"},
-		"no uid":                    {[]client.Object{kubeSystem(""), keySecret(key)}, "", "", "--installation-id"},
+// The id that is made instead of a given one is kept with the key: it is the same
+// after a restart, and another one once the key is lost (K1e, K1h).
+func TestLoad_MakesAnIDThatIsKeptWithTheKey(t *testing.T) {
+	api := installationAPI(t, keySecret(string(goldenInstallation.Key)))
+	for id, want := range map[string]Installation{
+		"prod-ci": {ID: "prod-ci", Given: true}, "": {ID: "made-3da2f1c11dec6169"},
 	} {
-		got, err := Load(t.Context(), installationAPI(t, c.objects...), testSystem, c.setting, rand.Reader)
-		switch {
-		case c.err != "":
-			if err == nil || !strings.Contains(err.Error(), c.err) || got.ID != "" || got.Key != nil {
-				t.Errorf("%s: %+v, %v", name, got, err)
-			}
-		case err != nil || got.ID != c.want || string(got.Key) != key:
-			t.Errorf("%s: %+v, %v", name, got, err)
+		got, made, err := Load(t.Context(), api, testSystem, id, failingReader{})
+		must(t, err)
+		if got.ID != want.ID || got.Given != want.Given || made || !bytes.Equal(got.Key, goldenInstallation.Key) {
+			t.Errorf("%q: %+v, made %t", id, got, made)
 		}
+	}
+	must(t, api.Delete(t.Context(), keySecret("")))
+	lost, made, err := Load(t.Context(), api, testSystem, "", rand.Reader)
+	must(t, err)
+	if !made || lost.ID == "made-3da2f1c11dec6169" || lost.Given {
+		t.Errorf("a lost key goes unnoticed: %+v, made %t", lost, made)
+	}
+	again, made, err := Load(t.Context(), api, testSystem, "", failingReader{})
+	must(t, err)
+	if made || again.ID != lost.ID {
+		t.Errorf("%+v after a restart, made %t", again, made)
 	}
 }
 
 // The key is made once, and is the same for whoever comes later.
-func TestKeyIsMadeOnce(t *testing.T) {
-	api := installationAPI(t, kubeSystem("uid"))
+func TestLoad_MakesTheKeyOnce(t *testing.T) {
+	api := installationAPI(t)
 	random := bytes.NewReader(bytes.Repeat([]byte("r"), 40))
-	first, err := Load(t.Context(), api, testSystem, "", random)
+	first, made, err := Load(t.Context(), api, testSystem, "", random)
 	must(t, err)
-	if string(first.Key) != strings.Repeat("r", 32) || random.Len() != 8 {
-		t.Errorf("key %q, %d bytes left", first.Key, random.Len())
+	if string(first.Key) != strings.Repeat("r", 32) || random.Len() != 8 || !made {
+		t.Errorf("key %q, %d bytes left, made %t", first.Key, random.Len(), made)
 	}
 	var s corev1.Secret
 	must(t, api.Get(t.Context(), keyName, &s))
 	if s.Immutable == nil || !*s.Immutable || len(s.Data) != 1 || !bytes.Equal(s.Data["key"], first.Key) {
 		t.Errorf("%+v", s)
 	}
-	again, err := Load(t.Context(), api, testSystem, "", failingReader{})
+	again, made, err := Load(t.Context(), api, testSystem, "", failingReader{})
 	must(t, err)
-	if !bytes.Equal(again.Key, first.Key) || again.ID != first.ID {
+	if !bytes.Equal(again.Key, first.Key) || again.ID != first.ID || made {
 		t.Error("another key after a restart")
 	}
 }
@@ -88,10 +84,10 @@ type failingReader struct{}
 
 func (failingReader) Read([]byte) (int, error) { return 0, errInjected }
 
-func TestNoRandom(t *testing.T) {
+func TestLoad_FailsWithoutRandom(t *testing.T) {
 	for _, random := range []interface{ Read([]byte) (int, error) }{failingReader{}, strings.NewReader("too short")} {
-		api := installationAPI(t, kubeSystem("uid"))
-		if _, err := Load(t.Context(), api, testSystem, "", random); err == nil {
+		api := installationAPI(t)
+		if _, _, err := Load(t.Context(), api, testSystem, "", random); err == nil {
 			t.Error("a key of nothing")
 		}
 		if err := api.Get(t.Context(), keyName, &corev1.Secret{}); err == nil {
@@ -101,10 +97,10 @@ func TestNoRandom(t *testing.T) {
 }
 
 // A short key is not replaced: what it was made for would be lost.
-func TestShortKey(t *testing.T) {
+func TestLoad_RefusesAShortKey(t *testing.T) {
 	for _, key := range []string{"", "too-little", strings.Repeat("k", 31)} {
-		api := installationAPI(t, kubeSystem("uid"), keySecret(key))
-		_, err := Load(t.Context(), api, testSystem, "", rand.Reader)
+		api := installationAPI(t, keySecret(key))
+		_, _, err := Load(t.Context(), api, testSystem, "", rand.Reader)
 		if err == nil || !strings.Contains(err.Error(), "shorter than 32 bytes") || !strings.Contains(err.Error(), "backup") {
 			t.Errorf("%q: %v", key, err)
 		}
@@ -119,18 +115,18 @@ func TestShortKey(t *testing.T) {
 	}
 	other := keySecret("")
 	other.Data = map[string][]byte{"Key": bytes.Repeat([]byte("k"), 32)}
-	if _, err := Load(t.Context(), installationAPI(t, kubeSystem("uid"), other), testSystem, "", rand.Reader); err == nil {
+	if _, _, err := Load(t.Context(), installationAPI(t, other), testSystem, "", rand.Reader); err == nil {
 		t.Error("a Secret without the key was taken")
 	}
 }
 
 // Two replicas that start at once, both of which find no key, agree on one.
-func TestReplicasAgreeOnTheKey(t *testing.T) {
-	api := installationAPI(t, kubeSystem("uid"))
+func TestLoad_LetsReplicasAgreeOnTheKey(t *testing.T) {
+	api := installationAPI(t)
 	const replicas = 4
 	var looked sync.WaitGroup
 	looked.Add(replicas)
-	keys, errs := make([]string, replicas), make([]error, replicas)
+	keys, made, errs := make([]string, replicas), make([]bool, replicas), make([]error, replicas)
 	var done sync.WaitGroup
 	for i := range replicas {
 		first := true
@@ -147,28 +143,31 @@ func TestReplicasAgreeOnTheKey(t *testing.T) {
 		})
 		done.Go(func() {
 			var inst Installation
-			inst, errs[i] = Load(t.Context(), c, testSystem, "", rand.Reader)
+			inst, made[i], errs[i] = Load(t.Context(), c, testSystem, "", rand.Reader)
 			keys[i] = string(inst.Key)
 		})
 	}
 	done.Wait()
+	makers := 0
 	for i := range replicas {
+		if made[i] {
+			makers++
+		}
 		if errs[i] != nil || keys[i] != keys[0] || len(keys[i]) != 32 {
 			t.Errorf("replica %d: %d bytes, %v", i, len(keys[i]), errs[i])
 		}
 	}
+	if makers != 1 {
+		t.Errorf("%d replicas made the key", makers)
+	}
 }
 
-func TestInstallationAPIFailures(t *testing.T) {
-	for _, at := range []string{"get Namespace", "get Secret", "create Secret", "get Secret again"} {
+func TestLoad_ReturnsErrorsOfTheAPI(t *testing.T) {
+	for _, at := range []string{"get Secret", "create Secret", "get Secret again"} {
 		gets := 0
-		api := interceptor.NewClient(installationAPI(t, kubeSystem("uid")), interceptor.Funcs{
+		api := interceptor.NewClient(installationAPI(t), interceptor.Funcs{
 			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-				_, secret := o.(*corev1.Secret)
-				if secret {
-					gets++
-				}
-				if (!secret && at == "get Namespace") || (secret && at == "get Secret") || (gets == 2 && at == "get Secret again") {
+				if gets++; at == "get Secret" || gets == 2 && at == "get Secret again" {
 					return errInjected
 				}
 				return c.Get(ctx, key, o, opts...)
@@ -180,7 +179,7 @@ func TestInstallationAPIFailures(t *testing.T) {
 				return c.Create(ctx, o, opts...)
 			},
 		})
-		got, err := Load(t.Context(), api, testSystem, "", rand.Reader)
+		got, _, err := Load(t.Context(), api, testSystem, "", rand.Reader)
 		if !errors.Is(err, errInjected) || got.ID != "" || got.Key != nil {
 			t.Errorf("%s: %+v, %v", at, got, err)
 		}

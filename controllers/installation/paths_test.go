@@ -18,21 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
-// Frozen: the URLs of open payments are at the providers.
-func TestGoldenPathID(t *testing.T) {
-	name := goldenInstallation.ChargeName("shop", "order-1042")
-	id := goldenInstallation.PathKeys().ID("mtn", name)
-	if id != "BbekULRMB6KzLlO1C-nOmcjy_i9aHIjEIVrmmXQPUabjTxLyhi7lDYo" || len(id) != PathIDLength {
-		t.Errorf("path id %s", id)
-	}
-	if got := goldenInstallation.CallbackDigest([]byte("body")); got != "150de2e26fce6e897a963153e87acfa7" {
-		t.Errorf("digest %s", got)
-	}
-}
-
 // An id names its Charge, and whoever changes one character, the provider or the
 // key, or makes one up, names nothing. Nothing is read for that.
-func TestG11PathsProveThemselves(t *testing.T) {
+func TestG11_PathKeysVerifyWhatTheySigned(t *testing.T) {
 	keys := testInstallation.PathKeys()
 	rapid.Check(t, func(t *rapid.T) {
 		name := testInstallation.ChargeName(rapid.String().Draw(t, "namespace"), rapid.String().Draw(t, "sale"))
@@ -73,7 +61,7 @@ func pathSecret(data map[string]string) *corev1.Secret {
 
 // While keys are rotated, what the old one signed goes on, and nothing is signed
 // with the new one before every replica had the time to learn it.
-func TestG10PathKeyRotation(t *testing.T) {
+func TestG10_PathKeysRotateWithoutLosingOpenPayments(t *testing.T) {
 	first, second, third := strings.Repeat("1", 32), strings.Repeat("2", 32), strings.Repeat("3", 32)
 	api := installationAPI(t)
 	keys := testInstallation.PathKeys()
@@ -137,7 +125,7 @@ func TestG10PathKeyRotation(t *testing.T) {
 
 // The keys are read again and again until the end; a failure is said, and changes
 // nothing. The clock is not the real one.
-func TestPathKeyLoader(t *testing.T) {
+func TestPathKeyLoader_ReadsUntilItsContextEnds(t *testing.T) {
 	api := installationAPI(t, pathSecret(map[string]string{"current": strings.Repeat("1", 32)}))
 	var failing atomic.Bool
 	var reads atomic.Int32

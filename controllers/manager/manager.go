@@ -2,6 +2,7 @@
 //
 //	options.go  the flags
 //	manager.go  what runs, from its start to its shutdown
+//	kinds.go    whether the installed CRDs fit
 //	wiring.go   the controllers, and what they share
 //	notices.go  what a start tells people about
 package manager
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -59,13 +61,23 @@ func run(ctx context.Context, cfg *rest.Config, opts Options, t providers.Transp
 	if err := opts.validate(); err != nil {
 		return err
 	}
+	direct, err := client.New(cfg, client.Options{Scheme: scheme()})
+	if err != nil {
+		return fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	installed, err := newKinds(direct, time.Now)
+	if err != nil {
+		return err
+	}
+	if !installed.wait(ctx, opts.probeAddress) {
+		return nil
+	}
 	mgr, err := newManager(cfg, opts)
 	if err != nil {
 		return err
 	}
-	direct, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme()})
-	if err != nil {
-		return fmt.Errorf("connecting to the cluster: %w", err)
+	if err := mgr.AddReadyzCheck("crds", installed.Ready); err != nil {
+		return fmt.Errorf("adding a probe: %w", err)
 	}
 	inst, keyMade, err := installation.Load(ctx, direct, opts.namespace, opts.installationID, rand.Reader)
 	if err != nil {
@@ -147,6 +159,7 @@ func registry() providers.Registry {
 func scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(s))
+	utilruntime.Must(apiextensionsv1.AddToScheme(s))
 	utilruntime.Must(v1alpha1.AddToScheme(s))
 	return s
 }

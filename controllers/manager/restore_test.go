@@ -460,7 +460,7 @@ var _ = Describe("A snapshot of etcd", Ordered, ContinueOnFailure, func() {
 				continue
 			}
 			Eventually(func(g Gomega) {
-				g.Expect(reasonOf(get(ctx, g, h.namespace, s.Name))).To(BeElementOf(v1alpha1.ReasonPaid, v1alpha1.ReasonReusedReference))
+				g.Expect(reasonOf(get(ctx, g, h.namespace, s.Name))).To(BeElementOf(v1alpha1.ReasonPaid, v1alpha1.ReasonReusedName))
 			}, "40s", "100ms").Should(Succeed())
 		}
 		nothingTwice(h)
@@ -521,7 +521,7 @@ var _ = Describe("The API of the operator", Ordered, ContinueOnFailure, func() {
 		}
 		each(sales, func(s sale) {
 			Eventually(func() error { return api.Create(ctx, written(s.Payment)) }, "30s", "100ms").Should(Succeed())
-			reason := v1alpha1.ReasonReusedReference
+			reason := v1alpha1.ReasonReusedName
 			if s.Spec.Provider == "orange" {
 				reason = v1alpha1.ReasonLostInitiation
 			}

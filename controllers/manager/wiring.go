@@ -220,7 +220,6 @@ func (p parts) addCollector() error {
 		Leads:           p.gate.Leads,
 		RestoreDetected: p.restore.WentBack,
 		Collected:       collected,
-		Recorder:        p.recorder,
 		Log:             p.mgr.GetLogger().WithName("retention"),
 	})
 	if err != nil {

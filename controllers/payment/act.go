@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,7 +11,6 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/providers"
 )
 
 // act does what was decided: at most one call that could move money.
@@ -42,6 +40,9 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 	case attempt.Note:
 		return r.record(ctx, v, attempt.FoldNotice(v1alpha1.Notice{Reason: d.Reason, At: now}))
 	default:
+		if d.Reason != "" && v.problem == nil {
+			v.problem = &attempt.Problem{Reason: d.Reason, Message: message(d.Reason, "")}
+		}
 		return r.noteUnfollowed(ctx, v)
 	}
 }
@@ -55,7 +56,7 @@ func (r *Reconciler) noteUnfollowed(ctx context.Context, v view) (view, error) {
 	before := v.charge.Record.Notice
 	v, err := r.record(ctx, v, attempt.FoldNotice(v1alpha1.Notice{Reason: v.problem.Reason, Message: v.problem.Message, At: metav1.NewMicroTime(r.Now())}))
 	if after := v.charge.Record.Notice; after != nil && (before == nil || before.Reason != after.Reason) {
-		r.reportUnfollowed(ctx, v)
+		attempt.ReportUnfollowed(ctx, r.Recorder, r.Accounts.OperatorNamespace, v.charge, v.key.String(), v.problem)
 	}
 	return v, err
 }
@@ -88,11 +89,11 @@ func (r *Reconciler) settle(ctx context.Context, v view) (view, error) {
 // recreate makes the Charge again without a send, for an object that may have had
 // one.
 func (r *Reconciler) recreate(ctx context.Context, v view) (view, error) {
-	c, problem := r.intent(v)
-	if problem != nil {
-		v.problem, v.settled = problem, v1alpha1.PhaseFailed
-		return v, nil
+	v, err := r.vacate(ctx, v)
+	if err != nil {
+		return v, err
 	}
+	c, _ := r.intent(v)
 	if err := r.Client.Create(ctx, c); err != nil {
 		v.problem = attempt.Refused(err)
 		return v, fmt.Errorf("creating the Charge: %w", err)
@@ -119,16 +120,8 @@ func (r *Reconciler) endUnasked(ctx context.Context, v view, d attempt.Decision)
 // failed notes why a call that asks for no money did not get through. It says
 // nothing about the payment.
 func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err error) (view, error) {
-	notice, known := r.Protocol.Failed(v.key.String(), err)
+	notice, known := r.Protocol.Failed(ctx, v.key.String(), c.Heed, err)
 	v.seen = r.Protocol.Recall(v.key.String(), nil)
-	var e *providers.Error
-	if errors.As(err, &e) {
-		if c.Heed(e.Operation, err) {
-			v.seen = r.Protocol.Retry(v.key.String())
-		}
-		log.FromContext(ctx).Info("The provider did not answer", "payment", v.key.String(), "operation", e.Operation,
-			"status", e.HTTPStatus, "code", e.Code, "class", e.Class)
-	}
 	switch {
 	case !known:
 		return v, err
@@ -139,12 +132,16 @@ func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err 
 	}
 }
 
-// deleteVacant deletes a Charge of another intent for which nothing was sent.
-func (r *Reconciler) deleteVacant(ctx context.Context, v view) error {
+// vacate deletes a Charge of another intent for which nothing was sent.
+func (r *Reconciler) vacate(ctx context.Context, v view) (view, error) {
+	if v.relation != relationVacant {
+		return v, nil
+	}
 	uid, version := v.charge.UID, v.charge.ResourceVersion
 	pre := client.Preconditions{UID: &uid, ResourceVersion: &version}
 	if err := r.Client.Delete(ctx, v.charge, pre); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting Charge %s, of which nothing was sent: %w", v.charge.Name, err)
+		return v, fmt.Errorf("deleting Charge %s, of which nothing was sent: %w", v.charge.Name, err)
 	}
-	return nil
+	v.charge, v.relation = nil, relationNone
+	return v, nil
 }

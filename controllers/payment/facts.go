@@ -58,9 +58,8 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.CalledOff = p.Spec.Cancel
 	f.Overdue = f.Now.Sub(p.CreationTimestamp.Time) > r.Settings.StartDeadline
 	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && !f.Rules.Askable
-	// A Charge that was made without a send, to ask, is no loss.
-	f.RecordLost = p.Status.ChargeName != "" && (v.charge == nil || v.charge.Record.Sends == 0 && p.Status.Phase != v1alpha1.PhasePending)
-	f.Consent = consents(p) || f.RecordLost || f.AdoptOnly || r.Settings.AdoptionWindow == 0
+	f.RecordLost = recordLost(p, v.charge)
+	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && p.Status.InitiatedAt != nil
 	if v.problem != nil {
 		f.Blocked = v.problem.Reason
 	}
@@ -74,6 +73,15 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 		f.Settled = settlement(p, r.unknownID(p, v.charge)) != nil
 	}
 	return f
+}
+
+// recordLost tells whether the status shows a record that is not there: either none is,
+// or the Payment went past Pending and no send of it is recorded. One that was made
+// again shows nothing of that by itself.
+func recordLost(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
+	s := p.Status
+	begun := s.Phase != "" && s.Phase != v1alpha1.PhasePending
+	return c == nil && s.ChargeName != "" || begun && (c == nil || c.Record.Sends == 0)
 }
 
 // unknownID is the id of the Unknown that the Charge records, for this Payment;

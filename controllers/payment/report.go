@@ -1,11 +1,8 @@
 package payment
 
 import (
-	"context"
-
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
@@ -73,20 +70,4 @@ func (r *Reconciler) event(p *v1alpha1.Payment, kind, action, condition string) 
 
 func isTrue(p *v1alpha1.Payment, condition string) bool {
 	return meta.IsStatusConditionTrue(p.Status.Conditions, condition)
-}
-
-// reportUnfollowed tells that a Charge without a Payment cannot be followed any more.
-func (r *Reconciler) reportUnfollowed(ctx context.Context, v view) {
-	log.FromContext(ctx).Info("A Charge without a Payment cannot be followed", "charge", v.charge.Name, "payment", v.key.String(),
-		"reason", v.problem.Reason)
-	if r.Recorder != nil {
-		// In the operator's own namespace: that of the sale may be gone, and others'
-		// must not learn of it.
-		about := &corev1.ObjectReference{
-			APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "Charge", Name: v.charge.Name, UID: v.charge.UID,
-			Namespace: r.Accounts.OperatorNamespace,
-		}
-		r.Recorder.Eventf(about, nil, corev1.EventTypeWarning, v.problem.Reason, "Follow",
-			"The outcome of this charge cannot be asked for: %s", v.problem.Message)
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -24,24 +23,22 @@ var errNotWanted = errors.New("the Payment does not want it any more")
 // send asks the provider for money, after everything that can fail without asking.
 func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	first := v.charge == nil || v.relation == relationVacant || !attempt.MayHaveArrived(&v.charge.Record.Attempt)
-	c, ready, v, err := r.prepare(ctx, v, first)
-	if !ready || err != nil {
-		return v, err
-	}
-	if v.relation == relationVacant {
-		if err := r.deleteVacant(ctx, v); err != nil {
-			return v, err
-		}
-		v.charge, v.relation = nil, relationNone
-	}
-	charge := v.charge
-	if charge == nil {
+	var intent *v1alpha1.Charge
+	if first && v.account != nil {
 		var problem *attempt.Problem
-		if charge, problem = r.intent(v); problem != nil {
+		if intent, problem = r.intent(v); problem != nil {
 			v.problem, v.settled = problem, v1alpha1.PhaseFailed
 			return v, nil
 		}
 	}
+	c, ready, v, err := r.prepare(ctx, v, first)
+	if !ready || err != nil {
+		return v, err
+	}
+	if v, err = r.vacate(ctx, v); err != nil {
+		return v, err
+	}
+	charge := cmp.Or(v.charge, intent)
 	fenced := v.payment
 	sent, answer, err := r.Protocol.Send(ctx, attempt.Sending{
 		Where:       attempt.Payment,
@@ -216,17 +213,8 @@ func (r *Reconciler) fence(ctx context.Context, p *v1alpha1.Payment, c *v1alpha1
 
 // answered does what is left to do after an answer was recorded.
 func (r *Reconciler) answered(ctx context.Context, v view, c *account.Client, a *attempt.Answer, recordErr error) (view, error) {
-	v.seen = r.Protocol.Sent(v.key.String(), a.Err)
-	if c.Heed(providers.OpInitiate, a.Err) {
-		v.seen = r.Protocol.Retry(v.key.String())
-	}
-	if a.Err != nil {
-		e := providers.AsError(a.Err)
-		log.FromContext(ctx).Info("The provider did not take the request", "payment", v.key.String(), "charge", v.charge.Name,
-			"class", e.Class, "operation", e.Operation, "status", e.HTTPStatus, "code", e.Code)
-		return v, recordErr
-	}
-	if recordErr != nil {
+	v.seen = r.Protocol.Heard(ctx, v.key.String(), c.Heed, providers.OpInitiate, a)
+	if a.Err != nil || recordErr != nil {
 		return v, recordErr
 	}
 	if s := v.charge.Record.Session; s != nil && a.Initiation.ID != "" && s.ID != a.Initiation.ID {
@@ -253,14 +241,16 @@ func (r *Reconciler) initiateRequest(v view, c *v1alpha1.Charge) providers.Initi
 
 // intent is the Charge that the Payment asks for through the account: everything in
 // it follows from the declaration, the account and the installation. A problem says
-// that this payment can never be asked for.
+// that this payment can never be asked for; the Charge does to ask about it.
 func (r *Reconciler) intent(v view) (*v1alpha1.Charge, *attempt.Problem) {
 	p, acct, inst := v.payment, v.account, r.Installation
 	requested := providers.Money{Amount: p.Spec.Amount.Canonical(), Currency: cmp.Or(p.Spec.Currency, acct.Currency)}
 	environment := acct.Pin.Environment
+	var problem *attempt.Problem
 	wire, err := acct.WireMoney(requested)
 	if err != nil {
-		return nil, &attempt.Problem{
+		wire = requested
+		problem = &attempt.Problem{
 			Reason:  v1alpha1.ReasonInvalidRequest,
 			Message: message(v1alpha1.ReasonInvalidRequest, "") + " " + providers.AsError(err).Detail,
 		}
@@ -288,7 +278,7 @@ func (r *Reconciler) intent(v view) (*v1alpha1.Charge, *attempt.Problem) {
 			CallbackID:        r.URLs.Paths.ID(p.Spec.Provider, name),
 			TimeoutSeconds:    int32(cmp.Or(timeout, acct.Timeout, account.DefaultTimeout) / time.Second),
 		},
-	}, nil
+	}, problem
 }
 
 func (v view) provider() string {

@@ -100,25 +100,33 @@ func TestLimiter_Forgets(t *testing.T) {
 	}
 }
 
-func TestPromptedAt(t *testing.T) {
-	created, sent := noon, noon.Add(2*time.Hour)
-	charge := func(change func(*v1alpha1.Charge)) *v1alpha1.Charge {
-		c := &v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(created)},
-			Spec: v1alpha1.ChargeSpec{Payer: "payer", Payment: v1alpha1.PaymentIdentity{Namespace: "shop"}}}
-		change(c)
-		return c
+// A prompt is counted at the newest time at which the phone rang, or may have.
+func TestPromptedAt_IsTheNewestSend(t *testing.T) {
+	first, second := metav1.NewMicroTime(noon.Add(time.Hour)), metav1.NewMicroTime(noon.Add(2*time.Hour))
+	charge := func(a v1alpha1.Attempt) *v1alpha1.Charge {
+		return &v1alpha1.Charge{
+			ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(noon)},
+			Spec:       v1alpha1.ChargeSpec{Payer: "payer", Payment: v1alpha1.PaymentIdentity{Namespace: "shop"}},
+			Record:     v1alpha1.ChargeRecord{Attempt: a},
+		}
 	}
+	open := []v1alpha1.Send{{Number: 1, At: first}}
+	rings := charge(v1alpha1.Attempt{Open: open})
+	rings.Spec.Payer = ""
 	for name, tc := range map[string]struct {
 		charge *v1alpha1.Charge
 		at     time.Time
 	}{
-		"claimed": {charge(func(*v1alpha1.Charge) {}), time.Time{}},
-		"sent":    {charge(func(c *v1alpha1.Charge) { c.Record.LastSend = &v1alpha1.Send{At: metav1.NewMicroTime(sent)} }), sent},
-		"rings nobody": {charge(func(c *v1alpha1.Charge) {
-			c.Spec.Payer, c.Record.LastSend = "", &v1alpha1.Send{At: metav1.NewMicroTime(sent)}
-		}), time.Time{}},
-		"ended unsent":     {charge(func(c *v1alpha1.Charge) { c.Record.Outcome = &v1alpha1.ChargeOutcome{} }), time.Time{}},
-		"asked about only": {charge(func(c *v1alpha1.Charge) { c.Record.Notice = &v1alpha1.ChargeNotice{Reason: v1alpha1.ReasonAdoptOnly} }), time.Time{}},
+		"not sent":         {charge(v1alpha1.Attempt{}), time.Time{}},
+		"sent":             {charge(v1alpha1.Attempt{Sends: 1, Open: open}), first.Time},
+		"sent twice":       {charge(v1alpha1.Attempt{Sends: 2, Open: append(open, v1alpha1.Send{Number: 2, At: second})}), second.Time},
+		"sent and void":    {charge(v1alpha1.Attempt{Sends: 1, Notice: &v1alpha1.Notice{At: first}}), time.Time{}},
+		"taken":            {charge(v1alpha1.Attempt{Sends: 1, Taken: &v1alpha1.Taken{Send: 1, At: second}}), second.Time},
+		"refused":          {charge(v1alpha1.Attempt{Sends: 1, Refusal: &v1alpha1.Refusal{Send: v1alpha1.Send{Number: 1, At: first}, At: second}}), first.Time},
+		"refused, resent":  {charge(v1alpha1.Attempt{Sends: 2, Refusal: &v1alpha1.Refusal{Send: open[0]}, Open: []v1alpha1.Send{{Number: 2, At: second}}}), second.Time},
+		"rings nobody":     {rings, time.Time{}},
+		"ended unsent":     {charge(v1alpha1.Attempt{Outcome: &v1alpha1.Outcome{At: second}}), time.Time{}},
+		"asked about only": {charge(v1alpha1.Attempt{Notice: &v1alpha1.Notice{Reason: v1alpha1.ReasonAdoptOnly, At: second}}), time.Time{}},
 	} {
 		at, ok := promptedAt(tc.charge)
 		if ok == tc.at.IsZero() || !at.Equal(tc.at) {

@@ -6,6 +6,7 @@
 //	reserve.go     what may be given back, reserved on the Charge   pure
 //	facts.go       what the protocol decides from                   pure
 //	act.go         what was decided, done
+//	send.go        the calls to providers
 //	project.go     status: a function of Refund and Charge          pure
 package refund
 
@@ -44,22 +45,34 @@ type Reconciler struct {
 	// Called counts a call to a provider that ended in err.
 	Called func(provider string, operation providers.Operation, err error)
 	Now    func() time.Time
+
+	told attempt.Told
+	// known are the Charges at which this process remembers calls, by Refund.
+	known attempt.Memory[[]string]
 }
 
 // view is what one step knows of a Refund and one Charge. It is a value: each step
 // takes one and returns one.
 type view struct {
 	key types.NamespacedName
-	// refund of that name that is about this Charge; nil: there is none.
+	// chargeName is that of the sale.
+	chargeName string
+	// refund of that name that is about this sale; nil: there is none.
 	refund *v1alpha1.Refund
 	// payment that it names; nil: there is none.
 	payment *v1alpha1.Payment
-	// charge of that payment; nil: there is none.
+	// charge of the sale; nil: there is none.
 	charge *v1alpha1.Charge
+	// foreign: the Charge is none that this operator may touch.
+	foreign bool
+	// byHand: a person has to give back.
+	byHand bool
 	// account of the charge; nil with a problem.
 	account *account.Account
+	// last is the client that this process asked with while there was an account.
+	last    *account.Client
 	problem *attempt.Problem
-	// refused: nothing can be reserved, and why.
+	// refused: nothing was sent and nothing will be, and why.
 	refused *attempt.Problem
 	seen    attempt.Observation
 	// wait, if set, is how long a limit holds the next call up.
@@ -70,12 +83,7 @@ type view struct {
 func (v view) entry() *v1alpha1.ChargeRefund { return attempt.RefundOf(v.charge, v.key.Name) }
 
 // memoryKey of the attempt in this process; no payment has the same.
-func (v view) memoryKey() string {
-	if v.charge == nil {
-		return "/" + v.key.String()
-	}
-	return v.charge.Name + "/" + v.key.String()
-}
+func (v view) memoryKey() string { return v.chargeName + "/" + v.key.String() }
 
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=refunds,verbs=get;list;watch
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=refunds/status,verbs=update
@@ -87,6 +95,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	r.forgetOthers(req.NamespacedName, names)
 	var soonest ctrl.Result
 	var errs []error
 	for _, name := range names {
@@ -116,11 +125,28 @@ func (r *Reconciler) chargeNames(ctx context.Context, key types.NamespacedName) 
 	if refund == nil || err != nil {
 		return names, err
 	}
-	own := r.Installation.ChargeName(key.Namespace, refund.Spec.PaymentRef.Name)
-	if slices.Contains(names, own) {
-		return names, nil
+	if own := r.chargeName(refund); !slices.Contains(names, own) {
+		names = append(names, own)
 	}
-	return append(names, own), nil
+	return names, nil
+}
+
+func (r *Reconciler) chargeName(refund *v1alpha1.Refund) string {
+	return r.Installation.ChargeName(refund.Namespace, refund.Spec.PaymentRef.Name)
+}
+
+// forgetOthers drops what is remembered of a Refund at Charges that no longer know it.
+func (r *Reconciler) forgetOthers(key types.NamespacedName, names []string) {
+	for _, name := range r.known.Recall(key.String()) {
+		if !slices.Contains(names, name) {
+			r.Protocol.Forget(view{key: key, chargeName: name}.memoryKey())
+		}
+	}
+	if len(names) == 0 {
+		r.known.Forget(key.String())
+		return
+	}
+	r.known.Keep(key.String(), names)
 }
 
 // get returns an object, or nil if there is none.
@@ -145,7 +171,7 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 	if err := r.Protocol.Flush(ctx, chargeName); err != nil || !r.Protocol.Begins() {
 		return ctrl.Result{}, err
 	}
-	v, err := r.observe(ctx, key, chargeName)
+	v, err := r.observe(ctx, r.Client, key, chargeName)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -170,66 +196,72 @@ func (r *Reconciler) next(v view, done attempt.Decision) ctrl.Result {
 		return ctrl.Result{}
 	case v.wait > 0:
 		return ctrl.Result{RequeueAfter: v.wait}
-	case d.Action == attempt.Wait && v.entry() == nil:
+	case d.Action != attempt.Wait:
+		return ctrl.Result{RequeueAfter: time.Millisecond}
+	case v.entry() == nil:
 		// The account has to be mended; Secrets are not watched. Look again, the
 		// sooner the younger the Refund.
 		age := r.Now().Sub(v.refund.CreationTimestamp.Time)
 		return ctrl.Result{RequeueAfter: min(max(age/4, r.Settings.RetryMin), d.After)}
-	case d.Action == attempt.Wait:
-		return ctrl.Result{RequeueAfter: d.After}
 	default:
-		return ctrl.Result{RequeueAfter: time.Millisecond}
+		return ctrl.Result{RequeueAfter: d.After}
 	}
 }
 
-// observe reads what there is: Refund and Payment before the Charge.
-func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, chargeName string) (view, error) {
-	v := view{key: key}
-	var err error
-	if v.refund, err = get[v1alpha1.Refund](ctx, r.Client, key); err != nil {
+// observe reads what there is: the Refund, then its Payment, then the Charge.
+func (r *Reconciler) observe(ctx context.Context, from client.Reader, key types.NamespacedName, chargeName string) (view, error) {
+	v := view{key: key, chargeName: chargeName}
+	refund, err := get[v1alpha1.Refund](ctx, from, key)
+	if err != nil {
 		return v, err
 	}
-	if v.refund != nil {
-		name := types.NamespacedName{Namespace: key.Namespace, Name: v.refund.Spec.PaymentRef.Name}
-		if v.payment, err = get[v1alpha1.Payment](ctx, r.Client, name); err != nil {
+	if refund != nil && r.chargeName(refund) == chargeName {
+		v.refund = refund
+		if v.payment, err = get[v1alpha1.Payment](ctx, from, types.NamespacedName{Namespace: key.Namespace, Name: refund.Spec.PaymentRef.Name}); err != nil {
 			return v, err
 		}
 	}
-	if v.charge, err = get[v1alpha1.Charge](ctx, r.Client, types.NamespacedName{Name: chargeName}); err != nil {
+	name := types.NamespacedName{Name: chargeName}
+	if v.charge, err = get[v1alpha1.Charge](ctx, from, name); err == nil && v.charge == nil && v.refund != nil && (succeeded(v.payment) || asked(v.refund)) {
+		// There has to be one. That a cache lacks it tells nothing.
+		v.charge, err = get[v1alpha1.Charge](ctx, r.Live, name)
+	}
+	if err != nil {
 		return v, err
 	}
-	if v.refund != nil && r.Installation.ChargeName(key.Namespace, v.refund.Spec.PaymentRef.Name) != chargeName {
-		v.refund, v.payment = nil, nil // it is about another Charge
-	}
+	return r.complete(ctx, v)
+}
+
+// complete adds what follows from the objects: what may be done with the Charge, its
+// account, and what this process remembers.
+func (r *Reconciler) complete(ctx context.Context, v view) (view, error) {
+	c := v.charge
 	var recorded *v1alpha1.Attempt
 	if e := v.entry(); e != nil {
 		recorded = &e.Attempt
 	}
 	v.seen = r.Protocol.Recall(v.memoryKey(), recorded)
-	return r.findAccount(ctx, v)
-}
-
-// findAccount finds the account that the Charge is pinned to, where one is needed.
-// What the user has to mend becomes the problem.
-func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
-	c := v.charge
-	if c == nil || v.refund == nil && v.entry() == nil {
+	if c == nil || v.refund == nil && recorded == nil {
 		return v, nil
 	}
-	if c.Spec.InstallationID != r.Installation.ID || c.Spec.ReferenceVersion != installation.ReferenceVersion {
-		v.problem = refuse(v1alpha1.ReasonInstallationChanged, "")
-		return v, nil
-	}
-	acct, err := r.Accounts.Pinned(ctx, c)
+	kind, known := r.Accounts.Registry[c.Spec.Provider]
 	switch {
-	case err == nil:
-		v.account = acct
+	case !r.Installation.Made(c):
+		v.foreign, v.problem = true, refuse(v1alpha1.ReasonInstallationChanged, "")
 		return v, nil
-	case errors.As(err, &v.problem):
+	case !known:
+		v.foreign, v.problem = true, refuse(v1alpha1.ReasonProviderNotSupported, "")
 		return v, nil
-	default:
-		return v, err
 	}
+	v.byHand = manual(c, kind.Traits.Refund)
+	acct, err := r.Accounts.Pinned(ctx, c)
+	if err != nil && !errors.As(err, &v.problem) {
+		return v, fmt.Errorf("finding the account of Charge %s: %w", c.Name, err)
+	}
+	if v.account = acct; acct == nil {
+		v.last, _ = r.Accounts.LastKnown(c, true)
+	}
+	return v, nil
 }
 
 func (r *Reconciler) kind(c *v1alpha1.Charge) providers.Kind {

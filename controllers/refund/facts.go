@@ -3,10 +3,11 @@ package refund
 import (
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/providers"
 )
 
 // followedFor is how long a refund is followed closely. Providers settle them in
@@ -19,66 +20,143 @@ const (
 	actReserve attempt.Action = "Reserve"
 	// actRelease: the Refund is gone, and nothing was sent for it.
 	actRelease attempt.Action = "Release"
+	// actRefuse: the Refund can never be sent.
+	actRefuse attempt.Action = "Refuse"
 )
+
+// asked tells whether a Refund shows that the provider, or a person, was asked to give
+// back.
+func asked(r *v1alpha1.Refund) bool {
+	return r.Status.ChargeName != "" && r.Status.Phase != v1alpha1.RefundPending && r.Status.Phase != ""
+}
+
+// gone: nobody asks for it. One that says Failed was refused by another process, which
+// did not see the reservation.
+func (v view) gone() bool {
+	return v.refund == nil || v.refund.DeletionTimestamp != nil || v.refund.Status.Phase == v1alpha1.RefundFailed
+}
+
+// open: the Refund is wanted, and not over.
+func (v view) open() bool {
+	return v.refund != nil && v.refund.DeletionTimestamp == nil && !v.refund.Status.Phase.Terminal()
+}
+
+// vacant: what the Charge holds under the name is in nobody's way: nothing was sent
+// for it, and nobody was told to give it back by hand.
+func (v view) vacant() bool {
+	e := v.entry()
+	return e == nil || attempt.NothingSent(&e.Attempt) && !v.byHand
+}
+
+// recordLost: the Refund shows a request of which the Charge holds no record.
+func (v view) recordLost() bool {
+	e := v.entry()
+	return v.refund != nil && asked(v.refund) && (e == nil || e.Sends == 0 && !v.byHand)
+}
+
+// suspect: the provider may know the refund, and the record may lack it.
+func (v view) suspect() bool {
+	return v.recordLost() || v.refund != nil && attempt.Restored(v.refund)
+}
 
 // decide what to do: where a person gives back, the operator reserves and records;
 // all else is the protocol.
 func (r *Reconciler) decide(v view) attempt.Decision {
-	e := v.entry()
-	gone := v.refund == nil || v.refund.DeletionTimestamp != nil
+	idle, e := attempt.Decision{Action: attempt.Idle}, v.entry()
 	switch {
-	case v.charge == nil, v.charge.Spec.InstallationID != r.Installation.ID:
-		return attempt.Decision{Action: attempt.Idle}
-	case e != nil && gone && attempt.NothingSent(&e.Attempt):
+	case v.foreign:
+		return idle
+	case e != nil && v.gone() && v.vacant():
 		return attempt.Decision{Action: actRelease}
-	case manual(v.charge, r.kind(v.charge).Traits.Refund):
-		return r.byHand(v)
+	case r.refusal(v) != nil:
+		return attempt.Decision{Action: actRefuse}
+	case e == nil && v.open() && succeeded(v.payment) && v.charge != nil && !payable(v.charge):
+		// One of the caches is behind, and the Charge does not wake us.
+		return attempt.Decision{Action: attempt.Wait, After: r.Settings.RetryMax}
+	case e == nil && (!v.open() || r.lost(v) || !paid(v.payment, v.charge) && !v.recordLost()):
+		return idle
+	case v.byHand && e == nil:
+		return attempt.Decision{Action: actReserve}
+	case v.byHand && v.open() && sameRefund(v.refund, v.charge, e) && r.confirmation(v) != nil:
+		return attempt.Decision{Action: attempt.Settle}
+	case v.byHand, e != nil && superseded(v.charge, e, r.kind(v.charge).Traits.Refund):
+		return idle
 	default:
 		return attempt.Decide(r.facts(v))
 	}
 }
 
-func (r *Reconciler) byHand(v view) attempt.Decision {
-	switch e := v.entry(); {
-	case v.refund == nil || v.refund.Status.Phase.Terminal() || e != nil && e.Outcome != nil:
-		return attempt.Decision{Action: attempt.Idle}
-	case e == nil && paid(v.payment, v.charge):
-		return attempt.Decision{Action: actReserve}
-	case e != nil && sameRefund(v.refund, v.charge, e) && r.confirmation(v) != nil:
-		return attempt.Decision{Action: attempt.Settle}
-	default:
-		return attempt.Decision{Action: attempt.Idle}
+// refusal is why a Refund, of which nothing was sent, can never be sent; nil: it can,
+// or it may have been. It is pure.
+func (r *Reconciler) refusal(v view) *attempt.Problem {
+	p := v.payment
+	switch {
+	case !v.open():
+		return nil
+	case !v.vacant() && sameRefund(v.refund, v.charge, v.entry()):
+		return nil
+	case !v.vacant():
+		return refuse(v1alpha1.ReasonRefundConflict, "")
+	case v.suspect():
+		return nil
+	case unpaid(p):
+		return refuse(v1alpha1.ReasonPaymentNotSucceeded, "")
+	case !succeeded(p):
+		return nil
+	case p.Status.ChargeName != v.chargeName:
+		return refuse(v1alpha1.ReasonReusedName, "")
+	case v.charge == nil:
+		return refuse(v1alpha1.ReasonRefundHistoryUnknown, "")
+	case !payable(v.charge):
+		return nil
+	case historyUnknown(v.charge):
+		return refuse(v1alpha1.ReasonRefundHistoryUnknown, "")
 	}
+	_, problem := newEntry(v.refund, v.charge, r.kind(v.charge), r.Installation, r.Now())
+	return problem
+}
+
+// lost: the provider, or a person, may have given back, and there is no Charge on which
+// that can be recorded.
+func (r *Reconciler) lost(v view) bool {
+	if v.foreign || !v.open() || v.entry() != nil || !v.recordLost() && !(v.suspect() && succeeded(v.payment)) {
+		return false
+	}
+	if !payable(v.charge) {
+		return true
+	}
+	_, problem := newEntry(v.refund, v.charge, r.kind(v.charge), r.Installation, r.Now())
+	return problem != nil
 }
 
 // facts are what the protocol decides from.
 func (r *Reconciler) facts(v view) attempt.Facts {
-	traits := r.kind(v.charge).Traits
 	f := attempt.Facts{
-		Now: r.Now(), Settings: r.Settings, Process: r.Protocol.Process, Rules: attempt.RefundRules(traits),
-		Key: v.memoryKey(), AdoptOnly: r.Protocol.AdoptOnly(), Usable: v.account != nil, SameCredentials: true,
+		Now: r.Now(), Settings: r.Settings, Process: r.Protocol.Process, Rules: attempt.RefundRules(r.kind(v.charge).Traits),
+		Key: v.memoryKey(), AdoptOnly: r.Protocol.AdoptOnly(), Usable: v.account != nil || v.last != nil, SameCredentials: true,
 		Interval: account.DefaultInterval, Timeout: followedFor, Seen: v.seen,
 	}
 	if v.account != nil {
 		f.Interval = v.account.Interval
 	}
 	e := v.entry()
-	if e != nil {
+	same := e != nil && v.refund != nil && sameRefund(v.refund, v.charge, e)
+	if e != nil && (same || !v.vacant() || v.refund == nil) {
 		f.Attempt, f.Created = &e.Attempt, e.ReservedAt.Time
 	}
-	if refund := v.refund; refund != nil && (e == nil || sameRefund(refund, v.charge, e) || attempt.NothingSent(&e.Attempt)) {
-		f.Wanted = !refund.Status.Phase.Terminal() && refund.DeletionTimestamp == nil && v.refused == nil
-		f.EarlierLife = attempt.Restored(refund)
-		f.RecordLost = refund.Status.ChargeName != "" && refund.Status.Phase != v1alpha1.RefundPending && (e == nil || e.Sends == 0)
+	if v.refund != nil && (same || f.Attempt == nil) {
+		f.Wanted = v.open()
+		f.EarlierLife = attempt.Restored(v.refund)
+		f.RecordLost = v.recordLost()
 		f.Consent = true // the name of a refund is the refund
 		f.Settled = r.confirmation(v) != nil
-		f.Blocked = r.blocked(v)
+		f.Blocked = blocked(v)
 	}
 	return f
 }
 
 // blocked is why no first request may be sent; empty: it may.
-func (r *Reconciler) blocked(v view) v1alpha1.Reason {
+func blocked(v view) v1alpha1.Reason {
 	switch {
 	case !paid(v.payment, v.charge):
 		return v1alpha1.ReasonPaymentNotSucceeded
@@ -91,33 +169,41 @@ func (r *Reconciler) blocked(v view) v1alpha1.Reason {
 	}
 }
 
-// confirmation is what a person said about what the Refund shows; nil: nothing. What
-// a restore brought back was said about another record.
-func (r *Reconciler) confirmation(v view) *v1alpha1.RefundConfirmation {
-	id := r.unknownID(v)
-	if said := v.refund.Spec.Confirmation; id != "" && said != nil && said.UnknownID == id && !attempt.Restored(v.refund) {
-		return said
-	}
-	return nil
-}
-
-// unknownID is the id of what a person has to confirm; empty: nothing.
-func (r *Reconciler) unknownID(v view) string {
-	u := unknownOf(v.charge, v.entry(), r.kind(v.charge).Traits.Refund)
-	if u == nil || v.refund == nil {
-		return ""
-	}
-	return r.Installation.UnknownID(string(v.charge.UID), string(v.refund.UID), u.Reason, u.Since.Time, u.Reported)
-}
-
-// unknownOf is what a person has to confirm of an entry; nil: nothing.
-func unknownOf(c *v1alpha1.Charge, e *v1alpha1.ChargeRefund, mode providers.RefundMode) *v1alpha1.Unknown {
+// unknown is what a person has to confirm of a Refund; nil: nothing. Where no Charge
+// records it, its time is that of the status which showed it first.
+func (r *Reconciler) unknown(v view) *v1alpha1.Unknown {
+	e := v.entry()
 	switch {
+	case r.lost(v):
+		u := &v1alpha1.Unknown{Reason: v1alpha1.ReasonLostInitiation, Since: metav1.NewMicroTime(r.Now())}
+		if old := v.refund.Status.Unknown; old != nil && old.Reason == u.Reason {
+			u.Since = metav1.NewMicroTime(old.Since.Time)
+		}
+		return u
 	case e == nil || e.Outcome != nil:
 		return nil
-	case manual(c, mode):
+	case v.byHand:
 		return &v1alpha1.Unknown{Reason: v1alpha1.ReasonManualActionRequired, Since: e.ReservedAt}
 	default:
 		return e.Unknown
 	}
+}
+
+// confirmation is what a person said about what the Refund shows; nil: nothing. What
+// a restore brought back was said about another record.
+func (r *Reconciler) confirmation(v view) *v1alpha1.RefundConfirmation {
+	said, u := v.refund.Spec.Confirmation, r.unknown(v)
+	if said == nil || u == nil || attempt.Restored(v.refund) || said.UnknownID != r.unknownID(v, u) {
+		return nil
+	}
+	return said
+}
+
+// unknownID is the id of an Unknown for a person.
+func (r *Reconciler) unknownID(v view, u *v1alpha1.Unknown) string {
+	uid := ""
+	if v.charge != nil {
+		uid = string(v.charge.UID)
+	}
+	return r.Installation.UnknownID(uid, string(v.refund.UID), u.Reason, u.Since.Time, u.Reported)
 }

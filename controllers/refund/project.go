@@ -1,6 +1,7 @@
 package refund
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -13,7 +14,6 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
-	"mobilemoney.dev/operator/providers"
 )
 
 // standing is a phase and why.
@@ -22,6 +22,8 @@ type standing struct {
 	reason  v1alpha1.Reason
 	code    string
 	message string
+	// settled by a person, where no Charge records it.
+	settled *v1alpha1.Outcome
 }
 
 func stand(phase v1alpha1.RefundPhase, reason v1alpha1.Reason, code string) standing {
@@ -34,7 +36,7 @@ func said(phase v1alpha1.RefundPhase, p *attempt.Problem) standing {
 
 // publish writes the status of the Refund, where it is not what it should be.
 func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
-	if v.refund == nil {
+	if v.refund == nil || v.foreign && !r.Installation.Made(v.charge) && !r.told.Once(v.refund.UID, v.refund.Status.ChargeName == v.chargeName) {
 		return v, nil
 	}
 	next := v.refund.DeepCopy()
@@ -51,49 +53,41 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 	return v, nil
 }
 
-// project is the status of a Refund. fencing: the send that the Charge shows was not
-// made yet.
+// project is the status of a Refund: a pure function of what is there, and of the time,
+// which only dates transitions. fencing: the send that the Charge shows was not made
+// yet.
 func (r *Reconciler) project(v view, fencing bool) v1alpha1.RefundStatus {
-	mode, id := providers.RefundMode(""), ""
-	if v.charge != nil {
-		mode, id = r.kind(v.charge).Traits.Refund, r.unknownID(v)
-	}
-	if n := v.seen.Notice; n != nil && v.problem == nil && v.entry() == nil {
-		v.problem = &attempt.Problem{Reason: n.Reason, Message: noticeText(*n)}
-	}
-	return project(v, mode, id, fencing, r.Now().Truncate(time.Second))
-}
-
-func project(v view, mode providers.RefundMode, id string, fencing bool, now time.Time) v1alpha1.RefundStatus {
-	old := v.refund.Status
+	old, now := v.refund.Status, r.Now().Truncate(time.Second)
 	if old.Phase.Terminal() {
 		return afterEnd(v, *old.DeepCopy(), now)
 	}
-	s := standingOf(v, mode)
-	if s.phase == v1alpha1.RefundUnknown && attempt.Restored(v.refund) {
-		s.message += " " + unlabel(v.refund)
+	status := *old.DeepCopy()
+	status.ObservedGeneration, status.Unknown, status.Instructions, status.Failure = v.refund.Generation, nil, "", nil
+	s, u := r.standingOf(v), r.unknown(v)
+	if e := v.entry(); e != nil && !v.foreign && sameRefund(v.refund, v.charge, e) {
+		showEntry(&status, v, fencing)
 	}
 	if s.phase == v1alpha1.RefundPending && old.Phase != "" && old.Phase != v1alpha1.RefundPending {
 		s.phase = v1alpha1.RefundProcessing // the phase does not go back
 	}
-	status := v1alpha1.RefundStatus{
-		Phase: s.phase, Conditions: old.DeepCopy().Conditions, ObservedGeneration: v.refund.Generation,
-		ChargeName: old.ChargeName, InitiatedAt: old.InitiatedAt, Sends: old.Sends,
-	}
-	e := v.entry()
-	if e != nil && sameRefund(v.refund, v.charge, e) {
-		showEntry(&status, v, fencing)
-	}
-	if u := unknownOf(v.charge, e, mode); u != nil && (s.phase == v1alpha1.RefundUnknown || s.phase == v1alpha1.RefundManualActionRequired) {
+	switch s.phase {
+	case v1alpha1.RefundUnknown, v1alpha1.RefundManualActionRequired:
+		id := r.unknownID(v, u)
 		status.Unknown = &v1alpha1.UnknownStatus{ID: id, Since: metav1.NewTime(u.Since.Truncate(time.Second)), Reason: u.Reason, Reported: u.Reported}
-	}
-	if s.phase == v1alpha1.RefundManualActionRequired {
-		status.Instructions = instructions(v, id)
-	}
-	if s.phase == v1alpha1.RefundFailed {
+		switch {
+		case s.phase == v1alpha1.RefundManualActionRequired:
+			status.Instructions = instructions(v, id, r.Protocol.AdoptOnly())
+		case attempt.Restored(v.refund):
+			s.message += " " + unlabel(v.refund)
+		}
+	case v1alpha1.RefundFailed:
 		status.Failure = &v1alpha1.RefundFailure{Reason: s.reason, ProviderCode: s.code, Message: s.message}
+	default:
 	}
-	if s.phase.Terminal() && status.CompletedAt == nil {
+	if o := s.settled; o != nil {
+		status.ConfirmedBy, status.TransactionID = o.SettledBy, o.TransactionID
+	}
+	if status.Phase = s.phase; s.phase.Terminal() && status.CompletedAt == nil {
 		status.CompletedAt = seconds(now)
 	}
 	setConditions(&status, v, s, now)
@@ -104,7 +98,7 @@ func project(v view, mode providers.RefundMode, id string, fencing bool, now tim
 func afterEnd(v view, status v1alpha1.RefundStatus, now time.Time) v1alpha1.RefundStatus {
 	status.ObservedGeneration = v.refund.Generation
 	e := v.entry()
-	if e == nil || e.Outcome == nil || e.Later == nil || !attempt.Contradicts(e.Outcome, e.Later) || status.ChargeName != v.charge.Name {
+	if v.foreign || e == nil || e.Outcome == nil || e.Later == nil || !attempt.Contradicts(e.Outcome, e.Later) || status.ChargeName != v.chargeName {
 		return status
 	}
 	attempt.SetCondition(&status.Conditions, v1alpha1.ConditionLateSettlement, metav1.ConditionTrue, v1alpha1.ReasonContradicted,
@@ -112,22 +106,30 @@ func afterEnd(v view, status v1alpha1.RefundStatus, now time.Time) v1alpha1.Refu
 	return status
 }
 
-func standingOf(v view, mode providers.RefundMode) standing {
+// standingOf a Refund that is not over.
+func (r *Reconciler) standingOf(v view) standing {
 	e := v.entry()
-	foreign := v.problem != nil && v.problem.Reason == v1alpha1.ReasonInstallationChanged
 	switch {
 	case v.refused != nil:
 		return said(v1alpha1.RefundFailed, v.refused)
-	case e == nil:
+	case v.foreign:
+		return said(v1alpha1.RefundPending, v.problem)
+	case r.lost(v):
+		if r.confirmation(v) != nil {
+			// There is no record of this Refund to settle, so it is settled here.
+			return confirmedHere(r.confirmed(v, metav1.NewMicroTime(r.Now())))
+		}
+		return stand(v1alpha1.RefundUnknown, v1alpha1.ReasonLostInitiation, "")
+	case e == nil, !sameRefund(v.refund, v.charge, e):
 		return unreserved(v)
-	case !sameRefund(v.refund, v.charge, e) && attempt.NothingSent(&e.Attempt):
-		return stand(v1alpha1.RefundPending, v1alpha1.ReasonAccepted, "")
-	case !sameRefund(v.refund, v.charge, e):
-		return stand(v1alpha1.RefundFailed, v1alpha1.ReasonRefundConflict, "")
-	case e.Outcome == nil && e.Unknown == nil && v.problem != nil && (foreign || !manual(v.charge, mode)):
+	case e.Outcome == nil && v.byHand:
+		return stand(v1alpha1.RefundManualActionRequired, v1alpha1.ReasonManualActionRequired, "")
+	case e.Outcome == nil && e.Unknown == nil && v.problem != nil:
 		return said(phaseOf(e), v.problem)
+	case e.Outcome == nil && e.Unknown == nil && attempt.NothingSent(&e.Attempt) && v.account != nil && v.account.Closed != nil:
+		return said(phaseOf(e), v.account.Closed)
 	default:
-		return ofEntry(v.charge, e, mode)
+		return ofEntry(e)
 	}
 }
 
@@ -136,14 +138,15 @@ func unreserved(v view) standing {
 	switch p := v.payment; {
 	case p == nil:
 		return stand(v1alpha1.RefundPending, v1alpha1.ReasonPaymentNotFound, "")
-	case unpaid(p):
-		return stand(v1alpha1.RefundFailed, v1alpha1.ReasonPaymentNotSucceeded, "")
 	case !paid(p, v.charge):
 		return stand(v1alpha1.RefundPending, v1alpha1.ReasonPaymentNotSucceeded, "")
 	case v.problem != nil:
 		return said(v1alpha1.RefundPending, v.problem)
 	case v.account != nil && v.account.Closed != nil:
 		return said(v1alpha1.RefundPending, v.account.Closed)
+	case v.seen.Notice != nil:
+		n := v.seen.Notice
+		return standing{phase: v1alpha1.RefundPending, reason: n.Reason, code: n.Code, message: noticeText(*n)}
 	default:
 		return stand(v1alpha1.RefundPending, v1alpha1.ReasonAccepted, "")
 	}
@@ -159,15 +162,15 @@ func phaseOf(e *v1alpha1.ChargeRefund) v1alpha1.RefundPhase {
 
 // ofEntry is how an entry stands: the phase follows from what is recorded and from
 // nothing else.
-func ofEntry(c *v1alpha1.Charge, e *v1alpha1.ChargeRefund, mode providers.RefundMode) standing {
+func ofEntry(e *v1alpha1.ChargeRefund) standing {
 	phase := phaseOf(e)
 	switch {
 	case e.Outcome != nil && e.Outcome.Phase == v1alpha1.PhaseSucceeded:
 		return stand(v1alpha1.RefundSucceeded, e.Outcome.Reason, "")
 	case e.Outcome != nil:
-		return stand(v1alpha1.RefundFailed, e.Outcome.Reason, e.Outcome.Code)
-	case manual(c, mode):
-		return stand(v1alpha1.RefundManualActionRequired, v1alpha1.ReasonManualActionRequired, "")
+		s := stand(v1alpha1.RefundFailed, e.Outcome.Reason, e.Outcome.Code)
+		s.message = cmp.Or(e.Outcome.Message, s.message)
+		return s
 	case e.Unknown != nil:
 		return stand(v1alpha1.RefundUnknown, e.Unknown.Reason, "")
 	case e.Notice != nil:
@@ -216,15 +219,18 @@ func showEntry(status *v1alpha1.RefundStatus, v view, fencing bool) {
 }
 
 // instructions for the person who has to give the money back.
-func instructions(v view, id string) string {
+func instructions(v view, id string, adoptOnly bool) string {
 	spec, e := &v.charge.Spec, v.entry()
 	text := fmt.Sprintf("Give back %s %s in the provider's own portal, because the operator cannot. The payment is order %s",
 		e.Money.Amount, e.Money.Currency, spec.ProviderReference)
 	if o := v.charge.Record.Outcome; o.TransactionID != "" {
 		text += ", transaction " + o.TransactionID
 	}
-	if attempt.Restored(v.refund) {
-		text += ". It may have been given back after the backup was made: check before you do. " + strings.TrimSuffix(unlabel(v.refund), ".")
+	if restored := attempt.Restored(v.refund); restored || adoptOnly {
+		text += ". It may have been given back after the backup was made: check before you do"
+		if restored {
+			text += ". " + strings.TrimSuffix(unlabel(v.refund), ".")
+		}
 	}
 	return text + fmt.Sprintf(". Then confirm it, with the user name that `kubectl auth whoami` shows: "+
 		`kubectl patch refund %s -n %s --type=merge -p '{"spec":{"confirmation":{"unknownID":"%s","outcome":"Refunded","confirmedBy":"<user name>","transactionID":"<of the refund>"}}}'. `+
@@ -247,10 +253,21 @@ func setConditions(status *v1alpha1.RefundStatus, v view, s standing, now time.T
 	default:
 	}
 	stalled := s.phase == v1alpha1.RefundFailed || s.phase == v1alpha1.RefundUnknown || s.phase == v1alpha1.RefundManualActionRequired ||
-		s.reason == v1alpha1.ReasonRecordRefused || s.reason == v1alpha1.ReasonInstallationChanged
+		s.reason == v1alpha1.ReasonRecordRefused || s.reason == v1alpha1.ReasonInstallationChanged || s.reason == v1alpha1.ReasonProviderNotSupported
 	attempt.SetConditions(&status.Conditions, attempt.Standing{
 		Finished: finished, Succeeded: succeeded, Reason: s.reason, Message: s.message, Stalled: stalled,
 	}, v.refund.Generation, now)
+}
+
+// confirmedHere is the end of a Refund by the word of a person.
+func confirmedHere(o v1alpha1.Outcome) standing {
+	phase := v1alpha1.RefundFailed
+	if o.Phase == v1alpha1.PhaseSucceeded {
+		phase = v1alpha1.RefundSucceeded
+	}
+	s := stand(phase, o.Reason, "")
+	s.settled = &o
+	return s
 }
 
 func seconds(t time.Time) *metav1.Time {

@@ -31,7 +31,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 // ends. Its texts are those of the conditions: closed, and without secrets.
 func (r *Reconciler) announce(v view, next *v1alpha1.Refund) {
 	if late := v1alpha1.ConditionLateSettlement; meta.IsStatusConditionTrue(next.Status.Conditions, late) && !meta.IsStatusConditionTrue(v.refund.Status.Conditions, late) {
-		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, v1alpha1.ReasonContradicted, late, "%s", message(v1alpha1.ReasonContradicted, ""))
+		r.event(next, corev1.EventTypeWarning, v1alpha1.ReasonContradicted, late, message(v1alpha1.ReasonContradicted, ""))
 		r.Metrics.contradictions.WithLabelValues(v.charge.Spec.Provider).Inc()
 	}
 	c := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionSucceeded)
@@ -46,14 +46,18 @@ func (r *Reconciler) announce(v view, next *v1alpha1.Refund) {
 		kind, counts = corev1.EventTypeWarning, true
 	default:
 	}
-	if r.Recorder != nil {
-		r.Recorder.Eventf(next, nil, kind, c.Reason, string(next.Status.Phase), "%s", c.Message)
-	}
+	r.event(next, kind, c.Reason, string(next.Status.Phase), c.Message)
 	if counts {
 		provider := "unknown"
 		if v.charge != nil {
 			provider = v.charge.Spec.Provider
 		}
 		r.Metrics.ended.WithLabelValues(provider, string(next.Status.Phase), c.Reason).Inc()
+	}
+}
+
+func (r *Reconciler) event(about *v1alpha1.Refund, kind, reason, action, text string) {
+	if r.Recorder != nil {
+		r.Recorder.Eventf(about, nil, kind, reason, action, "%s", text)
 	}
 }

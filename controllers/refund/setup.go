@@ -112,6 +112,9 @@ func chargeHandler() handler.EventHandler {
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			add(q, requests(e.ObjectNew.(*v1alpha1.Charge), e.ObjectOld.(*v1alpha1.Charge)))
 		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
+			add(q, requests(e.Object.(*v1alpha1.Charge), nil))
+		},
 	}
 }
 

@@ -1,9 +1,9 @@
 // Package retention collects Charges that were over long ago and that nobody
-// refers to any more, and tells of those that nobody can follow.
+// refers to any more, and counts those that cannot be followed.
 //
-//	decide.go     whether a Charge may go          pure
-//	collector.go  sweeps, and deletes
-//	unfollowed.go the Charges that cannot be followed
+//	decide.go      whether a Charge may go          pure
+//	collector.go   sweeps, and deletes
+//	unfollowed.go  the metric of Charges that cannot be followed
 package retention
 
 import (
@@ -19,8 +19,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -88,16 +86,11 @@ type Collector struct {
 	// deleted, because what names it may be lost. nil: it never does.
 	RestoreDetected func() bool
 	Collected       *prometheus.CounterVec
-	Recorder        events.EventRecorder
 	Log             logr.Logger
-
-	// announced are the Charges that were told of as not to be followed.
-	announced sets.Set[types.UID]
 }
 
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=charges,verbs=get;list;watch;delete
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=payments;refunds,verbs=get;list;watch
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=selfsubjectreviews,verbs=create
 
 // NewMetrics returns the counter of collected Charges, registered with reg.
@@ -137,9 +130,6 @@ func (c *Collector) Sweep(ctx context.Context) error {
 	}
 	now, err := c.clock(ctx)
 	if err != nil {
-		return err
-	}
-	if err := c.announce(ctx); err != nil {
 		return err
 	}
 	var done tally

@@ -19,7 +19,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/tools/events"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -61,8 +60,8 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 		Live:         interceptor.NewClient(w.api, interceptor.Funcs{Get: w.getLive}),
 		Installation: testInstallation, Settings: DefaultSettings(),
 		Now: func() time.Time { return noon }, ServerNow: at,
-		Collected: NewMetrics(prometheus.NewRegistry()), Recorder: events.NewFakeRecorder(1000),
-		Log: funcr.New(w.print, funcr.Options{Verbosity: 1}),
+		Collected: NewMetrics(prometheus.NewRegistry()),
+		Log:       funcr.New(w.print, funcr.Options{Verbosity: 1}),
 	}
 	return w
 }

@@ -65,9 +65,7 @@ func decide(f facts) verdict {
 // ours: what this operator made and understands. Payments are found by the name, so
 // that one has to be right, too.
 func ours(c *v1alpha1.Charge, inst installation.Installation) bool {
-	return c.Spec.InstallationID == inst.ID &&
-		c.Spec.ReferenceVersion == installation.ReferenceVersion &&
-		c.Name == inst.ChargeName(c.Spec.Payment.Namespace, c.Spec.Payment.Name)
+	return inst.Made(c) && c.Name == inst.ChargeName(c.Spec.Payment.Namespace, c.Spec.Payment.Name)
 }
 
 // unsent: nothing was sent, neither for the payment nor for a refund of it.

@@ -10,25 +10,24 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-const basePath = "baseURL, which ends in /orange-money-webpay/<country>/v1 (dev in the sandbox)"
-
-var (
-	wrongAddress = wire.Misconfigured("Orange has nothing at this address; check " + basePath)
-	wrongToken   = wire.Misconfigured("Orange refuses the access token; check " + KeyClientID + " and " + KeyClientSecret)
-	ourRequest   = wire.Verdict{Class: providers.ClassRejected, Fault: providers.FaultProvider, Detail: "Orange cannot read the request; report it with the code"}
+const (
+	basePath     = "baseURL, which ends in /orange-money-webpay/<country>/v1 (dev in the sandbox)"
+	wrongAddress = "Orange has nothing at this address; check " + basePath
+	wrongToken   = "Orange refuses the access token; check " + KeyClientID + " and " + KeyClientSecret
+	ourRequest   = "Orange cannot read the request; report it with the code"
 )
 
 // refusals are the codes of a refused request (Orange Money Web Payment, error
 // codes; Orange Developer, API errors).
 var refusals = map[string]wire.Verdict{
-	"21": ourRequest, // body missing
-	"22": ourRequest, // body invalid
+	"21": {Class: providers.ClassRejected, Fault: providers.FaultProvider, Detail: ourRequest}, // body missing
+	"22": {Class: providers.ClassRejected, Fault: providers.FaultProvider, Detail: ourRequest}, // body invalid
 	"23": {Class: providers.ClassRejected, Detail: "Orange misses a field; check the fields of the Payment, and those of the account"},
 	"24": {Class: providers.ClassRejected, Detail: "Orange refuses a field; check the fields of the Payment, and those of the account"},
 
-	"40": wrongToken, // credentials missing
-	"41": wrongToken, // credentials invalid
-	"42": wrongToken, // token expired
+	"40": wire.Misconfigured(wrongToken), // credentials missing
+	"41": wire.Misconfigured(wrongToken), // credentials invalid
+	"42": wire.Misconfigured(wrongToken), // token expired
 
 	"50": wire.Misconfigured("Orange denies the application access; add Orange Money Web Payment for this country to it, and check " + basePath),
 
@@ -44,9 +43,9 @@ var refusals = map[string]wire.Verdict{
 	},
 	"1204": {Class: providers.ClassAlreadyExists}, // order already exists
 
-	"60": wrongAddress, // not found
-	"61": wrongAddress, // method not allowed
-	"62": wrongAddress, // not acceptable
+	"60": wire.Misconfigured(wrongAddress), // not found
+	"61": wire.Misconfigured(wrongAddress), // method not allowed
+	"62": wire.Misconfigured(wrongAddress), // not acceptable
 
 	"53": {Class: providers.ClassThrottled}, // too many requests
 	"1":  {Class: providers.ClassUnknown},   // internal error
@@ -79,7 +78,7 @@ func classify(a providers.Answer, e failure) wire.Verdict {
 	case a.Status == http.StatusTooManyRequests:
 		return refusals["53"]
 	case a.Status == http.StatusUnauthorized:
-		return wrongToken
+		return wire.Misconfigured(wrongToken)
 	}
 	if v, ok := refusals[string(e.Code)]; ok {
 		return e.about(v)
@@ -88,7 +87,7 @@ func classify(a providers.Answer, e failure) wire.Verdict {
 	case e.Code == "" && a.Status == http.StatusForbidden:
 		return refusals["50"]
 	case e.Code == "" && isWrongAddress(a.Status):
-		return wrongAddress
+		return wire.Misconfigured(wrongAddress)
 	}
 	return wire.Verdict{Class: providers.ClassUnknown}
 }
@@ -161,7 +160,7 @@ func (p *Provider) fail(op providers.Operation, a providers.Answer) *providers.E
 	v := classify(a, e)
 	if op == providers.OpStatus {
 		v = v.ForQuestion()
-		if v.Detail == wrongAddress.Detail {
+		if v.Detail == wrongAddress {
 			v.Detail = "Orange does not know the order by this pay_token, or has nothing at this address; check " + basePath
 		}
 	}

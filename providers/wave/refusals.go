@@ -19,20 +19,19 @@ const codeValidation = "request-validation-error"
 
 var unreadableCodes = []string{"request-not-json", "request-parsing-error"}
 
-var (
-	wrongKey = wire.Misconfigured("Wave does not know the API key; check that " + KeyAPI + " is complete, and of the wallet that collects")
-	noAccess = wire.Misconfigured("Wave denies the API key access; check in Wave's portal that " + KeyAPI +
-		" may use the Checkout API, and from which addresses")
+const (
+	wrongKey = "Wave does not know the API key; check that " + KeyAPI + " is complete, and of the wallet that collects"
+	noAccess = "Wave denies the API key access; check in Wave's portal that " + KeyAPI + " may use the Checkout API, and from which addresses"
 )
 
 // accountCodes say that the account is wrong.
 var accountCodes = map[string]wire.Verdict{
-	"missing-auth-header":  wrongKey,
-	"invalid-auth":         wrongKey,
-	"api-key-not-provided": wrongKey,
-	"no-matching-api-key":  wrongKey,
+	"missing-auth-header":  wire.Misconfigured(wrongKey),
+	"invalid-auth":         wire.Misconfigured(wrongKey),
+	"api-key-not-provided": wire.Misconfigured(wrongKey),
+	"no-matching-api-key":  wire.Misconfigured(wrongKey),
 	"api-key-revoked":      wire.Misconfigured("the API key was revoked; make another in Wave's portal, and put it in " + KeyAPI),
-	"authorization-error":  noAccess,
+	"authorization-error":  wire.Misconfigured(noAccess),
 	"invalid-wallet":       wire.Misconfigured("Wave has no wallet for the API key; check that " + KeyAPI + " is of the wallet that collects"),
 	"disabled-wallet":      wire.Misconfigured("the wallet of the API key is disabled; ask Wave to enable it"),
 	"unauthorized-wallet": wire.Misconfigured("the wallet of the API key may not do this; ask Wave to enable the Checkout API for it, or put the key " +
@@ -44,8 +43,8 @@ var accountCodes = map[string]wire.Verdict{
 // statuses of what has no code of Wave's. An id that Wave gave us is unknown only to another
 // wallet; nothing ends by it, so that a gateway's own 404 will do.
 var statuses = map[int]wire.Verdict{
-	http.StatusUnauthorized: wrongKey,
-	http.StatusForbidden:    noAccess,
+	http.StatusUnauthorized: wire.Misconfigured(wrongKey),
+	http.StatusForbidden:    wire.Misconfigured(noAccess),
 	http.StatusNotFound: wire.Misconfigured("Wave does not know the session by this API key, or has nothing at this address; check that " + KeyAPI +
 		" is of the wallet that opened it, and baseURL"),
 	http.StatusTooManyRequests: {Class: providers.ClassThrottled},
@@ -139,7 +138,7 @@ var fieldName = regexp.MustCompile(`^[a-z][a-z_]{0,39}$`)
 // fail is the error for an answer that is not 200.
 func (p *Provider) fail(op providers.Operation, a providers.Answer) *providers.Error {
 	v := classify(op, a)
-	if v.Detail == wrongKey.Detail {
+	if v.Detail == wrongKey {
 		if found := wire.Placeholders(p.account.Credentials, KeyAPI); found != "" {
 			v.Detail += ". A placeholder seems to be left in " + found
 		}

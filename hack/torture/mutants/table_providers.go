@@ -5,19 +5,26 @@ package mutants
 func providerMutants() []Mutant {
 	return []Mutant{
 		one("mtn-error-rejected", "an error of MTN's gateway is no refusal",
-			ids("I4"), mtnAnswers,
-			`return providers.ClassUnknown, ""`,
-			`if mutation.On("mtn-error-rejected") && status >= 500 {
-		return providers.ClassRejected, ""
+			ids("I4"), mtnRefusals,
+			`	return wire.Verdict{Class: providers.ClassUnknown}
+}
+
+func classifyStatus`,
+			`	if mutation.On("mtn-error-rejected") && status >= 500 {
+		return wire.Verdict{Class: providers.ClassRejected}
 	}
-	return providers.ClassUnknown, ""`),
+	return wire.Verdict{Class: providers.ClassUnknown}
+}
+
+func classifyStatus`),
 		one("mtn-conflict-rejected", "that MTN knows the reference already is no refusal",
-			ids("I4"), mtnAnswers,
-			`return providers.ClassAlreadyExists, ""`,
-			`if mutation.On("mtn-conflict-rejected") {
-			return providers.ClassRejected, ""
-		}
-		return providers.ClassAlreadyExists, ""`),
+			ids("I4"), mtnRefusals,
+			`	return p.fail(op, a, classify(a.Status, code), code)`,
+			`	v := classify(a.Status, code)
+	if v.Class == providers.ClassAlreadyExists && mutation.On("mtn-conflict-rejected") {
+		v.Class = providers.ClassRejected
+	}
+	return p.fail(op, a, v, code)`),
 		one("mtn-unknown-word-fails", "a word of MTN's that is not mapped decides nothing",
 			ids("I4"), mtnAnswers,
 			`s.State, s.Unrecognized = providers.StatePending, true`,
@@ -26,15 +33,15 @@ func providerMutants() []Mutant {
 			s.State, s.Unrecognized = providers.StateFailed, false
 		}`),
 		one("orange-error-rejected", "an error of Orange's gateway is no refusal",
-			ids("I4", "L2"), orangeAnswers,
-			`case status < 400 || status > 499:`,
-			`case status >= 500 && mutation.On("orange-error-rejected"):
-		return providers.ClassRejected
-	case status < 400 || status > 499:`),
+			ids("I4", "L2"), orangeRefusals,
+			`case a.Status < 400 || a.Status > 499:`,
+			`case a.Status >= 500 && mutation.On("orange-error-rejected"):
+		return wire.Verdict{Class: providers.ClassRejected}
+	case a.Status < 400 || a.Status > 499:`),
 		one("wave-garbage-rejected", "an answer of Wave's that cannot be read is no refusal",
 			ids("I4", "I8"), waveAnswers,
 			`return session{}, wire.Odd(op, a, err.Error())`,
-			`if op == opInitiate && mutation.On("wave-garbage-rejected") {
+			`if op == providers.OpInitiate && mutation.On("wave-garbage-rejected") {
 			return session{}, wire.Refuse(op, providers.ClassRejected, "")
 		}
 		return session{}, wire.Odd(op, a, err.Error())`),
