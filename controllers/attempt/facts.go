@@ -105,8 +105,13 @@ type Facts struct {
 // spaces calls and tells how fresh an answer is; forgetting it costs a call,
 // never money.
 type Observation struct {
-	// At is when the last call ended; zero: none yet.
+	// Began is when the run that is under way did: what is learnt later is newer
+	// than any answer to it.
+	Began time.Time
+	// At is when the last call was made, or failed; zero: none was.
 	At time.Time
+	// Asked: that call was a question; false: it was a send.
+	Asked bool
 	// Failures in a row, counting the last call.
 	Failures int
 	// NotFound: the provider does not know the reference, asked with the
@@ -131,6 +136,7 @@ func (o Observation) OK() bool { return !o.At.IsZero() && o.Failures == 0 }
 // See notes which send is the newest, and returns o as of now: where the clock
 // was set back, waits count from now.
 func (o Observation) See(a *v1alpha1.Attempt, now time.Time) Observation {
+	o.Began = now
 	o.At, o.EndedAt, o.FirstSeen = earliest(o.At, now), earliest(o.EndedAt, now), earliest(o.FirstSeen, now)
 	if a != nil && a.Sends > o.Newest {
 		o.Newest, o.FirstSeen = a.Sends, now

@@ -56,7 +56,7 @@ type Heed func(op providers.Operation, err error) (again bool)
 func (p *Protocol) Failed(ctx context.Context, key string, heed Heed, err error) (v1alpha1.Notice, bool) {
 	notice, known := p.noticeOf(err)
 	p.Remember(key, func(o *Observation) {
-		o.At, o.NotFound, o.Notice = p.Now(), false, nil
+		o.At, o.Asked, o.NotFound, o.Notice = p.Now(), true, false, nil
 		o.Failures++
 		if known {
 			o.Notice = &notice

@@ -209,7 +209,7 @@ func (p *Protocol) Forget(key string) { p.seen.Forget(key) }
 // or that it does not know the reference.
 func (p *Protocol) Answered(key string, state providers.State, notFound bool) Observation {
 	return p.Remember(key, func(o *Observation) {
-		o.At, o.Failures, o.NotFound, o.State, o.Notice = p.Now(), 0, notFound, state, nil
+		o.At, o.Asked, o.Failures, o.NotFound, o.State, o.Notice = o.Began, true, 0, notFound, state, nil
 	})
 }
 
@@ -224,10 +224,10 @@ func (p *Protocol) OtherCredentials(key string) Observation {
 func (p *Protocol) sent(key string, err error) {
 	p.Remember(key, func(o *Observation) {
 		failures := o.Failures
-		*o = Observation{Newest: o.Newest, FirstSeen: o.FirstSeen}
+		*o = Observation{Began: o.Began, Newest: o.Newest, FirstSeen: o.FirstSeen}
 		switch {
 		case err == nil:
-			o.At = p.Now()
+			o.At = o.Began
 		case neverArrived(providers.ClassOf(err)):
 			o.At, o.Failures = p.Now(), failures+1
 		}

@@ -32,7 +32,11 @@ func (f Facts) nextCheck(verdicts ...time.Time) time.Time {
 		due = earliest(due, last.Add(max(f.Settings.RetryMin, last.Sub(f.clamp(f.Attempt.Taken.At.Time)))))
 	}
 	if f.clamp(f.Callback).After(last) {
-		due = earliest(due, last.Add(f.Settings.CallbackGap))
+		gap := f.Settings.CallbackGap
+		if !f.Seen.Asked {
+			gap = 0 // it is about checks
+		}
+		due = earliest(due, last.Add(gap))
 	}
 	if f.clamp(f.Requested).After(last) {
 		due = earliest(due, last.Add(requestGap))

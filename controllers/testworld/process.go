@@ -2,9 +2,12 @@ package testworld
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -390,7 +393,8 @@ func (p *Process) reconcile(j Job) (result ctrl.Result, err error) {
 				panic(r)
 			}
 		default:
-			panic(r)
+			p.w.Panics = append(p.w.Panics, fmt.Sprintf("%v in %s", r, origin(debug.Stack())))
+			err = errPanic
 		}
 	}()
 	req := ctrl.Request{NamespacedName: j.Name}
@@ -398,6 +402,19 @@ func (p *Process) reconcile(j Job) (result ctrl.Result, err error) {
 		return p.refunds.Reconcile(p.w.ctx, req)
 	}
 	return p.payments.Reconcile(p.w.ctx, req)
+}
+
+var errPanic = errors.New("the loop panicked")
+
+// origin of a panic: the first lines of the stack that are the product's.
+func origin(stack []byte) string {
+	var at []string
+	for line := range strings.Lines(string(stack)) {
+		if _, where, ok := strings.Cut(line, "/controllers/"); ok && strings.HasPrefix(line, "\t") && !strings.HasPrefix(where, "testworld/") && len(at) < 3 {
+			at = append(at, strings.Fields(where)[0])
+		}
+	}
+	return strings.Join(at, ", ")
 }
 
 // succeed starts another process in place of one that died.

@@ -126,6 +126,8 @@ type World struct {
 	Points []Point
 	// FiredAt is how many points there were when the first of the plan happened.
 	FiredAt int
+	// Panics of the loops.
+	Panics []string
 	// Late requests are under way, cut off from who sent them.
 	Late []Arrival
 	// Trace in words.
@@ -444,10 +446,7 @@ func (w *World) payers() {
 	}
 }
 
-// granularity of time between two steps.
 const (
-	soon  = 5 * time.Second
-	later = time.Minute
 	// maxSteps is more than any run makes in a window of time: one that makes more
 	// is a hot loop.
 	maxSteps = 2000
@@ -503,16 +502,14 @@ func (w *World) work(paused *Process) bool {
 
 // next is how far the clock can move before somebody has something to do.
 func (w *World) next(limit time.Duration) time.Duration {
-	step := soon
-	if w.Elapsed() > time.Hour {
-		step = later
-	}
-	now := w.clock.Now()
+	step, now := limit, w.clock.Now()
 	sooner := func(t time.Time) {
-		if t.IsZero() {
-			return
+		if !t.IsZero() {
+			step = min(step, max(time.Millisecond, t.Sub(now)))
 		}
-		step = max(time.Millisecond, min(step, t.Sub(now)))
+	}
+	if at, ok := w.sim.Next(); ok {
+		sooner(at)
 	}
 	for _, p := range w.processes {
 		for _, at := range p.delayed {
@@ -526,7 +523,7 @@ func (w *World) next(limit time.Duration) time.Duration {
 	for _, t := range w.timers {
 		sooner(t.at)
 	}
-	return min(step, limit)
+	return step
 }
 
 // Quiet lets every process look once more at everything, with nothing new to see,

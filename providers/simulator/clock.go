@@ -114,6 +114,16 @@ func (s *Simulator) Tick() {
 	}
 }
 
+// Next is when something is due next by itself; false: nothing is.
+func (s *Simulator) Next() (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.agenda) == 0 {
+		return time.Time{}, false
+	}
+	return s.agenda[0].at, true
+}
+
 func (s *Simulator) due() []delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()

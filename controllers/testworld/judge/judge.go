@@ -62,6 +62,8 @@ const (
 	Trusted = "R14"
 	// Bounds: no input makes the operator write, call or store without bound.
 	Bounds = "bounds"
+	// NoPanic: no loop panics.
+	NoPanic = "panic"
 	// Privacy: no log, error or status holds a secret or a phone.
 	Privacy = "privacy"
 )
@@ -70,7 +72,7 @@ const (
 func Rules() []string {
 	return []string{
 		OneCharge, NoOverRefund, Sending, RightObject, AnswersKept, OnePage, Recovered, NoFalseFailure, NoFalseSuccess,
-		Evidence, Schedule, Limits, Leadership, Restored, Final, Trusted, Bounds, Privacy,
+		Evidence, Schedule, Limits, Leadership, Restored, Final, Trusted, Bounds, NoPanic, Privacy,
 	}
 }
 
