@@ -168,7 +168,7 @@ func (r *Reconciler) lastGuards(ctx context.Context, v view) (view, *attempt.Pro
 		return v, nil, err
 	}
 	v.wait, v.limited = exceeded.Wait, true
-	return v, &attempt.Problem{Reason: v1alpha1.ReasonPromptsLimited, Message: exceeded.Message + message(v1alpha1.ReasonPromptsLimited, "")}, nil
+	return v, &attempt.Problem{Reason: v1alpha1.ReasonPromptsLimited, Message: exceeded.Message + "The operator continues automatically when the limit allows."}, nil
 }
 
 // unsentLimit bounds the Charges of a namespace of which nothing was sent.
