@@ -95,6 +95,8 @@ func (f Facts) adopt() Decision {
 	switch {
 	case !f.Rules.Askable && !lost:
 		return Decision{Action: Wait, Reason: v1alpha1.ReasonAdoptOnly, After: f.Settings.RetryMax}
+	case f.Attempt == nil && !f.Usable:
+		return f.waitUntil(f.Now.Add(f.Settings.RetryMax)) // no account to make it for
 	case f.Attempt == nil:
 		return Decision{Action: Recreate}
 	case f.Rules.Askable && !f.Seen.OK():

@@ -36,12 +36,7 @@ func (r *Reconciler) ask(ctx context.Context, v view) (view, error) {
 
 // status asks by the reference, or by what the session needs.
 func (r *Reconciler) status(ctx context.Context, v view, c *account.Client) (view, error) {
-	asked, problem := r.asked(v)
-	if problem != nil {
-		v.problem, v.settled = problem, v1alpha1.PhaseFailed
-		return v, nil
-	}
-	handle := handleOf(asked)
+	handle := handleOf(r.asked(v))
 	st, err := c.Status(ctx, handle)
 	r.Metrics.Called(v.provider(), providers.OpStatus, err)
 	switch {
@@ -62,11 +57,12 @@ func (r *Reconciler) status(ctx context.Context, v view, c *account.Client) (vie
 
 // asked is the Charge that is asked about: the one there is, else the one that the
 // Payment would have.
-func (r *Reconciler) asked(v view) (*v1alpha1.Charge, *attempt.Problem) {
+func (r *Reconciler) asked(v view) *v1alpha1.Charge {
 	if v.charge != nil && v.relation != relationVacant {
-		return v.charge, nil
+		return v.charge
 	}
-	return r.intent(v)
+	c, _ := r.intent(v)
+	return c
 }
 
 // notFound: the provider does not know the reference. What these credentials do not
@@ -84,13 +80,7 @@ func (r *Reconciler) learn(ctx context.Context, v view, st providers.Status, ses
 		r.Metrics.unrecognized(v.provider())
 	}
 	v.seen = r.Protocol.Answered(v.key.String(), st.State, false)
-	if v.relation == relationVacant {
-		if err := r.deleteVacant(ctx, v); err != nil {
-			return v, err
-		}
-		v.charge, v.relation = nil, relationNone
-	}
-	if v.charge == nil {
+	if v.charge == nil || v.relation == relationVacant {
 		var err error
 		if v, err = r.recreate(ctx, v); err != nil || v.charge == nil {
 			return v, err
@@ -179,11 +169,7 @@ type findings struct {
 // find searches for the sessions of the reference; nil, with what there is to tell
 // in the view, if that fails. One that was paid with other money is told at once.
 func (r *Reconciler) find(ctx context.Context, v view, c *account.Client) (*findings, view, error) {
-	asked, problem := r.asked(v)
-	if problem != nil {
-		v.problem, v.settled = problem, v1alpha1.PhaseFailed
-		return nil, v, nil
-	}
+	asked := r.asked(v)
 	sessions, err := c.Provider.(providers.Searcher).Search(ctx, asked.Spec.ProviderReference)
 	r.Metrics.Called(v.provider(), providers.OpSearch, err)
 	if err != nil {

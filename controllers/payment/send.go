@@ -23,24 +23,22 @@ var errNotWanted = errors.New("the Payment does not want it any more")
 // send asks the provider for money, after everything that can fail without asking.
 func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	first := v.charge == nil || v.relation == relationVacant || !attempt.MayHaveArrived(&v.charge.Record.Attempt)
-	c, ready, v, err := r.prepare(ctx, v, first)
-	if !ready || err != nil {
-		return v, err
-	}
-	if v.relation == relationVacant {
-		if err := r.deleteVacant(ctx, v); err != nil {
-			return v, err
-		}
-		v.charge, v.relation = nil, relationNone
-	}
-	charge := v.charge
-	if charge == nil {
+	var intent *v1alpha1.Charge
+	if first && v.account != nil {
 		var problem *attempt.Problem
-		if charge, problem = r.intent(v); problem != nil {
+		if intent, problem = r.intent(v); problem != nil {
 			v.problem, v.settled = problem, v1alpha1.PhaseFailed
 			return v, nil
 		}
 	}
+	c, ready, v, err := r.prepare(ctx, v, first)
+	if !ready || err != nil {
+		return v, err
+	}
+	if v, err = r.vacate(ctx, v); err != nil {
+		return v, err
+	}
+	charge := cmp.Or(v.charge, intent)
 	fenced := v.payment
 	sent, answer, err := r.Protocol.Send(ctx, attempt.Sending{
 		Where:       attempt.Payment,
@@ -243,14 +241,16 @@ func (r *Reconciler) initiateRequest(v view, c *v1alpha1.Charge) providers.Initi
 
 // intent is the Charge that the Payment asks for through the account: everything in
 // it follows from the declaration, the account and the installation. A problem says
-// that this payment can never be asked for.
+// that this payment can never be asked for; the Charge does to ask about it.
 func (r *Reconciler) intent(v view) (*v1alpha1.Charge, *attempt.Problem) {
 	p, acct, inst := v.payment, v.account, r.Installation
 	requested := providers.Money{Amount: p.Spec.Amount.Canonical(), Currency: cmp.Or(p.Spec.Currency, acct.Currency)}
 	environment := acct.Pin.Environment
+	var problem *attempt.Problem
 	wire, err := acct.WireMoney(requested)
 	if err != nil {
-		return nil, &attempt.Problem{
+		wire = requested
+		problem = &attempt.Problem{
 			Reason:  v1alpha1.ReasonInvalidRequest,
 			Message: message(v1alpha1.ReasonInvalidRequest, "") + " " + providers.AsError(err).Detail,
 		}
@@ -278,7 +278,7 @@ func (r *Reconciler) intent(v view) (*v1alpha1.Charge, *attempt.Problem) {
 			CallbackID:        r.URLs.Paths.ID(p.Spec.Provider, name),
 			TimeoutSeconds:    int32(cmp.Or(timeout, acct.Timeout, account.DefaultTimeout) / time.Second),
 		},
-	}, nil
+	}, problem
 }
 
 func (v view) provider() string {
