@@ -11,6 +11,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -77,7 +78,7 @@ func (b Book) Success(who string, money v1alpha1.Money) []Violation {
 	if len(b.Charges) == 0 {
 		return found(NoFalseSuccess, "%s says Succeeded, and the provider was paid nothing", who)
 	}
-	if paid := b.Charges[len(b.Charges)-1]; (v1alpha1.Money{Amount: paid.Amount, Currency: paid.Currency}) != money {
+	if paid := b.Charges[len(b.Charges)-1]; paid.Currency != money.Currency || !providers.EqualAmount(paid.Amount, money.Amount) {
 		return found(NoFalseSuccess, "%s says Succeeded, and %s %s was paid", who, paid.Amount, paid.Currency)
 	}
 	return nil
