@@ -77,9 +77,9 @@ func situations() map[string]func(*attempt.Facts) {
 		"answer lost, still wanted, other credentials now": all(lost, func(f *attempt.Facts) { f.SameCredentials = false }),
 		"answer lost, not wanted any more":                 all(lost, unwanted),
 		"refused, no other send open":                      refused,
-		"refused, another send open, not wanted any more":  all(refused, unwanted, func(f *attempt.Facts) { f.Attempt.Sends, f.Attempt.Open = 2, []v1alpha1.Send{send(2)} }),
-		"taken":             taken,
-		"taken, called off": all(taken, calledOff),
+		"refused, another send open":                       all(refused, func(f *attempt.Facts) { f.Attempt.Sends, f.Attempt.Open = 2, []v1alpha1.Send{send(2)} }),
+		"taken":                                            taken,
+		"taken, called off":                                all(taken, calledOff),
 		"Unknown": all(lost, func(f *attempt.Facts) {
 			f.Attempt.Unknown = &v1alpha1.Unknown{Reason: v1alpha1.ReasonOutcomeUnknown, Since: at(0)}
 		}),
@@ -211,9 +211,8 @@ func TestVerdicts(t *testing.T) {
 			for _, v := range variants {
 				f := facts(columns()[column], fmt.Sprint(row[0], column, v))
 				situation(&f)
-				if v == closed || !f.Rules.Askable && (f.Attempt == nil || f.Attempt.Taken == nil) {
-					f.Usable = false
-				}
+				f.Usable = v != closed
+				f.LacksHandle = !f.Rules.Askable && (f.Attempt == nil || f.Attempt.Taken == nil)
 				if got := end(request{f, v}); got != row[i+1] {
 					t.Errorf("%s, %s: docs/promise.md says %q, the operator comes to %q (reply %d)", row[0], column, row[i+1], got, v)
 				}

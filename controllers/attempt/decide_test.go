@@ -76,7 +76,7 @@ func taken(ago time.Duration) change {
 // asked: the last question began that long ago, and was answered.
 func asked(ago time.Duration, changes ...func(*Observation)) change {
 	return func(f *Facts) {
-		f.Seen.At, f.Seen.Asked, f.Seen.State = noon.Add(-ago), true, providers.StatePending
+		f.Seen.At, f.Seen.Asked, f.Seen.State = noon.Add(-ago), noon.Add(-ago), providers.StatePending
 		for _, c := range changes {
 			c(&f.Seen)
 		}

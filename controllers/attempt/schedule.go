@@ -12,9 +12,6 @@ const (
 	lateCallbacks = 24 * time.Hour
 	// requestGap is the least time between two checks that users ask for.
 	requestGap = time.Minute
-	// nearly is how far behind the clock of another replica may be that notes
-	// callbacks.
-	nearly = time.Second
 )
 
 // nextCheck is when to ask the provider next. It is the one schedule: at once
@@ -35,26 +32,23 @@ func (f Facts) nextCheck(verdicts ...time.Time) time.Time {
 		due = earliest(due, last.Add(max(f.Settings.RetryMin, last.Sub(f.clamp(f.Attempt.Taken.At.Time)))))
 	}
 	if f.CalledBack() {
-		gap := f.Settings.CallbackGap
-		if !f.Seen.Asked {
-			gap = 0 // it is about checks
-		}
-		due = earliest(due, last.Add(gap))
+		due = earliest(due, f.Seen.Asked.Add(f.Settings.CallbackGap)) // at once after a send
 	}
-	if f.noted(f.Requested).After(last) {
+	if f.noted(f.Requested).After(f.Seen.Asked) {
 		due = earliest(due, last.Add(requestGap))
 	}
 	for _, t := range verdicts {
-		if !t.IsZero() && last.Before(t) {
+		if !t.IsZero() && f.Seen.Asked.Before(t) {
 			due = earliest(due, latest(t, last.Add(f.Settings.CallbackGap)))
 		}
 	}
 	return due
 }
 
-// CalledBack tells whether a callback came that was not asked about since.
+// CalledBack tells whether a callback came that was not asked about since. The clock of
+// who noted it may be a little behind.
 func (f Facts) CalledBack() bool {
-	return !f.Callback.IsZero() && f.noted(f.Callback).After(f.Seen.At.Add(-nearly))
+	return !f.Callback.IsZero() && f.noted(f.Callback).After(f.Seen.Asked.Add(-f.Settings.CallbackGap))
 }
 
 // noted bounds the time of a callback or a request: a clock that is a little ahead says

@@ -34,8 +34,8 @@ func TestNextCheck(t *testing.T) {
 		{"a callback starts it again", []change{open(300 * day), outcomeUnknown(300 * day), asked(0), calledBack(hour)}, 5 * minute, 7 * minute},
 		{"K2g a callback since the last question", []change{open(10 * minute), asked(minute), calledBack(0)}, 0, 0},
 		{"K2g a callback, asked a moment ago", []change{open(10 * minute), asked(4 * second), calledBack(0)}, 6 * second, 6 * second},
-		{"K2g a callback while the send was under way", []change{open(0), func(f *Facts) { f.Seen.At = noon.Add(-second) }, calledBack(0)}, 0, 0},
-		{"K2g the same, by a clock a little behind", []change{open(0), func(f *Facts) { f.Seen.At = noon }, calledBack(second / 2)}, 0, 0},
+		{"K2g a callback while the question was under way", []change{open(10 * minute), asked(minute), func(f *Facts) { f.Seen.At = noon.Add(-time.Second) }, calledBack(30 * second)}, 9 * second, 9 * second},
+		{"K2g a callback before the answer to the send", []change{open(0), calledBack(second), func(f *Facts) { f.Seen.At = noon }}, 10 * second, 10 * second},
 		{"K2g a callback long before the last question", []change{open(10 * minute), asked(0), calledBack(minute)}, 108 * second, 132 * second},
 		{"K2g a callback by a clock that is ahead", []change{open(10 * minute), asked(minute), calledBack(-20 * second)}, 0, 0},
 		{"K2e a callback a year ahead", []change{open(10 * minute), asked(0), calledBack(-365 * day)}, 108 * second, 132 * second},
@@ -86,7 +86,7 @@ func TestNextCheck_OverALife(t *testing.T) {
 			}
 			f.Now = due
 			asks++
-			f.Seen.At, f.Seen.Asked, f.Seen.Failures = due, true, asks*c.failures
+			f.Seen.At, f.Seen.Asked, f.Seen.Failures = due, due, asks*c.failures
 			if f.Now.After(f.deadline()) && f.Attempt.Unknown == nil {
 				unknown(v1alpha1.ReasonOutcomeUnknown, noon.Sub(f.Now))(&f)
 			}
@@ -109,7 +109,7 @@ func TestNextCheck_Always(t *testing.T) {
 		switch {
 		case due.Sub(noon) > 27*time.Hour:
 			t.Fatalf("due in %s", due.Sub(noon))
-		case f.Seen.Asked && due.Sub(f.Seen.At) < f.Settings.RetryMin*9/10:
+		case !f.Seen.At.IsZero() && due.Sub(f.Seen.At) < f.Settings.RetryMin*9/10:
 			t.Fatalf("%s after the last call", due.Sub(f.Seen.At))
 		}
 	})
