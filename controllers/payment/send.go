@@ -65,6 +65,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		v.problem = attempt.Refused(err)
 	}
 	if answer == nil {
+		v.seen = r.Protocol.Unsent(v.key.String())
 		return v, err
 	}
 	return r.answered(ctx, v, c, answer, err)
@@ -99,30 +100,40 @@ func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.
 	if v.wait = c.Reserve(who); v.wait > 0 {
 		return nil, false, v, nil
 	}
-	callCtx, cancel := context.WithTimeout(account.WithCaller(ctx, who), r.Settings.CallTimeout)
+	ready, v, err := r.makeReady(account.WithCaller(ctx, who), v, c, first)
+	if !ready || err != nil {
+		c.Release(who)
+		return nil, false, v, err
+	}
+	return c, true, v, nil
+}
+
+// makeReady does what prepare has to ask for.
+func (r *Reconciler) makeReady(ctx context.Context, v view, c *account.Client, first bool) (bool, view, error) {
+	callCtx, cancel := context.WithTimeout(ctx, r.Settings.CallTimeout)
 	defer cancel()
 	if p, ok := c.Provider.(providers.Preparer); ok {
 		err := p.Prepare(callCtx)
 		r.Metrics.Called(v.provider(), providers.OpToken, err)
 		if err != nil {
 			v, err = r.failed(ctx, v, c, err)
-			return nil, false, v, err
+			return false, v, err
 		}
 	}
 	if c.Traits().Recovery == providers.RecoverBySearch {
 		clear, searched, err := r.searchBefore(callCtx, v, c)
 		if !clear || err != nil {
-			return nil, false, searched, err
+			return false, searched, err
 		}
 	}
 	if first {
 		guarded, problem, err := r.lastGuards(ctx, v)
 		if problem != nil || err != nil {
 			guarded.problem = problem
-			return nil, false, guarded, err
+			return false, guarded, err
 		}
 	}
-	return c, true, v, nil
+	return true, v, nil
 }
 
 // firstRequestProblem is what keeps a first request from being sent through the

@@ -3,6 +3,7 @@
 // never only how a payment says that it ended.
 //
 //	judge.go     what it is told, and what it remembers
+//	rules.go     what needs no world: objects, their versions and the books
 //	sends.go     requests for money and what they stand on
 //	verdicts.go  what is said about an end, against the books
 //	versions.go  what may not change
@@ -207,6 +208,13 @@ func (j *Judge) violated(rule, format string, args ...any) {
 		}
 	}
 	j.Violations = append(j.Violations, Violation{rule, text})
+}
+
+// found notes what a rule found.
+func (j *Judge) found(violations []Violation) {
+	for _, v := range violations {
+		j.violated(v.Rule, "%s", v.Text)
+	}
 }
 
 func (j *Judge) sale(name types.NamespacedName) *sale {
