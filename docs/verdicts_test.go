@@ -74,6 +74,7 @@ func situations() map[string]func(*attempt.Facts) {
 		"nothing recorded, called off":                     calledOff,
 		"nothing recorded, too late to ask":                func(f *attempt.Facts) { f.Overdue = true },
 		"nothing recorded, signs of an earlier life":       func(f *attempt.Facts) { f.EarlierLife = true },
+		"nothing recorded, the object shows a Charge":      func(f *attempt.Facts) { f.RecordLost = true },
 		"answer lost, still wanted":                        lost,
 		"answer lost, still wanted, other credentials now": lost,
 		"answer lost, not wanted any more":                 all(lost, unwanted),
@@ -138,9 +139,9 @@ func end(r request) string {
 			}
 			f = asked(f, failing)
 		case attempt.EndUnasked, attempt.Conclude:
-			return string(d.Phase) + " " + when(f)
+			return fmt.Sprintf("`%s`/`%s` %s", d.Phase, d.Reason, when(f))
 		case attempt.GiveUp:
-			return "Unknown " + when(f)
+			return fmt.Sprintf("`Unknown`/`%s` %s", d.Reason, when(f))
 		case attempt.Wait:
 			f.Now = f.Now.Add(d.After)
 		case attempt.Idle:

@@ -139,9 +139,9 @@ func FoldOutcome(o v1alpha1.Outcome) Fold {
 // foldLater keeps what the provider said after the outcome: the first word, until
 // one contradicts the outcome. That it still knows nothing is none.
 func foldLater(a *v1alpha1.Attempt, o v1alpha1.Outcome) bool {
-	news := Contradicts(a.Outcome, &o)
-	known := a.Later != nil && (Contradicts(a.Outcome, a.Later) || !news && a.Later.SettledBy == "")
-	if known || o.SettledBy != "" || !news && a.Outcome.SettledBy == "" && o.At.Equal(&a.Outcome.At) {
+	contradicts := Contradicts(a.Outcome, &o)
+	known := a.Later != nil && (Contradicts(a.Outcome, a.Later) || !contradicts && a.Later.SettledBy == "")
+	if known || o.SettledBy != "" || !contradicts && a.Outcome.SettledBy == "" && o.At.Equal(&a.Outcome.At) {
 		return false
 	}
 	a.Later = &o
