@@ -192,7 +192,7 @@ func checkError(t *testing.T, op string, a providers.Answer, err error) {
 	if !slices.Contains(allowed, e.Class) || op != "token" && e.Class != providers.ClassUnknown && !isDefinite(a, e.Class) {
 		t.Fatalf("%s: %v for HTTP %d %q", op, err, a.Status, a.Body)
 	}
-	wiretest.CheckError(t, a.Body, err, "Y2FuYXJ5", "2250701020304", "pay.example")
+	wiretest.CheckShown(t, a.Body, err, "Y2FuYXJ5", "2250701020304", "pay.example")
 }
 
 // No notification counts without the token of its own payment, and each with it does.

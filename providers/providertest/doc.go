@@ -16,7 +16,7 @@
 // For every rule there is a faulty provider that it must find out. The rules:
 //
 //   - traits: A client has the traits of its Kind, and the optional interfaces that these promise.
-//   - account: There is no client of an account that lacks a credential or names no environment.
+//   - account: There is no client of an account that lacks a credential, or some of those for refunds, or names no environment.
 //   - wrong-credentials: A wrong credential is Misconfigured: from Prepare, where there is one, and before any session.
 //   - check-account: CheckAccount is content with a good account; it is Misconfigured only for what the provider says.
 //   - tokens: A token that has ended or was revoked is renewed, by a question at once, by a request for money for the next one; one that stays refused is Misconfigured.
@@ -37,14 +37,14 @@
 //   - search: Search says that there is nothing only where the provider says so.
 //   - search-reference: Search takes no session of another reference for one of its own.
 //   - cancel: Cancel ends an open session for good; a paid one AlreadyExists, and Status says that it is paid.
-//   - status-words: Every documented status answer has its State and Failure.
+//   - status-words: Every documented status answer has its State, Failure and Code.
 //   - unknown-words: A status word that is not documented is Pending and Unrecognized.
 //   - diagnosis: Every answer that says no becomes an error that names the operation, the HTTP status and whose fault it is; what people have to correct is said.
-//   - refusals: Every documented answer that says no has its Class and Failure.
+//   - refusals: Every documented answer that says no has its Class, Code, Failure, Field and Fault, and is not asked for twice. Without a token nothing is sent.
 //   - server-errors: A 5xx or 3xx without a documented code is Unknown, and no question is ever answered by Rejected or AlreadyExists.
 //   - garbage: An answer that is a page, cut, empty, doubled or of other types is an Unknown error and no verdict.
 //   - random-answers: No answer makes the client panic, and none that is made up is a verdict.
-//   - throttled: 429 is Throttled, with RetryAfter from seconds or from a date.
+//   - throttled: 429 is Throttled, with RetryAfter from seconds or from a date, of 15 minutes at most; other errors have it, too.
 //   - redaction: No error and no printed answer holds a credential, token, payer, or payment URL, in whatever form.
 //   - amounts: WireMoney takes the documented currencies and decimals of the account's country, changes no value, and refuses what is no amount or no currency.
 //   - amount-exact: The amount arrives at the provider exactly, and comes back exactly.

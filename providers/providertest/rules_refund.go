@@ -188,7 +188,7 @@ func checkLostRefund(t T, w *world) {
 
 func checkRefundWords(t T, w *world) {
 	for _, word := range w.facts.RefundStatuses {
-		if s := word.State; s != providers.StatePending && s != providers.StateSucceeded && s != providers.StateFailed {
+		if s := word.Want.State; s != providers.StatePending && s != providers.StateSucceeded && s != providers.StateFailed {
 			t.Errorf("%s: a refund is never %s", word.Name, s)
 		}
 	}

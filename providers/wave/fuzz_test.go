@@ -217,7 +217,7 @@ func checkError(t *testing.T, op string, a providers.Answer, err error) {
 	if !proven {
 		t.Fatalf("%s: %v for HTTP %d %q", op, err, a.Status, a.Body)
 	}
-	wiretest.CheckError(t, a.Body, err, "221770102030", "pay.wave")
+	wiretest.CheckShown(t, a.Body, err, "221770102030", "pay.wave")
 }
 
 // signed is a header with a signature for each secret, made without the code under

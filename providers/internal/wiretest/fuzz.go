@@ -80,10 +80,10 @@ func Planted(body []byte) []byte {
 	return slices.Concat([]byte(`{"`+planted+`":"`+planted+`"`+comma), rest)
 }
 
-// CheckError fails the test if an error, for an answer with that body, shows more of
+// CheckShown fails the test if an error, for an answer with that body, shows more of
 // the body than its code, or a secret, a URL or what else is hidden; or if it asks
 // for a wait that nobody would keep.
-func CheckError(t testing.TB, body []byte, err error, hidden ...string) {
+func CheckShown(t testing.TB, body []byte, err error, hidden ...string) {
 	t.Helper()
 	if wait := providers.AsError(err).RetryAfter; wait != 0 && (wait < time.Second || wait > 15*time.Minute) {
 		t.Errorf("wait %s", wait)
