@@ -21,12 +21,6 @@ type MTNOptions struct {
 	TargetEnvironment string
 	// CallbackHost is the registered providerCallbackHost; empty allows all.
 	CallbackHost string
-	// CallbackMethod is POST, as recorded, or PUT, as in old documents.
-	CallbackMethod string
-	// ReasonObject sends every reason as {code,message}, as older sandboxes did.
-	ReasonObject bool
-	// StatusPerSecond answers 429 to more status calls; 0 is no cap.
-	StatusPerSecond int
 	// RefuseAtPost lets the sandbox numbers 455 to 464, and the published
 	// references of refunds from 7 on, be refused at once with 500, rather than
 	// be taken and fail later: nobody recorded which.
@@ -45,7 +39,6 @@ func (o MTNOptions) withDefaults() MTNOptions {
 	orElse(&o.DisbursementKey, DefaultMTNDisbursementKey)
 	orElse(&o.DisbursementSubscriptionKey, DefaultMTNDisbursementSubscriptionKey)
 	orElse(&o.TargetEnvironment, "sandbox")
-	orElse(&o.CallbackMethod, http.MethodPost)
 	return o
 }
 
@@ -374,9 +367,6 @@ func (s *Simulator) mtnStatusAnswer(c *call, product string, p *payment) answer 
 	if refused, ok := s.mtnAccess(c, product); !ok {
 		return refused
 	}
-	if s.limited("mtn status", s.opts.MTN.StatusPerSecond, time.Second) {
-		return gateway(429, "Rate limit is exceeded. Try again in 1 seconds.")
-	}
 	if p == nil || p.hidden(s.now(), s.opts.Speed) {
 		return moMo(404, "RESOURCE_NOT_FOUND", "Requested resource was not found.")
 	}
@@ -393,7 +383,7 @@ func (s *Simulator) mtnStatusOf(p *payment, v view) mtnStatus {
 		st.Payer, st.Payee = nil, &p.mtn.Payer
 	}
 	if st.Status == "FAILED" && v.reason != "" {
-		st.Reason = s.mtnReason(p, v.reason)
+		st.Reason = p.mtnReason(v.reason)
 	}
 	return st
 }
@@ -412,8 +402,8 @@ func (p *payment) mtnWord(v view) string {
 	}
 }
 
-func (s *Simulator) mtnReason(p *payment, word string) any {
-	if s.opts.MTN.ReasonObject || p.scenario.ReasonObject {
+func (p *payment) mtnReason(word string) any {
+	if p.scenario.ReasonObject {
 		return mtnError{Code: word, Message: "The transaction failed."}
 	}
 	return word
@@ -434,7 +424,7 @@ func (s *Simulator) mtnCallbacks(p *payment) []delivery {
 	body.PayerMessage = ""
 	return []delivery{{
 		provider: MTN, reference: p.reference, event: body.Status,
-		method: s.opts.MTN.CallbackMethod, url: p.mtn.callbackURL,
+		method: http.MethodPost, url: p.mtn.callbackURL,
 		header: http.Header{
 			"User-Agent":   {"LWAC Http Client 1.0"},
 			"Content-Type": {"application/json; charset=utf-8"},

@@ -17,9 +17,6 @@ type OrangeOptions struct {
 	ExpiresInString bool
 	// TokenLife of access tokens; one hour if 0.
 	TokenLife time.Duration
-	// TokensPerMinute answers 429 to more token requests (Orange: 50); 0 is
-	// no limit.
-	TokensPerMinute int
 	// StrictAccept answers 406 to token requests that do not name
 	// application/json in their Accept, as has been reported. Otherwise one that
 	// is missing, as OAuth 2.0 clients have it, or takes anything will do.
@@ -104,8 +101,6 @@ func (s *Simulator) orangeTokenRefusal(c *call) (answer, bool) {
 	id, secret, basic := c.r.BasicAuth()
 	form, _ := url.ParseQuery(string(c.body))
 	switch {
-	case s.limited("orange token", o.TokensPerMinute, time.Minute):
-		return orangeError(429, 53), false
 	case !o.takes(c.r.Header.Get("Accept")):
 		return orangeError(406, 62), false
 	case !basic || !s.has(Orange, func(k Keys) bool { return k.ID == id && k.Secret == secret }):

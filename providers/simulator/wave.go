@@ -30,8 +30,6 @@ type WaveOptions struct {
 	// AggregatedMerchantID that sessions of an aggregator's wallet must name;
 	// empty: the wallet is not one, and takes none.
 	AggregatedMerchantID string
-	// RefundFailed is the status of checkout-refund-failed: 400 if 0, or 409.
-	RefundFailed int
 	// Callbacks are registered per merchant, as in the business portal.
 	Callbacks []WaveCallback
 }
@@ -50,9 +48,6 @@ func (o WaveOptions) withDefaults() WaveOptions {
 	orElse(&o.APIKey, DefaultWaveKey)
 	orElse(&o.Currency, "XOF")
 	orElse(&o.BusinessName, "Simulated Merchant")
-	if o.RefundFailed == 0 {
-		o.RefundFailed = http.StatusBadRequest
-	}
 	if o.SessionLife == 0 {
 		o.SessionLife = 30 * time.Minute
 	}
@@ -389,7 +384,7 @@ func (s *Simulator) refundSession(c *call) answer {
 	case p == nil:
 		return waveNotFound()
 	case p.state != settled:
-		return waveError(s.opts.Wave.RefundFailed, "checkout-refund-failed", "The checkout session is not paid")
+		return waveError(400, "checkout-refund-failed", "The checkout session is not paid")
 	case p.refunded.IsZero():
 		p.refunded = s.now()
 		s.enter(p, Refunded)
