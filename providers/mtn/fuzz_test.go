@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"math/big"
 	"net/http"
 	"slices"
 	"strings"
@@ -146,12 +145,8 @@ func checkOutcome(t *testing.T, op string, body []byte, s providers.Status) {
 	if s.State != want || (s.Failure != "") != (want == providers.StateFailed) {
 		t.Fatalf("%s %s: %+v", op, body, s)
 	}
-	if s.Money != (providers.Money{}) {
-		got, _ := new(big.Rat).SetString(s.Money.Amount)
-		echoed, ok := new(big.Rat).SetString(wiretest.Said(body, "amount"))
-		if !ok || got == nil || got.Cmp(echoed) != 0 || s.Money.Currency != wiretest.Said(body, "currency") {
-			t.Fatalf("%s: %v", body, s.Money)
-		}
+	if !wiretest.SameMoney(s.Money, wiretest.Said(body, "amount"), wiretest.Said(body, "currency")) {
+		t.Fatalf("%s: %v", body, s.Money)
 	}
 	if s.Reference != "" && s.Reference != "unreadable" && s.Reference != wiretest.Said(body, "externalId") {
 		t.Fatalf("%s: %q", body, s.Reference)

@@ -23,10 +23,7 @@ func answerRules() []Rule {
 		{Name: "unknown-words", Says: "A status word that is not documented is Pending and Unrecognized.", check: func(t T, w *world) {
 			checkUnknownWord(t, w, asking(), w.facts.UnknownWord, w.facts.Statuses)
 		}},
-		{
-			Name: "diagnosis", Says: "Every answer that says no becomes an error that names the operation, the HTTP status and whose fault it is; what people have to correct is said.",
-			check: checkDiagnosis,
-		},
+		{Name: "diagnosis", Says: "Every answer that says no becomes an error that names the operation, the HTTP status and whose fault it is; what people have to correct is said.", check: checkDiagnosis},
 		{Name: "refusals", Says: "Every documented answer that says no has its Class, Code, Failure, Field and Fault, and is not asked for twice. Without a token nothing is sent.", check: checkRefusals},
 		{Name: "server-errors", Says: "A 5xx or 3xx without a documented code is Unknown, and no question is ever answered by Rejected or AlreadyExists.", check: checkServerErrors},
 		{Name: "garbage", Says: "An answer that is a page, cut, empty, doubled or of other types is an Unknown error and no verdict.", check: checkGarbage},

@@ -29,10 +29,7 @@ func refundRules() []Rule {
 			o := askingForRefund()
 			checkEchoes(t, w, o, o.ready(t, w), w.facts.RefundEchoes, w.facts.RefundStatuses)
 		}},
-		{
-			Name: "refund-credentials", Says: "Wrong or missing refund credentials are Misconfigured, from PrepareRefund too, and nothing is given back.",
-			applies: func(p profile) bool { return p.refundPreparer }, check: checkRefundCredentials,
-		},
+		{Name: "refund-credentials", Says: "Wrong or missing refund credentials are Misconfigured, from PrepareRefund too, and nothing is given back.", applies: func(p profile) bool { return p.refundPreparer }, check: checkRefundCredentials},
 	}
 }
 

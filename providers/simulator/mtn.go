@@ -80,6 +80,7 @@ const (
 func (s *Simulator) mtnRoutes(handle func(string, wire)) {
 	for _, product := range []string{collection, disbursement} {
 		handle("POST /mtn/"+product+"/token/{$}", wire{provider: MTN, op: OpToken,
+			access: func(c *call) (answer, bool) { return s.mtnTokenRefusal(c, product) },
 			handle: func(c *call) answer { return s.mtnToken(c, product) }})
 		// Without the slash it is another, unknown path; the mux would redirect.
 		handle("POST /mtn/"+product+"/token", wire{provider: MTN, op: OpToken,
@@ -87,9 +88,9 @@ func (s *Simulator) mtnRoutes(handle func(string, wire)) {
 		s.accountRoutes(handle, product)
 	}
 	handle("POST /mtn/collection/v1_0/requesttopay",
-		wire{provider: MTN, op: OpInitiate, peek: peekMTN, handle: s.requestToPay})
+		wire{provider: MTN, op: OpInitiate, peek: peekMTN, access: s.mtnAccess(collection), handle: s.requestToPay})
 	handle("GET /mtn/collection/v1_0/requesttopay/{id}",
-		wire{provider: MTN, op: OpStatus, peek: s.peekMTNStatus, handle: s.requestToPayStatus})
+		wire{provider: MTN, op: OpStatus, peek: s.peekMTNStatus, access: s.mtnAccess(collection), handle: s.mtnStatusAnswer})
 	s.provisionRoutes(handle)
 	s.payoutRoutes(handle)
 }
@@ -132,9 +133,6 @@ func mtnFailure(status int) answer {
 // mtnToken wants a Content-Length, Basic authentication, the product's
 // subscription key and, in production, the target environment; and no form.
 func (s *Simulator) mtnToken(c *call, product string) answer {
-	if refused, ok := s.mtnTokenRefusal(c, product); !ok {
-		return refused
-	}
 	name := s.text(alphanumeric, 64)
 	user, _, _ := c.r.BasicAuth()
 	s.issue(name, token{audience: "mtn/" + product, user: user, expires: s.now().Add(mtnTokenLife)})
@@ -196,20 +194,22 @@ func wrongSubscription() answer {
 
 // mtnAccess checks what every call but token needs. A user of the other product
 // gets a token, and no further.
-func (s *Simulator) mtnAccess(c *call, product string) (answer, bool) {
-	name, ok := bearer(c.r)
-	t, known := s.tokens[name]
-	switch env := c.r.Header.Get("X-Target-Environment"); {
-	case !s.subscribed(c, product):
-		return wrongSubscription(), false
-	case !ok || !known || !s.now().Before(t.expires):
-		return gateway(401, "Unauthorized. Access token is invalid or expired."), false
-	case env == "":
-		return empty(400), false
-	case t.audience != "mtn/"+product || s.productOf(t.user) != product || env != s.opts.MTN.TargetEnvironment:
-		return moMo(500, "NOT_ALLOWED_TARGET_ENVIRONMENT", "Access to target environment is forbidden."), false
+func (s *Simulator) mtnAccess(product string) func(*call) (answer, bool) {
+	return func(c *call) (answer, bool) {
+		name, ok := bearer(c.r)
+		t, known := s.tokens[name]
+		switch env := c.r.Header.Get("X-Target-Environment"); {
+		case !s.subscribed(c, product):
+			return wrongSubscription(), false
+		case !ok || !known || !s.now().Before(t.expires):
+			return gateway(401, "Unauthorized. Access token is invalid or expired."), false
+		case env == "":
+			return empty(400), false
+		case t.audience != "mtn/"+product || s.productOf(t.user) != product || env != s.opts.MTN.TargetEnvironment:
+			return moMo(500, "NOT_ALLOWED_TARGET_ENVIRONMENT", "Access to target environment is forbidden."), false
+		}
+		return answer{}, true
 	}
-	return answer{}, true
 }
 
 type mtnParty struct {
@@ -251,9 +251,6 @@ func (s *Simulator) peekMTNStatus(c *call) {
 
 // requestToPay takes a request and rings the payer's phone.
 func (s *Simulator) requestToPay(c *call) answer {
-	if refused, ok := s.mtnAccess(c, collection); !ok {
-		return refused
-	}
 	var req mtnRequest
 	if decode(c.body, &req, false) != nil || !req.wellFormed() || !s.validReference(c.reference) {
 		return empty(400)
@@ -358,15 +355,9 @@ type mtnStatus struct {
 	Reason       any       `json:"reason,omitempty"`
 }
 
-func (s *Simulator) requestToPayStatus(c *call) answer {
-	return s.mtnStatusAnswer(c, collection, s.find(MTN, c.reference))
-}
-
 // mtnStatusAnswer tells how a payment stands, or a payout.
-func (s *Simulator) mtnStatusAnswer(c *call, product string, p *payment) answer {
-	if refused, ok := s.mtnAccess(c, product); !ok {
-		return refused
-	}
+func (s *Simulator) mtnStatusAnswer(c *call) answer {
+	p := c.payment
 	if p == nil || p.hidden(s.now(), s.opts.Speed) {
 		return moMo(404, "RESOURCE_NOT_FOUND", "Requested resource was not found.")
 	}

@@ -44,11 +44,11 @@ const payTokenLife = 10 * time.Minute
 
 func (s *Simulator) orangeRoutes(handle func(string, wire)) {
 	for _, version := range []string{"v2", "v3"} {
-		handle("POST /orange/oauth/"+version+"/token", wire{provider: Orange, op: OpToken, handle: s.orangeToken})
+		handle("POST /orange/oauth/"+version+"/token", wire{provider: Orange, op: OpToken, access: s.orangeTokenRefusal, handle: s.orangeToken})
 	}
 	const api = "POST /orange/orange-money-webpay/{env}/v1/"
-	handle(api+"webpayment", wire{provider: Orange, op: OpInitiate, peek: peekWebPayment, handle: s.webPayment})
-	handle(api+"transactionstatus", wire{provider: Orange, op: OpStatus, peek: s.peekOrangeStatus, handle: s.transactionStatus})
+	handle(api+"webpayment", wire{provider: Orange, op: OpInitiate, peek: peekWebPayment, access: s.orangeAccess, handle: s.webPayment})
+	handle(api+"transactionstatus", wire{provider: Orange, op: OpStatus, peek: s.peekOrangeStatus, access: s.orangeAccess, handle: s.transactionStatus})
 }
 
 type orangeFault struct {
@@ -78,10 +78,7 @@ func orangeFailure(status int) answer {
 	return orangeError(status, code)
 }
 
-func (s *Simulator) orangeToken(c *call) answer {
-	if refused, ok := s.orangeTokenRefusal(c); !ok {
-		return refused
-	}
+func (s *Simulator) orangeToken(*call) answer {
 	name := s.text(alphanumeric, 28)
 	life := s.opts.Orange.TokenLife
 	s.issue(name, token{audience: "orange", expires: s.now().Add(life)})
@@ -238,9 +235,6 @@ func orangeBody(body []byte) (fields, answer, bool) {
 
 // webPayment opens a session; an order id is good for one, for ever.
 func (s *Simulator) webPayment(c *call) answer {
-	if refused, ok := s.orangeAccess(c); !ok {
-		return refused
-	}
 	f, refused, ok := orangeBody(c.body)
 	if !ok {
 		return refused
@@ -295,9 +289,6 @@ func orangeCurrencyFits(env, currency string) bool {
 
 // transactionStatus tells only who knows order id, amount and pay token.
 func (s *Simulator) transactionStatus(c *call) answer {
-	if refused, ok := s.orangeAccess(c); !ok {
-		return refused
-	}
 	var f fields
 	if decode(c.body, &f, false) != nil {
 		return orangeError(400, 22)

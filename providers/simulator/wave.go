@@ -63,13 +63,15 @@ const (
 )
 
 func (s *Simulator) waveRoutes(handle func(string, wire)) {
-	const sessions = "/wave/v1/checkout/sessions"
-	handle("POST "+sessions, wire{provider: Wave, op: OpInitiate, peek: peekWave, handle: s.createSession})
-	handle("GET "+sessions+"/search", wire{provider: Wave, op: OpSearch, peek: peekSearch, handle: s.searchSessions})
-	handle("GET "+sessions, wire{provider: Wave, op: OpStatus, peek: s.peekTransaction, handle: s.getSession})
-	handle("GET "+sessions+"/{id}", wire{provider: Wave, op: OpStatus, peek: s.peekSession, handle: s.getSession})
-	handle("POST "+sessions+"/{id}/expire", wire{provider: Wave, op: OpExpire, peek: s.peekSession, handle: s.expireSession})
-	handle("POST "+sessions+"/{id}/refund", wire{provider: Wave, op: OpRefund, peek: s.peekSession, handle: s.refundSession})
+	route := func(method, path string, op Op, peek func(*call), do func(*call) answer) {
+		handle(method+" /wave/v1/checkout/sessions"+path, wire{provider: Wave, op: op, peek: peek, access: s.waveAccess, handle: do})
+	}
+	route("POST", "", OpInitiate, peekWave, s.createSession)
+	route("GET", "/search", OpSearch, peekSearch, s.searchSessions)
+	route("GET", "", OpStatus, s.peekTransaction, s.getSession)
+	route("GET", "/{id}", OpStatus, s.peekSession, s.getSession)
+	route("POST", "/{id}/expire", OpExpire, s.peekSession, s.expireSession)
+	route("POST", "/{id}/refund", OpRefund, s.peekSession, s.refundSession)
 }
 
 // RegisterWaveCallback adds a webhook, as a merchant does in the portal.
@@ -197,9 +199,6 @@ var (
 
 // createSession opens a session on every call: Wave does not know repeats.
 func (s *Simulator) createSession(c *call) answer {
-	if refused, ok := s.waveAccess(c); !ok {
-		return refused
-	}
 	var req waveRequest
 	if refused, ok := s.waveBody(c, &req); !ok {
 		return refused
@@ -336,9 +335,6 @@ func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 func ptr(s string) *string { return &s }
 
 func (s *Simulator) getSession(c *call) answer {
-	if refused, ok := s.waveAccess(c); !ok {
-		return refused
-	}
 	p := c.payment
 	if p == nil || p.hidden(s.now(), s.opts.Speed) {
 		return waveNotFound()
@@ -347,9 +343,6 @@ func (s *Simulator) getSession(c *call) answer {
 }
 
 func (s *Simulator) searchSessions(c *call) answer {
-	if refused, ok := s.waveAccess(c); !ok {
-		return refused
-	}
 	if c.reference == "" {
 		return waveInvalid("client_reference", "field required")
 	}
@@ -361,9 +354,6 @@ func (s *Simulator) searchSessions(c *call) answer {
 }
 
 func (s *Simulator) expireSession(c *call) answer {
-	if refused, ok := s.waveAccess(c); !ok {
-		return refused
-	}
 	switch p := c.payment; {
 	case p == nil:
 		return waveNotFound()
@@ -377,9 +367,6 @@ func (s *Simulator) expireSession(c *call) answer {
 
 // refundSession gives the money back; asking again changes nothing.
 func (s *Simulator) refundSession(c *call) answer {
-	if refused, ok := s.waveAccess(c); !ok {
-		return refused
-	}
 	switch p := c.payment; {
 	case p == nil:
 		return waveNotFound()

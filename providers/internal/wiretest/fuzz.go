@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +60,13 @@ func values(object []byte, name string) (found []json.RawMessage) {
 		}
 	}
 	return found
+}
+
+// SameMoney tells whether money that was read is what was told, or none, which equals nothing.
+func SameMoney(read providers.Money, amount, currency string) bool {
+	got, _ := new(big.Rat).SetString(read.Amount)
+	told, ok := new(big.Rat).SetString(amount)
+	return read == (providers.Money{}) || ok && got != nil && got.Cmp(told) == 0 && read.Currency == currency
 }
 
 // planted is what Planted puts into a body.
