@@ -2,7 +2,6 @@ package attempt
 
 import (
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -176,82 +175,6 @@ func TestDecide(t *testing.T) {
 				t.Errorf("%+v, want %+v", got, c.want)
 			}
 		})
-	}
-}
-
-// verdicts are the situations of testdata/verdicts.md, which docs/promise.md shows.
-func verdicts() map[string][]change {
-	const minute, hour = time.Minute, time.Hour
-	return map[string][]change{
-		"nothing was sent, it is called off, and the provider, asked, knows nothing":          {calledOff, asked(0, notFound)},
-		"nothing was sent until `--start-deadline`, and the provider, asked, knows nothing":   {overdue, asked(0, notFound)},
-		"nothing is recorded, there are signs of an earlier life, the provider knows nothing": {earlierLife, func(f *Facts) { f.record() }, asked(0, notFound)},
-		"the record of a request is lost, the provider knows nothing":                         {lost, asked(0, notFound)},
-		"a send has no answer, none can arrive any more, the provider knows none":             {sent(3*minute, "me"), asked(0, notFound)},
-		"the same, and nobody wants it any more":                                              {sent(3*minute, "me"), asked(0, notFound), unwanted},
-		"the same, at the deadline":                                                           {sent(hour, "me"), asked(0, notFound)},
-		"refused, no other send open":                                                         {refused(0), asked(0, notFound)},
-		"refused; asked after the late window with the credentials of that send, not known":   {refused(3 * minute), asked(0, notFound)},
-		"refused, another send has no answer, none can arrive any more":                       {sent(4*minute, "me"), refused(3 * minute), asked(0, notFound)},
-		"the same, at the deadline (refused)":                                                 {sent(hour, "me"), refused(3 * minute), asked(0, notFound)},
-		"taken, not begun by the payer, the time of the session is over":                      {taken(16 * minute), asked(0, said(providers.StateNotStarted))},
-		"taken, undecided at the deadline":                                                    {taken(hour), asked(0)},
-		"taken, called off":                                                                   {taken(minute), asked(0), calledOff},
-		"no usable answer for 24 h after the deadline":                                        {taken(25 * hour), asked(0, failures(99))},
-	}
-}
-
-// verdict is a decision in the words of the table.
-func verdict(d Decision) string {
-	switch d.Action {
-	case EndUnasked, Conclude:
-		return "`" + string(d.Phase) + "`/`" + d.Reason + "`"
-	case GiveUp:
-		return "`Unknown`/`" + d.Reason + "`"
-	case Note:
-		return "`Pending`/`" + d.Reason + "`"
-	case Raise:
-		return "sent again"
-	case EndSession:
-		return "the session is ended, then asked about"
-	default:
-		return "followed"
-	}
-}
-
-// Rule 6: which situation ends a request, and as what.
-func TestVerdicts(t *testing.T) {
-	data, err := os.ReadFile("testdata/verdicts.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var columns []string
-	rows := map[string]bool{}
-	for line := range strings.Lines(string(data)) {
-		var cells []string
-		for _, cell := range strings.Split(strings.Trim(line, "| \n"), "|") {
-			cells = append(cells, strings.TrimSpace(cell))
-		}
-		switch {
-		case len(cells) < 2 || strings.HasPrefix(cells[0], "---"):
-		case columns == nil:
-			columns = cells
-		default:
-			rows[cells[0]] = true
-			for i, want := range cells[1:] {
-				if got := verdict(Decide(situation(columns[i+1], verdicts()[cells[0]]...))); want != "–" && got != want {
-					t.Errorf("%s, %s: %s, want %s", cells[0], columns[i+1], got, want)
-				}
-			}
-		}
-	}
-	for name := range verdicts() {
-		if !rows[name] {
-			t.Errorf("the table lacks %q", name)
-		}
-	}
-	if len(columns) != 6 || len(rows) != len(verdicts()) {
-		t.Errorf("%d columns, %d rows", len(columns), len(rows))
 	}
 }
 

@@ -140,12 +140,12 @@ func FoldOutcome(o v1alpha1.Outcome) Fold {
 // one contradicts the outcome. That it still knows nothing is none, nor is what the
 // person knew who settled it.
 func foldLater(a *v1alpha1.Attempt, o v1alpha1.Outcome) bool {
-	news := Contradicts(a.Outcome, &o)
-	known := a.Later != nil && (Contradicts(a.Outcome, a.Later) || !news && a.Later.SettledBy == "")
+	contradicts := Contradicts(a.Outcome, &o)
+	known := a.Later != nil && (Contradicts(a.Outcome, a.Later) || !contradicts && a.Later.SettledBy == "")
 	if settled := a.Outcome.SettledBy != ""; settled {
-		known = known || news && a.Unknown != nil && wasReported(a.Unknown.Reported, &o)
+		known = known || contradicts && a.Unknown != nil && wasReported(a.Unknown.Reported, &o)
 	} else {
-		known = known || !news && o.At.Equal(&a.Outcome.At)
+		known = known || !contradicts && o.At.Equal(&a.Outcome.At)
 	}
 	if known || o.SettledBy != "" {
 		return false

@@ -256,7 +256,7 @@ func TestFoldConcluded_HoldsOnlyIfNothingWasLearnt(t *testing.T) {
 	}
 }
 
-// Rule 13: in what way it was not paid is no news; that it was is, or that it was not.
+// Rule 13: in what way it was not paid contradicts nothing; that it was does, or that it was not.
 func TestLater_WhatContradicts(t *testing.T) {
 	for _, was := range []v1alpha1.Phase{v1alpha1.PhaseFailed, v1alpha1.PhaseExpired, v1alpha1.PhaseCancelled, v1alpha1.PhaseSucceeded} {
 		for _, says := range []providers.State{providers.StateFailed, providers.StateExpired, providers.StateCancelled, providers.StateSucceeded} {
