@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -126,7 +128,7 @@ func (j *Judge) finishPayment(p *v1alpha1.Payment, waits bool) bool {
 	phase := p.Status.Phase
 	key := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
 	c := j.w.Charge(key)
-	if !settled(phase) && !waits {
+	if !settled(phase) && !waits && !waitsForPerson(p.Status.Conditions) {
 		j.violated(Schedule, "Payment %s is %q at the end", p.Name, phase)
 	}
 	if c == nil || p.Status.ChargeName != c.Name {
@@ -153,6 +155,20 @@ func refusedItself(p *v1alpha1.Payment) bool {
 	}
 }
 
+// waitsForPerson tells whether an object says what somebody else has to do first.
+func waitsForPerson(conditions []metav1.Condition) bool {
+	c := meta.FindStatusCondition(conditions, v1alpha1.ConditionSucceeded)
+	if c == nil {
+		return false
+	}
+	switch c.Reason {
+	case v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountNotAllowed, v1alpha1.ReasonAdoptOnly, v1alpha1.ReasonInstallationChanged:
+		return true
+	default:
+		return false
+	}
+}
+
 func (j *Judge) finishRefund(r *v1alpha1.Refund, waits bool) bool {
 	switch phase := r.Status.Phase; {
 	case phase == v1alpha1.RefundUnknown:
@@ -161,7 +177,7 @@ func (j *Judge) finishRefund(r *v1alpha1.Refund, waits bool) bool {
 		return false
 	case !phase.Terminal():
 		p := j.w.Payment(types.NamespacedName{Namespace: r.Namespace, Name: r.Spec.PaymentRef.Name})
-		if p != nil && p.Status.Phase.Terminal() && !waits && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
+		if p != nil && p.Status.Phase.Terminal() && !waits && !waitsForPerson(r.Status.Conditions) && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
 			j.violated(Schedule, "Refund %s is %q at the end", r.Name, phase)
 		}
 		return true

@@ -132,7 +132,9 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 	c := j.w.Charge(key)
 	who := "Payment " + p.Name
 	if p.Status.SettledBy != "" {
-		j.settlement(p)
+		if c == nil || c.Record.Outcome == nil || c.Record.Outcome.SettledBy == "" {
+			j.settlement(p)
+		}
 		return
 	}
 	if p.Status.Phase == v1alpha1.PhaseSucceeded {
@@ -239,6 +241,10 @@ func (j *Judge) ghost(who string, p *v1alpha1.Payment) {
 
 // settlement: a person who saw the present Unknown said so.
 func (j *Judge) settlement(p *v1alpha1.Payment) {
+	if p == nil {
+		j.violated(RightObject, "a Charge is settled, and there is no Payment that says so")
+		return
+	}
 	said := p.Spec.Settlement
 	if said == nil || !j.shown[string(p.UID)+said.UnknownID] {
 		j.violated(RightObject, "Payment %s is settled by what was said about something else", p.Name)
