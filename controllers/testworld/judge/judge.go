@@ -3,6 +3,7 @@
 // never only how a payment says that it ended.
 //
 //	judge.go     what it is told, and what it remembers
+//	rules.go     what needs no world: objects, their versions and the books
 //	sends.go     requests for money and what they stand on
 //	verdicts.go  what is said about an end, against the books
 //	versions.go  what may not change
@@ -136,6 +137,8 @@ type sale struct {
 	lost bool
 	// had are the Payments that showed a Charge when it was lost.
 	had map[types.UID]bool
+	// said: a person who saw the Unknown said how it ended.
+	said bool
 	// disclosed pages.
 	disclosed []string
 	bounds    bounds
@@ -229,6 +232,13 @@ func (j *Judge) violated(rule, format string, args ...any) {
 	j.Violations = append(j.Violations, Violation{rule, text})
 }
 
+// found notes what a rule found.
+func (j *Judge) found(violations []Violation) {
+	for _, v := range violations {
+		j.violated(v.Rule, "%s", v.Text)
+	}
+}
+
 func (j *Judge) sale(name types.NamespacedName) *sale {
 	s := j.sales[name]
 	if s == nil {
@@ -275,7 +285,7 @@ func (j *Judge) Committed(v testworld.Version) {
 		j.paymentVersion(o, n, v.By)
 	case *v1alpha1.Refund:
 		o, _ := v.Old.(*v1alpha1.Refund)
-		j.refundVersion(o, n)
+		j.refundVersion(o, n, v.By)
 	case nil:
 		j.removed(v)
 	}
