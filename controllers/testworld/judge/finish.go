@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld"
 	"mobilemoney.dev/operator/providers/simulator"
 )
@@ -26,7 +27,7 @@ func (j *Judge) Finish(waits bool) {
 	}
 	open := false
 	for _, o := range j.w.Store.All(testworld.Charge) {
-		open = j.finishCharge(o.(*v1alpha1.Charge)) || open
+		open = j.finishCharge(o.(*v1alpha1.Charge), waits) || open
 	}
 	for _, o := range j.w.Store.All(testworld.Payment) {
 		open = j.finishPayment(o.(*v1alpha1.Payment), waits) || open
@@ -65,7 +66,7 @@ func (j *Judge) charged(name types.NamespacedName, s *sale) {
 }
 
 // finishCharge tells whether the Charge may still have something to do.
-func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
+func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 	rec, b := &c.Record, j.books(c.Spec.ProviderReference)
 	outcome := rec.Outcome
 	if c.Spec.InstallationID != j.w.Config.Installation.ID {
@@ -73,7 +74,7 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 	}
 	j.found(ChargeEnd(c, b))
 	lost := j.sale(saleOf(c)).lost
-	if r := j.request("pay ", c.Spec.ProviderReference); outcome == nil && !j.mayNotKnow(c) {
+	if r := j.request("pay ", c.Spec.ProviderReference); outcome == nil && !waits && !j.mayNotKnow(c) {
 		j.found(Unlearnt(c, b))
 		if !b.Known && r.undecided == 0 && r.refused > 0 && rec.Unknown != nil && !lost {
 			j.violated(Recovered, "each send was refused, and the Charge does not say so")
@@ -143,7 +144,7 @@ func (j *Judge) finishRefund(r *v1alpha1.Refund, waits bool) bool {
 		return false
 	case !phase.Terminal():
 		p := j.w.Payment(types.NamespacedName{Namespace: r.Namespace, Name: r.Spec.PaymentRef.Name})
-		if p != nil && p.Status.Phase.Terminal() && !waits && !waitsForPerson(r.Status.Conditions) && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
+		if p != nil && p.Status.Phase.Terminal() && !waits && !waitsForPerson(r.Status.Conditions) && !attempt.Restored(r) && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
 			j.violated(Schedule, "Refund %s is %q at the end", r.Name, phase)
 		}
 		return true
