@@ -45,9 +45,10 @@ func (j *Judge) chargeVerdict(c *v1alpha1.Charge) {
 		return
 	}
 	j.failure("the Charge", b, c.Spec.ProviderReference)
-	// A person who is told that the payer did not pay has a payer who could.
-	found := c.Record.Taken != nil && c.Record.Taken.Found
-	if o.Reason == v1alpha1.ReasonPayerTimeout && len(c.Record.Open) == 0 && !found && b.Newest.Before(c.CreationTimestamp.Time) {
+	// Who is told that the payer did not pay has a payer who could.
+	p := j.w.Payment(saleOf(c))
+	own := p != nil && c.Spec.Payment.UID == string(p.UID) && !j.sale(saleOf(c)).had[p.UID] && !consents(p)
+	if o.Reason == v1alpha1.ReasonPayerTimeout && own && len(c.Record.Open) == 0 && b.Newest.Before(p.CreationTimestamp.Time) {
 		j.violated(NoFalseFailure, "the Charge says that the payer did not pay in time, and nobody was asked")
 	}
 }
@@ -113,6 +114,9 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 // neverAsked: whoever is refused as written was not asked for.
 func (j *Judge) neverAsked(who string, key types.NamespacedName, p *v1alpha1.Payment) {
 	for _, r := range j.sale(key).references {
+		if r.undecided == 0 && !j.books(r.reference).Known {
+			continue // each request was refused, or did not arrive
+		}
 		for _, i := range r.intents {
 			if i.uid == p.UID {
 				j.violated(NoFalseFailure, "%s says that nothing was sent, and it was", who)

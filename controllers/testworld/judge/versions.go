@@ -26,8 +26,13 @@ func (j *Judge) chargeVersion(old, c *v1alpha1.Charge) {
 		}
 	}
 	for i := range c.Record.Refunds {
-		if e := &c.Record.Refunds[i]; entryBefore(old, e.Name).Outcome == nil && newOutcome(&e.Attempt) {
+		e := &c.Record.Refunds[i]
+		switch {
+		case e.Outcome == nil || entryBefore(old, e.Name).Outcome != nil:
+		case newOutcome(&e.Attempt):
 			j.refundVerdict("the entry of "+e.Name, c, e, e.Outcome.Phase == v1alpha1.PhaseSucceeded)
+		default:
+			j.confirmation(c, e.Name)
 		}
 	}
 }
@@ -56,6 +61,9 @@ func (j *Judge) paymentVersion(old, p *v1alpha1.Payment, by *testworld.Process) 
 		j.SettledAt = j.w.Now()
 	}
 	if by == nil {
+		if a.ChargeName != "" && b.ChargeName == "" {
+			delete(j.sale(key).had, p.UID) // whoever loses both is new
+		}
 		return
 	}
 	j.statusWritten(key, by)
