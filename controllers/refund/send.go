@@ -65,6 +65,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 // server has it now, and an access token. Without a client, the send has to wait.
 func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.Client, view, error) {
 	if v.account == nil {
+		v.wait = r.Settings.RetryMax
 		return nil, v, nil
 	}
 	c, err := r.Accounts.RefundClient(ctx, v.account)

@@ -247,7 +247,7 @@ func (j *Judge) unkept(q *process) {
 // kept: it is recorded, or there is nothing to record it on.
 func (j *Judge) kept(a answer) bool {
 	c := j.charge(a.g)
-	if c == nil {
+	if c == nil || j.Pruned {
 		return true
 	}
 	if a.g.refund != "" {
