@@ -47,7 +47,7 @@ func TestMissingCredentials(t *testing.T) {
 
 			f = setUp(t).operator(environment)
 			if f.Operator[provider].Credentials != nil {
-				expectMissing(t, f, provider, missingVariables, present, "the operator's environment lacks ")
+				expectMissing(t, f, provider, missingVariables, present, "The operator's environment lacks ")
 			}
 		}
 	}
@@ -62,7 +62,7 @@ func expectMissing(t *testing.T, f *fixture, provider string, missing, present [
 		}
 		return
 	}
-	expectProblem(t, err, v1alpha1.ReasonCredentialsIncomplete, append(missing, prefix, "add it")...)
+	expectProblem(t, err, v1alpha1.ReasonCredentialsIncomplete, append(missing, prefix, "Add what is missing")...)
 	for _, p := range present {
 		if slices.Contains(strings.FieldsFunc(err.Error(), func(r rune) bool { return strings.ContainsRune(" ,;:", r) }), p) {
 			t.Errorf("%v names %s, which is there", err, p)
@@ -74,7 +74,7 @@ func TestNoSecret(t *testing.T) {
 	for provider, keys := range required {
 		f := setUp(t, merchant("shop", provider, provider))
 		_, err := f.Client(f.ctx, f.resolve(payment("shop", provider)))
-		expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound, append(sortedKeys(keys), `"`+provider+`-credentials"`, "create it")...)
+		expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound, append(sortedKeys(keys), `"`+provider+`-credentials"`, "Create it")...)
 		a, err := f.ForCallbacks(f.ctx, provider, account.KindNamespaced, "shop", provider)
 		must(t, err)
 		_, err = f.CallbackSecrets(f.ctx, a)
@@ -87,7 +87,7 @@ func TestNoSecret(t *testing.T) {
 func TestUnusableCredentials(t *testing.T) {
 	f := setUp(t, merchant("shop", "wave", "wave"), secret("shop", "wave-credentials", map[string]string{"apiKey": canary + "\n" + canary}))
 	_, err := f.Client(f.ctx, f.resolve(payment("shop", "wave")))
-	expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured, "apiKey", "line break", "correct the account or its Secret")
+	expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured, "apiKey", "line break", "Correct the account or its Secret")
 
 	f = setUp(t).operator(map[string]string{"WAVE_API_KEY": canary + "\n" + canary})
 	_, err = f.Client(f.ctx, f.resolve(payment("shop", "wave")))
@@ -247,7 +247,7 @@ func TestRefundCredentials(t *testing.T) {
 			}
 			c, err := f.RefundClient(f.ctx, a)
 			if len(lacks) > 0 {
-				expectProblem(t, err, v1alpha1.ReasonRefundNotConfigured, append(lacks, "add it")...)
+				expectProblem(t, err, v1alpha1.ReasonRefundNotConfigured, append(lacks, "Add what is missing")...)
 				continue
 			}
 			must(t, err)

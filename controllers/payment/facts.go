@@ -44,7 +44,6 @@ func (r *Reconciler) ofCharge(f attempt.Facts, v view, c *v1alpha1.Charge) attem
 	f.Created = c.CreationTimestamp.Time
 	f.Timeout = time.Duration(c.Spec.TimeoutSeconds) * time.Second
 	f.LacksHandle = !f.Rules.Askable && (rec.Session == nil || rec.Session.Token == "")
-	f.SameCredentials = true // the send compares them
 	if s := rec.Session; s != nil && s.ExpiresAt != nil {
 		f.SessionExpires = s.ExpiresAt.Time
 	}

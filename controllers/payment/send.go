@@ -66,6 +66,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		v.problem = attempt.Refused(err)
 	}
 	if answer == nil {
+		v.seen = r.Protocol.Unsent(v.key.String())
 		return v, err
 	}
 	return r.answered(ctx, v, c, answer, err)
@@ -175,7 +176,7 @@ func (r *Reconciler) promptLimit(ctx context.Context, v view, ask promptLimiter)
 		return v, err
 	}
 	v.wait, v.limited = exceeded.Wait, true
-	v.problem = &attempt.Problem{Reason: v1alpha1.ReasonPromptsLimited, Message: exceeded.Message + message(v1alpha1.ReasonPromptsLimited, "")}
+	v.problem = &attempt.Problem{Reason: v1alpha1.ReasonPromptsLimited, Message: exceeded.Message + "The operator continues automatically when the limit allows."}
 	return v, nil
 }
 
