@@ -56,7 +56,7 @@ type Heed func(op providers.Operation, err error) (again bool)
 func (p *Protocol) Failed(ctx context.Context, key string, heed Heed, err error) (v1alpha1.Notice, bool) {
 	notice, known := p.noticeOf(err)
 	p.Remember(key, func(o *Observation) {
-		o.At, o.Asked, o.NotFound, o.Notice = p.Now(), true, false, nil
+		o.At, o.NotFound, o.Notice = p.Now(), false, nil
 		o.Failures++
 		if known {
 			o.Notice = &notice
@@ -74,6 +74,15 @@ func (p *Protocol) Heard(ctx context.Context, key string, heed Heed, op provider
 	p.sent(key, a.Err)
 	p.heard(ctx, key, heed, op, a.Err)
 	return p.seen.Recall(key)
+}
+
+// Unsent remembers that a send was not made after all: the next one waits as after a
+// call that failed, whatever the writes of this one wake.
+func (p *Protocol) Unsent(key string) Observation {
+	return p.Remember(key, func(o *Observation) {
+		o.At, o.NotFound = p.Now(), false
+		o.Failures++
+	})
 }
 
 // heard lets heed know how a call ended, and logs an error.

@@ -205,11 +205,12 @@ func (p *Protocol) Remember(key string, change func(*Observation)) Observation {
 // Forget drops what is remembered of an attempt.
 func (p *Protocol) Forget(key string) { p.seen.Forget(key) }
 
-// Answered remembers a usable answer to a question: the state that the provider told,
-// or that it does not know the reference.
-func (p *Protocol) Answered(key string, state providers.State, notFound bool) Observation {
+// Answered remembers a usable answer to a question that began at asked: the state that
+// the provider told, or that it does not know the reference.
+func (p *Protocol) Answered(key string, asked time.Time, state providers.State, notFound bool) Observation {
 	return p.Remember(key, func(o *Observation) {
-		o.At, o.Asked, o.Failures, o.NotFound, o.State, o.Notice = o.Began, true, 0, notFound, state, nil
+		o.Asked = asked
+		o.At, o.Failures, o.NotFound, o.State, o.Notice = p.Now(), 0, notFound, state, nil
 	})
 }
 
@@ -224,10 +225,10 @@ func (p *Protocol) OtherCredentials(key string) Observation {
 func (p *Protocol) sent(key string, err error) {
 	p.Remember(key, func(o *Observation) {
 		failures := o.Failures
-		*o = Observation{Began: o.Began, Newest: o.Newest, FirstSeen: o.FirstSeen}
+		*o = Observation{Newest: o.Newest, FirstSeen: o.FirstSeen}
 		switch {
 		case err == nil:
-			o.At = o.Began
+			o.At = p.Now()
 		case neverArrived(providers.ClassOf(err)):
 			o.At, o.Failures = p.Now(), failures+1
 		}

@@ -89,7 +89,7 @@ func TestG2_ACacheThatIsBehindMakesNoSecondNote(t *testing.T) {
 	f.expectWrites(5)
 }
 
-// What could not be noted is not remembered as noted.
+// A failed note is not remembered as noted.
 func TestG2_WhatCouldNotBeNotedIsNotedLater(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)

@@ -115,7 +115,7 @@ func play(ctx context.Context, o options, out *screen) (err error) {
 			}
 			out.printf("\nStopping what was started.\n")
 		}
-		err = errors.Join(err, s.clear())
+		err = errors.Join(err, s.Clear())
 	}()
 	if err := s.set(ctx); err != nil {
 		return err

@@ -378,7 +378,7 @@ func TestJudge(t *testing.T) {
 			sc.seen(3*minute, v1alpha1.PhaseSucceeded).transaction = "T1"
 			return sc
 		}, fault: "its transaction was T0"},
-		"applied again, and the new one begins anew": {scene: func() *scene {
+		"applied again, and the new one starts over": {scene: func() *scene {
 			sc := paidScene("mtn")
 			sc.seen(2*minute, v1alpha1.PhaseSucceeded)
 			sc.seen(3*minute, v1alpha1.PhaseProcessing).uid = "uid-2"

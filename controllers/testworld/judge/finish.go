@@ -4,7 +4,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld"
 	"mobilemoney.dev/operator/providers/simulator"
 )
@@ -20,7 +19,7 @@ func (j *Judge) Finish(waits bool) {
 	}
 	for kind, r := range j.requests {
 		if kind[0] == 'p' {
-			j.overRefund(r.reference)
+			j.found(j.books(r.reference).OverRefund())
 		}
 	}
 	open := false
@@ -54,7 +53,7 @@ func (j *Judge) charged(name types.NamespacedName, s *sale) {
 		if s.lost {
 			kind += "|" + r.provider + "|" + r.installation
 		}
-		paid[kind] += j.books(r.reference).paid
+		paid[kind] += len(j.books(r.reference).Charges)
 	}
 	for _, n := range paid {
 		if n > 1 {
@@ -67,19 +66,15 @@ func (j *Judge) charged(name types.NamespacedName, s *sale) {
 func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 	rec, b := &c.Record, j.books(c.Spec.ProviderReference)
 	outcome := rec.Outcome
-	asked := attempt.MayHaveArrived(&rec.Attempt) || rec.Refusal != nil
-	switch {
-	case outcome == nil && rec.Unknown == nil && asked:
-		j.violated(Schedule, "a Charge that was asked for is neither over nor Unknown")
-		j.unlearnt(c, b)
-	case outcome == nil:
-		j.unlearnt(c, b)
-	case outcome.SettledBy != "":
-		// A person said so.
-	case outcome.Phase != v1alpha1.PhaseSucceeded && b.paid > 0 && !b.saidSo:
-		j.violated(NoFalseFailure, "the Charge ended %s, and was paid", outcome.Phase)
+	j.found(ChargeEnd(c, b))
+	lost := j.sale(saleOf(c)).lost
+	if r := j.request("pay ", c.Spec.ProviderReference); outcome == nil && !j.mayNotKnow(c) {
+		j.found(Unlearnt(c, b))
+		if !b.Known && r.undecided == 0 && r.refused > 0 && rec.Unknown != nil && !lost {
+			j.violated(Recovered, "each send was refused, and the Charge does not say so")
+		}
 	}
-	if s := j.sale(saleOf(c)); c.Spec.Provider == string(simulator.Wave) && outcome != nil && b.open > 0 && !s.lost {
+	if c.Spec.Provider == string(simulator.Wave) && outcome != nil && b.Open > 0 && !lost {
 		j.violated(OnePage, "it is over, and a session can still be paid")
 	}
 	for i := range rec.Refunds {
@@ -88,23 +83,6 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 		}
 	}
 	return outcome == nil || outcome.SettledBy != "" // that is followed on
-}
-
-// unlearnt: a Charge without an outcome must not be what the provider knows more of.
-func (j *Judge) unlearnt(c *v1alpha1.Charge, b book) {
-	rec := &c.Record
-	if j.mayNotKnow(c) {
-		return
-	}
-	r := j.request("pay ", c.Spec.ProviderReference)
-	switch {
-	case b.paid > 0:
-		j.violated(Schedule, "it was paid, and the Charge does not say so")
-	case b.known && b.open == 0 && b.saidSo && rec.Taken != nil:
-		j.violated(Schedule, "the provider knows that it ended unpaid, and the Charge does not say so")
-	case !b.known && r.undecided == 0 && r.refused > 0 && rec.Unknown != nil && !j.sale(saleOf(c)).lost:
-		j.violated(Recovered, "each send was refused, and the Charge does not say so")
-	}
 }
 
 // mayNotKnow: what was answered was not what was asked for, or was known before it
@@ -129,28 +107,10 @@ func (j *Judge) finishPayment(p *v1alpha1.Payment, waits bool) bool {
 	if !settled(phase) && !waits {
 		j.violated(Schedule, "Payment %s is %q at the end", p.Name, phase)
 	}
-	if c == nil || p.Status.ChargeName != c.Name {
-		return !settled(phase)
-	}
-	rec := &c.Record
-	switch {
-	case rec.Outcome != nil && rec.Outcome.Phase != phase && !refusedItself(p) && phase != v1alpha1.PhaseUnknown:
-		j.violated(Schedule, "Payment %s says %q, and its Charge %s", p.Name, phase, rec.Outcome.Phase)
-	case rec.Outcome != nil && rec.Later != nil && attempt.Contradicts(rec.Outcome, rec.Later) && phase.Terminal() && !refusedItself(p) && !late(p):
-		j.violated(Final, "Payment %s does not show what contradicts it", p.Name)
+	if c != nil && p.Status.ChargeName == c.Name {
+		j.found(PaymentEnd(p, c))
 	}
 	return !settled(phase)
-}
-
-// refusedItself: the Payment says nothing about the Charge of its sale, but that
-// it is not its own.
-func refusedItself(p *v1alpha1.Payment) bool {
-	switch failureReason(p) {
-	case v1alpha1.ReasonSaleConflict, v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonNotAsked:
-		return true
-	default:
-		return false
-	}
 }
 
 func (j *Judge) finishRefund(r *v1alpha1.Refund, waits bool) bool {

@@ -3,6 +3,7 @@
 // never only how a payment says that it ended.
 //
 //	judge.go     what it is told, and what it remembers
+//	rules.go     what needs no world: objects, their versions and the books
 //	sends.go     requests for money and what they stand on
 //	verdicts.go  what is said about an end, against the books
 //	versions.go  what may not change
@@ -209,6 +210,13 @@ func (j *Judge) violated(rule, format string, args ...any) {
 	j.Violations = append(j.Violations, Violation{rule, text})
 }
 
+// found notes what a rule found.
+func (j *Judge) found(violations []Violation) {
+	for _, v := range violations {
+		j.violated(v.Rule, "%s", v.Text)
+	}
+}
+
 func (j *Judge) sale(name types.NamespacedName) *sale {
 	s := j.sales[name]
 	if s == nil {
@@ -280,9 +288,14 @@ func (j *Judge) removed(v testworld.Version) {
 	}
 }
 
-// deletedByUs: only a Charge of which nothing was sent stands in nobody's way.
+// deletedByUs: only a Charge of which nothing was sent stands in nobody's way, or one
+// that was over long ago.
 func (j *Judge) deletedByUs(c *v1alpha1.Charge) {
-	if !attempt.NothingSent(&c.Record.Attempt) {
+	rec := &c.Record
+	if attempt.NothingSent(&rec.Attempt) {
+		return
+	}
+	if rec.Outcome == nil || j.w.Now().Sub(rec.Outcome.At.Time) < 90*24*time.Hour {
 		j.violated(RightObject, "a Charge was deleted that was, or may have been, sent")
 	}
 }

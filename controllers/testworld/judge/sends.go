@@ -66,15 +66,6 @@ func (j *Judge) voids(p *testworld.Process, before, after *v1alpha1.Attempt) {
 	}
 }
 
-func isOpen(a *v1alpha1.Attempt, number int32) bool {
-	for _, s := range a.Open {
-		if s.Number == number {
-			return true
-		}
-	}
-	return false
-}
-
 // refundReference is what the provider knows a refund by.
 func refundReference(c *v1alpha1.Charge, e *v1alpha1.ChargeRefund) string {
 	if e.Reference != "" {
@@ -231,7 +222,7 @@ func (j *Judge) Answered(f *testworld.Flight) {
 		default:
 			r.undecided++
 		}
-	case (f.Asks == simulator.OpStatus || f.Asks == simulator.OpSearch) && accepted(f) && j.books(f.Reference).paid > 0:
+	case (f.Asks == simulator.OpStatus || f.Asks == simulator.OpSearch) && accepted(f) && len(j.books(f.Reference).Charges) > 0:
 		j.request("pay ", f.Reference).confirmed = true
 	}
 }
