@@ -37,7 +37,7 @@ const MaxCallbackSecrets = 4
 // minute. The same credentials at the same endpoint share one client. There is none for an
 // endpoint that is not trusted any more.
 func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
-	credentials, err := r.recentCredentials(ctx, a)
+	credentials, err := r.recentCredentials(ctx, a, a.Kind.CredentialKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -54,11 +54,11 @@ func (r *Resolver) RefundClient(ctx context.Context, a *Account) (*Client, error
 	if len(a.Kind.RefundCredentialKeys) == 0 {
 		return r.Client(ctx, a)
 	}
-	credentials, err := r.recentCredentials(ctx, a)
+	required := slices.Concat(a.Kind.CredentialKeys, a.Kind.RefundCredentialKeys)
+	credentials, err := r.recentCredentials(ctx, a, required)
 	if err != nil {
 		return nil, err
 	}
-	required := slices.Concat(a.Kind.CredentialKeys, a.Kind.RefundCredentialKeys)
 	if missing := missingKeys(required, credentials); len(missing) > 0 {
 		p := a.problem(v1alpha1.ReasonRefundNotConfigured,
 			"%s lacks %s, which refunds take. Add what is missing; the operator continues automatically.",
@@ -167,13 +167,14 @@ func (r *Resolver) ForCallbacks(ctx context.Context, provider, kindName, namespa
 	return acct, nil
 }
 
-// recentCredentials are those of the last minute, unless the provider refused them since.
-func (r *Resolver) recentCredentials(ctx context.Context, a *Account) (map[string]providers.Secret, error) {
+// recentCredentials are those of the last minute, unless the provider refused them since or
+// one that is required is missing.
+func (r *Resolver) recentCredentials(ctx context.Context, a *Account, required []string) (map[string]providers.Secret, error) {
 	if err := r.Trusted(a); err != nil {
 		return nil, err
 	}
 	key, now := a.secretKey(), r.Clients.now()
-	if recent, ok := r.Clients.secrets.get(key, now); ok && a.Pin.Kind != KindOperator {
+	if recent, ok := r.Clients.secrets.get(key, now); ok && a.Pin.Kind != KindOperator && len(missingKeys(required, recent)) == 0 {
 		return recent, nil
 	}
 	credentials, err := r.credentials(ctx, a)

@@ -547,6 +547,26 @@ func TestCredentials_AreKeptForAMinute(t *testing.T) {
 	}
 }
 
+// What a Secret lacked is there as soon as it is added, for payments and refunds.
+func TestCredentials_ThatAreMissingAreLookedForAgain(t *testing.T) {
+	stored := secret("shop", "mtn-credentials", nil)
+	f := setUp(t, merchant("shop", "mtn", "mtn"), stored)
+	a := f.resolve(payment("shop", "mtn"))
+	_, err := f.Client(f.ctx, a)
+	expectProblem(t, err, v1alpha1.ReasonCredentialsIncomplete)
+	stored.Data = secret("shop", "mtn-credentials", keysOf("mtn")).Data
+	must(t, f.api.Update(f.ctx, stored))
+	f.client(a)
+	_, err = f.RefundClient(f.ctx, a)
+	expectProblem(t, err, v1alpha1.ReasonRefundNotConfigured)
+	for _, key := range a.Kind.RefundCredentialKeys {
+		stored.Data[key] = []byte("value")
+	}
+	must(t, f.api.Update(f.ctx, stored))
+	_, err = f.RefundClient(f.ctx, a)
+	must(t, err)
+}
+
 // An account that is deleted and made again under its name has other credentials.
 func TestCredentials_BelongToOneAccountObject(t *testing.T) {
 	named := func(uid string) *v1alpha1.MerchantAccount {

@@ -29,7 +29,7 @@ type Rules struct {
 // CollectionRules are those of asking for a payment.
 func CollectionRules(t providers.Traits) Rules {
 	return Rules{
-		Askable:      t.Recovery != providers.RecoverByRepeat,
+		Askable:      t.Recovery == providers.RecoverByReference || t.Recovery == providers.RecoverBySearch,
 		PageOnly:     t.Flow == providers.FlowRedirect,
 		RefusalFinal: t.Flow == providers.FlowRedirect,
 		CanEnd:       t.CanCancel,

@@ -288,9 +288,14 @@ func (j *Judge) removed(v testworld.Version) {
 	}
 }
 
-// deletedByUs: only a Charge of which nothing was sent stands in nobody's way.
+// deletedByUs: only a Charge of which nothing was sent stands in nobody's way, or one
+// that was over long ago.
 func (j *Judge) deletedByUs(c *v1alpha1.Charge) {
-	if !attempt.NothingSent(&c.Record.Attempt) {
+	rec := &c.Record
+	if attempt.NothingSent(&rec.Attempt) {
+		return
+	}
+	if rec.Outcome == nil || j.w.Now().Sub(rec.Outcome.At.Time) < 90*24*time.Hour {
 		j.violated(RightObject, "a Charge was deleted that was, or may have been, sent")
 	}
 }
