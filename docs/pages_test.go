@@ -246,3 +246,32 @@ func TestPages_Folders(t *testing.T) {
 		}
 	}
 }
+
+// The tables of fields tell of every field, and of none that is gone.
+func TestPages_FieldTables(t *testing.T) {
+	for _, table := range []struct {
+		page, heading string
+		of            any
+	}{
+		{"payment.md", "## Spec", v1alpha1.PaymentSpec{}},
+		{"payment.md", "## Status", v1alpha1.PaymentStatus{}},
+		{"payment.md", "## Settling an Unknown payment", v1alpha1.Settlement{}},
+		{"charge.md", "## spec: the intent", v1alpha1.ChargeSpec{}},
+		{"charge.md", "## record: what has happened", v1alpha1.ChargeRecord{}},
+	} {
+		told, have := map[string]bool{}, map[string]bool{}
+		for _, row := range tableAfter(t, table.page, table.heading)[1:] {
+			for _, m := range regexp.MustCompile("`([a-zA-Z]+)`").FindAllStringSubmatch(row[0], -1) {
+				told[m[1]] = true
+			}
+		}
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(table.of)) {
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+				have[name] = true
+			}
+		}
+		if !maps.Equal(told, have) {
+			t.Errorf("docs/%s, %s tells of\n%v, and there are\n%v", table.page, table.heading, slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(have)))
+		}
+	}
+}
