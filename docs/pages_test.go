@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
 )
 
 // block is a fenced part of a page.
@@ -274,5 +275,16 @@ func TestPages_FieldTables(t *testing.T) {
 		if !maps.Equal(told, have) {
 			t.Errorf("docs/%s, %s tells of\n%v, and there are\n%v", table.page, table.heading, slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(have)))
 		}
+	}
+}
+
+// The page lists the currencies without decimals, as the code has them.
+func TestPages_Currencies(t *testing.T) {
+	_, text, _ := strings.Cut(page(t, "payment.md"), "take whole numbers only:")
+	text, _, _ = strings.Cut(text, ".")
+	told := regexp.MustCompile(`[A-Z]{3}`).FindAllString(text, -1)
+	have := slices.DeleteFunc(providers.Currencies(), func(c string) bool { n, _ := providers.Decimals(c); return n != 0 })
+	if !slices.Equal(told, have) {
+		t.Errorf("docs/payment.md lists %v, and there are %v", told, have)
 	}
 }
