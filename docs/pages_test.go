@@ -288,3 +288,15 @@ func TestPages_Currencies(t *testing.T) {
 		t.Errorf("docs/payment.md lists %v, and there are %v", told, have)
 	}
 }
+
+// The counts of the soak are those of its report.
+func TestPages_SoakCounts(t *testing.T) {
+	_, text, _ := strings.Cut(page(t, "verification.md"), "### The judge")
+	text, _, _ = strings.Cut(text, "### Running it")
+	report := page(t, "../hack/soak/report.go")
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(text, -1) {
+		if !strings.Contains(report, `json:"`+m[1]+`"`) {
+			t.Errorf("docs/verification.md tells of the count %s, which the report has not", m[1])
+		}
+	}
+}
