@@ -62,7 +62,7 @@ func Decide(f Facts) Decision {
 		return f.ask(f.nextCheck())
 	case a.Taken != nil:
 		return f.taken()
-	case len(a.Open) > 0:
+	case len(a.Open) > 0 || a.ReferenceKnown:
 		return f.unanswered()
 	default:
 		return f.refused()
@@ -96,7 +96,8 @@ func (f Facts) adopt() Decision {
 	case !f.Rules.Askable && !lost:
 		return Decision{Action: Wait, Reason: v1alpha1.ReasonAdoptOnly, After: f.Settings.RetryMax}
 	case f.Attempt == nil && !f.Usable:
-		return f.waitUntil(f.Now.Add(f.Settings.RetryMax)) // no account to make it for
+		// What it would be asked through is part of the record.
+		return Decision{Action: Wait, Reason: f.Blocked, After: f.Settings.RetryMax}
 	case f.Attempt == nil:
 		return Decision{Action: Recreate}
 	case f.Rules.Askable && !f.Seen.OK():
@@ -127,7 +128,7 @@ func (f Facts) endUnasked(phase v1alpha1.Phase, reason v1alpha1.Reason) Decision
 func (f Facts) unanswered() Decision {
 	late, deadline := f.lateUntil(), f.deadline()
 	verdict := latest(late, deadline)
-	nobodyCanPay := f.Rules.PageOnly && !f.EarlierLife && !f.Now.Before(late) && (!f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound)
+	nobodyCanPay := f.Rules.PageOnly && !f.EarlierLife && !f.Attempt.ReferenceKnown && !f.Now.Before(late) && (!f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound)
 	switch {
 	case nobodyCanPay && f.Attempt.Refusal != nil:
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: f.Attempt.Refusal.Reason}
@@ -139,8 +140,10 @@ func (f Facts) unanswered() Decision {
 		return f.afterRetry(Raise)
 	case !f.Now.Before(verdict) && (!f.Rules.Askable || f.undecided(verdict)):
 		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}
+	case !f.Rules.Askable && f.Now.Before(late):
+		return f.waitUntil(late)
 	case !f.Rules.Askable:
-		return f.waitUntil(latest(late, earliest(deadline, f.Now.Add(f.Settings.RetryMax))))
+		return f.waitUntil(earliest(deadline, f.Now.Add(f.Settings.RetryMax)))
 	default:
 		return f.ask(f.nextCheck(late, verdict), verdict.Add(silentFor))
 	}
@@ -153,7 +156,7 @@ func (f Facts) mayRepeat(late time.Time) bool {
 	a := f.Attempt
 	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly
 	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
-	return wanted && unknownThere && f.Usable && f.SameCredentials && !a.ReferenceKnown && a.Refusal == nil &&
+	return wanted && unknownThere && f.Usable && !a.ReferenceKnown && a.Refusal == nil &&
 		!f.Now.Before(late) && f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
 }
 

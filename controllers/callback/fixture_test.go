@@ -117,7 +117,7 @@ func (f *fixture) load() {
 	f.reads = nil
 }
 
-// keep makes or changes an object, and fills the keyring anew.
+// keep makes or changes an object, and fills the keyring again.
 func (f *fixture) keep(o client.Object) {
 	f.t.Helper()
 	if err := f.api.Create(f.ctx, o); err != nil {
@@ -361,8 +361,8 @@ func (f *fixture) expectReads(n int) {
 	}
 }
 
-// expectQuiet wants none of the words in the log.
-func (f *fixture) expectQuiet(words ...string) {
+// expectNotLogged wants none of the words in the log.
+func (f *fixture) expectNotLogged(words ...string) {
 	f.t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -104,7 +104,7 @@ func TestNote_OnAChargeIsRetriedOnConflict(t *testing.T) {
 	f.now = f.now.Add(time.Minute)
 	f.onCall = failing("update", apierrors.NewConflict(schema.GroupResource{Resource: "charges"}, "c", errAPI))
 	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), `{"status":"FAILED"}`)
-	// A Charge that is gone, or made anew, has nothing to learn.
+	// A Charge that is gone, or was made again, has nothing to learn.
 	f.onCall = failing("update", apierrors.NewNotFound(schema.GroupResource{Resource: "charges"}, "c"))
 	f.expect(http.StatusOK, http.MethodPost, s.path(), `{"status":"FAILED"}`)
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // What a real API server makes of a note: our manager owns it and nothing else.
-func TestNoteOnARealServer(t *testing.T) {
+func TestNote_OnARealServer(t *testing.T) {
 	env, ctx := testenv.ForTest(t), t.Context()
 	api := env.Client()
 	now := time.Date(2026, 11, 22, 12, 0, 0, 123456000, time.UTC)

@@ -13,7 +13,7 @@ import (
 	"mobilemoney.dev/operator/providers/wave"
 )
 
-func TestURLs(t *testing.T) {
+func TestURLs_AreBelowTheBase(t *testing.T) {
 	acct, paths, charge := accountOf("orange"), testInstallation.PathKeys(), chargeWithID("orange")
 	id := charge.Spec.CallbackID
 	for base, want := range map[string][2]string{
@@ -47,7 +47,7 @@ func chargeWithID(provider string) *v1alpha1.Charge {
 }
 
 // An account can do without callbacks where its provider can.
-func TestNoCallbacks(t *testing.T) {
+func TestURLs_OfAnAccountWithoutCallbacks(t *testing.T) {
 	paths := testInstallation.PathKeys()
 	for provider, want := range map[string]string{"mtn": "", "orange": "https://pay.example/callbacks/orange/" + chargeWithID("orange").Spec.CallbackID, "wave": ""} {
 		acct := accountOf(provider)
@@ -60,7 +60,7 @@ func TestNoCallbacks(t *testing.T) {
 
 // A Payment with only provider, amount and phone works with each
 // provider, if there is a public URL; without one, what cannot work says so.
-func TestURLCheck(t *testing.T) {
+func TestURLs_CheckNamesWhatIsMissing(t *testing.T) {
 	const page = "https://shop.example/thanks"
 	cases := map[string]struct {
 		provider string
@@ -104,7 +104,7 @@ func TestURLCheck(t *testing.T) {
 }
 
 // Orange takes 120 characters: what is longer is said before anything is sent.
-func TestURLTooLong(t *testing.T) {
+func TestURLs_CheckRefusesLongOnes(t *testing.T) {
 	base := "https://pay.example/" + strings.Repeat("a", 20)
 	p := &v1alpha1.Payment{}
 	paths := testInstallation.PathKeys()

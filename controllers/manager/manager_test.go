@@ -81,7 +81,7 @@ var _ = Describe("The main job", func() {
 		Expect(kubectl(manifest, "apply", "-f", "-")).To(ContainSubstring("unchanged"))
 		Expect(kubectl("", "get", "pay", "order-1", "-o", "jsonpath={.metadata.resourceVersion}")).To(Equal(before))
 		Expect(kubectl("", "get", "pay", "-o", "wide")).NotTo(ContainSubstring("0501020304"))
-		Expect(kubectl("", "explain", "payment.spec.reference")).To(ContainSubstring("unique in the namespace"))
+		Expect(kubectl("", "explain", "payment.spec.reference")).To(ContainSubstring("own order number"))
 	})
 
 	It("G5 finishes for every outcome, with or without callbacks", func(ctx context.Context) {

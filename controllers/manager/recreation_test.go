@@ -460,9 +460,6 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 				applyAgain(ctx, r.payment)
 			})
 		}
-		group.Wait()
-
-		By("waiting for all of them to end")
 		Eventually(func(g Gomega) {
 			for i := 0; i < len(races); i += each {
 				openPages(ctx, g, races[i].payment.Namespace)
@@ -470,7 +467,8 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			for _, r := range races {
 				g.Expect(r.reached[ended]).To(BeClosed(), "%s, seed %d", r.payment.Name, seed)
 			}
-		}, "60s", "200ms").Should(Succeed())
+		}, "120s", "200ms").Should(Succeed())
+		group.Wait()
 		for _, r := range races {
 			s := saleOf(ctx, reaches(ctx, r.payment.Namespace, r.payment.Name, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
 			Expect(s.UID).NotTo(Equal(r.payment.UID))

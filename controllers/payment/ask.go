@@ -28,6 +28,7 @@ func (r *Reconciler) ask(ctx context.Context, v view) (view, error) {
 	}
 	ctx, cancel := context.WithTimeout(account.WithCaller(context.WithoutCancel(ctx), who), r.Settings.CallTimeout)
 	defer cancel()
+	v.asked = r.Now()
 	if c.Traits().Recovery == providers.RecoverBySearch && (v.charge == nil || v.charge.Record.Session == nil) {
 		return r.search(ctx, v, c)
 	}
@@ -69,7 +70,7 @@ func (r *Reconciler) asked(v view) *v1alpha1.Charge {
 // know, those that it was sent with may.
 func (r *Reconciler) notFound(v view, c *account.Client) view {
 	same := v.charge == nil || v.relation == relationVacant || attempt.SentWith(&v.charge.Record.Attempt, r.Installation.Credentials(c.Credentials))
-	v.seen = r.Protocol.Answered(v.key.String(), "", same)
+	v.seen = r.Protocol.Answered(v.key.String(), v.asked, "", same)
 	return v
 }
 
@@ -79,7 +80,7 @@ func (r *Reconciler) learn(ctx context.Context, v view, st providers.Status, ses
 	if st.Unrecognized {
 		r.Metrics.unrecognized(v.provider())
 	}
-	v.seen = r.Protocol.Answered(v.key.String(), st.State, false)
+	v.seen = r.Protocol.Answered(v.key.String(), v.asked, st.State, false)
 	if v.charge == nil || v.relation == relationVacant {
 		var err error
 		if v, err = r.recreate(ctx, v); err != nil || v.charge == nil {
@@ -135,6 +136,7 @@ func (r *Reconciler) search(ctx context.Context, v view, c *account.Client) (vie
 // an earlier life's: it is ended, so that the sale ends by its own session. It tells
 // whether to go on.
 func (r *Reconciler) searchBefore(ctx context.Context, v view, c *account.Client) (bool, view, error) {
+	v.asked = r.Now()
 	if v.charge != nil && v.relation != relationVacant && attempt.MayHaveArrived(&v.charge.Record.Attempt) {
 		v, err := r.search(ctx, v, c)
 		return err == nil && v.seen.OK() && v.seen.NotFound, v, err
@@ -328,7 +330,7 @@ func handleOf(c *v1alpha1.Charge) providers.Handle {
 // caller tells the limiter who calls, and how urgently.
 func (r *Reconciler) caller(v view, purpose account.Purpose) account.Caller {
 	c := account.Caller{Name: v.key.String(), Namespace: v.key.Namespace, Purpose: purpose}
-	if purpose == account.Scheduled && r.facts(v).Callback.After(v.seen.At) {
+	if purpose == account.Scheduled && r.facts(v).CalledBack() {
 		c.Purpose = account.AfterCallback
 	}
 	switch {

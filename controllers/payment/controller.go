@@ -74,6 +74,8 @@ type view struct {
 	// settled: no account can mend the problem; it leads to this phase.
 	settled v1alpha1.Phase
 	seen    attempt.Observation
+	// asked is when the question of this step began.
+	asked time.Time
 	// wait, if set, is how long a limit holds the next call up.
 	wait time.Duration
 	// limited: that is the prompt limit.

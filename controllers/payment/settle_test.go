@@ -179,7 +179,7 @@ func expectContradiction(t *testing.T, w *world, reason v1alpha1.Reason) {
 }
 
 // The provider said that it failed, and then was paid: its callback is worth a
-// question, and the news is shown. A callback without news changes nothing.
+// question, and a contradiction is shown. A callback that contradicts nothing changes nothing.
 func TestLateSuccess(t *testing.T) {
 	failed := map[string]map[string]any{
 		"mtn":    {"status": "FAILED"},

@@ -619,9 +619,9 @@ func TestRewoundChargeIsNotSentAgain(t *testing.T) {
 		w := newWorld(t)
 		w.payment("sale", provider, "1907")
 		w.until("sale", time.Minute, never)
-		rewound := w.charge("sale")
-		rewound.Record = v1alpha1.ChargeRecord{}
-		must(t, w.api.Update(w.ctx, rewound))
+		reset := w.charge("sale")
+		reset.Record = v1alpha1.ChargeRecord{}
+		must(t, w.api.Update(w.ctx, reset))
 		for _, op := range []simulator.Op{simulator.OpStatus, simulator.OpSearch} {
 			w.sim.Script(simulator.Match{Op: op}, simulator.Behaviour{Unprocessed: true, Status: 503, Times: 2})
 		}

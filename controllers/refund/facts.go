@@ -133,7 +133,7 @@ func (r *Reconciler) lost(v view) bool {
 func (r *Reconciler) facts(v view) attempt.Facts {
 	f := attempt.Facts{
 		Now: r.Now(), Settings: r.Settings, Process: r.Protocol.Process, Rules: attempt.RefundRules(r.kind(v.charge).Traits),
-		Key: v.memoryKey(), AdoptOnly: r.Protocol.AdoptOnly(), Usable: v.account != nil || v.last != nil, SameCredentials: true,
+		Key: v.memoryKey(), AdoptOnly: r.Protocol.AdoptOnly(), Usable: v.account != nil || v.last != nil,
 		Interval: account.DefaultInterval, Timeout: followedFor, Seen: v.seen,
 	}
 	if v.account != nil {

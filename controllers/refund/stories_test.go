@@ -615,7 +615,7 @@ func TestRefund_TwoHundredAtOnce(t *testing.T) {
 				group.Go(func() {
 					for name := range queue {
 						for range 4 {
-							// Who loses a race comes back; here as later.
+							// On conflict it comes back; here as later.
 							_, _ = w.loop.Reconcile(w.ctx, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: shop, Name: name}})
 						}
 					}

@@ -64,6 +64,8 @@ type world struct {
 	payments *payment.Reconciler
 	loop     *Reconciler
 	settings attempt.Settings
+	// impatient: no try to record an answer is repeated at once.
+	impatient bool
 	// back tells that revisions went back.
 	back func() bool
 	// endpoints that the next process trusts, besides the providers' own.
@@ -159,7 +161,7 @@ func (i indexAdder) IndexField(_ context.Context, obj client.Object, field strin
 }
 
 func (w *world) builder(scheme *runtime.Scheme) *fake.ClientBuilder {
-	b := fake.NewClientBuilder().WithScheme(scheme)
+	b := fake.NewClientBuilder().WithScheme(scheme).WithGlobalResourceVersionCounter()
 	must(w.t, errors.Join(attempt.SetupIndexes(w.ctx, indexAdder{b}), promptlimit.SetupIndexes(w.ctx, indexAdder{b}), SetupIndexes(w.ctx, indexAdder{b})))
 	return b
 }
@@ -202,7 +204,12 @@ func (w *world) born(o client.Object) client.Object {
 func (w *world) start() {
 	w.starts++
 	registry := providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
-	pass := func(_ context.Context, d time.Duration) error { w.clock.Add(d); return nil }
+	pass := func(_ context.Context, d time.Duration) error {
+		if w.clock.Add(d); w.impatient {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}
 	resolver := func(t providers.Transport) *account.Resolver {
 		clients := account.NewClients(t, w.clock.Now)
 		clients.Sleep = pass

@@ -30,12 +30,12 @@ import (
 const (
 	// oneTimeout bounds what is done about one Charge.
 	oneTimeout = time.Minute
-	// workers that look at Charges at a time: after each deletion the API server
-	// takes a tenth of a second for a list that is up to date.
+	// workers is how many Charges are checked at a time: each deletion takes the API
+	// server a tenth of a second.
 	workers = 8
 	// After so many failures the rest is left to the next sweep.
 	maxFailures = 10
-	// clocksApart is worth a line in the log.
+	// clocksApart is a difference that is logged.
 	clocksApart = time.Minute
 	// indexPart finds the Charges that may be due one day, in parts, by the last letter
 	// of their names, which are hashes: a list of all at once takes much memory.
@@ -80,10 +80,10 @@ type Collector struct {
 	// ServerNow is the API server's clock: one process whose own is wrong must
 	// not delete everything.
 	ServerNow func(context.Context) (time.Time, error)
-	// Leads tells whether this process may begin anything; nil: it may.
+	// Leads reports whether this process may begin anything; nil: it may.
 	Leads func() bool
-	// RestoreDetected tells that the API server went back in time: then nothing is
-	// deleted, because what names it may be lost. nil: it never does.
+	// RestoreDetected reports that etcd was restored: then nothing is deleted, because
+	// the Payment that names it may be lost. nil: it never is.
 	RestoreDetected func() bool
 	Collected       *prometheus.CounterVec
 	Log             logr.Logger
@@ -113,7 +113,7 @@ func (c *Collector) Start(ctx context.Context) (err error) {
 	defer tick.Stop()
 	for {
 		if err := c.Sweep(ctx); err != nil && ctx.Err() == nil {
-			c.Log.Error(err, "Not all Charges could be looked at; the next sweep will")
+			c.Log.Error(err, "Failed to collect all Charges; the next sweep retries")
 		}
 		select {
 		case <-ctx.Done():
@@ -139,7 +139,7 @@ func (c *Collector) Sweep(ctx context.Context) error {
 		}
 	}
 	if done.collected > 0 {
-		c.Log.Info("Charges were collected", "count", done.collected)
+		c.Log.Info("Collected Charges", "count", done.collected)
 	}
 	return errors.Join(done.failures...)
 }
@@ -193,7 +193,7 @@ func (t *tally) hopeless() bool {
 	return len(t.failures) >= maxFailures
 }
 
-// mayDelete tells whether this process may delete anything now.
+// mayDelete reports whether this process may delete anything now.
 func (c *Collector) mayDelete() bool {
 	return (c.Leads == nil || c.Leads()) && (c.RestoreDetected == nil || !c.RestoreDetected())
 }
@@ -208,7 +208,7 @@ func (c *Collector) clock(ctx context.Context) (time.Time, error) {
 	}
 	now := c.Now()
 	if now.Sub(server).Abs() > clocksApart {
-		c.Log.Info("The clocks of this process and of the API server are apart", "here", now, "there", server)
+		c.Log.Info("The clocks of this process and of the API server differ", "here", now, "there", server)
 	}
 	if server.Before(now) {
 		return server, nil

@@ -75,7 +75,7 @@ func unsent(rec *v1alpha1.ChargeRecord) bool {
 			return false
 		}
 	}
-	return attempt.NothingSent(&rec.Attempt)
+	return attempt.NothingSent(&rec.Attempt) && rec.Session == nil
 }
 
 // over: it is known how the payment ended, and each refund of it. What is Unknown is

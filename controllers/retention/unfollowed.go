@@ -17,11 +17,16 @@ import (
 // provider cannot be asked.
 const indexUnfollowed = "unfollowed"
 
-// unfollowedReasons of a notice: what the provider was asked with is gone.
-var unfollowedReasons = []v1alpha1.Reason{
-	v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountMismatch, v1alpha1.ReasonProviderNotSupported,
-	v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete, v1alpha1.ReasonRefundNotConfigured,
-	v1alpha1.ReasonEndpointNotAllowed,
+// cannotAsk: by that reason, what the provider was asked with is gone.
+func cannotAsk(reason v1alpha1.Reason) bool {
+	switch reason {
+	case v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountMismatch, v1alpha1.ReasonProviderNotSupported,
+		v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete, v1alpha1.ReasonRefundNotConfigured,
+		v1alpha1.ReasonEndpointNotAllowed:
+		return true
+	default:
+		return false
+	}
 }
 
 // whyUnfollowed is the notice of an attempt on c that is open and cannot be followed;
@@ -32,7 +37,7 @@ func whyUnfollowed(c *v1alpha1.Charge) *v1alpha1.Notice {
 		attempts = append(attempts, &c.Record.Refunds[i].Attempt)
 	}
 	for _, a := range attempts {
-		if a.Outcome == nil && a.Notice != nil && !attempt.NothingSent(a) && slices.Contains(unfollowedReasons, a.Notice.Reason) {
+		if a.Outcome == nil && a.Notice != nil && !attempt.NothingSent(a) && cannotAsk(a.Notice.Reason) {
 			return a.Notice
 		}
 	}
@@ -53,15 +58,17 @@ func unfollowed(ctx context.Context, cached client.Reader) ([]v1alpha1.Charge, e
 	}), nil
 }
 
-var unfollowedDesc = prometheus.NewDesc("mobilemoney_charges_unfollowed",
-	"Open Charges without a Payment about which the provider cannot be asked: their account, Secret or namespace is gone.",
-	[]string{"provider", "reason"}, nil)
+func unfollowedDesc() *prometheus.Desc {
+	return prometheus.NewDesc("mobilemoney_charges_unfollowed",
+		"Open Charges without a Payment about which the provider cannot be asked: their account, Secret or namespace is gone.",
+		[]string{"provider", "reason"}, nil)
+}
 
 // UnfollowedMetric counts, at each scrape, the Charges that cannot be followed.
 type UnfollowedMetric struct{ Cached client.Reader }
 
 // Describe implements prometheus.Collector.
-func (UnfollowedMetric) Describe(out chan<- *prometheus.Desc) { out <- unfollowedDesc }
+func (UnfollowedMetric) Describe(out chan<- *prometheus.Desc) { out <- unfollowedDesc() }
 
 // Collect implements prometheus.Collector.
 func (m UnfollowedMetric) Collect(out chan<- prometheus.Metric) {
@@ -71,13 +78,13 @@ func (m UnfollowedMetric) Collect(out chan<- prometheus.Metric) {
 	defer cancel()
 	charges, err := unfollowed(ctx, m.Cached)
 	if err != nil {
-		out <- prometheus.NewInvalidMetric(unfollowedDesc, err)
+		out <- prometheus.NewInvalidMetric(unfollowedDesc(), err)
 		return
 	}
 	for i := range charges {
 		counts[labels{charges[i].Spec.Provider, whyUnfollowed(&charges[i]).Reason}]++
 	}
 	for l, n := range counts {
-		out <- prometheus.MustNewConstMetric(unfollowedDesc, prometheus.GaugeValue, float64(n), l.provider, l.reason)
+		out <- prometheus.MustNewConstMetric(unfollowedDesc(), prometheus.GaugeValue, float64(n), l.provider, l.reason)
 	}
 }

@@ -45,13 +45,15 @@ func (s *Simulator) Callbacks() []Sent {
 	return slices.Clone(s.sent)
 }
 
+const callbackTimeout = 5 * time.Second
+
 // callbackClient follows no redirect and uses no proxy.
-func callbackClient(timeout time.Duration, transport http.RoundTripper) *http.Client {
+func callbackClient(transport http.RoundTripper) *http.Client {
 	if transport == nil {
 		transport = &http.Transport{}
 	}
 	return &http.Client{
-		Timeout:       timeout,
+		Timeout:       callbackTimeout,
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -117,6 +119,26 @@ func (s *Simulator) forge(p *payment) {
 		d.event += " (forged)"
 		d.retries = nil
 		s.post(d)
+	}
+}
+
+// Announce calls back about every session of a reference, with what authenticates
+// it: how it stands, or that it was paid, whether it was or not.
+func (s *Simulator) Announce(reference string, paid bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle()
+	for _, p := range s.payments {
+		if p.reference != reference || p.payout != nil {
+			continue
+		}
+		said := *p
+		if paid {
+			said.state, said.txn, said.ended = settled, s.transactionID(p.provider), s.now()
+		}
+		for _, d := range s.callbacksOf(&said) {
+			s.post(d)
+		}
 	}
 }
 

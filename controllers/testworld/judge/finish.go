@@ -11,6 +11,9 @@ import (
 // Finish looks at how everything stands at the end of a run. waits: it is one in
 // which a Payment may wait for ever.
 func (j *Judge) Finish(waits bool) {
+	for _, p := range j.w.Panics {
+		j.violated(NoPanic, "%s", p)
+	}
 	for name, s := range j.sales {
 		j.charged(name, s)
 	}

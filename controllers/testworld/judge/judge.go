@@ -63,6 +63,8 @@ const (
 	Trusted = "R14"
 	// Bounds: no input makes the operator write, call or store without bound.
 	Bounds = "bounds"
+	// NoPanic: no loop panics.
+	NoPanic = "panic"
 	// Privacy: no log, error or status holds a secret or a phone.
 	Privacy = "privacy"
 )
@@ -71,7 +73,7 @@ const (
 func Rules() []string {
 	return []string{
 		OneCharge, NoOverRefund, Sending, RightObject, AnswersKept, OnePage, Recovered, NoFalseFailure, NoFalseSuccess,
-		Evidence, Schedule, Limits, Leadership, Restored, Final, Trusted, Bounds, Privacy,
+		Evidence, Schedule, Limits, Leadership, Restored, Final, Trusted, Bounds, NoPanic, Privacy,
 	}
 }
 
@@ -286,9 +288,14 @@ func (j *Judge) removed(v testworld.Version) {
 	}
 }
 
-// deletedByUs: only a Charge of which nothing was sent stands in nobody's way.
+// deletedByUs: only a Charge of which nothing was sent stands in nobody's way, or one
+// that was over long ago.
 func (j *Judge) deletedByUs(c *v1alpha1.Charge) {
-	if !attempt.NothingSent(&c.Record.Attempt) {
+	rec := &c.Record
+	if attempt.NothingSent(&rec.Attempt) {
+		return
+	}
+	if rec.Outcome == nil || j.w.Now().Sub(rec.Outcome.At.Time) < 90*24*time.Hour {
 		j.violated(RightObject, "a Charge was deleted that was, or may have been, sent")
 	}
 }
