@@ -58,7 +58,7 @@ type refundCounts struct {
 
 // fill puts in what was judged: at the end, and version by version.
 func (r *report) fill(e evidence, v verdict, versions []fault) {
-	faults := append(v.faults, versions...)
+	faults := slices.Concat(v.faults, versions)
 	r.DoubleCharges, r.FalseSuccesses, r.OverRefunds, r.LostOutcomes = count(faults)
 	r.Unpayable, r.Undecided, r.Refunds = v.unpayable, v.undecided, v.refunds
 	for _, f := range faults {
