@@ -6,6 +6,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
+// maxTold bounds what is remembered; who is forgotten is told once more.
+const maxTold = 10_000
+
 // Told remembers which objects this process told that their Charge is none of its own:
 // two operators of different ids must not write one status in turns. The zero value is
 // empty.
@@ -22,9 +25,16 @@ func (t *Told) Once(uid types.UID, shown bool) bool {
 	if t.uids[uid] || shown {
 		return false
 	}
-	if t.uids == nil {
+	if t.uids == nil || len(t.uids) >= maxTold {
 		t.uids = map[types.UID]bool{}
 	}
 	t.uids[uid] = true
 	return true
+}
+
+// Failed takes back that an object was told: the write was not made.
+func (t *Told) Failed(uid types.UID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.uids, uid)
 }

@@ -92,12 +92,19 @@ type view struct {
 // Reconcile does one step for one sale.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	// Answers are recorded by whoever has them, also when another process leads.
-	if err := r.Protocol.Flush(ctx, r.Installation.ChargeName(req.Namespace, req.Name)); err != nil || !r.Protocol.Begins() {
-		return ctrl.Result{}, err
+	flushErr := r.Protocol.Flush(ctx, r.Installation.ChargeName(req.Namespace, req.Name))
+	if refused := attempt.Refused(flushErr); flushErr != nil && refused == nil || !r.Protocol.Begins() {
+		return ctrl.Result{}, flushErr
 	}
 	v, err := r.observe(ctx, req.NamespacedName, r.Client)
 	if err != nil {
 		return ctrl.Result{}, err
+	}
+	if flushErr != nil {
+		// Nothing is decided before it is written, but people are told.
+		v.problem = attempt.Refused(flushErr)
+		_, err := r.publish(ctx, v)
+		return ctrl.Result{}, fmt.Errorf("answers about Payment %s: %w", req.NamespacedName, errors.Join(flushErr, err))
 	}
 	d := attempt.Decide(r.facts(v))
 	after, actErr := r.act(ctx, v, d)

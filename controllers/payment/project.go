@@ -53,7 +53,7 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 		payment: p, charge: v.charge, relation: v.relation, traits: r.traits(v),
 		problem: v.problem, settled: v.settled,
 	}
-	if n := v.seen.Notice; n != nil && in.problem == nil && (v.charge == nil || v.relation == relationVacant) {
+	if n := v.seen.Notice; n != nil && in.problem == nil && (v.charge == nil || v.relation == relationVacant || n.Reason == v1alpha1.ReasonRecordRefused) {
 		in.problem = &attempt.Problem{Reason: n.Reason, Message: noticeText(*n)}
 	}
 	if v.relation == relationVacant {
@@ -69,6 +69,7 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 	}
 	// Update carries resourceVersion and uid: a stale view cannot overwrite.
 	if err := r.Client.Status().Update(ctx, next); err != nil {
+		r.told.Failed(p.UID)
 		return v, client.IgnoreNotFound(err)
 	}
 	r.announce(p, next)

@@ -150,8 +150,17 @@ func TestK1c_InstallationChanged(t *testing.T) {
 		before := w.charge("order").ResourceVersion
 		w.installation.ID = "another"
 		w.start()
-		other := w.loop
-		p := w.settle("order", 10*time.Hour)
+		other, lost := w.loop, false
+		w.onPoint = func(_ int, label string, after bool) error {
+			if label == "update Payment status" && !after && !lost {
+				lost = true
+				return errInjected
+			}
+			return nil
+		}
+		w.until("order", 10*time.Hour, never)
+		w.onPoint, w.errs = nil, nil
+		p := w.get("order")
 		expectPhase(t, p, v1alpha1.PhasePending, v1alpha1.ReasonInstallationChanged)
 		if c := condition(p, v1alpha1.ConditionStalled); c == nil || w.asked() != 1 || w.charge("order").ResourceVersion != before {
 			t.Errorf("%s: asked %d times, conditions %+v", provider, w.asked(), p.Status.Conditions)

@@ -5,9 +5,7 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
@@ -226,13 +224,7 @@ func jsonAnswer(status int, body string) simulator.Behaviour {
 func TestMisconfiguredAccountIsMended(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		w := newWorld(t)
-		var secret corev1.Secret
-		must(t, w.api.Get(w.ctx, types.NamespacedName{Namespace: testNamespace, Name: provider}, &secret))
-		good := secret.DeepCopy().Data
-		for k := range secret.Data {
-			secret.Data[k] = []byte("wrong")
-		}
-		must(t, w.api.Update(w.ctx, &secret))
+		w.secret(provider, false)
 		w.payment("sale", provider, "1902")
 		w.until("sale", 10*time.Minute, never)
 		p := w.get("sale")
@@ -241,8 +233,7 @@ func TestMisconfiguredAccountIsMended(t *testing.T) {
 		if n := len(w.sim.Journal()); n > 30 {
 			t.Errorf("%s: %d calls in ten minutes", provider, n)
 		}
-		secret.Data = good
-		must(t, w.api.Update(w.ctx, &secret))
+		w.secret(provider, true)
 		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 		if w.charges("sale") != 1 {
 			t.Errorf("%s: not charged once", provider)

@@ -74,8 +74,9 @@ type world struct {
 	// settles: a person settles what is Unknown as not paid.
 	settles bool
 	// errs are what Reconcile returned.
-	errs  []error
-	tweak func(*attempt.Settings)
+	errs   []error
+	tweak  func(*attempt.Settings)
+	pauses int
 	// sent are the calls to providers.
 	sent []providers.Call
 	// said is all that the loop logged, published and counted.
@@ -220,6 +221,20 @@ func (w *world) createAccounts() {
 	}
 }
 
+// secret of an account: the good one, or one that is refused.
+func (w *world) secret(provider string, good bool) {
+	w.t.Helper()
+	var s corev1.Secret
+	must(w.t, w.api.Get(w.ctx, types.NamespacedName{Namespace: testNamespace, Name: provider}, &s))
+	for key, value := range testCredentials()[provider] {
+		if !good {
+			value = "wrong"
+		}
+		s.Data[key] = []byte(value)
+	}
+	must(w.t, w.api.Update(w.ctx, &s))
+}
+
 // start starts a process: one that remembers nothing.
 func (w *world) start() {
 	w.starts++
@@ -237,7 +252,7 @@ func (w *world) start() {
 	clients.Sleep = pass
 	w.loop = &Reconciler{
 		Protocol: &attempt.Protocol{
-			Client: watched, Live: w.api, Settings: settings, Now: w.clock.Now, Pause: pass,
+			Client: watched, Live: w.api, Settings: settings, Now: w.clock.Now, Pause: w.pause,
 			Process: fmt.Sprintf("process-%d", w.starts),
 		},
 		Client: watched,
@@ -255,6 +270,15 @@ func (w *world) start() {
 		Metrics:      NewMetrics(registered),
 		Now:          w.clock.Now,
 	}
+}
+
+// pause between two tries to record, of which there are few.
+func (w *world) pause(_ context.Context, d time.Duration) error {
+	w.clock.Add(d)
+	if w.pauses++; w.pauses%5 == 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // point is a place where a process can die: before or after a write or a call.

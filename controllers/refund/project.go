@@ -46,6 +46,7 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 	}
 	// Update carries resourceVersion and uid: a stale view cannot overwrite.
 	if err := r.Client.Status().Update(ctx, next); err != nil {
+		r.told.Failed(v.refund.UID)
 		return v, client.IgnoreNotFound(err)
 	}
 	r.announce(v, next)

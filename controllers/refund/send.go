@@ -54,7 +54,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		v.problem = attempt.Refused(err)
 	}
 	if answer == nil {
-		v.seen = r.Protocol.Unsent(v.memoryKey())
+		v.seen = r.Protocol.Unsent(v.memoryKey(), err)
 		return v, err
 	}
 	v.seen = r.Protocol.Heard(ctx, v.memoryKey(), c.Heed, providers.OpRefund, answer)
