@@ -128,14 +128,10 @@ func (f Facts) endUnasked(phase v1alpha1.Phase, reason v1alpha1.Reason) Decision
 func (f Facts) unanswered() Decision {
 	late, deadline := f.lateUntil(), f.deadline()
 	verdict := latest(late, deadline)
-	nobodyCanPay := f.Rules.PageOnly && !f.EarlierLife && !f.Attempt.ReferenceKnown && !f.Now.Before(late) && (!f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound)
+	ended, certain := f.nobodyCanPay(late)
 	switch {
-	case nobodyCanPay && f.Attempt.Refusal != nil:
-		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: f.Attempt.Refusal.Reason}
-	case nobodyCanPay && (!f.Wanted || f.CalledOff):
-		return Decision{Action: Conclude, Phase: v1alpha1.PhaseCancelled, Reason: v1alpha1.ReasonCancelled}
-	case nobodyCanPay && !f.Now.Before(deadline):
-		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}
+	case certain:
+		return ended
 	case f.mayRepeat(late):
 		return f.afterRetry(Raise)
 	case !f.Now.Before(verdict) && (!f.Rules.Askable || f.undecided(verdict)):
@@ -146,6 +142,26 @@ func (f Facts) unanswered() Decision {
 		return f.waitUntil(earliest(deadline, f.Now.Add(f.Settings.RetryMax)))
 	default:
 		return f.ask(f.nextCheck(late, verdict), verdict.Add(silentFor))
+	}
+}
+
+// nobodyCanPay is the end of a request of which no page was ever published, and no
+// send can arrive any more; false: that is not certain, or it may be sent again.
+func (f Facts) nobodyCanPay(late time.Time) (Decision, bool) {
+	a := f.Attempt
+	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
+	if !f.Rules.PageOnly || f.EarlierLife || a.ReferenceKnown || f.Now.Before(late) || !unknownThere {
+		return Decision{}, false
+	}
+	switch {
+	case a.Refusal != nil:
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: a.Refusal.Reason}, true
+	case !f.Wanted || f.CalledOff:
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseCancelled, Reason: v1alpha1.ReasonCancelled}, true
+	case !f.Now.Before(f.deadline()):
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}, true
+	default:
+		return Decision{}, false
 	}
 }
 

@@ -106,7 +106,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return ctrl.Result{}, fmt.Errorf("Refund %s: %w", req.NamespacedName, err)
+		return ctrl.Result{}, fmt.Errorf("reconciling Refund %s: %w", req.NamespacedName, err)
 	}
 	return soonest, nil
 }

@@ -70,14 +70,26 @@ func (r *Reconciler) decide(v view) attempt.Decision {
 		return attempt.Decision{Action: attempt.Wait, After: r.Settings.RetryMax}
 	case e == nil && (!v.open() || r.lost(v) || !paid(v.payment, v.charge) && !v.recordLost()):
 		return idle
-	case v.byHand && e == nil:
-		return attempt.Decision{Action: actReserve}
-	case v.byHand && v.open() && sameRefund(v.refund, v.charge, e) && r.confirmation(v) != nil:
-		return attempt.Decision{Action: attempt.Settle}
-	case v.byHand, e != nil && superseded(v.charge, e, r.kind(v.charge).Traits.Refund):
+	case v.byHand:
+		return r.byHand(v)
+	case e != nil && superseded(v.charge, e, r.kind(v.charge).Traits.Refund):
 		return idle
 	default:
 		return attempt.Decide(r.facts(v))
+	}
+}
+
+// byHand: a person gives back. The operator reserves, and records what the person
+// says.
+func (r *Reconciler) byHand(v view) attempt.Decision {
+	e := v.entry()
+	switch {
+	case e == nil:
+		return attempt.Decision{Action: actReserve}
+	case v.open() && sameRefund(v.refund, v.charge, e) && r.confirmation(v) != nil:
+		return attempt.Decision{Action: attempt.Settle}
+	default:
+		return attempt.Decision{Action: attempt.Idle}
 	}
 }
 
