@@ -133,7 +133,9 @@ func (p *Protocol) Send(ctx context.Context, s Sending) (*v1alpha1.Charge, *Answ
 		c, err = p.Record(ctx, c, s.Where.On(FoldVoid(send.Number, whyVoid(void, p.Now()))))
 		return c, nil, err
 	}
-	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.Settings.CallTimeout)
+	// All of it, from the raise on, takes CallTimeout at most: later another process may
+	// think that this send can no longer arrive.
+	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.Settings.CallTimeout-p.Now().Sub(send.At.Time))
 	defer cancel()
 	initiation, callErr := s.Call(callCtx, c)
 	answer := &Answer{Send: send, Initiation: initiation, Err: callErr}
@@ -162,9 +164,9 @@ func (p *Protocol) raise(ctx context.Context, s Sending) (*v1alpha1.Charge, v1al
 		}
 	}
 	if err := write(ctx, c); err != nil {
-		if !definite(err) {
-			// It may have been written all the same, and nobody but us can know
-			// that nothing was sent.
+		if Refused(err) == nil {
+			// It may have been written all the same, also where a repeat conflicts
+			// with it, and nobody but us can know that nothing was sent.
 			p.pending.add(c.Name, pendingAnswer{change: s.Where.On(foldNotSent(send, p.Now()))})
 		}
 		return nil, v1alpha1.Send{}, fmt.Errorf("%w: %w", ErrNotRaised, err)
@@ -173,11 +175,6 @@ func (p *Protocol) raise(ctx context.Context, s Sending) (*v1alpha1.Charge, v1al
 		return nil, v1alpha1.Send{}, fmt.Errorf("%w: something in the cluster changed Charge %s while it was written", ErrNotRaised, c.Name)
 	}
 	return c, send, nil
-}
-
-// definite tells whether the API server certainly did not write.
-func definite(err error) bool {
-	return Conflicts(err) || IsGone(err) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)
 }
 
 // foldNotSent voids a raise whose acknowledgement was lost, if it was written.
@@ -212,8 +209,7 @@ func (p *Protocol) hindrance(ctx context.Context, s Sending, c *v1alpha1.Charge,
 		return &Problem{Reason: v1alpha1.ReasonAdoptOnly, Message: "an etcd restore was detected"}
 	case !p.Begins():
 		return errors.New("another replica leads now")
-	case p.Now().Sub(send.At.Time) > p.Settings.CallTimeout || p.Now().Before(send.At.Time):
-		// Another process may think that this send can no longer arrive.
+	case p.Now().Sub(send.At.Time) > p.Settings.CallTimeout/2 || p.Now().Before(send.At.Time):
 		return errors.New("too much time passed since the send was raised")
 	default:
 		return nil
