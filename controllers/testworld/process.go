@@ -153,7 +153,7 @@ func (p *Process) Now() time.Time { return p.now() }
 // Installation that it runs as.
 func (p *Process) Installation() installation.Installation { return p.payments.Installation }
 
-// Trusts tells whether it was started with leave to send to a host.
+// Trusts tells whether it was started with permission to send to a host.
 func (p *Process) Trusts(host string) bool {
 	return slices.Contains(p.payments.Accounts.AllowedEndpoints, host)
 }

@@ -501,7 +501,7 @@ func (w *World) hot() bool {
 }
 
 // settling is how long a run goes on after the last fault at least: a payment that is
-// looked at slowly, and begins anew because of the fault, comes to its end.
+// looked at slowly, and starts over because of the fault, comes to its end.
 const settling = 90 * time.Minute
 
 // Run until the horizon, or longer if the last fault was late.

@@ -190,7 +190,7 @@ type process struct {
 	left   []time.Time
 }
 
-// grant is the leave to send once.
+// grant is the permission to send once.
 type grant struct {
 	at     time.Time
 	used   bool

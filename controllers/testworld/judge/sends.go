@@ -12,7 +12,7 @@ import (
 // maxAge of a raise when its request leaves.
 const maxAge = time.Minute
 
-// Acknowledged gives leave to send once, if that is what was written, and takes it
+// Acknowledged permits exactly one send, if that is what was written, and takes it
 // where the sender says that it did not.
 func (j *Judge) Acknowledged(p *testworld.Process, v testworld.Version) {
 	j.WriteCount++
