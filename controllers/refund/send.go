@@ -24,7 +24,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		if failed := unverified(v.charge, entry); len(failed) > 0 {
 			return r.verify(ctx, v, failed[0])
 		}
-		s.Where, s.Reserve = at(&entry), func(c *v1alpha1.Charge) error { return reserve(c, entry) }
+		s.Where, s.Reserve = at(&entry), func(c *v1alpha1.Charge) error { return reserve(c, entry, v.byHand) }
 	} else {
 		s.Where = at(v.entry())
 	}
@@ -65,6 +65,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 // server has it now, and an access token. Without a client, the send has to wait.
 func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.Client, view, error) {
 	if v.account == nil {
+		v.wait = r.Settings.RetryMax
 		return nil, v, nil
 	}
 	c, err := r.Accounts.RefundClient(ctx, v.account)
