@@ -99,6 +99,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if wait := r.Protocol.CatchUp(v.key.String(), v.objects()...); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
 	d := attempt.Decide(r.facts(v))
 	after, actErr := r.act(ctx, v, d)
 	after, projectErr := r.conclude(ctx, after, d)
@@ -108,6 +111,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, fmt.Errorf("%s of Payment %s: %w", d.Action, req.NamespacedName, err)
 	}
 	return next, nil
+}
+
+// objects that were read.
+func (v view) objects() (all []client.Object) {
+	if v.payment != nil {
+		all = append(all, v.payment)
+	}
+	if v.charge != nil {
+		all = append(all, v.charge)
+	}
+	return all
 }
 
 // logDecision says what a run decided and when it comes back.

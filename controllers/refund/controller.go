@@ -175,6 +175,9 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if wait := r.Protocol.CatchUp(v.memoryKey(), v.objects()...); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
 	d := r.decide(v)
 	after, actErr := r.act(ctx, v, d)
 	after, publishErr := r.publish(ctx, after)
@@ -182,6 +185,17 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 	log.FromContext(ctx).V(1).Info("Decided", "refund", key.String(), "charge", chargeName, "action", d.Action, "reason", d.Reason,
 		"next", next.RequeueAfter.String())
 	return next, err
+}
+
+// objects that were read and that the loop writes.
+func (v view) objects() (all []client.Object) {
+	if v.refund != nil {
+		all = append(all, v.refund)
+	}
+	if v.charge != nil {
+		all = append(all, v.charge)
+	}
+	return all
 }
 
 // next is when to come back.
