@@ -50,17 +50,29 @@ func FuzzAmounts(f *testing.F) {
 		f.Add(seed.a, seed.b, seed.currency, uint8(2))
 	}
 	f.Fuzz(func(t *testing.T, a, b, currency string, decimals uint8) {
-		x, y := amountOf(a), amountOf(b)
-		checkParsed(t, a, x)
-		checkArithmetic(t, a, b, x, y)
-		if got, want := providers.EqualAmount(a, b), x != nil && y != nil && x.Cmp(y) == 0; got != want {
-			t.Errorf("%q equals %q: %v", a, b, got)
-		}
-		checkCanonical(t, providers.Money{Amount: a, Currency: currency}, x, int(decimals))
+		checkAmounts(t, a, b, currency, int(decimals))
 	})
 }
 
-func checkParsed(t *testing.T, text string, want *big.Rat) {
+// failer is a *testing.T or a *rapid.T.
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func checkAmounts(t failer, a, b, currency string, decimals int) {
+	t.Helper()
+	x, y := amountOf(a), amountOf(b)
+	checkParsed(t, a, x)
+	checkArithmetic(t, a, b, x, y)
+	if got, want := providers.EqualAmount(a, b), x != nil && y != nil && x.Cmp(y) == 0; got != want {
+		t.Errorf("%q equals %q: %v", a, b, got)
+	}
+	checkCanonical(t, providers.Money{Amount: a, Currency: currency}, x, decimals)
+}
+
+func checkParsed(t failer, text string, want *big.Rat) {
 	t.Helper()
 	got, ok := providers.ParseAmount(text)
 	if ok != (want != nil) {
@@ -77,7 +89,7 @@ func checkParsed(t *testing.T, text string, want *big.Rat) {
 	}
 }
 
-func checkArithmetic(t *testing.T, a, b string, x, y *big.Rat) {
+func checkArithmetic(t failer, a, b string, x, y *big.Rat) {
 	t.Helper()
 	x, y = orZero(x), orZero(y)
 	if got := providers.CompareAmounts(a, b); got != x.Cmp(y) {
@@ -100,7 +112,7 @@ func checkArithmetic(t *testing.T, a, b string, x, y *big.Rat) {
 	}
 }
 
-func checkCanonical(t *testing.T, m providers.Money, want *big.Rat, decimals int) {
+func checkCanonical(t failer, m providers.Money, want *big.Rat, decimals int) {
 	t.Helper()
 	got, err := m.Canonical(decimals)
 	if err != nil {

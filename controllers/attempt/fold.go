@@ -137,15 +137,27 @@ func FoldOutcome(o v1alpha1.Outcome) Fold {
 }
 
 // foldLater keeps what the provider said after the outcome: the first word, until
-// one contradicts the outcome. That it still knows nothing is none.
+// one contradicts the outcome. That it still knows nothing is none, nor is what the
+// person knew who settled it.
 func foldLater(a *v1alpha1.Attempt, o v1alpha1.Outcome) bool {
 	contradicts := Contradicts(a.Outcome, &o)
 	known := a.Later != nil && (Contradicts(a.Outcome, a.Later) || !contradicts && a.Later.SettledBy == "")
-	if known || o.SettledBy != "" || !contradicts && a.Outcome.SettledBy == "" && o.At.Equal(&a.Outcome.At) {
+	if settled := a.Outcome.SettledBy != ""; settled {
+		known = known || contradicts && a.Unknown != nil && wasReported(a.Unknown.Reported, &o)
+	} else {
+		known = known || !contradicts && o.At.Equal(&a.Outcome.At)
+	}
+	if known || o.SettledBy != "" {
 		return false
 	}
 	a.Later = &o
 	return true
+}
+
+// wasReported tells whether o is what an Unknown was about: other money.
+func wasReported(r *v1alpha1.Reported, o *v1alpha1.Outcome) bool {
+	return r != nil && o.Reason == v1alpha1.ReasonAmountMismatch && o.Paid != nil &&
+		r.Currency == o.Paid.Currency && providers.EqualAmount(r.Amount, o.Paid.Amount)
 }
 
 // Contradicts tells whether a later word contradicts an outcome: that it was paid
@@ -213,7 +225,7 @@ func FoldStatus(st providers.Status, e Expected, now time.Time) Fold {
 	return func(a *v1alpha1.Attempt) bool {
 		at := metav1.NewMicroTime(now)
 		found := e.ofEarlierSale(a, st)
-		if found && st.State.Final() && !e.Consent && a.Outcome == nil {
+		if found && st.State.Final() && !e.Consent {
 			return FoldUnknown(v1alpha1.Unknown{Reason: v1alpha1.ReasonReusedName, Since: at, Reported: e.reported(st)})(a)
 		}
 		if found && !st.State.Final() && st.Money.Amount != "" && !sameMoney(st.Money, e.Money) {

@@ -276,6 +276,28 @@ func TestLater_WhatContradicts(t *testing.T) {
 	}
 }
 
+// What the person knew who settled it contradicts nothing, nor does an earlier sale's end.
+func TestLater_WhatWasKnown(t *testing.T) {
+	other := func(s *providers.Status) { s.Money.Amount = "1" }
+	more := func(s *providers.Status) { s.Money.Amount = "2" }
+	earlier := func(s *providers.Status) { s.CorrelationTag = "c-2" }
+	for name, c := range map[string]struct {
+		reported, later func(*providers.Status)
+		news            bool
+	}{
+		"the money that was reported": {other, other, false}, "yet other money": {other, more, true},
+		"an earlier sale's": {earlier, earlier, false}, "this one's": {earlier, func(*providers.Status) {}, true},
+	} {
+		a := raised(1)
+		FoldStatus(status(providers.StateSucceeded, c.reported), expected(), noon)(a)
+		FoldSettled(v1alpha1.Outcome{Phase: v1alpha1.PhaseFailed, SettledBy: "awa", At: micro(0)}, a.Unknown)(a)
+		FoldStatus(status(providers.StateSucceeded, c.later), expected(), noon.Add(time.Hour))(a)
+		if news := a.Later != nil; news != c.news || news && !Contradicts(a.Outcome, a.Later) {
+			t.Errorf("%s: later %+v", name, a.Later)
+		}
+	}
+}
+
 // K4c: a settlement is about the Unknown that was shown.
 func TestK4c_FoldSettled(t *testing.T) {
 	shown := &v1alpha1.Unknown{Reason: v1alpha1.ReasonOutcomeUnknown, Since: micro(time.Hour)}

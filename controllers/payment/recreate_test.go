@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -285,7 +286,7 @@ func TestK1g_TheFenceDecides(t *testing.T) {
 			w.onPoint = func(at int, _ string, after bool) error {
 				if at == n/2 && after == (n%2 == 1) && !met {
 					met = true
-					_, _ = refuses.Reconcile(w.ctx, request(testNamespace, "order"))
+					_, _ = refuses.Reconcile(logr.NewContext(w.ctx, w.said.Logger()), request(testNamespace, "order"))
 				}
 				return nil
 			}

@@ -158,9 +158,8 @@ func (c *chaos) holder(ctx context.Context) string {
 
 // split freezes the leader, mostly in the middle of a request, until the other one has
 // the lease and leads, and lets it go on then. It counts if the frozen one was the
-// leader to its own knowledge when it went on: the same process, which ends by itself
-// only after that, because it finds out. What does not count is no error: a manager may
-// end at any time.
+// leader to its own knowledge when it went on: the same process, which finds out only
+// after that. What does not count is no error: a manager may end at any time.
 func (c *chaos) split(ctx context.Context) error {
 	old := c.elected(ctx)
 	if old == nil {
@@ -175,7 +174,7 @@ func (c *chaos) split(ctx context.Context) error {
 	}
 	taken := c.wait(ctx, func() bool {
 		after := c.holder(ctx)
-		return after != "" && after != before && c.crew.leads(ctx, next)
+		return after != "" && after != before && next.leads(ctx)
 	})
 	// Some go on at once, some when what they sent must have been given up.
 	pause(ctx, time.Duration(c.rng.Int64N(int64(frozenAtMost))))
@@ -184,8 +183,8 @@ func (c *chaos) split(ctx context.Context) error {
 		c.logf("no split: nobody took the lease of who was frozen, or that one ended")
 		return err
 	}
-	said := c.crew.leads(ctx, old) // if it is quick enough to be asked
-	if !c.wait(ctx, func() bool { return !p.Running() }) {
+	said := old.leads(ctx) // if it is quick enough to be asked
+	if !c.wait(ctx, func() bool { return !p.Running() || old.ready(ctx) && !old.leads(ctx) }) {
 		c.logf("no split: who was frozen did not find out")
 		return ctx.Err()
 	}
@@ -198,7 +197,7 @@ func (c *chaos) split(ctx context.Context) error {
 func (c *chaos) elected(ctx context.Context) (leader *member) {
 	if !c.wait(ctx, func() bool {
 		leader = c.crew.leader(ctx)
-		return leader != nil && c.crew.ready(ctx, c.crew.other(leader))
+		return leader != nil && c.crew.other(leader).ready(ctx)
 	}) {
 		return nil
 	}

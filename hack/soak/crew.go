@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -19,7 +15,6 @@ import (
 type crew struct {
 	members [2]*member
 	running sync.WaitGroup
-	client  *http.Client
 }
 
 // member is one manager after the other at the same addresses.
@@ -45,12 +40,6 @@ const (
 	startAgainAfter = 200 * time.Millisecond
 	crashLoop       = 1500 * time.Millisecond
 )
-
-func newCrew(members [2]*member) *crew {
-	return &crew{members: members, client: &http.Client{
-		Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true},
-	}}
-}
 
 // start starts both, and whatever follows them until stop.
 func (c *crew) start() error {
@@ -106,8 +95,8 @@ func (m *member) kill() (bool, error) {
 	return killed, err
 }
 
-// ownEnds counts the ends that nobody here caused: a lease was lost, or there was no
-// API server to start with. All but the last of those that were started have ended.
+// ownEnds counts the ends that nobody here caused, as where there was no API server to
+// start with. All but the last of those that were started have ended.
 func (m *member) ownEnds() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -141,62 +130,20 @@ func (c *crew) kills() (n int) {
 }
 
 // ready tells whether the member's probe says so.
-func (c *crew) ready(ctx context.Context, m *member) bool {
-	resp, err := c.get(ctx, "http://"+m.probe+"/readyz")
-	if err != nil {
-		return false
-	}
-	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
-}
-
-func (c *crew) get(ctx context.Context, url string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	return c.client.Do(req)
-}
-
-// gauges that are read from a manager.
-const (
-	gaugeLeads      = "leader_election_master_status"
-	gaugeGoroutines = "go_goroutines"
-	gaugeHeap       = "go_memstats_heap_alloc_bytes"
-)
-
-// scrape reads the metrics of a manager, those without labels or with any.
-func (c *crew) scrape(ctx context.Context, m *member) (map[string]float64, error) {
-	resp, err := c.get(ctx, "http://"+m.metrics+"/metrics")
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	values := map[string]float64{}
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) != 2 || strings.HasPrefix(fields[0], "#") {
-			continue
-		}
-		name, _, _ := strings.Cut(fields[0], "{")
-		if value, err := strconv.ParseFloat(fields[1], 64); err == nil {
-			values[name] = value
-		}
-	}
-	return values, lines.Err()
+func (m *member) ready(ctx context.Context) bool {
+	return process.Answers(ctx, "http://"+m.probe+"/readyz")
 }
 
 // leads tells whether the manager says that it leads.
-func (c *crew) leads(ctx context.Context, m *member) bool {
-	values, err := c.scrape(ctx, m)
-	return err == nil && values[gaugeLeads] == 1
+func (m *member) leads(ctx context.Context) bool {
+	values, err := process.Scrape(ctx, m.metrics)
+	return err == nil && values.Sum("leader_election_master_status") == 1
 }
 
 // leader is the member that says so; nil if none does.
 func (c *crew) leader(ctx context.Context) *member {
 	for _, m := range c.members {
-		if c.leads(ctx, m) {
+		if m.leads(ctx) {
 			return m
 		}
 	}
@@ -208,6 +155,39 @@ func (c *crew) other(m *member) *member {
 		return c.members[1]
 	}
 	return c.members[0]
+}
+
+// needs of a manager while there is nothing to do.
+type needs struct {
+	goroutines int
+	heap       int64
+}
+
+// rest measures once the managers have come to rest: for a few seconds, no goroutine
+// has come or gone to speak of. It returns the needs of the one that needs more; of the
+// heap the least that was seen, because what is more is not collected yet. A manager
+// that never rests is measured as it is in the end.
+func (c *crew) rest(ctx context.Context) (n needs, err error) {
+	const looks, enough, between, near = 40, 10, 300 * time.Millisecond, 5
+	for look, still := 0, 0; look < looks && still < enough; look++ {
+		var now needs
+		for _, m := range c.members {
+			values, err := process.Scrape(ctx, m.metrics)
+			if err != nil {
+				return n, fmt.Errorf("reading the metrics of a manager: %w", err)
+			}
+			now.goroutines = max(now.goroutines, int(values.Sum("go_goroutines")))
+			now.heap = max(now.heap, int64(values.Sum("go_memstats_heap_alloc_bytes")))
+		}
+		still++
+		// Some always come and go, such as those of this question.
+		if now.goroutines > n.goroutines+near || now.goroutines < n.goroutines-near {
+			n, still = now, 0
+		}
+		n.heap = min(n.heap, now.heap)
+		pause(ctx, between)
+	}
+	return n, ctx.Err()
 }
 
 // until waits for what is true some time.

@@ -55,7 +55,7 @@ func newMarket(ctx context.Context, api client.Client, sim *simulator.Simulator,
 	}
 	for i := range sales {
 		s := &sales[i]
-		m.byKey[key{s.namespace, s.reference()}] = s
+		m.byKey[s.key()] = s
 	}
 	return m
 }
@@ -103,12 +103,9 @@ func (m *market) run(ctx context.Context, end time.Time, open func() int) {
 func (m *market) open(ctx context.Context, s *sale) {
 	var second sync.WaitGroup
 	if s.together {
-		second.Go(func() { m.apply(ctx, s, s.name, "colleague") })
+		second.Go(func() { m.apply(ctx, s, "colleague") })
 	}
-	done := m.apply(ctx, s, s.name, "shop")
-	if s.twin {
-		done = m.apply(ctx, s, s.twinName(), "shop") && done
-	}
+	done := m.apply(ctx, s, "shop")
 	second.Wait()
 	if !done {
 		return
@@ -126,10 +123,10 @@ func (m *market) open(ctx context.Context, s *sale) {
 	}
 }
 
-func manifest(s *sale, name string) *applyv1alpha1.PaymentApplyConfiguration {
-	return applyv1alpha1.Payment(name, s.namespace).WithSpec(applyv1alpha1.PaymentSpec().
+func manifest(s *sale) *applyv1alpha1.PaymentApplyConfiguration {
+	return applyv1alpha1.Payment(s.name, s.namespace).WithSpec(applyv1alpha1.PaymentSpec().
 		WithProvider(s.provider).WithAmount(v1alpha1.AmountFromInt(s.amount)).WithPhone(payerPhone).
-		WithReference(s.reference()).WithTimeoutSeconds(s.timeout))
+		WithReference(s.order()).WithTimeoutSeconds(s.timeout))
 }
 
 // insist tries until the API server has answered.
@@ -143,9 +140,9 @@ func insist(ctx context.Context, do func() error) bool {
 	return false
 }
 
-func (m *market) apply(ctx context.Context, s *sale, name, who string) bool {
+func (m *market) apply(ctx context.Context, s *sale, who string) bool {
 	return insist(ctx, func() error {
-		return m.api.Apply(ctx, manifest(s, name), client.FieldOwner(who), client.ForceOwnership)
+		return m.api.Apply(ctx, manifest(s), client.FieldOwner(who), client.ForceOwnership)
 	})
 }
 
@@ -170,16 +167,16 @@ func (m *market) churn(ctx context.Context, s *sale) {
 }
 
 func (m *market) applyAgain(ctx context.Context, s *sale) bool {
-	if m.apply(ctx, s, s.name, "shop") {
+	if m.apply(ctx, s, "shop") {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyWithin)
 	defer cancel()
-	return m.apply(ctx, s, s.name, "shop")
+	return m.apply(ctx, s, "shop")
 }
 
 func (m *market) callOff(ctx context.Context, s *sale) {
-	off := manifest(s, s.name)
+	off := manifest(s)
 	off.Spec.WithCancel(true)
 	insist(ctx, func() error {
 		return m.api.Apply(ctx, off, client.FieldOwner("shop"), client.ForceOwnership)
@@ -188,7 +185,7 @@ func (m *market) callOff(ctx context.Context, s *sale) {
 
 // see is what payers and shops do about what a Payment says.
 func (m *market) see(p *v1alpha1.Payment) {
-	k := key{p.Namespace, p.SaleReference()}
+	k := key{p.Namespace, p.Name}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.byKey[k]
@@ -206,7 +203,7 @@ func (m *market) see(p *v1alpha1.Payment) {
 	}
 	if p.Status.Phase == v1alpha1.PhaseSucceeded && s.refund != refundNothing && !m.returned[k] {
 		m.returned[k] = true
-		m.later(s.pause, func(ctx context.Context) { m.giveBack(ctx, s, p.Name) })
+		m.later(s.pause, func(ctx context.Context) { m.giveBack(ctx, s) })
 	}
 }
 
@@ -220,15 +217,15 @@ func (m *market) act(s *sale, page string) {
 	_ = m.sim.Pay(page)
 }
 
-func (m *market) giveBack(ctx context.Context, s *sale, payment string) {
+func (m *market) giveBack(ctx context.Context, s *sale) {
 	if s.refund == refundWhole {
-		m.ask(ctx, s, payment, s.name, 0)
+		m.ask(ctx, s, s.name, 0)
 		return
 	}
 	var group sync.WaitGroup
 	for i := range 3 {
 		// 500 is no magic number at the end of an amount.
-		group.Go(func() { m.ask(ctx, s, payment, s.name+"-"+strconv.Itoa(i), part(s.amount)) })
+		group.Go(func() { m.ask(ctx, s, s.name+"-"+strconv.Itoa(i), part(s.amount)) })
 	}
 	group.Wait()
 }
@@ -236,10 +233,10 @@ func (m *market) giveBack(ctx context.Context, s *sale, payment string) {
 // part of which two fit into an amount, and three do not.
 func part(amount int64) int64 { return amount*4/10/1000*1000 + plain }
 
-func (m *market) ask(ctx context.Context, s *sale, payment, name string, amount int64) {
+func (m *market) ask(ctx context.Context, s *sale, name string, amount int64) {
 	r := &v1alpha1.Refund{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name},
-		Spec:       v1alpha1.RefundSpec{PaymentRef: v1alpha1.PaymentReference{Name: payment}, Reason: "goods came back"},
+		Spec:       v1alpha1.RefundSpec{PaymentRef: v1alpha1.PaymentReference{Name: s.name}, Reason: "goods came back"},
 	}
 	if amount > 0 {
 		a := v1alpha1.AmountFromInt(amount)

@@ -27,8 +27,6 @@ type sale struct {
 
 	// together: two clients apply the manifest at once.
 	together bool
-	// twin: a second Payment has the same reference.
-	twin bool
 	// churn is how often the Payment is deleted and applied again.
 	churn int
 	// gone: it is deleted for good, on the way.
@@ -67,11 +65,11 @@ const (
 	refundParts refundPlan = "parts"
 )
 
-// reference that all Payments of the sale share.
-func (s *sale) reference() string { return "sale-" + strconv.Itoa(s.number) }
+// key of the sale.
+func (s *sale) key() key { return key{s.namespace, s.name} }
 
-// twinName is the name of the second Payment.
-func (s *sale) twinName() string { return s.name + "-twin" }
+// order number of the merchant, which two sales share: it identifies none.
+func (s *sale) order() string { return "order-" + strconv.Itoa(s.number/2) }
 
 // story is one line of the simulator's table of magic numbers.
 type story struct {
@@ -197,10 +195,8 @@ func newSale(rng *rand.Rand, number int, provider string, st story) sale {
 	default:
 	}
 	switch n := rng.IntN(100); {
-	case n < 6:
-		s.together = true
 	case n < 9:
-		s.twin = true
+		s.together = true
 	case n < 17:
 		s.churn = 1 + rng.IntN(3)
 	case n < 20:

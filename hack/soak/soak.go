@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/providers/simulator"
@@ -48,9 +47,9 @@ func soak(ctx context.Context, o options, logf func(string, ...any)) (r report, 
 	began := time.Now()
 	ctx, cancel := context.WithDeadlineCause(ctx, began.Add(o.duration), errors.New("the time is over"))
 	defer cancel()
-	s := &stage{manager: o.manager, seed: o.seed, speed: o.speed, shops: []string{"shop-a", "shop-b", "shop-c", "shop-d"}, logf: logf}
+	s := &stage{manager: o.manager, out: o.out, seed: o.seed, speed: o.speed, shops: []string{"shop-a", "shop-b", "shop-c", "shop-d"}, logf: logf}
 	defer func() {
-		err = errors.Join(err, s.keepLogs(o.out), s.clear())
+		err = errors.Join(err, s.Clear())
 		r.Seconds = time.Since(began).Round(100 * time.Millisecond).Seconds()
 	}()
 	if err := s.set(ctx); err != nil {
@@ -61,50 +60,34 @@ func soak(ctx context.Context, o options, logf func(string, ...any)) (r report, 
 	return t.report, err
 }
 
-// keepLogs keeps what the managers said, for whoever looks for the reason of a fault.
-func (s *stage) keepLogs(out string) error {
-	if s.crew == nil || out == "" {
-		return nil
-	}
-	var errs []error
-	for i, m := range s.crew.members {
-		content, err := os.ReadFile(m.log)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(out, fmt.Sprintf("manager-%d.log", i)), content, 0o600)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
 // trial is one run on a stage that is set.
 type trial struct {
 	o options
 	*stage
-	began    time.Time
-	market   *market
-	recorder *recorder
-	chaos    *chaos
-	report   report
+	began   time.Time
+	market  *market
+	witness *witness
+	chaos   *chaos
+	report  report
+	before  needs
 }
 
 func (t *trial) play(ctx context.Context) (err error) {
-	if t.report.Before, err = t.crew.rest(ctx); err != nil {
+	if t.before, err = t.crew.rest(ctx); err != nil {
 		return err
 	}
-	t.logf("at rest %v", t.report.Before)
 	working, stop := context.WithCancel(ctx)
-	var recording sync.WaitGroup
-	t.market = newMarket(working, t.env.Client(), t.sim, plan(t.seed, t.o.payments+t.o.payments/20, t.o.slow, t.shops))
-	t.recorder = newRecorder(t.env.Client(), t.market.see)
-	t.chaos = &chaos{dir: t.dir, env: t.env, sim: t.sim, crew: t.crew, trap: newTrap(t.seed, t.sim), rng: t.rng(3), logf: t.logf}
-	recording.Go(func() { t.recorder.run(working) })
-	finish := func() {
+	t.market = newMarket(working, t.Env.Client(), t.sim, plan(t.seed, t.o.payments+t.o.payments/20, t.o.slow, t.shops))
+	t.witness = &witness{ledger: t.sim.Ledger, see: t.market.see, open: map[types.UID]bool{}}
+	t.chaos = &chaos{dir: t.Dir, env: t.Env, sim: t.sim, crew: t.crew, trap: newTrap(t.seed, t.sim), rng: t.rng(3), logf: t.logf}
+	watched := make(chan error, 1)
+	go func() { watched <- t.witness.run(working, t.Env) }()
+	finish := sync.OnceValue(func() error {
 		stop()
 		t.market.tasks.Wait()
-		recording.Wait()
-	}
-	defer finish()
+		return <-watched
+	})
+	defer func() { err = errors.Join(err, finish()) }()
 
 	if err := t.load(working); err != nil {
 		return err
@@ -112,7 +95,9 @@ func (t *trial) play(ctx context.Context) (err error) {
 	if err := t.drain(working); err != nil {
 		return err
 	}
-	finish()
+	if err := finish(); err != nil {
+		return err
+	}
 	return t.conclude(ctx)
 }
 
@@ -127,7 +112,7 @@ func (t *trial) load(ctx context.Context) error {
 	selling := make(chan struct{})
 	group.Go(func() {
 		defer close(selling)
-		t.market.run(ctx, t.o.at(t.began, loadUntil), t.recorder.open)
+		t.market.run(ctx, t.o.at(t.began, loadUntil), t.witness.opened)
 	})
 	group.Go(func() { t.chaos.weather(ctx, t.rng(4)) })
 	group.Go(func() { t.tell(ctx) })
@@ -161,7 +146,7 @@ func (t *trial) tell(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause(ctx, 15*time.Second)
 		t.logf("%3.0f s: %d Payments, %d open; %d kills, %d splits, %d restarts of the API server", time.Since(t.began).Seconds(),
-			t.market.acknowledged(), t.recorder.open(), t.crew.kills(), t.chaos.splits.Load(), t.chaos.restarts.Load())
+			t.market.acknowledged(), t.witness.opened(), t.crew.kills(), t.chaos.splits.Load(), t.chaos.restarts.Load())
 	}
 }
 
@@ -178,10 +163,10 @@ func (t *trial) drain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		v, alive, busy := judge(e), alive(e.sessions, time.Now()), int(t.market.busy.Load())
-		t.logf("%3.0f s: %d sessions alive, %d things left to do for payers and shops, %d outcomes and %d refunds not told yet; %d held, %d undecided",
-			time.Since(t.began).Seconds(), alive, busy, v.lostOutcomes, v.openRefunds, v.held, v.undecided)
-		if alive+busy+v.lostOutcomes+v.openRefunds == 0 {
+		v, alive, busy := assess(e), alive(e.sessions, time.Now()), int(t.market.busy.Load())
+		t.logf("%3.0f s: %d sessions alive, %d things left to do for payers and shops, %d outcomes and %d refunds not told yet; %d unpayable, %d undecided",
+			time.Since(t.began).Seconds(), alive, busy, len(v.faults), v.refunds.Open, v.unpayable, v.undecided)
+		if alive+busy+len(v.faults)+v.refunds.Open == 0 {
 			return nil
 		}
 		pause(ctx, 3*time.Second)
@@ -207,18 +192,18 @@ func (t *trial) evidence(ctx context.Context) (evidence, error) {
 	var payments v1alpha1.PaymentList
 	var charges v1alpha1.ChargeList
 	var refunds v1alpha1.RefundList
-	if err := errors.Join(t.env.Client().List(ctx, &payments), t.env.Client().List(ctx, &charges), t.env.Client().List(ctx, &refunds)); err != nil {
+	if err := errors.Join(t.Env.Client().List(ctx, &payments), t.Env.Client().List(ctx, &charges), t.Env.Client().List(ctx, &refunds)); err != nil {
 		return e, err
 	}
 	e.payments, e.charges, e.refunds = payments.Items, charges.Items, refunds.Items
-	e.versions, t.report.WatchGaps = t.recorder.all()
 	e.ledger, e.sessions = t.sim.Ledger(), t.sim.Sessions()
 	return e, nil
 }
 
 // conclude measures the managers at rest, stops them, and judges.
-func (t *trial) conclude(ctx context.Context) (err error) {
-	if t.report.After, err = t.crew.rest(ctx); err != nil {
+func (t *trial) conclude(ctx context.Context) error {
+	after, err := t.crew.rest(ctx)
+	if err != nil {
 		return err
 	}
 	if err := t.crew.stop(); err != nil {
@@ -233,8 +218,10 @@ func (t *trial) conclude(ctx context.Context) (err error) {
 	for _, m := range t.crew.members {
 		t.report.ManagerEnds += m.ownEnds()
 	}
-	t.report.fill(e, judge(e))
+	var versions []fault
+	versions, t.report.Versions = t.witness.testify()
+	t.report.fill(e, assess(e), versions)
 	t.report.countFaults(t.sim)
-	t.report.compare()
+	t.report.compare(t.before, after)
 	return nil
 }

@@ -2,27 +2,28 @@ package mtn_test
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/internal/wiretest"
 	"mobilemoney.dev/operator/providers/mtn"
-	"mobilemoney.dev/operator/providers/transport"
 )
+
+// What every answer means is said in the tables of package simtest, which
+// TestConformance goes through. Here is what is sent, and what the suite cannot know.
 
 type answer = wiretest.Answer
 
-const ref = "0d2bd5cd-2c5c-4b0f-9d27-1f0b9a3a5a10"
+const (
+	ref       = "0d2bd5cd-2c5c-4b0f-9d27-1f0b9a3a5a10"
+	refundRef = "5f0c7c4e-7a54-4d0c-8f38-6a2b6c0f6f11"
+)
 
 var (
 	tokenAnswer  = answer{Status: 200, Body: `{"access_token":"canary-token-1","token_type":"access_token","expires_in":3600}`}
@@ -31,6 +32,9 @@ var (
 	// MTN MoMo Collection API, requesttopay-referenceId-GET.
 	successful = answer{Status: 200, Body: `{"financialTransactionId":"363440463","externalId":"` + ref + `","amount":"5000","currency":"XOF",
 		"payer":{"partyIdType":"MSISDN","partyId":"2250501020304"},"payerMessage":"Order 1042","payeeNote":"Order 1042","status":"SUCCESSFUL"}`}
+	// MTN MoMo Disbursement API, GetRefundStatus: as recorded in the sandbox.
+	refunded = answer{Status: 200, Body: `{"financialTransactionId":"363440464","externalId":"` + refundRef + `","amount":"1500","currency":"XOF",
+		"payee":{"partyIdType":"PARTY_CODE","partyId":"1"},"payerMessage":"","payeeNote":"","status":"SUCCESSFUL"}`}
 )
 
 func account(baseURL string) providers.Account {
@@ -43,19 +47,15 @@ func account(baseURL string) providers.Account {
 	}
 }
 
-func client(t testing.TB, script ...answer) (*mtn.Provider, *wiretest.Server, *wiretest.Clock) {
+func client(t testing.TB, script ...answer) (*mtn.Provider, *wiretest.Server) {
 	t.Helper()
-	s, clock := wiretest.Start(t, script...), wiretest.NewClock()
-	p, err := mtn.Kind().New(account(s.URL+"/"), transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), clock.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p.(*mtn.Provider), s, clock
+	s := wiretest.Start(t, script...)
+	return wiretest.Client(t, mtn.Kind(), account(s.URL+"/"), wiretest.NewClock().Now).(*mtn.Provider), s
 }
 
 func request() providers.InitiateRequest {
 	return providers.InitiateRequest{
-		Reference: ref, Money: providers.Money{Amount: "5000", Currency: "XOF"}, Payer: "+2250501020304",
+		Reference: ref, Money: handle().Money, Payer: "+2250501020304",
 		Description: "Café d'Abidjan", CallbackURL: "https://hooks.example/canary-path",
 	}
 }
@@ -64,398 +64,168 @@ func handle() providers.Handle {
 	return providers.Handle{Reference: ref, Money: providers.Money{Amount: "5000", Currency: "XOF"}}
 }
 
-const refundRef = "5f0c7c4e-7a54-4d0c-8f38-6a2b6c0f6f11"
-
+// refundRequest is about a part of the payment.
 func refundRequest() providers.RefundRequest {
-	return providers.RefundRequest{RefundHandle: refundHandle(), Description: "Remboursement de l'été"}
+	h := providers.RefundHandle{Reference: refundRef, Money: providers.Money{Amount: "1500", Currency: "XOF"}, Payment: handle()}
+	return providers.RefundRequest{RefundHandle: h, Description: "Remboursement de l'été"}
 }
 
-// refundHandle names a refund of a part of the payment.
-func refundHandle() providers.RefundHandle {
-	return providers.RefundHandle{Reference: refundRef, Money: providers.Money{Amount: "1500", Currency: "XOF"}, Payment: handle()}
-}
-
-type call = func(context.Context, *mtn.Provider) error
-
-// posts are the calls that ask for money to move, gets those that ask how it
-// went; what MTN answers means the same in both of each.
-func posts() map[string]call {
-	return map[string]call{
-		"requesttopay": func(ctx context.Context, p *mtn.Provider) error {
-			_, err := p.Initiate(ctx, request())
-			return err
-		},
-		"refund": func(ctx context.Context, p *mtn.Provider) error { return p.Refund(ctx, refundRequest()) },
-	}
-}
-
-func gets() map[string]call {
-	return map[string]call{
-		"requesttopay status": func(ctx context.Context, p *mtn.Provider) error {
-			_, err := p.Status(ctx, handle())
-			return err
-		},
-		"refund status": func(ctx context.Context, p *mtn.Provider) error {
-			_, err := p.RefundStatus(ctx, refundHandle())
-			return err
-		},
-	}
-}
+func refundHandle() providers.RefundHandle { return refundRequest().RefundHandle }
 
 func check(t testing.TB, err error, want providers.Error) {
 	t.Helper()
-	if err == nil {
-		t.Fatal("want an error")
-	}
-	got := *providers.AsError(err)
-	got.Operation, got.Fault, got.Field, got.Detail, got.Err = "", "", "", "", nil
-	if got != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	wiretest.NoCanary(t, fmt.Sprintf("%v %+v", err, err), "canary", "2250501020304", "http://", "Y2FuYXJ5")
+	wiretest.CheckError(t, err, want, "2250501020304")
 }
 
-// MTN MoMo API, CreateAccessToken: of each product with its own credentials.
-func TestTokenRequest(t *testing.T) {
-	for path, want := range map[string]struct {
-		prepare             func(context.Context, *mtn.Provider) error
-		subscription, basic string
-	}{
+// MTN MoMo API, CreateAccessToken; Collection API, requesttopay-POST and
+// requesttopay-referenceId-GET; Disbursement API, Refund-V2 and GetRefundStatus: each
+// product with its own credentials.
+func TestRequests_AsSent(t *testing.T) {
+	p, s := client(t, tokenAnswer, accepted, successful, accepted, tokenAnswer2, accepted, refunded, accepted)
+	plain, silent := request(), refundRequest()
+	plain.CallbackURL, plain.Description, silent.Description = "", "日本", ""
+	in, err := p.Initiate(t.Context(), request())
+	paid, err2 := p.Status(t.Context(), handle())
+	_, err3 := p.Initiate(t.Context(), plain)
+	err4 := p.Refund(t.Context(), refundRequest())
+	back, err5 := p.RefundStatus(t.Context(), refundHandle())
+	if err := errors.Join(err, err2, err3, err4, err5, p.Refund(t.Context(), silent)); err != nil || in != (providers.Initiation{}) {
+		t.Fatalf("%+v, %v", in, err)
+	}
+	want := providers.Status{State: providers.StateSucceeded, Code: "SUCCESSFUL", Reference: ref, TransactionID: "363440463", Money: handle().Money}
+	if paid != want {
+		t.Errorf("got %+v, want %+v", paid, want)
+	}
+	want.Reference, want.TransactionID, want.Money = refundRef, "363440464", refundHandle().Money
+	if back != want {
+		t.Errorf("got %+v, want %+v", back, want)
+	}
+	payment := map[string]any{
+		"amount": "5000", "currency": "XOF", "externalId": ref, "payer": map[string]any{"partyIdType": "MSISDN", "partyId": "2250501020304"},
+	}
+	refund := map[string]any{"amount": "1500", "currency": "XOF", "externalId": refundRef, "referenceIdToRefund": ref}
+	const collection, disbursement, pay = "canary-subscription", "canary-sub-2", "/collection/v1_0/requesttopay"
+	for i, want := range []sent{
 		// printf canary-user=:canary-secret | base64: the raw bytes, not URL-encoded
-		"/collection/token/": {func(ctx context.Context, p *mtn.Provider) error { return p.Prepare(ctx) }, "canary-subscription", "Y2FuYXJ5LXVzZXI9OmNhbmFyeS1zZWNyZXQ="},
-		// printf canary-user-2=:canary-secret-2 | base64
-		"/disbursement/token/": {func(ctx context.Context, p *mtn.Provider) error { return p.PrepareRefund(ctx) }, "canary-sub-2", "Y2FuYXJ5LXVzZXItMj06Y2FuYXJ5LXNlY3JldC0y"},
+		{"POST /collection/token/", "Basic Y2FuYXJ5LXVzZXI9OmNhbmFyeS1zZWNyZXQ=", collection, "", "", nil},
+		{"POST " + pay, "Bearer canary-token-1", collection, ref, "https://hooks.example/canary-path", noted(payment, "Cafe d Abidjan")},
+		{"GET " + pay + "/" + ref, "Bearer canary-token-1", collection, "", "", nil},
+		{"POST " + pay, "Bearer canary-token-1", collection, ref, "", payment}, // an empty X-Callback-Url is refused
+		{"POST /disbursement/token/", "Basic Y2FuYXJ5LXVzZXItMj06Y2FuYXJ5LXNlY3JldC0y", disbursement, "", "", nil},
+		{"POST /disbursement/v2_0/refund", "Bearer canary-token-2", disbursement, refundRef, "", noted(refund, "Remboursement de l ete")},
+		{"GET /disbursement/v1_0/refund/" + refundRef, "Bearer canary-token-2", disbursement, "", "", nil},
+		{"POST /disbursement/v2_0/refund", "Bearer canary-token-2", disbursement, refundRef, "", refund},
 	} {
-		p, s, _ := client(t, tokenAnswer)
-		for range 2 { // the second time it is kept
-			if err := want.prepare(t.Context(), p); err != nil {
-				t.Fatal(err)
-			}
-		}
-		r := s.Requests()[0]
-		if r.Method != "POST" || r.URI != path {
-			t.Errorf("%s %s", r.Method, r.URI)
-		}
-		checkHeader(t, r, map[string]string{
-			"Authorization":             "Basic " + want.basic,
-			"Ocp-Apim-Subscription-Key": want.subscription,
-			"X-Target-Environment":      "mtnivorycoast",
-			"Content-Length":            "0",
-			"Content-Type":              "",
-		})
-		if r.Body != "" || len(r.TransferEncoding) != 0 {
-			t.Errorf("body %q, encoding %v", r.Body, r.TransferEncoding)
-		}
-		if !strings.HasPrefix(r.Header.Get("User-Agent"), "mobile-money-operator/") {
-			t.Errorf("User-Agent %q", r.Header.Get("User-Agent"))
-		}
+		want.check(t, s.Requests()[i])
 	}
 }
 
-func checkHeader(t testing.TB, r wiretest.Request, want map[string]string) {
+func noted(body map[string]any, note string) map[string]any {
+	out := maps.Clone(body)
+	out["payerMessage"], out["payeeNote"] = note, note
+	return out
+}
+
+// sent is what a request has to be.
+type sent struct {
+	request, authorization, subscription, reference, callback string
+	body                                                      map[string]any // nil: none
+}
+
+func (want sent) check(t *testing.T, r wiretest.Request) {
 	t.Helper()
-	for name, value := range want {
-		if got := r.Header.Get(name); got != value {
-			t.Errorf("%s: %q, want %q", name, got, value)
-		}
+	if got := r.Method + " " + r.URI; got != want.request {
+		t.Errorf("%s, want %s", got, want.request)
 	}
-}
-
-// MTN MoMo Collection API, requesttopay-POST.
-func TestInitiateRequest(t *testing.T) {
-	p, s, _ := client(t, tokenAnswer, accepted)
-	got, err := p.Initiate(t.Context(), request())
-	if err != nil || got != (providers.Initiation{}) {
-		t.Fatalf("%+v, %v", got, err)
+	kind, length := "application/json", r.Header.Get("Content-Length")
+	if want.body == nil {
+		kind, length = "", map[string]string{"POST": "0"}[r.Method]
 	}
-	r := s.Requests()[1]
-	if r.Method != "POST" || r.URI != "/collection/v1_0/requesttopay" {
-		t.Errorf("%s %s", r.Method, r.URI)
-	}
-	checkHeader(t, r, map[string]string{
-		"Authorization":             "Bearer canary-token-1",
-		"X-Reference-Id":            ref,
-		"X-Target-Environment":      "mtnivorycoast",
-		"Ocp-Apim-Subscription-Key": "canary-subscription",
-		"Content-Type":              "application/json",
-		"X-Callback-Url":            "https://hooks.example/canary-path",
-		"Idempotency-Key":           "",
+	r.CheckHeader(t, map[string]string{
+		"Authorization": want.authorization, "Ocp-Apim-Subscription-Key": want.subscription, "X-Target-Environment": "mtnivorycoast",
+		"X-Reference-Id": want.reference, "X-Callback-Url": want.callback, "Content-Type": kind, "Content-Length": length, "Idempotency-Key": "",
 	})
-	want := map[string]any{
-		"amount": "5000", "currency": "XOF", "externalId": ref,
-		"payer":        map[string]any{"partyIdType": "MSISDN", "partyId": "2250501020304"},
-		"payerMessage": "Cafe d Abidjan", "payeeNote": "Cafe d Abidjan",
+	if len(r.TransferEncoding) != 0 || !strings.HasPrefix(r.Header.Get("User-Agent"), "mobile-money-operator/") {
+		t.Errorf("%s: encoding %v, User-Agent %q", want.request, r.TransferEncoding, r.Header.Get("User-Agent"))
 	}
-	if body := r.Object(t); !reflect.DeepEqual(body, want) {
-		t.Errorf("got %v, want %v", body, want)
+	if want.body == nil && r.Body != "" || want.body != nil && !reflect.DeepEqual(r.Object(t), want.body) {
+		t.Errorf("%s: body %s, want %v", want.request, r.Body, want.body)
 	}
 }
 
-func TestInitiateLeavesOutWhatIsEmpty(t *testing.T) {
-	p, s, _ := client(t, tokenAnswer, accepted)
-	req := request()
-	req.CallbackURL, req.Description = "", "日本"
-	if _, err := p.Initiate(t.Context(), req); err != nil {
-		t.Fatal(err)
-	}
-	r := s.Requests()[1]
-	if _, sent := r.Header["X-Callback-Url"]; sent {
-		t.Error("an empty X-Callback-Url is refused by MTN")
-	}
-	body := r.Object(t)
-	for _, field := range []string{"payerMessage", "payeeNote"} {
-		if _, sent := body[field]; sent {
-			t.Errorf("%s was sent empty", field)
-		}
-	}
-}
-
-func TestInitiateRefusesBeforeSending(t *testing.T) {
-	tests := map[string]func(*providers.InitiateRequest){
-		"no phone":          func(r *providers.InitiateRequest) { r.Payer = "" },
-		"local phone":       func(r *providers.InitiateRequest) { r.Payer = "0501020304" },
-		"phone with spaces": func(r *providers.InitiateRequest) { r.Payer = "+225 0501020304" },
-		"unicode digits":    func(r *providers.InitiateRequest) { r.Payer = "+٢٢٥٠٥٠١٠٢٠٣٠٤" },
-		"too long":          func(r *providers.InitiateRequest) { r.Payer = "+1234567890123456" },
-		"no amount":         func(r *providers.InitiateRequest) { r.Money.Amount = "" },
-		"decimals":          func(r *providers.InitiateRequest) { r.Money.Amount = "10.5" },
-		"exponent":          func(r *providers.InitiateRequest) { r.Money.Amount = "1e3" },
-	}
-	for name, change := range tests {
-		t.Run(name, func(t *testing.T) {
-			p, s, _ := client(t)
+func TestRequests_RefusedBeforeSending(t *testing.T) {
+	initiate := func(change func(*providers.InitiateRequest)) func(context.Context, *mtn.Provider) error {
+		return func(ctx context.Context, p *mtn.Provider) error {
 			req := request()
 			change(&req)
-			_, err := p.Initiate(t.Context(), req)
-			check(t, err, providers.Error{Class: providers.ClassRejected})
-			if len(s.Requests()) != 0 {
-				t.Error("something was sent")
-			}
-		})
-	}
-}
-
-// MTN MoMo API, response codes: what else may come back. The documented rows are
-// in protocol_test.go.
-func TestAnswersToPosts(t *testing.T) {
-	momo := func(code string) string { return `{"message":"canary","code":"` + code + `"}` }
-	tests := []struct {
-		name   string
-		answer answer
-		want   providers.Error
-	}{
-		{"400 with a code that is not listed", answer{Status: 400, Body: momo("OTHER")}, providers.Error{Class: providers.ClassRejected, Code: "OTHER", HTTPStatus: 400}},
-		{"400 that decides nothing", answer{Status: 400, Body: momo("INTERNAL_PROCESSING_ERROR")}, providers.Error{Class: providers.ClassUnknown, Code: "INTERNAL_PROCESSING_ERROR", HTTPStatus: 400}},
-		{"400 for a known reference", answer{Status: 400, Body: momo("RESOURCE_ALREADY_EXIST")}, providers.Error{Class: providers.ClassAlreadyExists, Code: "RESOURCE_ALREADY_EXIST", HTTPStatus: 400}},
-		{"404 wrong host", answer{Status: 404, Body: `{"statusCode":404,"message":"Resource not found"}`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 404}},
-		{"409 empty", answer{Status: 409}, providers.Error{Class: providers.ClassAlreadyExists, HTTPStatus: 409}},
-		{"500 no payee", answer{Status: 500, Body: momo("PAYEE_NOT_FOUND")}, providers.Error{Class: providers.ClassRejected, Code: "PAYEE_NOT_FOUND", HTTPStatus: 500, Failure: providers.FailureNotAllowed}},
-		{"500 funds", answer{Status: 500, Body: momo("NOT_ENOUGH_FUNDS")}, providers.Error{Class: providers.ClassRejected, Code: "NOT_ENOUGH_FUNDS", HTTPStatus: 500, Failure: providers.FailureInsufficientFunds}},
-		{"500 limit", answer{Status: 500, Body: momo("PAYER_LIMIT_REACHED")}, providers.Error{Class: providers.ClassRejected, Code: "PAYER_LIMIT_REACHED", HTTPStatus: 500, Failure: providers.FailureLimitReached}},
-		{"500 code not listed", answer{Status: 500, Body: momo("APPROVAL_REJECTED")}, providers.Error{Class: providers.ClassUnknown, Code: "APPROVAL_REJECTED", HTTPStatus: 500}},
-		{"500 code twice", answer{Status: 500, Body: `{"code":"NOT_ALLOWED","code":"PAYER_NOT_FOUND"}`}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 500}},
-		{"500 code of another type", answer{Status: 500, Body: `{"code":["PAYER_NOT_FOUND"]}`}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 500}},
-		{"500 empty", answer{Status: 500}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 500}},
-		{"502 page", answer{Status: 502, Body: "<html>"}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 502}},
-		{"502 with a code", answer{Status: 502, Body: momo("PAYER_NOT_FOUND")}, providers.Error{Class: providers.ClassUnknown, Code: "PAYER_NOT_FOUND", HTTPStatus: 502}},
-		{"504", answer{Status: 504}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 504}},
-		{"408", answer{Status: 408}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 408}},
-		{"411", answer{Status: 411, Body: "<html>"}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 411}},
-		{"307", answer{Status: 307, Header: map[string]string{"Location": "/canary"}}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 307}},
-		{"200", answer{Status: 200}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200}},
-		{"201", answer{Status: 201}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 201}},
-		{"204", answer{Status: 204}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 204}},
-		{"202 page", answer{Status: 202, Body: "<html>Request Rejected</html>"}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 202}},
-		{"lost", answer{Lost: true}, providers.Error{Class: providers.ClassUnknown}},
-	}
-	for _, tt := range tests {
-		for op, send := range posts() {
-			t.Run(op+" "+tt.name, func(t *testing.T) {
-				p, s, _ := client(t, tokenAnswer, tt.answer)
-				check(t, send(t.Context(), p), tt.want)
-				if n := len(s.Requests()); n != 2 {
-					t.Errorf("%d requests, want a token and one send", n)
-				}
-			})
+			_, err := p.Initiate(ctx, req)
+			return err
 		}
 	}
-}
-
-func TestInitiateNotSent(t *testing.T) {
-	p, _, _ := client(t, tokenAnswer)
-	if err := p.Prepare(t.Context()); err != nil {
-		t.Fatal(err)
+	refund := func(change func(*providers.RefundRequest)) func(context.Context, *mtn.Provider) error {
+		return func(ctx context.Context, p *mtn.Provider) error {
+			req := refundRequest()
+			change(&req)
+			return p.Refund(ctx, req)
+		}
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := p.Initiate(ctx, request())
-	check(t, err, providers.Error{Class: providers.ClassNotSent})
-}
-
-// A 401 is void: a request for money is not repeated, and the next one has another token. A
-// question is repeated once.
-func Test401(t *testing.T) {
-	refused := answer{Status: 401, Body: `{"statusCode":401,"message":"canary"}`}
-	misconfigured := providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 401}
-	early := providers.Error{Class: providers.ClassNotSent, HTTPStatus: 401}
-	for op, send := range posts() {
-		t.Run(op, func(t *testing.T) {
-			p, s, _ := client(t, tokenAnswer, accepted, refused, tokenAnswer2, refused, tokenAnswer, accepted)
-			for i, want := range []*providers.Error{nil, &early, &misconfigured, nil} {
-				if err := send(t.Context(), p); want != nil {
-					check(t, err, *want)
-				} else if err != nil {
-					t.Errorf("send %d: %v", i, err)
-				}
-			}
-			sent := s.Requests()
-			if len(sent) != 7 || sent[4].Header.Get("Authorization") != "Bearer canary-token-2" {
-				t.Errorf("%v", s.Seen())
-			}
+	for name, do := range map[string]func(context.Context, *mtn.Provider) error{
+		"no phone":             initiate(func(r *providers.InitiateRequest) { r.Payer = "" }),
+		"local phone":          initiate(func(r *providers.InitiateRequest) { r.Payer = "0501020304" }),
+		"phone with spaces":    initiate(func(r *providers.InitiateRequest) { r.Payer = "+225 0501020304" }),
+		"unicode digits":       initiate(func(r *providers.InitiateRequest) { r.Payer = "+٢٢٥٠٥٠١٠٢٠٣٠٤" }),
+		"too long":             initiate(func(r *providers.InitiateRequest) { r.Payer = "+1234567890123456" }),
+		"no amount":            initiate(func(r *providers.InitiateRequest) { r.Money.Amount = "" }),
+		"decimals":             initiate(func(r *providers.InitiateRequest) { r.Money.Amount = "10.5" }),
+		"exponent":             initiate(func(r *providers.InitiateRequest) { r.Money.Amount = "1e3" }),
+		"refund: no reference": refund(func(r *providers.RefundRequest) { r.Reference = "" }),
+		"refund: no payment":   refund(func(r *providers.RefundRequest) { r.Payment.Reference = "" }),
+		"refund: no amount":    refund(func(r *providers.RefundRequest) { r.Money.Amount = "" }),
+		"refund: decimals":     refund(func(r *providers.RefundRequest) { r.Money.Amount = "10.5" }),
+		"refund: zero":         refund(func(r *providers.RefundRequest) { r.Money.Amount = "0" }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := client(t) // expects no request
+			check(t, do(t.Context(), p), providers.Error{Class: providers.ClassRejected})
 		})
 	}
-	for op, ask := range gets() {
-		t.Run(op, func(t *testing.T) {
-			p, s, _ := client(t, tokenAnswer, refused, tokenAnswer2, refused, tokenAnswer, refused, tokenAnswer2, successful)
-			check(t, ask(t.Context(), p), misconfigured)
-			if err := ask(t.Context(), p); err != nil || len(s.Requests()) != 8 {
-				t.Errorf("%v, %v", err, s.Seen())
-			}
-		})
-	}
-	t.Run("then no token", func(t *testing.T) {
-		p, _, _ := client(t, tokenAnswer, refused, answer{Lost: true})
-		_, err := p.Status(t.Context(), handle())
-		check(t, err, providers.Error{Class: providers.ClassNotSent})
-	})
+	p, _ := client(t)
+	_, err := p.Status(t.Context(), providers.Handle{})
+	check(t, err, providers.Error{Class: providers.ClassUnknown})
+	_, err = p.RefundStatus(t.Context(), providers.RefundHandle{})
+	check(t, err, providers.Error{Class: providers.ClassUnknown})
 }
 
-// Without a token no money was asked for.
-func TestTokenAnswers(t *testing.T) {
-	tests := []struct {
-		name   string
-		answer answer
-		want   providers.Error
-	}{
-		{"wrong pair", answer{Status: 401, Body: `{"error":"invalid_client"}`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 401, Code: "invalid_client"}},
-		{"no target", answer{Status: 400, Body: `{"error":"Invalid or missing X-Target-Environment header"}`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 400}},
-		{"firewall", answer{Status: 403, Body: `<html>`}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 403}},
-		{"wrong host", answer{Status: 404}, providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 404}},
-		{"throttled", answer{Status: 429, Header: map[string]string{"Retry-After": "5"}}, providers.Error{Class: providers.ClassThrottled, HTTPStatus: 429, RetryAfter: 5 * time.Second}},
-		{"broken", answer{Status: 500}, providers.Error{Class: providers.ClassNotSent, HTTPStatus: 500}},
-		{"page", answer{Status: 200, Body: `<html>Request Rejected</html>`}, providers.Error{Class: providers.ClassNotSent, HTTPStatus: 200}},
-		{"empty", answer{Status: 200, Body: `{}`}, providers.Error{Class: providers.ClassNotSent, HTTPStatus: 200}},
-		{"lost", answer{Lost: true}, providers.Error{Class: providers.ClassNotSent}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			p, s, _ := client(t, tt.answer, tt.answer, tt.answer, tt.answer)
-			for _, send := range posts() {
-				check(t, send(t.Context(), p), tt.want)
-			}
-			check(t, p.Prepare(t.Context()), tt.want)
-			check(t, p.PrepareRefund(t.Context()), tt.want)
-			if len(s.Requests()) != 4 {
-				t.Errorf("%v", s.Seen())
-			}
-		})
-	}
-}
-
-func TestOneTokenForManyCalls(t *testing.T) {
-	p, s, clock := client(t, tokenAnswer, accepted, successful, tokenAnswer2, successful)
+// The products have tokens of their own: one that is refused at the one is not taken from the
+// other.
+func TestTokens_OfTheProducts(t *testing.T) {
+	p, s := client(t, tokenAnswer, accepted, tokenAnswer2, answer{Status: 401}, tokenAnswer2, successful)
 	if _, err := p.Initiate(t.Context(), request()); err != nil {
 		t.Fatal(err)
 	}
-	clock.Advance(50*time.Minute - time.Second)
+	check(t, p.Refund(t.Context(), refundRequest()), providers.Error{Class: providers.ClassMisconfigured, HTTPStatus: 401})
+	if err := p.PrepareRefund(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := p.Status(t.Context(), handle()); err != nil {
 		t.Fatal(err)
 	}
-	clock.Advance(time.Second) // ten minutes before its end
-	if _, err := p.Status(t.Context(), handle()); err != nil {
-		t.Fatal(err)
+	want := []string{
+		"POST /collection/token/", "POST /collection/v1_0/requesttopay",
+		"POST /disbursement/token/", "POST /disbursement/v2_0/refund", "POST /disbursement/token/",
+		"GET /collection/v1_0/requesttopay/" + ref,
 	}
-	if got := s.Requests()[4].Header.Get("Authorization"); got != "Bearer canary-token-2" {
-		t.Error("the token was not replaced early")
+	if !reflect.DeepEqual(s.Seen(), want) {
+		t.Errorf("%v", s.Seen())
 	}
-}
-
-func TestStatusRequest(t *testing.T) {
-	p, s, _ := client(t, tokenAnswer, successful)
-	got, err := p.Status(t.Context(), handle())
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := providers.Status{
-		State: providers.StateSucceeded, Code: "SUCCESSFUL", Reference: ref, TransactionID: "363440463",
-		Money: providers.Money{Amount: "5000", Currency: "XOF"},
-	}
-	if got != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	r := s.Requests()[1]
-	if r.Method != "GET" || r.URI != "/collection/v1_0/requesttopay/"+ref || r.Body != "" {
-		t.Errorf("%s %s %q", r.Method, r.URI, r.Body)
-	}
-	checkHeader(t, r, map[string]string{
-		"Authorization": "Bearer canary-token-1", "X-Target-Environment": "mtnivorycoast",
-		"Ocp-Apim-Subscription-Key": "canary-subscription", "X-Callback-Url": "", "X-Reference-Id": "",
-	})
-}
-
-// MTN MoMo Collection API, requesttopay-referenceId-GET: status and reason,
-// beside the documented rows in protocol_test.go.
-func TestStatusWords(t *testing.T) {
-	failed := func(code string, f providers.FailureReason) providers.Status {
-		return providers.Status{State: providers.StateFailed, Code: code, Failure: f}
-	}
-	tests := []struct {
-		body string
-		want providers.Status
-	}{
-		{`"status":"SUCCESSFUL","reason":"EXPIRED"`, providers.Status{State: providers.StateSucceeded, Code: "SUCCESSFUL"}},
-		{`"status":"PENDING","reason":"EXPIRED"`, providers.Status{State: providers.StatePending, Code: "PENDING"}},
-		{`"status":"FAILED","reason":{"code":"EXPIRED","message":"canary"}`, providers.Status{State: providers.StateExpired, Code: "EXPIRED"}},
-		{`"status":"FAILED","reason":"APPROVAL_REJECTED"`, failed("APPROVAL_REJECTED", providers.FailurePayerDeclined)},
-		{`"status":"FAILED","reason":{"code":"APPROVAL_REJECTED","message":"canary"}`, failed("APPROVAL_REJECTED", providers.FailurePayerDeclined)},
-		{`"status":"FAILED","reason":"PAYMENT_NOT_APPROVED"`, failed("PAYMENT_NOT_APPROVED", providers.FailurePayerDeclined)},
-		{`"status":"FAILED","reason":"NOT_ENOUGH_FUNDS"`, failed("NOT_ENOUGH_FUNDS", providers.FailureInsufficientFunds)},
-		{`"status":"FAILED","reason":"LOW_BALANCE_OR_PAYEE_LIMIT_REACHED_OR_NOT_ALLOWED"`, failed("LOW_BALANCE_OR_PAYEE_LIMIT_REACHED_OR_NOT_ALLOWED", providers.FailureInsufficientFunds)},
-		{`"status":"FAILED","reason":"PAYER_NOT_FOUND"`, failed("PAYER_NOT_FOUND", providers.FailurePayerNotFound)},
-		{`"status":"FAILED","reason":"PAYER_LIMIT_REACHED"`, failed("PAYER_LIMIT_REACHED", providers.FailureLimitReached)},
-		{`"status":"FAILED","reason":"PAYEE_LIMIT_REACHED"`, failed("PAYEE_LIMIT_REACHED", providers.FailureLimitReached)},
-		{`"status":"FAILED","reason":"PAYEE_NOT_ALLOWED_TO_RECEIVE"`, failed("PAYEE_NOT_ALLOWED_TO_RECEIVE", providers.FailureNotAllowed)},
-		{`"status":"FAILED","reason":"PAYEE_NOT_FOUND"`, failed("PAYEE_NOT_FOUND", providers.FailureNotAllowed)},
-		{`"status":"FAILED","reason":"NOT_ALLOWED"`, failed("NOT_ALLOWED", providers.FailureNotAllowed)},
-		{`"status":"FAILED","reason":"NOT_ALLOWED_TARGET_ENVIRONMENT"`, failed("NOT_ALLOWED_TARGET_ENVIRONMENT", providers.FailureNotAllowed)},
-		{`"status":"FAILED","reason":"SENDER_ACCOUNT_NOT_ACTIVE"`, failed("SENDER_ACCOUNT_NOT_ACTIVE", providers.FailureNotAllowed)},
-		{`"status":"FAILED","reason":"SERVICE_UNAVAILABLE"`, failed("SERVICE_UNAVAILABLE", providers.FailureProviderRefused)},
-		{`"status":"FAILED","reason":"INVALID_CALLBACK_URL_HOST"`, failed("INVALID_CALLBACK_URL_HOST", providers.FailureProviderRefused)},
-		{`"status":"FAILED","reason":"INVALID_CURRENCY"`, failed("INVALID_CURRENCY", providers.FailureProviderRefused)},
-		{`"status":"FAILED","reason":"RESOURCE_NOT_FOUND"`, failed("RESOURCE_NOT_FOUND", providers.FailureProviderRefused)},
-		{`"status":"FAILED","reason":"RESOURCE_ALREADY_EXIST"`, failed("RESOURCE_ALREADY_EXIST", providers.FailureProviderRefused)},
-		{`"status":"FAILED","reason":"TRANSACTION_NOT_FOUND"`, failed("TRANSACTION_NOT_FOUND", providers.FailureProviderRefused)},
-		{`"status":"FAILED","reason":"VALIDATION_ERROR"`, failed("VALIDATION_ERROR", providers.FailureProviderRefused)},
-		{`"status":"FAILED","reason":"TRANSACTION_CANCELED"`, failed("TRANSACTION_CANCELED", providers.FailureProviderRefused)},
-		{`"status":"FAILED","reason":null`, failed("FAILED", providers.FailureProviderRefused)},
-		{`"status":"FAILED","reason":{}`, failed("FAILED", providers.FailureProviderRefused)},
-		{`"status":"FAILED","reason":7`, failed("FAILED", providers.FailureProviderRefused)},
-		{`"status":"REJECTED"`, providers.Status{State: providers.StatePending, Unrecognized: true, Code: "REJECTED"}},
-		{`"status":"TIMEOUT"`, providers.Status{State: providers.StatePending, Unrecognized: true, Code: "TIMEOUT"}},
-		{`"status":"successful"`, providers.Status{State: providers.StatePending, Unrecognized: true, Code: "successful"}},
-		{`"status":"SUCCESSFUL "`, providers.Status{State: providers.StatePending, Unrecognized: true, Code: "SUCCESSFUL"}},
-		{`"status":""`, providers.Status{State: providers.StatePending, Unrecognized: true}},
-		{`"status":null`, providers.Status{State: providers.StatePending, Unrecognized: true}},
-		{`"other":1`, providers.Status{State: providers.StatePending, Unrecognized: true}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.body, func(t *testing.T) { checkStatus(t, "{"+tt.body+"}", tt.want) })
+	if got := s.Requests()[5].Header.Get("Authorization"); got != "Bearer canary-token-1" {
+		t.Error("the token of the other product was used")
 	}
 }
 
 // What is missing or odd must not look equal to what was asked for.
-func TestStatusEchoes(t *testing.T) {
-	tests := map[string]providers.Status{
+func TestStatus_Echoes(t *testing.T) {
+	for body, want := range map[string]providers.Status{
 		`"amount":"12.50","currency":"EUR"`:          {Money: providers.Money{Amount: "12.5", Currency: "EUR"}},
 		`"amount":"5000"`:                            {},
 		`"currency":"XOF"`:                           {},
@@ -465,67 +235,21 @@ func TestStatusEchoes(t *testing.T) {
 		`"externalId":"a b","amount":null`:           {Reference: "unreadable"},
 		`"externalId":42,"financialTransactionId":7`: {Reference: "42", TransactionID: "7"},
 		`"financialTransactionId":"7 <b>"`:           {TransactionID: "7b"},
-	}
-	for body, want := range tests {
+	} {
 		want.State, want.Code = providers.StateSucceeded, "SUCCESSFUL"
-		checkStatus(t, `{"status":"SUCCESSFUL",`+body+"}", want)
-	}
-}
-
-// checkStatus asks for a payment and for a refund, which read the same, but that
-// nobody lets a refund expire.
-func checkStatus(t testing.TB, body string, want providers.Status) {
-	t.Helper()
-	p, _, _ := client(t, tokenAnswer, answer{Status: 200, Body: body}, tokenAnswer2, answer{Status: 200, Body: body})
-	got, err := p.Status(t.Context(), handle())
-	if err != nil || got != want {
-		t.Errorf("%s: got %+v, %v; want %+v", body, got, err, want)
-	}
-	if want.State == providers.StateExpired {
-		want.State, want.Failure = providers.StateFailed, providers.FailureProviderRefused
-	}
-	got, err = p.RefundStatus(t.Context(), refundHandle())
-	if err != nil || got != want {
-		t.Errorf("%s: of a refund: got %+v, %v; want %+v", body, got, err, want)
-	}
-}
-
-func TestStatusErrors(t *testing.T) {
-	tests := []struct {
-		name   string
-		answer answer
-		want   providers.Error
-	}{
-		{"404 page", answer{Status: 404, Body: "<html>"}, providers.Error{Class: providers.ClassNotFound, HTTPStatus: 404}},
-		{"409", answer{Status: 409}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 409}},
-		{"500 payer", answer{Status: 500, Body: `{"code":"PAYER_NOT_FOUND"}`}, providers.Error{Class: providers.ClassUnknown, Code: "PAYER_NOT_FOUND", HTTPStatus: 500}},
-		{"500 not allowed", answer{Status: 500, Body: `{"code":"NOT_ALLOWED"}`}, providers.Error{Class: providers.ClassMisconfigured, Code: "NOT_ALLOWED", HTTPStatus: 500}},
-		{"202", answer{Status: 202, Body: `{"status":"SUCCESSFUL"}`}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 202}},
-		{"page", answer{Status: 200, Body: `<html>SUCCESSFUL</html>`}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200}},
-		{"empty", answer{Status: 200}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200}},
-		{"cut short", answer{Status: 200, Body: `{"status":"SUCCESSFUL","amount":"50`}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200}},
-		{"status twice", answer{Status: 200, Body: `{"status":"FAILED","status":"SUCCESSFUL"}`}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200}},
-		{"amount a number", answer{Status: 200, Body: `{"status":"SUCCESSFUL","amount":5000}`}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200}},
-		{"status a number", answer{Status: 200, Body: `{"status":1}`}, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200}},
-		{"lost", answer{Lost: true}, providers.Error{Class: providers.ClassUnknown}},
-	}
-	for _, tt := range tests {
-		for op, ask := range gets() {
-			t.Run(op+" "+tt.name, func(t *testing.T) {
-				p, _, _ := client(t, tokenAnswer, tt.answer)
-				check(t, ask(t.Context(), p), tt.want)
-			})
+		told := answer{Status: 200, Body: `{"status":"SUCCESSFUL",` + body + "}"}
+		p, _ := client(t, tokenAnswer, told, tokenAnswer2, told)
+		if got, err := p.Status(t.Context(), handle()); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v; want %+v", body, got, err, want)
+		}
+		if got, err := p.RefundStatus(t.Context(), refundHandle()); err != nil || got != want {
+			t.Errorf("%s: of a refund: got %+v, %v; want %+v", body, got, err, want)
 		}
 	}
-	p, _, _ := client(t)
-	_, err := p.Status(t.Context(), providers.Handle{})
-	check(t, err, providers.Error{Class: providers.ClassUnknown})
-	_, err = p.RefundStatus(t.Context(), providers.RefundHandle{})
-	check(t, err, providers.Error{Class: providers.ClassUnknown})
 }
 
-func TestReferenceCannotChangeThePath(t *testing.T) {
-	p, s, _ := client(t, tokenAnswer, answer{Status: 404}, tokenAnswer, answer{Status: 404})
+func TestStatus_ReferenceCannotChangeThePath(t *testing.T) {
+	p, s := client(t, tokenAnswer, answer{Status: 404}, tokenAnswer, answer{Status: 404})
 	_, _ = p.Status(t.Context(), providers.Handle{Reference: "../token/?x#y"})
 	_, _ = p.RefundStatus(t.Context(), providers.RefundHandle{Reference: "../token/?x#y"})
 	if got := s.Requests()[1].URI; got != "/collection/v1_0/requesttopay/..%2Ftoken%2F%3Fx%23y" {
@@ -536,151 +260,269 @@ func TestReferenceCannotChangeThePath(t *testing.T) {
 	}
 }
 
-func TestEndpoint(t *testing.T) {
-	tests := []struct {
-		name         string
-		account      providers.Account
-		base, target string
-		says         string // of the error
-	}{
-		{"sandbox", providers.Account{Environment: "sandbox"}, "https://sandbox.momodeveloper.mtn.com", "sandbox", ""},
-		{"sandbox named", providers.Account{Environment: "sandbox", TargetEnvironment: "sandbox"}, "https://sandbox.momodeveloper.mtn.com", "sandbox", ""},
-		{"production", providers.Account{Environment: "production", TargetEnvironment: "mtncameroon"}, "https://proxy.momoapi.mtn.com", "mtncameroon", ""},
-		{"legacy platform", providers.Account{Environment: "production", TargetEnvironment: "mtncameroon", BaseURL: "https://proxy.momoapi.mtn.com"}, "https://proxy.momoapi.mtn.com", "mtncameroon", ""},
-		{"new platform", providers.Account{Environment: "production", TargetEnvironment: "mtncameroon", BaseURL: "https://momoapi.momo.africa/"}, "https://momoapi.momo.africa", "mtncameroon", ""},
-		{"no target", providers.Account{Environment: "production"}, "", "", "targetEnvironment"},
-		{"the word", providers.Account{Environment: "production", TargetEnvironment: "production"}, "", "", "targetEnvironment"},
-		{"the word in capitals", providers.Account{Environment: "production", TargetEnvironment: "Production"}, "", "", "targetEnvironment"},
-		{"sandbox in production", providers.Account{Environment: "production", TargetEnvironment: "sandbox"}, "", "", "targetEnvironment"},
-		{"production in sandbox", providers.Account{Environment: "sandbox", TargetEnvironment: "mtncameroon"}, "", "", "targetEnvironment"},
-		{"header injection", providers.Account{Environment: "production", TargetEnvironment: "a\r\nX: y"}, "", "", "targetEnvironment"},
-		{"no environment", providers.Account{}, "", "", "environment"},
-		{"bad URL", providers.Account{Environment: "sandbox", BaseURL: "momo.example"}, "", "", "baseURL"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got, err := mtn.Kind().Endpoint(tt.account)
-			if tt.says != "" {
-				if providers.ClassOf(err) != providers.ClassMisconfigured || !strings.Contains(err.Error(), tt.says) {
-					t.Errorf("got %v", err)
-				}
-				if _, err := mtn.Kind().New(tt.account, nil, nil); providers.ClassOf(err) != providers.ClassMisconfigured {
-					t.Errorf("New: %v", err)
-				}
-				return
-			}
-			if err != nil || got.BaseURL != tt.base || got.TargetEnvironment != tt.target {
-				t.Errorf("got %+v, %v", got, err)
-			}
-			if again, err := mtn.Kind().Endpoint(got); err != nil || !reflect.DeepEqual(again, got) {
-				t.Errorf("a second time: %+v, %v", again, err)
-			}
-		})
-	}
-}
-
-func TestMissingCredentials(t *testing.T) {
-	for _, key := range slices.Concat(mtn.Kind().CredentialKeys, mtn.Kind().RefundCredentialKeys) {
-		a := account("https://momo.example")
-		delete(a.Credentials, key)
-		if _, err := mtn.Kind().New(a, nil, nil); providers.ClassOf(err) != providers.ClassMisconfigured || !strings.Contains(err.Error(), key) {
-			t.Errorf("%s: %v", key, err)
-		}
-	}
-}
-
-func TestWireMoney(t *testing.T) {
-	tests := []struct {
-		env              providers.Environment
-		amount, currency string
-		want             providers.Money
-	}{
-		{"sandbox", "5000", "XOF", providers.Money{Amount: "5000", Currency: "EUR"}},
-		{"sandbox", "12.50", "EUR", providers.Money{Amount: "12.5", Currency: "EUR"}},
-		{"production", "5000.0", "XOF", providers.Money{Amount: "5000", Currency: "XOF"}},
-		{"production", "12.50", "GHS", providers.Money{Amount: "12.5", Currency: "GHS"}},
-		{"production", "10.50", "XOF", providers.Money{}},
-		{"sandbox", "10.50", "XOF", providers.Money{}},
-		{"production", "0", "XOF", providers.Money{}},
-		{"production", "1.234", "GHS", providers.Money{}},
-	}
-	for _, tt := range tests {
-		got, err := mtn.Kind().WireMoney(providers.Account{Environment: tt.env}, providers.Money{Amount: tt.amount, Currency: tt.currency})
-		if got != tt.want || (err == nil) != (tt.want.Amount != "") || (err != nil && providers.ClassOf(err) != providers.ClassRejected) {
-			t.Errorf("%+v: %v, %v", tt, got, err)
-		}
-	}
-}
-
-// Frozen: a changed reference charges open payments again.
-func TestReferenceVectors(t *testing.T) {
-	ones := [32]byte{}
-	for i := range ones {
-		ones[i] = 0xff
-	}
-	for digest, want := range map[[32]byte]string{
-		{}:                            "00000000-0000-4000-8000-000000000000",
-		ones:                          "ffffffff-ffff-4fff-bfff-ffffffffffff",
-		sha256.Sum256([]byte("abc")):  "ba7816bf-8f01-4fea-8141-40de5dae2223",
-		sha256.Sum256([]byte("1042")): "216da54b-5931-46d3-bcca-8e29953361fe",
+// The merchant's order number is shown, identifies nothing, and must come back as it was sent.
+func TestExternalID_IsTheMerchantsReference(t *testing.T) {
+	for reference, want := range map[string]string{
+		"": ref, "order-1042": "order-1042", "Commande n° 7 / Café": "Commande-n-7-Cafe", "日本": ref, "a_b": "a-b", ref: ref,
+		strings.Repeat("x", 300): strings.Repeat("x", 64),
 	} {
-		if got := mtn.Kind().Reference(digest); got != want {
-			t.Errorf("%x: %s, want %s", digest, got, want)
+		status := func(externalID string) answer {
+			return answer{Status: 200, Body: `{"amount":"5000","currency":"XOF","externalId":"` + externalID + `","status":"SUCCESSFUL"}`}
 		}
-		if got := mtn.Kind().RefundReference(digest); got != want {
-			t.Errorf("of a refund: %x: %s, want %s", digest, got, want)
+		p, s := client(t, tokenAnswer, accepted, status(want), status("another"), status(reference+"x"), answer{Status: 200, Body: `{"status":"SUCCESSFUL"}`})
+		req, h := request(), handle()
+		req.MerchantReference, h.MerchantReference = reference, reference
+		if _, err := p.Initiate(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Requests()[1].Object(t)["externalId"]; got != want {
+			t.Errorf("%q is sent as %q, want %q", reference, got, want)
+		}
+		for i, about := range []bool{true, false, false, true} {
+			got, err := p.Status(t.Context(), h)
+			if err != nil || got.About(h) != about || i == 0 && got.Reference != ref {
+				t.Errorf("%q, answer %d: %+v, %v", reference, i, got, err)
+			}
+		}
+	}
+	// Nor is our own reference in the place of another that was sent.
+	p, _ := client(t, tokenAnswer, successful)
+	h := handle()
+	h.MerchantReference = "order-1042"
+	if got, err := p.Status(t.Context(), h); err != nil || got.About(h) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	// The same for refunds.
+	p, s := client(t, tokenAnswer, accepted, answer{Status: 200, Body: `{"externalId":"order-1042","status":"SUCCESSFUL"}`})
+	req := refundRequest()
+	req.MerchantReference = "order 1042"
+	if err := p.Refund(t.Context(), req); err != nil || s.Requests()[1].Object(t)["externalId"] != "order-1042" {
+		t.Errorf("%v, %v", err, s.Requests()[1].Body)
+	}
+	if got, err := p.RefundStatus(t.Context(), req.RefundHandle); err != nil || got.Reference != refundRef || !got.AboutRefund(req.RefundHandle) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// §2.1
+func TestEndpoint(t *testing.T) {
+	const sandboxHost, legacy, platform = "https://sandbox.momodeveloper.mtn.com", "https://proxy.momoapi.mtn.com", "https://momoapi.momo.africa"
+	in := func(env providers.Environment, target, base string) providers.Account {
+		return providers.Account{Environment: env, TargetEnvironment: target, BaseURL: base}
+	}
+	for name, tt := range map[string]struct {
+		account, want providers.Account
+		says          string // of the error
+	}{
+		"sandbox":               {in("sandbox", "", ""), in("", "sandbox", sandboxHost), ""},
+		"sandbox named":         {in("sandbox", "sandbox", ""), in("", "sandbox", sandboxHost), ""},
+		"with a slash":          {in("production", "mtncameroon", platform+"/"), in("", "mtncameroon", platform), ""},
+		"no target":             {in("production", "", ""), providers.Account{}, "targetEnvironment"},
+		"the word":              {in("production", "production", ""), providers.Account{}, "targetEnvironment"},
+		"the word in capitals":  {in("production", "Production", ""), providers.Account{}, "targetEnvironment"},
+		"sandbox in production": {in("production", "sandbox", ""), providers.Account{}, "targetEnvironment"},
+		"production in sandbox": {in("sandbox", "mtncameroon", ""), providers.Account{}, "targetEnvironment"},
+		"header injection":      {in("production", "a\r\nX: y", ""), providers.Account{}, "targetEnvironment"},
+		"no environment":        {providers.Account{}, providers.Account{}, "environment"},
+		"bad URL":               {in("sandbox", "", "momo.example"), providers.Account{}, "baseURL"},
+	} {
+		t.Run(name, func(t *testing.T) { wiretest.CheckEndpoint(t, mtn.Kind(), tt.account, tt.want, tt.says) })
+	}
+	for target := range currencies {
+		for base, want := range map[string]string{"": legacy, legacy: legacy, platform: platform} {
+			wiretest.CheckEndpoint(t, mtn.Kind(), in("production", target, base), in("", target, want), "")
 		}
 	}
 }
 
-func TestReferenceIsUUIDv4(t *testing.T) {
-	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
-	rapid.Check(t, func(t *rapid.T) {
-		digest := [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "digest"))
-		before := digest
-		got := mtn.Kind().Reference(digest)
-		if !form.MatchString(got) || got != mtn.Kind().Reference(before) {
-			t.Fatal(got)
-		}
-		other := digest
-		other[rapid.IntRange(0, 5).Draw(t, "byte")] ^= 1
-		if mtn.Kind().Reference(other) == got {
-			t.Fatal("two digests, one reference")
-		}
-	})
+// currencies of the target environments.
+var currencies = map[string]string{
+	"mtnivorycoast": "XOF", "mtnbenin": "XOF", "mtnguineaconakry": "GNF", "mtncameroon": "XAF", "mtnghana": "GHS", "mtncongo": "XAF",
+	"mtnuganda": "UGX", "mtnrwanda": "RWF", "mtnzambia": "ZMW", "mtnliberia": "LRD", "mtnsouthafrica": "ZAR", "mtnswaziland": "SZL",
+	"mtnsouthsudan": "SSP", "mtnnigeria": "NGN",
 }
 
-func TestTraits(t *testing.T) {
+// K5a, K6d: what an account tells of itself.
+func TestKind_CountryAndLimit(t *testing.T) {
+	k := mtn.Kind()
+	for word, currency := range currencies {
+		a := providers.Account{Environment: providers.Production, TargetEnvironment: word}
+		if got := providers.CurrencyOf(k.Country(a)); got != currency {
+			t.Errorf("K5a: %s: %s, want %s", word, got, currency)
+		}
+		for _, other := range []string{"XOF", "XAF", "GHS", "EUR", "CFA", "XYZ", currency} {
+			_, err := k.WireMoney(a, providers.Money{Amount: "5000", Currency: other})
+			if (err == nil) != (other == currency) || err != nil && providers.AsError(err).Field != "currency" {
+				t.Errorf("K5a: %s at %s: %v", other, word, err)
+			}
+		}
+	}
+	// The sandbox takes EUR in place of what is real; it is as strict where the account tells its country.
+	for _, country := range []string{"", "ci"} {
+		sandbox := providers.Account{Environment: providers.Sandbox, TargetEnvironment: "sandbox", Country: country}
+		for currency, want := range map[string]providers.Money{"XOF": {Amount: "5000", Currency: "EUR"}, "CFA": {}} {
+			wiretest.CheckMoney(t, k, sandbox, providers.Money{Amount: "5000.0", Currency: currency}, want)
+		}
+		for _, currency := range []string{"XAF", "GHS"} {
+			want := map[string]providers.Money{"": {Amount: "5000", Currency: "EUR"}}[country]
+			wiretest.CheckMoney(t, k, sandbox, providers.Money{Amount: "5000", Currency: currency}, want)
+		}
+	}
+	one := account("https://momo.example/")
+	same, otherUser, otherHost := account("https://momo.example"), account("https://momo.example"), account("https://momo.test")
+	same.MerchantName, same.Credentials[mtn.KeySubscription] = "another shop", "another"
+	otherUser.Credentials[mtn.KeyUserID] = "another"
+	if key := k.LimitKey(one); key != k.LimitKey(same) || key == k.LimitKey(otherUser) || key == k.LimitKey(otherHost) {
+		t.Error("K6d: a limit is that of the API user at the host")
+	}
+	wiretest.NoCanary(t, k.LimitKey(one), "canary")
+}
+
+func TestKind_ReferencesAndTraits(t *testing.T) {
+	k := mtn.Kind()
+	for _, derive := range []func([32]byte) string{k.Reference, k.RefundReference} {
+		wiretest.CheckVectors(t, derive, "00000000-0000-4000-8000-000000000000", "ffffffff-ffff-4fff-bfff-ffffffffffff",
+			"ba7816bf-8f01-4fea-8141-40de5dae2223", "216da54b-5931-46d3-bcca-8e29953361fe")
+	}
 	want := providers.Traits{Flow: providers.FlowPush, Recovery: providers.RecoverByReference, StatusPerSecond: 8, Deduplicates: true, NeedsPayer: true, Refund: providers.RefundPartial}
-	p, _, _ := client(t)
-	if p.Traits() != want || mtn.Kind().Traits != want {
-		t.Errorf("%+v", p.Traits())
+	if k.Traits != want {
+		t.Errorf("%+v", k.Traits)
 	}
 }
 
 // MTN MoMo API, callbacks: as recorded in the sandbox.
 func TestCallbacks(t *testing.T) {
-	good := map[string]string{
+	for body, claim := range map[string]string{
 		`{"externalId":"1","amount":"5000","currency":"EUR","payer":{"partyIdType":"MSISDN","partyId":"46733123453"},"status":"FAILED","reason":"EXPIRED"}`: "FAILED",
 		`{"financialTransactionId":"1","status":"SUCCESSFUL"}`:                    "SUCCESSFUL",
 		`{"status":"FAILED","reason":{"code":"APPROVAL_REJECTED","message":"x"}}`: "FAILED",
 		`{"status":" a\u001b[31m"}`:                                               "a31m",
 		`{}`:                                                                      "",
-	}
-	for body, claim := range good {
-		got, err := mtn.Kind().Callbacks.ParseCallback(providers.CallbackRequest{Body: []byte(body)})
+	} {
+		got, err := mtn.Callbacks{}.ParseCallback(providers.CallbackRequest{Body: []byte(body)})
 		if err != nil || got != (providers.Callback{Claim: claim}) {
 			t.Errorf("%s: %+v, %v", body, got, err)
 		}
 	}
 	for _, body := range []string{"", "<html>", "[]", `{"status":`, `{"status":{}}`} {
 		_, err := mtn.Callbacks{}.ParseCallback(providers.CallbackRequest{Body: []byte(body)})
-		if !isMalformed(err) {
+		if !errors.Is(err, providers.ErrMalformedCallback) || errors.Is(err, providers.ErrBadCallback) {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
 }
 
-func isMalformed(err error) bool {
-	return errors.Is(err, providers.ErrMalformedCallback) && !errors.Is(err, providers.ErrBadCallback)
+// collecting is a client without the credentials of the Disbursement product.
+func collecting(t *testing.T, environment providers.Environment, target string, script ...answer) (*mtn.Provider, *wiretest.Server) {
+	t.Helper()
+	s := wiretest.Start(t, script...)
+	a := account(s.URL)
+	a.Environment, a.TargetEnvironment = environment, target
+	for _, key := range mtn.Kind().RefundCredentialKeys {
+		delete(a.Credentials, key)
+	}
+	return wiretest.Client(t, mtn.Kind(), a, wiretest.NewClock().Now).(*mtn.Provider), s
+}
+
+func TestRefund_NeedsCredentialsOfItsProduct(t *testing.T) {
+	p, _ := collecting(t, providers.Production, "mtnivorycoast")
+	_, err := p.RefundStatus(t.Context(), refundHandle())
+	for _, err := range []error{p.PrepareRefund(t.Context()), p.Refund(t.Context(), refundRequest()), err} {
+		check(t, err, providers.Error{Class: providers.ClassMisconfigured})
+		if !strings.Contains(err.Error(), "Disbursement") {
+			t.Errorf("%v does not say what is missing", err)
+		}
+	}
+}
+
+// MTN MoMo API, sandbox provisioning: GET apiuser.
+func TestCheckAccount(t *testing.T) {
+	says := func(class providers.Class, status int) providers.Error {
+		return providers.Error{Class: class, HTTPStatus: status}
+	}
+	const unknown, misconfigured = providers.ClassUnknown, providers.ClassMisconfigured
+	p, s := collecting(t, providers.Sandbox, "", tokenAnswer, answer{Status: 200, Body: `{"providerCallbackHost":"hooks.example","targetEnvironment":"sandbox"}`})
+	if err := p.CheckAccount(t.Context(), providers.AccountCheck{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Seen()[1]; got != "GET /v1_0/apiuser/canary-user=" {
+		t.Error(got)
+	}
+	s.Requests()[1].CheckHeader(t, map[string]string{"Ocp-Apim-Subscription-Key": "canary-subscription", "Authorization": ""})
+
+	noUser := says(misconfigured, 404)
+	noUser.Code = "RESOURCE_NOT_FOUND"
+	later := says(providers.ClassThrottled, 429)
+	later.RetryAfter = 5 * time.Second
+	for _, tt := range []struct {
+		answer answer
+		want   providers.Error
+		words  string
+	}{
+		{answer{Status: 404, Body: `{"code":"RESOURCE_NOT_FOUND","message":"canary"}`}, noUser, "create one"},
+		{answer{Status: 200, Body: `{"targetEnvironment":"mtncanary"}`}, says(misconfigured, 200), "correct targetEnvironment"},
+		{answer{Status: 200, Body: `{}`}, says(unknown, 200), ""},
+		{answer{Status: 200, Body: `<html>`}, says(unknown, 200), ""},
+		{answer{Status: 401}, says(unknown, 401), ""},
+		{answer{Status: 403}, says(unknown, 403), ""},
+		{answer{Status: 500}, says(unknown, 500), ""},
+		{answer{Lost: true}, says(unknown, 0), ""},
+		{answer{Status: 429, Header: map[string]string{"Retry-After": "5"}}, later, ""},
+	} {
+		t.Run(fmt.Sprint(tt.answer.Status, tt.answer.Body), func(t *testing.T) {
+			p, _ := collecting(t, providers.Sandbox, "sandbox", tokenAnswer, tt.answer)
+			err := p.CheckAccount(t.Context(), providers.AccountCheck{})
+			check(t, err, tt.want)
+			if !strings.Contains(err.Error(), tt.words) {
+				t.Errorf("%v does not say %q", err, tt.words)
+			}
+		})
+	}
+	// In production there is no such question, and a wrong pair is wrong anywhere.
+	p, _ = collecting(t, providers.Production, "mtnivorycoast", tokenAnswer)
+	if err := p.CheckAccount(t.Context(), providers.AccountCheck{}); err != nil {
+		t.Error(err)
+	}
+	wrong := says(misconfigured, 401)
+	wrong.Code = "invalid_client"
+	for env, target := range map[providers.Environment]string{providers.Sandbox: "", providers.Production: "mtnghana"} {
+		p, _ = collecting(t, env, target, answer{Status: 401, Body: `{"error":"invalid_client"}`})
+		check(t, p.CheckAccount(t.Context(), providers.AccountCheck{}), wrong)
+	}
+}
+
+// K5d: what the API user is registered for is compared with where callbacks go.
+func TestCheckAccount_CallbackHost(t *testing.T) {
+	for name, tt := range map[string]struct {
+		registered, told string
+		says             []string // empty: in order
+	}{
+		"the same":                 {registered: "pay.example.com", told: "https://pay.example.com/base"},
+		"the same with a port":     {registered: "pay.example.com:8443", told: "https://pay.example.com:8443"},
+		"in capitals":              {registered: "PAY.example.com", told: "https://pay.example.com"},
+		"polled only":              {registered: "pay.example.com"},
+		"nothing registered":       {told: "https://pay.example.com"},
+		"another":                  {registered: "old.example.com", told: "https://pay.example.com", says: []string{"callbacks to old.example.com", "at pay.example.com", "--public-url"}},
+		"a part":                   {registered: "example.com", told: "https://pay.example.com", says: []string{"example.com"}},
+		"what is no host":          {registered: "canary <script>", told: "https://pay.example.com", says: []string{"no host name"}},
+		"a URL instead of a host":  {registered: "https://pay.example.com", told: "https://pay.example.com", says: []string{"no host name", "providerCallbackHost pay.example.com"}},
+		"the operator has another": {registered: "pay.example.com", told: "https://203.0.113.7", says: []string{"pay.example.com", "203.0.113.7"}},
+	} {
+		t.Run("K5d: "+name, func(t *testing.T) {
+			p, _ := collecting(t, providers.Sandbox, "sandbox", tokenAnswer, answer{
+				Status: 200, Body: `{"providerCallbackHost":"` + tt.registered + `","targetEnvironment":"sandbox"}`,
+			})
+			err := p.CheckAccount(t.Context(), providers.AccountCheck{CallbackURL: tt.told})
+			if len(tt.says) == 0 {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wiretest.Diagnosis{
+				Operation: providers.OpAccountCheck, Class: providers.ClassMisconfigured, Status: 200,
+				Field: "providerCallbackHost", Fault: providers.FaultOperator, Says: tt.says,
+			}.Check(t, err)
+		})
+	}
 }

@@ -1,19 +1,18 @@
 package providertest_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
-	"encoding/hex"
-	"encoding/json"
-	"flag"
+	"errors"
 	"fmt"
-	"net/http"
-	"os"
+	"net/url"
 	"regexp"
-	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"testing"
+	"sync/atomic"
 	"time"
 
 	"mobilemoney.dev/operator/providers"
@@ -21,301 +20,353 @@ import (
 	"mobilemoney.dev/operator/providers/providertest"
 )
 
-// The planted faults make properties fail on purpose: they need no shrinking,
-// and leave no files.
-func TestMain(m *testing.M) {
-	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s"} {
-		if err := flag.Set(name, value); err != nil {
-			panic(err)
-		}
-	}
-	m.Run()
+// planted is a provider with a fault: the name of the rule that it breaks, or one of further.
+// Without one it is sound.
+type planted struct {
+	providertest.Fixture
+	fault string
 }
 
-// variant of the bank: all that a provider can be, between the three.
-type variant struct {
-	recovery providers.Recovery
-	refunds  providers.RefundMode
+func (f planted) Facts() providertest.Facts {
+	facts := f.Fixture.Facts()
+	facts.Kind = faultyKind(facts.Kind, f.fault)
+	return facts
 }
 
-var variants = []variant{
-	{providers.RecoverByReference, providers.RefundPartial},
-	{providers.RecoverBySearch, providers.RefundWhole},
-	{providers.RecoverByRepeat, providers.RefundWhole},
-}
-
-func (v variant) String() string { return fmt.Sprint(v.recovery, " ", v.refunds) }
-
-// further faults of a rule, besides the one that has its name.
-var further = map[string][]string{
-	"stateless":         {"stateless Cancel", "stateless Refund", "stateless RefundStatus"},
-	"expires-at":        {"expires-at too late"},
-	"echo":              {"echo of a failure", "echo of a failure dropped"},
-	"callback-replayed": {"callback-replayed ahead"},
-	"callback-secrets":  {"callback-secrets last", "callback-secrets any"},
-}
-
-func TestSoundProviderKeepsEveryRule(t *testing.T) {
-	kept := map[string]bool{}
-	for _, v := range variants {
-		factory := v.factory("")
-		for _, rule := range providertest.Applicable(t, factory) {
-			kept[rule.Name] = true
-		}
-		t.Run(v.String(), func(t *testing.T) { providertest.Run(t, factory) })
+func faultyKind(k providers.Kind, fault string) providers.Kind {
+	sound, believed := k, &atomic.Bool{}
+	if k.Callbacks != nil {
+		k.Callbacks = &parser{sound: sound.Callbacks, fault: fault, believed: believed}
 	}
-	for _, rule := range providertest.Rules() {
-		if !kept[rule.Name] {
-			t.Errorf("%s applies to no variant", rule.Name)
-		}
+	short := func(derive func([32]byte) string) func([32]byte) string {
+		return func(d [32]byte) string { return derive([32]byte{d[0]}) }
 	}
-}
-
-// Each rule finds the faults that are planted for it, in every variant that the
-// rule applies to.
-func TestEveryRuleHasTeeth(t *testing.T) {
-	sources, err := os.ReadFile("client_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	kinds, err := os.ReadFile("faulty_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name := range further {
-		if !slices.ContainsFunc(providertest.Rules(), func(r providertest.Rule) bool { return r.Name == name }) {
-			t.Errorf("%s is no rule", name)
-		}
-	}
-	for _, rule := range providertest.Rules() {
-		if !strings.Contains(string(sources)+string(kinds), `"`+rule.Name+`"`) {
-			t.Errorf("%s has no planted fault", rule.Name)
-		}
-		t.Run(rule.Name, func(t *testing.T) {
-			for _, fault := range append([]string{rule.Name}, further[rule.Name]...) {
-				if bites(t, rule.Name, fault) == 0 {
-					t.Errorf("it applies to nothing")
-				}
-			}
-		})
-	}
-}
-
-// bites fails the test unless the rule finds the fault, and counts the variants
-// that it applies to.
-func bites(t *testing.T, rule, fault string) (n int) {
-	for _, v := range variants {
-		factory := v.factory(fault)
-		for _, applicable := range providertest.Applicable(t, factory) {
-			if applicable.Name == rule {
-				n++
-				if r := record(t, applicable, factory); !r.failed {
-					t.Errorf("%s: %q is not found", v, fault)
-				}
-			}
-		}
-	}
-	return n
-}
-
-func TestRulesAreDocumented(t *testing.T) {
-	doc, err := os.ReadFile("doc.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := map[string]bool{}
-	for _, rule := range providertest.Rules() {
-		if names[rule.Name] || !regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`).MatchString(rule.Name) || !strings.HasSuffix(rule.Says, ".") {
-			t.Errorf("%q: %q", rule.Name, rule.Says)
-		}
-		names[rule.Name] = true
-		want := "//   - " + rule.Name + ": " + rule.Says
-		if !strings.Contains(string(doc), want+"\n") {
-			t.Errorf("doc.go lacks\n%s", want)
-		}
-	}
-}
-
-// recorder is a test that only notes whether it failed.
-type recorder struct {
-	testing.TB
-	mu       sync.Mutex
-	failed   bool
-	cleanups []func()
-}
-
-// record runs a rule where it may fail.
-func record(t *testing.T, rule providertest.Rule, factory providertest.Factory) *recorder {
-	r := &recorder{TB: t}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() {
-			for _, f := range r.cleanups {
-				f()
-			}
-		}()
-		rule.Check(r, factory)
-	}()
-	<-done
-	return r
-}
-
-func (r *recorder) Fail() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.failed = true
-}
-
-func (r *recorder) Failed() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failed
-}
-
-func (r *recorder) Helper()                  {}
-func (r *recorder) Cleanup(f func())         { r.cleanups = append(r.cleanups, f) }
-func (r *recorder) Context() context.Context { return context.Background() }
-func (r *recorder) Log(...any)               {}
-func (r *recorder) Logf(string, ...any)      {}
-func (r *recorder) Error(...any)             { r.Fail() }
-func (r *recorder) Errorf(string, ...any)    { r.Fail() }
-func (r *recorder) Fatal(...any)             { r.FailNow() }
-func (r *recorder) Fatalf(string, ...any)    { r.FailNow() }
-func (r *recorder) FailNow()                 { r.Fail(); runtime.Goexit() }
-
-// factory of banks whose client has a fault.
-func (v variant) factory(fault string) providertest.Factory {
-	return func(providertest.T) providertest.Fixture {
-		return &bank{
-			recovery: v.recovery, refunds: v.refunds, facts: facts(v, fault),
-			at: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), tokens: map[string]time.Time{}, given: map[string]refund{},
-		}
-	}
-}
-
-func kind(v variant, fault string) providers.Kind {
-	believed := &sync.Map{}
-	traits := providers.Traits{Flow: providers.FlowRedirect, Recovery: v.recovery, CanCancel: true, Refund: v.refunds, SessionLife: sessionLife}
-	if v.recovery == providers.RecoverByReference {
-		traits.Flow, traits.NeedsPayer = providers.FlowPush, true
-	}
-	derive := func(rule string) func([32]byte) string {
-		return func(d [32]byte) string {
-			if fault == rule {
-				return hex.EncodeToString(d[:1])
-			}
-			return hex.EncodeToString(d[:16])
-		}
-	}
-	k := providers.Kind{
-		CredentialKeys: []string{"user", "secret"}, RefundCredentialKeys: []string{"refundUser", "refundSecret"},
-		Traits: traits, Callbacks: parser{fault, believed}, Reference: derive("references"),
-		Endpoint: func(a providers.Account) (providers.Account, error) {
-			a.BaseURL = host
-			return a, wire.CheckEnvironment(a.Environment)
-		},
-		WireMoney: func(_ providers.Account, m providers.Money) (providers.Money, error) {
-			if fault == "amounts" {
-				return m, nil
-			}
-			return wire.RealMoney(m, 2, "")
-		},
-	}
-	if v.refunds == providers.RefundPartial {
-		k.RefundReference = derive("refund-references")
+	switch fault {
+	case "references":
+		k.Reference = short(sound.Reference)
+	case "refund-references":
+		k.RefundReference = short(sound.RefundReference)
+	case "amounts":
+		k.WireMoney = func(_ providers.Account, m providers.Money) (providers.Money, error) { return m, nil }
 	}
 	k.New = func(a providers.Account, t providers.Transport, now func() time.Time) (providers.Provider, error) {
-		if _, err := k.Endpoint(a); err != nil {
+		if fault == "account" {
+			made := map[string]providers.Secret{}
+			for _, key := range slices.Concat(k.CredentialKeys, k.RefundCredentialKeys) {
+				made[key] = cmp.Or(a.Credentials[key], "made-up")
+			}
+			a.Credentials = made
+		}
+		c := &client{fault: fault, send: t, now: now, believed: believed}
+		var err error
+		if c.sound, err = sound.New(a, c, now); err != nil {
 			return nil, err
 		}
-		if err := wire.CheckCredentials(a.Credentials, k.CredentialKeys...); err != nil && fault != "account" {
-			return nil, err
-		}
-		c := &client{fault: fault, traits: traits, account: a, send: t, now: now, believed: believed}
-		c.payments = c.tokens("/token", "user", "secret")
-		if wire.HasAny(a.Credentials, k.RefundCredentialKeys...) {
-			c.refunds = c.tokens("/refund-token", "refundUser", "refundSecret")
-		}
-		return c, nil
+		return c.as(), nil
 	}
 	return k
 }
 
-func facts(v variant, fault string) providertest.Facts {
-	set := func(name string, value any) providertest.Edit { return providertest.Set(map[string]any{name: value}) }
-	word := func(w string) providertest.Edit { return set("Word", w) }
-	form := regexp.MustCompile(`^[0-9a-f]{2,32}$`)
-	no := func(op providertest.Op, status int, code string, class providers.Class, failure providers.FailureReason) providertest.Refusal {
-		return providertest.Refusal{
-			Name: fmt.Sprint(op, status, code), Op: op, Class: class, Failure: failure,
-			Answer: providertest.JSON(status, `{"code":"`+code+`"}`),
-		}
-	}
-	echoes := map[string]providertest.Edit{
-		"amount": set("Amount", "1"), "currency": set("Currency", "XAF"), "reference": set("Ref", "another"),
-	}
-	return providertest.Facts{
-		Kind: kind(v, fault),
-		Account: providers.Account{Environment: providers.Production, Credentials: map[string]providers.Secret{
-			"user": "payments-user", "secret": "payments-secret", "refundUser": "refunds-user", "refundSecret": "refunds-secret",
-		}},
-		Request: providers.InitiateRequest{
-			Money: providers.Money{Amount: "5000.50", Currency: "EUR"}, Payer: "+2250501020304", CallbackURL: "https://hooks.example/canary-path",
-		},
-		Role: func(c providers.Call) providertest.Role {
-			return map[string]providertest.Role{
-				"POST " + host + "/token": providertest.RoleToken, "POST " + host + "/refund-token": providertest.RoleToken,
-				"POST " + host + "/pay": providertest.RoleMoney, "POST " + host + "/refund": providertest.RoleRefund,
-			}[c.Method+" "+c.URL]
-		},
-		Reference: form, RefundReference: form,
-		Accepts: map[string]int{"XOF": 0, "XAF": 0, "GNF": 0, "EUR": 2, "GMD": 2},
-		Refused: []providers.State{providers.StateFailed}, Expired: []providers.State{providers.StateExpired},
-		Statuses: []providertest.Word{
-			{Name: "waiting", Answer: word("waiting"), State: providers.StatePending},
-			{Name: "paid", Answer: word("paid"), State: providers.StateSucceeded},
-			{Name: "refused", Answer: word("refused"), State: providers.StateFailed, Failure: providers.FailurePayerDeclined},
-			{Name: "over", Answer: word("over"), State: providers.StateExpired},
-			{Name: "cancelled", Answer: word("cancelled"), State: providers.StateCancelled},
-		},
-		RefundStatuses: []providertest.Word{
-			{Name: "given", Answer: word("given"), State: providers.StateSucceeded},
-			{Name: "none", Answer: word("none"), State: providers.StatePending},
-			{Name: "failed", Answer: word("failed"), State: providers.StateFailed, Failure: providers.FailureProviderRefused},
-		},
-		UnknownWord: word, UnknownRefundWord: word,
-		Refusals: []providertest.Refusal{
-			no(providertest.OpInitiate, 400, "no-funds", providers.ClassRejected, providers.FailureInsufficientFunds),
-			no(providertest.OpInitiate, 409, "exists", providers.ClassAlreadyExists, ""),
-			no(providertest.OpStatus, 404, "unknown", providers.ClassNotFound, ""),
-			no(providertest.OpCancel, 409, "over", providers.ClassAlreadyExists, ""),
-			no(providertest.OpPrepare, 401, "credentials", providers.ClassMisconfigured, ""),
-			no(providertest.OpPrepareRefund, 401, "credentials", providers.ClassMisconfigured, ""),
-		},
-		Echoes: echoes, RefundEchoes: echoes,
-		Callbacks: callbacks(),
+// client passes everything on to a sound client, and to the provider what that sends, but for
+// its fault.
+type client struct {
+	fault    string
+	sound    providers.Provider
+	send     providers.Transport
+	now      func() time.Time
+	believed *atomic.Bool
+
+	first    atomic.Value // payer
+	request  atomic.Value // the last one for money
+	answer   atomic.Value // the last one
+	opened   sync.Map     // references
+	requests atomic.Int64
+}
+
+// as has the optional interfaces that the sound client has.
+func (c *client) as() providers.Provider {
+	switch c.sound.(type) {
+	case providers.Searcher:
+		return struct {
+			providers.Provider
+			providers.Searcher
+			providers.Canceller
+			providers.AccountChecker
+			providers.Refunder
+		}{c, c, c, c, c}
+	case providers.RefundPreparer:
+		return struct {
+			providers.Provider
+			providers.Preparer
+			providers.RefundPreparer
+			providers.AccountChecker
+			providers.Refunder
+		}{c, c, c, c, c}
+	default:
+		return struct {
+			providers.Provider
+			providers.Preparer
+			providers.AccountChecker
+		}{c, c, c}
 	}
 }
 
-func callbacks() *providertest.Callbacks {
-	return &providertest.Callbacks{
-		Window: 5 * time.Minute, Ahead: time.Minute, EventIDs: true,
-		Secrets: []providers.Secret{callbackSecret, "another-callback-secret", "third-callback-secret"},
-		Body: func(p providertest.Payment) []byte {
-			body, _ := json.Marshal(map[string]string{"Event": "event-1", "Word": "paid", "Ref": p.Request.Reference})
-			return body
-		},
-		Prove: func(body []byte, _ providertest.Payment, at time.Time) providers.CallbackRequest {
-			return providers.CallbackRequest{
-				Body: body, Secrets: []providers.Secret{callbackSecret}, Header: http.Header{"X-Proof": {proof(at, callbackSecret, body)}},
-			}
-		},
-		Forgeries: map[string]func(providers.CallbackRequest) providers.CallbackRequest{
-			"other secret": func(cb providers.CallbackRequest) providers.CallbackRequest {
-				cb.Header = http.Header{"X-Proof": {proof(cb.Now, "guess", cb.Body)}}
-				return cb
-			},
-		},
+func (c *client) breaks(rule string) bool { return c.fault == rule }
+
+var reference = regexp.MustCompile(`"client_reference":"[^"]*"`)
+
+// Do is the sound client's way to the provider.
+func (c *client) Do(ctx context.Context, call providers.Call) (providers.Answer, error) {
+	if c.breaks("context") {
+		ctx = context.WithoutCancel(ctx)
 	}
+	if c.breaks("requests") {
+		call.Header = call.Header.Clone()
+		call.Header.Set("Idempotency-Key", "1")
+	}
+	a, err := c.send.Do(ctx, call)
+	twice := c.breaks("initiate-once") && call.Operation == providers.OpInitiate || c.breaks("refund-once") && call.Operation == providers.OpRefund
+	switch {
+	case twice && a.Status == 503:
+		return c.send.Do(ctx, call)
+	case c.breaks("lost-answers") && err != nil && call.Operation == providers.OpInitiate:
+		return a, wire.Refuse(call.Operation, providers.ClassRejected, "it did not work")
+	case c.breaks("tokens") && a.Status == 401:
+		a.Status = 403
+	case c.breaks("random-answers") && a.Status >= 400 && len(a.Body) == 0:
+		panic("no body")
+	case c.breaks("search-reference") && call.Operation == providers.OpSearch:
+		_, asked, _ := strings.Cut(call.URL, "client_reference=")
+		text, _ := url.QueryUnescape(asked)
+		a.Body = reference.ReplaceAll(a.Body, []byte(`"client_reference":"`+text+`"`))
+	}
+	c.answer.Store(a)
+	return a, err
+}
+
+// wrong is what the fault makes of an error.
+func (c *client) wrong(err error) error {
+	if err == nil {
+		return nil
+	}
+	e := *providers.AsError(err)
+	switch c.fault {
+	case "diagnosis":
+		e.Operation = ""
+	case "refusals":
+		e.Code = ""
+	case "throttled":
+		e.RetryAfter = 0
+	case "redaction":
+		if a, ok := c.answer.Load().(providers.Answer); ok {
+			e.Detail = string(a.Body)
+		}
+	case "server-errors":
+		if e.HTTPStatus >= 500 {
+			e.Class = providers.ClassRejected
+		}
+	case "wrong-credentials":
+		if e.Class == providers.ClassMisconfigured {
+			e.Class = providers.ClassUnknown
+		}
+	case "garbage":
+		if e.HTTPStatus/100 == 2 {
+			return nil
+		}
+	}
+	return &e
+}
+
+func (c *client) Traits() providers.Traits {
+	t := c.sound.Traits()
+	if c.breaks("traits") {
+		t.MaxURL++
+	}
+	return t
+}
+
+func (c *client) Prepare(ctx context.Context) error {
+	return c.wrong(c.sound.(providers.Preparer).Prepare(ctx))
+}
+
+func (c *client) PrepareRefund(ctx context.Context) error {
+	err := c.sound.(providers.RefundPreparer).PrepareRefund(ctx)
+	if c.breaks("refund-credentials") {
+		return nil
+	}
+	return c.wrong(err)
+}
+
+func (c *client) CheckAccount(ctx context.Context, check providers.AccountCheck) error {
+	err := c.sound.(providers.AccountChecker).CheckAccount(ctx, check)
+	if c.breaks("check-account") {
+		return nil
+	}
+	return c.wrong(err)
+}
+
+func (c *client) Initiate(ctx context.Context, req providers.InitiateRequest) (providers.Initiation, error) {
+	c.request.Store(req)
+	c.first.CompareAndSwap(nil, req.Payer)
+	sent := req
+	if first, ok := c.first.Load().(providers.Phone); ok && c.breaks("payer-phone") {
+		sent.Payer = first
+	}
+	if c.breaks("recover-by-reference") {
+		sent.Reference = req.Reference[:len(req.Reference)-4] + fmt.Sprintf("%04x", c.requests.Add(1))
+	}
+	if f, err := strconv.ParseFloat(req.Money.Amount, 32); err == nil && c.breaks("amount-exact") {
+		sent.Money.Amount = strconv.FormatFloat(f, 'f', 0, 32)
+	}
+	in, err := c.sound.Initiate(ctx, sent)
+	switch last, _ := c.request.Load().(providers.InitiateRequest); {
+	case c.breaks("concurrency") && last.Reference != req.Reference:
+		return in, wire.Refuse(providers.OpInitiate, providers.ClassUnknown, "not the current payment")
+	case c.breaks("recover-by-repeat") && providers.ClassOf(err) == providers.ClassAlreadyExists:
+		return in, wire.Refuse(providers.OpInitiate, providers.ClassUnknown, "no idea")
+	case c.breaks("expires-at"):
+		in.ExpiresAt = c.now().Add(-time.Hour)
+	case c.breaks("expires-at too late"):
+		in.ExpiresAt = c.now().Add(24 * time.Hour)
+	}
+	c.opened.Store(req.Reference, true)
+	return in, c.wrong(err)
+}
+
+// recall finds what a client that keeps state knows of a payment.
+func (c *client) recall(fault string, h providers.Handle) error {
+	if _, ok := c.opened.Load(h.Reference); !ok && c.breaks(fault) {
+		return wire.Refuse(providers.OpStatus, providers.ClassUnknown, "a payment that this process did not open")
+	}
+	return nil
+}
+
+func (c *client) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
+	if err := c.recall("stateless", h); err != nil {
+		return providers.Status{}, err
+	}
+	s, err := c.sound.Status(ctx, h)
+	if req, ok := c.request.Load().(providers.InitiateRequest); ok && err != nil && c.breaks("questions") {
+		_, err = c.sound.Initiate(ctx, req)
+	}
+	if err != nil {
+		return s, c.wrong(err)
+	}
+	return c.misread(s, h), nil
+}
+
+// misread is what the fault makes of an answer.
+func (c *client) misread(s providers.Status, h providers.Handle) providers.Status {
+	ended := s.State.Final() && s.State != providers.StateSucceeded
+	switch {
+	case c.breaks("payment") && s.State == providers.StateSucceeded:
+		s.State = providers.StatePending
+	case c.breaks("payer") && s.Failure != "":
+		s.Failure = ""
+	case c.breaks("payer"):
+		s.Failure = providers.FailureProviderRefused
+	case c.breaks("status-words") && s.State == providers.StateExpired:
+		s.State = providers.StatePending
+	case c.breaks("unknown-words") && s.Unrecognized:
+		s.State, s.Unrecognized = providers.StateFailed, false
+	case c.breaks("echo"), c.breaks("echo of a failure") && ended:
+		s.Money, s.Reference = h.Money, h.Reference
+	case c.breaks("echo of a failure dropped") && ended:
+		s.Money, s.Reference = providers.Money{}, ""
+	case c.believed.Load():
+		s.State = providers.StateSucceeded
+	}
+	return s
+}
+
+func (c *client) Search(ctx context.Context, reference string) ([]providers.Session, error) {
+	found, err := c.sound.(providers.Searcher).Search(ctx, reference)
+	switch {
+	case c.breaks("search"):
+		return nil, nil
+	case c.breaks("recover-by-search") && len(found) > 1:
+		return found[:1], err
+	}
+	return found, c.wrong(err)
+}
+
+func (c *client) Cancel(ctx context.Context, h providers.Handle) error {
+	if err := c.recall("stateless Cancel", h); err != nil {
+		return err
+	}
+	err := c.sound.(providers.Canceller).Cancel(ctx, h)
+	if c.breaks("cancel") && providers.ClassOf(err) == providers.ClassAlreadyExists {
+		return nil
+	}
+	return c.wrong(err)
+}
+
+func (c *client) Refund(ctx context.Context, req providers.RefundRequest) error {
+	if err := c.recall("stateless Refund", req.Payment); err != nil {
+		return err
+	}
+	if c.breaks("refund-partial") {
+		req.Reference = req.Payment.Reference
+	}
+	if c.breaks("refund-exact") {
+		req.Money.Amount, _, _ = strings.Cut(req.Money.Amount, ".")
+	}
+	err := c.sound.(providers.Refunder).Refund(ctx, req)
+	if c.breaks("refund-whole") && providers.ClassOf(err) == providers.ClassRejected {
+		return nil
+	}
+	return c.wrong(err)
+}
+
+func (c *client) RefundStatus(ctx context.Context, h providers.RefundHandle) (providers.Status, error) {
+	if err := c.recall("stateless RefundStatus", h.Payment); err != nil {
+		return providers.Status{}, err
+	}
+	s, err := c.sound.(providers.Refunder).RefundStatus(ctx, h)
+	undone := s.State != providers.StateSucceeded
+	switch {
+	case c.breaks("refund-lost") && undone:
+		return providers.Status{State: providers.StateFailed, Failure: providers.FailureProviderRefused}, nil
+	case err != nil:
+		return s, c.wrong(err)
+	case c.breaks("refund-echo"):
+		s.Money, s.Reference = h.Money, cmp.Or(h.Reference, h.Payment.Reference)
+	case c.breaks("refund-words") && undone:
+		s.State, s.Failure = providers.StateExpired, ""
+	case c.breaks("refund-exact"):
+		s.Money.Amount, _, _ = strings.Cut(s.Money.Amount, ".")
+	}
+	return s, nil
+}
+
+// parser of callbacks with a fault.
+type parser struct {
+	sound    providers.CallbackParser
+	fault    string
+	believed *atomic.Bool
+}
+
+func (p *parser) ParseCallback(cb providers.CallbackRequest) (providers.Callback, error) {
+	many := len(cb.Secrets) > 1
+	switch {
+	case p.fault == "callback-malformed" && !bytes.HasPrefix(cb.Body, []byte("{")):
+		panic("not an object")
+	case p.fault == "callback-secrets" && many:
+		cb.Secrets = cb.Secrets[:1]
+	case p.fault == "callback-secrets last" && many:
+		cb.Secrets = cb.Secrets[len(cb.Secrets)-1:]
+	}
+	out, err := p.sound.ParseCallback(cb)
+	p.believed.Store(p.fault == "callback-hint" && err == nil)
+	bad := errors.Is(err, providers.ErrBadCallback)
+	switch {
+	case p.fault == "callback-good":
+		return providers.Callback{}, providers.ErrBadCallback
+	case bad && (p.fault == "callback-forged" || p.fault == "callback-replayed" || p.fault == "callback-secrets any"):
+		return out, nil
+	case bad && p.fault == "callback-replayed ahead":
+		cb.Now = cb.Now.Add(24 * time.Hour)
+		return p.sound.ParseCallback(cb)
+	}
+	return out, err
 }

@@ -3,6 +3,7 @@ package providertest
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"regexp"
@@ -104,12 +105,13 @@ type Facts struct {
 	// Refused and Expired are how Status tells of a payer who refused, and of a
 	// session that is over.
 	Refused, Expired []providers.State
-	// Statuses and RefundStatuses are the documented words of a status answer.
+	// Statuses and RefundStatuses are the words of a status answer: all that are
+	// documented, and others.
 	Statuses, RefundStatuses []Word
 	// UnknownWord puts a word where a status answer has its word; for refunds
 	// UnknownRefundWord does, nil where no word tells how a refund stands.
 	UnknownWord, UnknownRefundWord func(word string) Edit
-	// Refusals are the documented answers that say no.
+	// Refusals are answers that say no: all that are documented, and others.
 	Refusals []Refusal
 	// Echoes make a status answer one about another payment: other amount,
 	// other currency, other reference. RefundEchoes do so with an answer about
@@ -119,27 +121,34 @@ type Facts struct {
 	Callbacks *Callbacks
 }
 
-// Word is a documented status answer.
+// Word is a status answer, of those that are documented and of those that are not.
 type Word struct {
 	// Name is unique in its table.
 	Name string
 	// Answer makes it out of the answer about a payment that is paid.
-	Answer  Edit
-	State   providers.State
-	Failure providers.FailureReason
+	Answer Edit
+	// Want is what Status returns, but for what the answer is about: money, reference and
+	// transaction.
+	Want providers.Status
 }
 
-// Refusal is a documented answer that says no.
+// Refusal is an answer that says no. No two of a table are equal.
 type Refusal struct {
-	// Name is unique in its table.
-	Name    string
-	Op      Op
+	Op Op
+	// Answer may have the word "canary" where the provider writes texts: no error shows it.
 	Answer  providers.Answer
 	Class   providers.Class
+	Code    string
 	Failure providers.FailureReason
-	// Field that it names, if any, and whose Fault it is, if that is documented.
+	// Field that it names, if any, and whose Fault it is; empty: that of its Class.
 	Field string
 	Fault providers.Fault
+	// Says are words of the error's Detail.
+	Says []string
+}
+
+func (r Refusal) String() string {
+	return fmt.Sprintf("%s, HTTP %d %.80s", r.Op, r.Answer.Status, r.Answer.Body)
 }
 
 // Callbacks are what a provider sends.

@@ -24,19 +24,10 @@ const (
 func accountRules() []Rule {
 	return []Rule{
 		{Name: "traits", Says: "A client has the traits of its Kind, and the optional interfaces that these promise.", check: checkTraits},
-		{Name: "account", Says: "There is no client of an account that lacks a credential or names no environment.", check: checkAccount},
-		{
-			Name: "wrong-credentials", Says: "A wrong credential is Misconfigured: from Prepare, where there is one, and before any session.",
-			check: checkWrongCredentials,
-		},
-		{
-			Name: "check-account", Says: "CheckAccount is content with a good account; it is Misconfigured only for what the provider says.",
-			applies: func(p profile) bool { return p.checker }, check: checkCheckAccount,
-		},
-		{
-			Name: "tokens", Says: "A token that has ended or was revoked is renewed, by a question at once, by a request for money for the next one; one that stays refused is Misconfigured.",
-			applies: func(p profile) bool { return p.preparer }, check: checkTokens,
-		},
+		{Name: "account", Says: "There is no client of an account that lacks a credential, or some of those for refunds, or names no environment.", check: checkAccount},
+		{Name: "wrong-credentials", Says: "A wrong credential is Misconfigured: from Prepare, where there is one, and before any session.", check: checkWrongCredentials},
+		{Name: "check-account", Says: "CheckAccount is content with a good account; it is Misconfigured only for what the provider says.", applies: func(p profile) bool { return p.checker }, check: checkCheckAccount},
+		{Name: "tokens", Says: "A token that has ended or was revoked is renewed, by a question at once, by a request for money for the next one; one that stays refused is Misconfigured.", applies: func(p profile) bool { return p.preparer }, check: checkTokens},
 		{Name: "requests", Says: "Requests go to the account's hosts, without idempotency headers and without tokens in their URLs.", check: checkRequests},
 		{Name: "context", Says: "A call whose context is over is NotSent, and nothing is on the wire.", check: checkContext},
 		{Name: "concurrency", Says: "Calls at the same time do not wait for one another, nor mix.", check: checkConcurrency},
@@ -81,7 +72,7 @@ func with(a providers.Account, key string, value providers.Secret) providers.Acc
 
 func checkAccount(t T, w *world) {
 	bad := map[string]providers.Account{}
-	for _, key := range w.facts.Kind.CredentialKeys {
+	for _, key := range slices.Concat(w.facts.Kind.CredentialKeys, w.facts.Kind.RefundCredentialKeys) {
 		bad[key] = with(w.facts.Account, key, "")
 	}
 	nowhere := w.facts.Account
@@ -190,19 +181,27 @@ func checkTokens(t T, w *world) {
 	if n := tokens(func() { _, _ = w.status(t, p.Handle()) }); n != 1 {
 		t.Errorf("%d new tokens for one that has ended", n)
 	}
-	for _, o := range []operation{initiating(), asking()} {
-		s := o.ready(t, w)
-		var err error
-		for range 2 {
-			mark := w.wire.mark()
-			err = o.again(t, w, s, says(JSON(http.StatusUnauthorized, "{}")))
-			if n := len(w.wire.since(mark)) - w.wire.count(mark, RoleToken); n > 2 || n > 1 && o.op == OpInitiate {
-				t.Errorf("%s is sent %d times", o.op, n)
-			}
+	for _, o := range w.operations() {
+		checkRefusedTokens(t, w, o)
+	}
+}
+
+// checkRefusedTokens refuses each token of an operation. To a request for money that says
+// nothing against the account, where the token had worked before.
+func checkRefusedTokens(t T, w *world, o operation) {
+	s := o.ready(t, w)
+	for last := range 2 {
+		mark := w.wire.mark()
+		err := o.again(t, w, s, says(JSON(http.StatusUnauthorized, "{}")))
+		if n := len(w.wire.since(mark)) - w.wire.count(mark, RoleToken); n > 2 || n > 1 && !o.question() {
+			t.Errorf("%s is sent %d times", o.op, n)
 		}
-		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
+		class := providers.ClassOf(err)
+		void := class == providers.ClassNotSent && !o.question() && last == 0
+		if err == nil || class != providers.ClassMisconfigured && !void {
 			t.Errorf("%s is refused again and again: %v", o.op, err)
 		}
+		diagnosed(t, "401", o.op, err, http.StatusUnauthorized)
 	}
 }
 

@@ -19,11 +19,7 @@ func moneyRules() []Rule {
 		{Name: "references", Says: "References have the documented form, depend on the digest only, and differ where it does.", check: func(t T, w *world) {
 			checkReferences(t, w.facts.Kind.Reference, w.facts.Reference)
 		}},
-		{
-			Name: "refund-references", Says: "The same holds for the references of refunds.",
-			applies: func(p profile) bool { return p.facts.Kind.RefundReference != nil },
-			check:   func(t T, w *world) { checkReferences(t, w.facts.Kind.RefundReference, w.facts.RefundReference) },
-		},
+		{Name: "refund-references", Says: "The same holds for the references of refunds.", applies: func(p profile) bool { return p.facts.Kind.RefundReference != nil }, check: func(t T, w *world) { checkReferences(t, w.facts.Kind.RefundReference, w.facts.RefundReference) }},
 	}
 }
 

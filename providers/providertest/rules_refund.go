@@ -29,10 +29,7 @@ func refundRules() []Rule {
 			o := askingForRefund()
 			checkEchoes(t, w, o, o.ready(t, w), w.facts.RefundEchoes, w.facts.RefundStatuses)
 		}},
-		{
-			Name: "refund-credentials", Says: "Wrong or missing refund credentials are Misconfigured, from PrepareRefund too, and nothing is given back.",
-			applies: func(p profile) bool { return p.refundPreparer }, check: checkRefundCredentials,
-		},
+		{Name: "refund-credentials", Says: "Wrong or missing refund credentials are Misconfigured, from PrepareRefund too, and nothing is given back.", applies: func(p profile) bool { return p.refundPreparer }, check: checkRefundCredentials},
 	}
 }
 
@@ -188,7 +185,7 @@ func checkLostRefund(t T, w *world) {
 
 func checkRefundWords(t T, w *world) {
 	for _, word := range w.facts.RefundStatuses {
-		if s := word.State; s != providers.StatePending && s != providers.StateSucceeded && s != providers.StateFailed {
+		if s := word.Want.State; s != providers.StatePending && s != providers.StateSucceeded && s != providers.StateFailed {
 			t.Errorf("%s: a refund is never %s", word.Name, s)
 		}
 	}

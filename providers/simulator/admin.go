@@ -49,30 +49,16 @@ func writeJSON(w http.ResponseWriter, v any) {
 // adminBehaviour is a Match and a Behaviour as JSON.
 type adminBehaviour struct {
 	Match
-	Fault       string         `json:"fault"`
-	Name        string         `json:"name"`
-	Skip        int            `json:"skip"`
-	Times       int            `json:"times"`
-	Unprocessed bool           `json:"unprocessed"`
-	Late        duration       `json:"late"`
-	Twice       bool           `json:"twice"`
-	Delay       duration       `json:"delay"`
-	Dribble     duration       `json:"dribble"`
-	Cut         bool           `json:"cut"`
-	Truncate    bool           `json:"truncate"`
-	Status      int            `json:"status"`
-	Header      http.Header    `json:"header"`
-	Body        *string        `json:"body"`
-	Set         map[string]any `json:"set"`
+	Behaviour
+	Late    duration `json:"late"`
+	Delay   duration `json:"delay"`
+	Dribble duration `json:"dribble"`
 }
 
 func (a adminBehaviour) behaviour() Behaviour {
-	return Behaviour{
-		Fault: a.Fault, Name: a.Name, Skip: a.Skip, Times: a.Times, Unprocessed: a.Unprocessed,
-		Late: time.Duration(a.Late), Twice: a.Twice, Delay: time.Duration(a.Delay),
-		Dribble: time.Duration(a.Dribble), Cut: a.Cut, Truncate: a.Truncate,
-		Status: a.Status, Header: a.Header, Body: a.Body, Set: a.Set,
-	}
+	b := a.Behaviour
+	b.Late, b.Delay, b.Dribble = time.Duration(a.Late), time.Duration(a.Delay), time.Duration(a.Dribble)
+	return b
 }
 
 // duration is written as "25s".

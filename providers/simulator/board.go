@@ -137,7 +137,7 @@ func (s *Simulator) fillPage(c *card, p *payment) {
 }
 
 func (s *Simulator) fillHistory(c *card, p *payment) {
-	for _, e := range s.ledger.entries {
+	for _, e := range s.ledger {
 		refund := e.Refund != "" && e.Event == Refunded && e.Reference == p.reference
 		if e.Provider == p.provider && (refund || e.Session == c.ID) {
 			c.History = append(c.History, moment{After: e.At.Sub(p.created), What: string(e.Event)})

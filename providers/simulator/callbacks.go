@@ -45,13 +45,15 @@ func (s *Simulator) Callbacks() []Sent {
 	return slices.Clone(s.sent)
 }
 
+const callbackTimeout = 5 * time.Second
+
 // callbackClient follows no redirect and uses no proxy.
-func callbackClient(timeout time.Duration, transport http.RoundTripper) *http.Client {
+func callbackClient(transport http.RoundTripper) *http.Client {
 	if transport == nil {
 		transport = &http.Transport{}
 	}
 	return &http.Client{
-		Timeout:       timeout,
+		Timeout:       callbackTimeout,
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

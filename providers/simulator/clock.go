@@ -168,24 +168,3 @@ func (s *Simulator) wait(d time.Duration) <-chan struct{} {
 	s.later(d, func() { close(over) })
 	return over
 }
-
-// window counts requests in a stretch of real time.
-type window struct {
-	start time.Time
-	n     int
-}
-
-// limited tells whether a request exceeds max per stretch; max 0 is no limit.
-// The caller holds the lock.
-func (s *Simulator) limited(what string, max int, stretch time.Duration) bool {
-	if max == 0 {
-		return false
-	}
-	w := s.limits[what]
-	if now := s.now(); now.Sub(w.start) >= stretch {
-		w = window{start: now}
-	}
-	w.n++
-	s.limits[what] = w
-	return w.n > max
-}

@@ -1,12 +1,8 @@
 package simulator
 
 import (
-	"bufio"
-	"encoding/json"
-	"errors"
-	"io"
 	"math/big"
-	"os"
+	"slices"
 	"time"
 )
 
@@ -19,8 +15,7 @@ const (
 	Refused  Event = "refused"
 	Expired  Event = "expired"
 	Refunded Event = "refunded"
-	// Transferred to somebody without a payment before it (MTN transfer and
-	// deposit).
+	// Transferred to somebody without a payment before it (MTN).
 	Transferred Event = "transferred"
 )
 
@@ -36,66 +31,6 @@ type LedgerEntry struct {
 	// Refund is the reference of the refund itself (MTN); Reference is that of
 	// the payment, and Amount what was given back of it.
 	Refund string `json:"refund,omitempty"`
-}
-
-// ledger only grows; a file behind it is synced entry by entry, so that it
-// can be read after the process was killed.
-type ledger struct {
-	entries []LedgerEntry
-	file    *os.File
-	err     error
-}
-
-func (l *ledger) open(path string) error {
-	if path == "" {
-		return nil
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	l.file = f
-	return err
-}
-
-func (l *ledger) append(e LedgerEntry) {
-	l.entries = append(l.entries, e)
-	if l.file == nil {
-		return
-	}
-	line, err := json.Marshal(e)
-	if err == nil {
-		_, err = l.file.Write(append(line, '\n'))
-	}
-	if err == nil {
-		err = l.file.Sync()
-	}
-	if l.err == nil {
-		l.err = err
-	}
-}
-
-func (l *ledger) close() error {
-	if l.file == nil {
-		return l.err
-	}
-	return errors.Join(l.err, l.file.Close())
-}
-
-// ReadLedger reads what a simulator wrote to its ledger file.
-func ReadLedger(path string) ([]LedgerEntry, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var entries []LedgerEntry
-	for d := json.NewDecoder(bufio.NewReader(f)); ; {
-		var e LedgerEntry
-		if err := d.Decode(&e); errors.Is(err, io.EOF) {
-			return entries, nil
-		} else if err != nil {
-			return entries, err
-		}
-		entries = append(entries, e)
-	}
 }
 
 // CountEvents counts the entries of an event for a reference.
@@ -114,7 +49,7 @@ func (s *Simulator) Ledger() []LedgerEntry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
-	return append([]LedgerEntry(nil), s.ledger.entries...)
+	return slices.Clone(s.ledger)
 }
 
 // Charges counts the paid sessions of a reference: 2 is a double charge.
@@ -170,17 +105,6 @@ func number(amount string) *big.Rat {
 // written is an amount as MTN would write it.
 func written(n *big.Rat) string { return normal(n.FloatString(2)) }
 
-// Prompts counts how often the payer's phone rang for a reference (MTN).
-func (s *Simulator) Prompts(reference string) int {
-	n := 0
-	for _, e := range s.Ledger() {
-		if e.Provider == MTN && e.Reference == reference && e.Event == Opened {
-			n++
-		}
-	}
-	return n
-}
-
 // Payers returns the phones that rang for a reference, as they were sent: digits
 // without + (MTN).
 func (s *Simulator) Payers(reference string) (phones []string) {
@@ -197,7 +121,7 @@ func (s *Simulator) enter(p *payment, event Event) {
 		s.enterPayout(p, event)
 		return
 	}
-	s.ledger.append(LedgerEntry{
+	s.ledger = append(s.ledger, LedgerEntry{
 		Provider: p.provider, Reference: p.reference, Session: p.session(),
 		Amount: p.amount, Currency: p.currency, Event: event, At: s.now().UTC(),
 	})

@@ -21,12 +21,6 @@ type MTNOptions struct {
 	TargetEnvironment string
 	// CallbackHost is the registered providerCallbackHost; empty allows all.
 	CallbackHost string
-	// CallbackMethod is POST, as recorded, or PUT, as in old documents.
-	CallbackMethod string
-	// ReasonObject sends every reason as {code,message}, as older sandboxes did.
-	ReasonObject bool
-	// StatusPerSecond answers 429 to more status calls; 0 is no cap.
-	StatusPerSecond int
 	// RefuseAtPost lets the sandbox numbers 455 to 464, and the published
 	// references of refunds from 7 on, be refused at once with 500, rather than
 	// be taken and fail later: nobody recorded which.
@@ -45,7 +39,6 @@ func (o MTNOptions) withDefaults() MTNOptions {
 	orElse(&o.DisbursementKey, DefaultMTNDisbursementKey)
 	orElse(&o.DisbursementSubscriptionKey, DefaultMTNDisbursementSubscriptionKey)
 	orElse(&o.TargetEnvironment, "sandbox")
-	orElse(&o.CallbackMethod, http.MethodPost)
 	return o
 }
 
@@ -87,6 +80,7 @@ const (
 func (s *Simulator) mtnRoutes(handle func(string, wire)) {
 	for _, product := range []string{collection, disbursement} {
 		handle("POST /mtn/"+product+"/token/{$}", wire{provider: MTN, op: OpToken,
+			access: func(c *call) (answer, bool) { return s.mtnTokenRefusal(c, product) },
 			handle: func(c *call) answer { return s.mtnToken(c, product) }})
 		// Without the slash it is another, unknown path; the mux would redirect.
 		handle("POST /mtn/"+product+"/token", wire{provider: MTN, op: OpToken,
@@ -94,9 +88,9 @@ func (s *Simulator) mtnRoutes(handle func(string, wire)) {
 		s.accountRoutes(handle, product)
 	}
 	handle("POST /mtn/collection/v1_0/requesttopay",
-		wire{provider: MTN, op: OpInitiate, peek: peekMTN, handle: s.requestToPay})
+		wire{provider: MTN, op: OpInitiate, peek: peekMTN, access: s.mtnAccess(collection), handle: s.requestToPay})
 	handle("GET /mtn/collection/v1_0/requesttopay/{id}",
-		wire{provider: MTN, op: OpStatus, peek: s.peekMTNStatus, handle: s.requestToPayStatus})
+		wire{provider: MTN, op: OpStatus, peek: s.peekMTNStatus, access: s.mtnAccess(collection), handle: s.mtnStatusAnswer})
 	s.provisionRoutes(handle)
 	s.payoutRoutes(handle)
 }
@@ -139,9 +133,6 @@ func mtnFailure(status int) answer {
 // mtnToken wants a Content-Length, Basic authentication, the product's
 // subscription key and, in production, the target environment; and no form.
 func (s *Simulator) mtnToken(c *call, product string) answer {
-	if refused, ok := s.mtnTokenRefusal(c, product); !ok {
-		return refused
-	}
 	name := s.text(alphanumeric, 64)
 	user, _, _ := c.r.BasicAuth()
 	s.issue(name, token{audience: "mtn/" + product, user: user, expires: s.now().Add(mtnTokenLife)})
@@ -203,20 +194,22 @@ func wrongSubscription() answer {
 
 // mtnAccess checks what every call but token needs. A user of the other product
 // gets a token, and no further.
-func (s *Simulator) mtnAccess(c *call, product string) (answer, bool) {
-	name, ok := bearer(c.r)
-	t, known := s.tokens[name]
-	switch env := c.r.Header.Get("X-Target-Environment"); {
-	case !s.subscribed(c, product):
-		return wrongSubscription(), false
-	case !ok || !known || !s.now().Before(t.expires):
-		return gateway(401, "Unauthorized. Access token is invalid or expired."), false
-	case env == "":
-		return empty(400), false
-	case t.audience != "mtn/"+product || s.productOf(t.user) != product || env != s.opts.MTN.TargetEnvironment:
-		return moMo(500, "NOT_ALLOWED_TARGET_ENVIRONMENT", "Access to target environment is forbidden."), false
+func (s *Simulator) mtnAccess(product string) func(*call) (answer, bool) {
+	return func(c *call) (answer, bool) {
+		name, ok := bearer(c.r)
+		t, known := s.tokens[name]
+		switch env := c.r.Header.Get("X-Target-Environment"); {
+		case !s.subscribed(c, product):
+			return wrongSubscription(), false
+		case !ok || !known || !s.now().Before(t.expires):
+			return gateway(401, "Unauthorized. Access token is invalid or expired."), false
+		case env == "":
+			return empty(400), false
+		case t.audience != "mtn/"+product || s.productOf(t.user) != product || env != s.opts.MTN.TargetEnvironment:
+			return moMo(500, "NOT_ALLOWED_TARGET_ENVIRONMENT", "Access to target environment is forbidden."), false
+		}
+		return answer{}, true
 	}
-	return answer{}, true
 }
 
 type mtnParty struct {
@@ -258,9 +251,6 @@ func (s *Simulator) peekMTNStatus(c *call) {
 
 // requestToPay takes a request and rings the payer's phone.
 func (s *Simulator) requestToPay(c *call) answer {
-	if refused, ok := s.mtnAccess(c, collection); !ok {
-		return refused
-	}
 	var req mtnRequest
 	if decode(c.body, &req, false) != nil || !req.wellFormed() || !s.validReference(c.reference) {
 		return empty(400)
@@ -365,18 +355,9 @@ type mtnStatus struct {
 	Reason       any       `json:"reason,omitempty"`
 }
 
-func (s *Simulator) requestToPayStatus(c *call) answer {
-	return s.mtnStatusAnswer(c, collection, s.find(MTN, c.reference))
-}
-
 // mtnStatusAnswer tells how a payment stands, or a payout.
-func (s *Simulator) mtnStatusAnswer(c *call, product string, p *payment) answer {
-	if refused, ok := s.mtnAccess(c, product); !ok {
-		return refused
-	}
-	if s.limited("mtn status", s.opts.MTN.StatusPerSecond, time.Second) {
-		return gateway(429, "Rate limit is exceeded. Try again in 1 seconds.")
-	}
+func (s *Simulator) mtnStatusAnswer(c *call) answer {
+	p := c.payment
 	if p == nil || p.hidden(s.now(), s.opts.Speed) {
 		return moMo(404, "RESOURCE_NOT_FOUND", "Requested resource was not found.")
 	}
@@ -393,7 +374,7 @@ func (s *Simulator) mtnStatusOf(p *payment, v view) mtnStatus {
 		st.Payer, st.Payee = nil, &p.mtn.Payer
 	}
 	if st.Status == "FAILED" && v.reason != "" {
-		st.Reason = s.mtnReason(p, v.reason)
+		st.Reason = p.mtnReason(v.reason)
 	}
 	return st
 }
@@ -412,8 +393,8 @@ func (p *payment) mtnWord(v view) string {
 	}
 }
 
-func (s *Simulator) mtnReason(p *payment, word string) any {
-	if s.opts.MTN.ReasonObject || p.scenario.ReasonObject {
+func (p *payment) mtnReason(word string) any {
+	if p.scenario.ReasonObject {
 		return mtnError{Code: word, Message: "The transaction failed."}
 	}
 	return word
@@ -434,7 +415,7 @@ func (s *Simulator) mtnCallbacks(p *payment) []delivery {
 	body.PayerMessage = ""
 	return []delivery{{
 		provider: MTN, reference: p.reference, event: body.Status,
-		method: s.opts.MTN.CallbackMethod, url: p.mtn.callbackURL,
+		method: http.MethodPost, url: p.mtn.callbackURL,
 		header: http.Header{
 			"User-Agent":   {"LWAC Http Client 1.0"},
 			"Content-Type": {"application/json; charset=utf-8"},

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// payout makes of a payment one that the merchant makes: a refund, a transfer
-// or a deposit (Disbursement product).
+// payout makes of a payment one that the merchant makes: a refund or a transfer
+// (Disbursement product).
 type payout struct {
 	op Op
 	of string // referenceIdToRefund
@@ -22,24 +22,16 @@ type payoutRequest struct {
 	Of           string   `json:"referenceIdToRefund"`
 }
 
-// payoutVersions: there is no v2_0/transfer, and all are asked about at v1_0.
-var payoutVersions = map[Op][]string{
-	OpRefund:   {"v1_0", "v2_0"},
-	OpTransfer: {"v1_0"},
-	OpDeposit:  {"v1_0", "v2_0"},
-}
+// payoutVersions: there is no v2_0/transfer, and both are asked about at v1_0.
+var payoutVersions = map[Op]string{OpRefund: "v2_0", OpTransfer: "v1_0"}
 
 func (s *Simulator) payoutRoutes(handle func(string, wire)) {
 	const base = "/mtn/" + disbursement + "/"
-	for op, versions := range payoutVersions {
-		for _, version := range versions {
-			handle("POST "+base+version+"/"+string(op),
-				wire{provider: MTN, op: op, peek: peekPayout, handle: s.payOut})
-		}
+	access := s.mtnAccess(disbursement)
+	for op, version := range payoutVersions {
+		handle("POST "+base+version+"/"+string(op), wire{provider: MTN, op: op, peek: peekPayout, access: access, handle: s.payOut})
 		handle("GET "+base+"v1_0/"+string(op)+"/{id}",
-			wire{provider: MTN, op: op, peek: s.peekPayoutStatus, handle: func(c *call) answer {
-				return s.mtnStatusAnswer(c, disbursement, c.payment)
-			}})
+			wire{provider: MTN, op: op, peek: s.peekPayoutStatus, access: access, handle: s.mtnStatusAnswer})
 	}
 }
 
@@ -68,9 +60,6 @@ func (r payoutRequest) wellFormed(op Op) bool {
 
 // payOut takes a request; whether the money can move is found out later.
 func (s *Simulator) payOut(c *call) answer {
-	if refused, ok := s.mtnAccess(c, disbursement); !ok {
-		return refused
-	}
 	var req payoutRequest
 	if decode(c.body, &req, false) != nil || !req.wellFormed(c.op) || !s.validReference(c.reference) {
 		return empty(400)
@@ -137,7 +126,7 @@ func (s *Simulator) obstacle(p *payment) string {
 
 // refundedWith is how much of a payment is given back together with p.
 func (s *Simulator) refundedWith(p *payment) *big.Rat {
-	before := sum(refundsOf(s.ledger.entries, p.payout.of), Refunded)
+	before := sum(refundsOf(s.ledger, p.payout.of), Refunded)
 	return before.Add(before, number(p.amount))
 }
 
@@ -153,24 +142,20 @@ func (s *Simulator) enterPayout(p *payment, event Event) {
 	if p.payout.op == OpRefund {
 		e.Event, e.Reference, e.Session, e.Refund = Refunded, p.payout.of, p.payout.of, p.reference
 	}
-	s.ledger.append(e)
+	s.ledger = append(s.ledger, e)
 }
 
 func (s *Simulator) accountRoutes(handle func(string, wire), product string) {
 	base := "GET /mtn/" + product + "/v1_0/"
-	handle(base+"account/balance", wire{provider: MTN, op: OpBalance,
-		handle: func(c *call) answer { return s.balance(c, product) }})
-	handle(base+"accountholder/{type}/{id}/active", wire{provider: MTN, op: OpAccountHolder,
-		handle: func(c *call) answer { return s.accountHolder(c, product) }})
+	access := s.mtnAccess(product)
+	handle(base+"account/balance", wire{provider: MTN, op: OpBalance, access: access, handle: s.balance})
+	handle(base+"accountholder/{type}/{id}/active", wire{provider: MTN, op: OpAccountHolder, access: access, handle: s.accountHolder})
 }
 
 // balance of a merchant who began with a million, whatever the product.
-func (s *Simulator) balance(c *call, product string) answer {
-	if refused, ok := s.mtnAccess(c, product); !ok {
-		return refused
-	}
+func (s *Simulator) balance(*call) answer {
 	total := big.NewRat(1_000_000, 1)
-	for _, e := range s.ledger.entries {
+	for _, e := range s.ledger {
 		switch {
 		case e.Provider != MTN:
 		case e.Event == Paid:
@@ -185,10 +170,7 @@ func (s *Simulator) balance(c *call, product string) answer {
 }
 
 // accountHolder is active in the sandbox, whoever it is.
-func (s *Simulator) accountHolder(c *call, product string) answer {
-	if refused, ok := s.mtnAccess(c, product); !ok {
-		return refused
-	}
+func (s *Simulator) accountHolder(c *call) answer {
 	if !(mtnParty{strings.ToUpper(c.r.PathValue("type")), c.r.PathValue("id")}).wellFormed() {
 		return empty(400)
 	}

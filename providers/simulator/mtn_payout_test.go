@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -28,9 +27,9 @@ func (d *disburser) refund(id, of, amount string, header ...string) reply {
 	return d.call("POST", "v2_0/refund", body, append([]string{"X-Reference-Id", id}, header...)...)
 }
 
-func (d *disburser) send(path, id, payee string) reply {
+func (d *disburser) send(id, payee string) reply {
 	body := fmt.Sprintf(`{"amount":"40","currency":"EUR","externalId":%q,"payee":{"partyIdType":"MSISDN","partyId":%q}}`, id, payee)
-	return d.call("POST", path, body, "X-Reference-Id", id)
+	return d.call("POST", "v1_0/transfer", body, "X-Reference-Id", id)
 }
 
 func (d *disburser) status(op Op, id string) reply {
@@ -80,7 +79,7 @@ func TestMTNRefund(t *testing.T) {
 		t.Errorf("refunds %+v", got)
 	}
 	b.want(d.call("GET", "v1_0/refund/"+first, "", "Authorization", "Bearer no"), 401)
-	b.want(d.call("POST", "v1_0/refund", "{}", "Authorization", "Bearer no"), 401)
+	b.want(d.call("POST", "v2_0/refund", "{}", "Authorization", "Bearer no"), 401)
 	b.want(d.refund(b.ref(MTN), of, "1", "X-Callback-Url", ""), 400)
 }
 
@@ -110,62 +109,31 @@ func TestMTNRefundsAreCapped(t *testing.T) {
 	}
 }
 
-func TestMTNPublishedRefunds(t *testing.T) {
-	for of, want := range map[string]struct{ first, after25s, afterAll, reason string }{
-		"1": {"FAILED", "FAILED", "FAILED", "TRANSACTION_NOT_FOUND"}, "2": {"FAILED", "FAILED", "FAILED", internalError},
-		"3": {"FAILED", "FAILED", "FAILED", approvalRejected}, "4": {"FAILED", "FAILED", "FAILED", "EXPIRED"},
-		"5": {"PENDING", "PENDING", "FAILED", "EXPIRED"}, "6": {"CREATED", "SUCCESSFUL", "SUCCESSFUL", ""},
-		"7": {"FAILED", "FAILED", "FAILED", notAllowed}, "8": {"FAILED", "FAILED", "FAILED", "NOT_ALLOWED_TARGET_ENVIRONMENT"},
-		"9": {"FAILED", "FAILED", "FAILED", "INVALID_CALLBACK_URL_HOST"}, "10": {"FAILED", "FAILED", "FAILED", "INVALID_CURRENCY"},
-		"11": {"FAILED", "FAILED", "FAILED", internalError}, "12": {"FAILED", "FAILED", "FAILED", "SERVICE_UNAVAILABLE"},
-		"13": {"FAILED", "FAILED", "FAILED", couldNotPerform},
-	} {
-		b := setUp(t)
-		d, id := b.disburser(), b.ref(MTN)
-		b.want(d.refund(id, of, "100"), 202)
-		b.want(d.status(OpRefund, id), 200, want.first)
-		b.pass(25 * time.Second)
-		b.want(d.status(OpRefund, id), 200, want.after25s)
-		b.pass(2 * time.Minute)
-		b.want(d.status(OpRefund, id), 200, want.afterAll, want.reason)
-	}
-	b := setUp(t, func(o *Options) { o.MTN.RefuseAtPost = true })
-	d := b.disburser()
-	b.want(d.refund(b.ref(MTN), "2", "100"), 202)
-	b.want(d.refund(b.ref(MTN), "10", "100"), 500, "INVALID_CURRENCY")
-}
-
-func TestMTNTransfersAndDeposits(t *testing.T) {
+func TestMTNTransfers(t *testing.T) {
 	b := setUp(t)
 	d := b.disburser()
-	for path, op := range map[string]Op{"v1_0/transfer": OpTransfer, "v1_0/deposit": OpDeposit, "v2_0/deposit": OpDeposit} {
-		// The sections are those of docs/providers.md.
-		for payee, want := range map[string]string{
-			"46733000000": "SUCCESSFUL", "0700": "PAYEE_NOT_FOUND",
-			"46733123450": "INTERNAL_PROCESSING_ERROR", "46733123451": approvalRejected, "46733123452": "EXPIRED",
-			"46733123455": notEnoughFunds, "46733123456": "PAYER_LIMIT_REACHED", "46733123457": "PAYEE_NOT_FOUND",
-			"46733123458": "NOT_ALLOWED_TARGET_ENVIRONMENT", "46733123459": "INVALID_CALLBACK_URL_HOST", "46733123460": "INVALID_CURRENCY",
-			"46733123461": "INTERNAL_PROCESSING_ERROR", "46733123462": "SERVICE_UNAVAILABLE",
-			"46733123463": "COULD_NOT_PERFORM_TRANSACTION", "46733123464": "TRANSFER_TYPE_UNKNOWN",
-		} {
-			t.Run("§2.9 "+path+" to "+payee, func(t *testing.T) {
-				outer := b.t
-				b.t = t
-				defer func() { b.t = outer }()
-				id := b.ref(MTN)
-				b.want(d.send(path, id, payee), 202)
-				b.want(d.send(path, id, payee), 409)
-				b.pass(promptDelay)
-				b.want(d.status(op, id), 200, want, `"payee":{"partyIdType":"MSISDN","partyId":"`+payee)
-				moved := CountEvents(b.sim.Ledger(), id, Transferred)
-				if (moved == 1) != (want == "SUCCESSFUL") {
-					t.Errorf("%d entries", moved)
-				}
-			})
-		}
+	// The section is that of docs/providers.md.
+	for payee, want := range map[string]string{
+		"46733000000": "SUCCESSFUL", "0700": "PAYEE_NOT_FOUND", "46733123451": approvalRejected, "46733123452": "EXPIRED",
+		"46733123455": notEnoughFunds, "46733123456": "PAYER_LIMIT_REACHED", "46733123457": "PAYEE_NOT_FOUND", "46733123458": "NOT_ALLOWED_TARGET_ENVIRONMENT",
+	} {
+		t.Run("§2.9 to "+payee, func(t *testing.T) {
+			outer := b.t
+			b.t = t
+			defer func() { b.t = outer }()
+			id := b.ref(MTN)
+			b.want(d.send(id, payee), 202)
+			b.want(d.send(id, payee), 409)
+			b.pass(promptDelay)
+			b.want(d.status(OpTransfer, id), 200, want, `"payee":{"partyIdType":"MSISDN","partyId":"`+payee)
+			moved := CountEvents(b.sim.Ledger(), id, Transferred)
+			if (moved == 1) != (want == "SUCCESSFUL") {
+				t.Errorf("%d entries", moved)
+			}
+		})
 	}
-	b.want(d.send("v2_0/transfer", b.ref(MTN), "46733000000"), 404, `"statusCode":404`)
-	b.want(d.call("GET", "v1_0/account/balance", ""), 200, `"availableBalance":"999880"`, `"currency":"EUR"`)
+	b.want(d.call("POST", "v2_0/transfer", "{}"), 404, `"statusCode":404`)
+	b.want(d.call("GET", "v1_0/account/balance", ""), 200, `"availableBalance":"999960"`, `"currency":"EUR"`)
 }
 
 // A user of one product gets a token of the other, and no further.

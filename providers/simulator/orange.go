@@ -17,9 +17,6 @@ type OrangeOptions struct {
 	ExpiresInString bool
 	// TokenLife of access tokens; one hour if 0.
 	TokenLife time.Duration
-	// TokensPerMinute answers 429 to more token requests (Orange: 50); 0 is
-	// no limit.
-	TokensPerMinute int
 	// StrictAccept answers 406 to token requests that do not name
 	// application/json in their Accept, as has been reported. Otherwise one that
 	// is missing, as OAuth 2.0 clients have it, or takes anything will do.
@@ -47,11 +44,11 @@ const payTokenLife = 10 * time.Minute
 
 func (s *Simulator) orangeRoutes(handle func(string, wire)) {
 	for _, version := range []string{"v2", "v3"} {
-		handle("POST /orange/oauth/"+version+"/token", wire{provider: Orange, op: OpToken, handle: s.orangeToken})
+		handle("POST /orange/oauth/"+version+"/token", wire{provider: Orange, op: OpToken, access: s.orangeTokenRefusal, handle: s.orangeToken})
 	}
 	const api = "POST /orange/orange-money-webpay/{env}/v1/"
-	handle(api+"webpayment", wire{provider: Orange, op: OpInitiate, peek: peekWebPayment, handle: s.webPayment})
-	handle(api+"transactionstatus", wire{provider: Orange, op: OpStatus, peek: s.peekOrangeStatus, handle: s.transactionStatus})
+	handle(api+"webpayment", wire{provider: Orange, op: OpInitiate, peek: peekWebPayment, access: s.orangeAccess, handle: s.webPayment})
+	handle(api+"transactionstatus", wire{provider: Orange, op: OpStatus, peek: s.peekOrangeStatus, access: s.orangeAccess, handle: s.transactionStatus})
 }
 
 type orangeFault struct {
@@ -81,10 +78,7 @@ func orangeFailure(status int) answer {
 	return orangeError(status, code)
 }
 
-func (s *Simulator) orangeToken(c *call) answer {
-	if refused, ok := s.orangeTokenRefusal(c); !ok {
-		return refused
-	}
+func (s *Simulator) orangeToken(*call) answer {
 	name := s.text(alphanumeric, 28)
 	life := s.opts.Orange.TokenLife
 	s.issue(name, token{audience: "orange", expires: s.now().Add(life)})
@@ -104,8 +98,6 @@ func (s *Simulator) orangeTokenRefusal(c *call) (answer, bool) {
 	id, secret, basic := c.r.BasicAuth()
 	form, _ := url.ParseQuery(string(c.body))
 	switch {
-	case s.limited("orange token", o.TokensPerMinute, time.Minute):
-		return orangeError(429, 53), false
 	case !o.takes(c.r.Header.Get("Accept")):
 		return orangeError(406, 62), false
 	case !basic || !s.has(Orange, func(k Keys) bool { return k.ID == id && k.Secret == secret }):
@@ -243,9 +235,6 @@ func orangeBody(body []byte) (fields, answer, bool) {
 
 // webPayment opens a session; an order id is good for one, for ever.
 func (s *Simulator) webPayment(c *call) answer {
-	if refused, ok := s.orangeAccess(c); !ok {
-		return refused
-	}
 	f, refused, ok := orangeBody(c.body)
 	if !ok {
 		return refused
@@ -300,9 +289,6 @@ func orangeCurrencyFits(env, currency string) bool {
 
 // transactionStatus tells only who knows order id, amount and pay token.
 func (s *Simulator) transactionStatus(c *call) answer {
-	if refused, ok := s.orangeAccess(c); !ok {
-		return refused
-	}
 	var f fields
 	if decode(c.body, &f, false) != nil {
 		return orangeError(400, 22)

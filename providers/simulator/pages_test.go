@@ -371,8 +371,8 @@ func TestHistory(t *testing.T) {
 	ref, _ := b.one(MTN, "5962")
 	b.pass(time.Hour)
 	b.sim.mu.Lock() // MTN gives back in a session of its own
-	b.sim.ledger.append(LedgerEntry{Provider: MTN, Reference: ref, Session: "r", Refund: "r", Event: Refunded, At: b.clock.Now()})
-	b.sim.ledger.append(LedgerEntry{Provider: MTN, Reference: "another", Session: "s", Refund: "s", Event: Refunded, At: b.clock.Now()})
+	b.sim.ledger = append(b.sim.ledger, LedgerEntry{Provider: MTN, Reference: ref, Session: "r", Refund: "r", Event: Refunded, At: b.clock.Now()})
+	b.sim.ledger = append(b.sim.ledger, LedgerEntry{Provider: MTN, Reference: "another", Session: "s", Refund: "s", Event: Refunded, At: b.clock.Now()})
 	b.sim.mu.Unlock()
 	board := b.sim.board()
 	var got []string

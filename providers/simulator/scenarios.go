@@ -132,21 +132,10 @@ func (s *Simulator) SetDefault(p Provider, sc Scenario) {
 	s.defaults[p] = sc
 }
 
-// SetScenario chooses the story of the payments with a reference that are
-// opened from now on.
-func (s *Simulator) SetScenario(reference string, sc Scenario) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.chosen[reference] = sc
-}
-
 // scenario finds the story of the payment that a request asks for.
 func (s *Simulator) scenario(c *call) Scenario {
 	if c.story != nil {
 		return *c.story
-	}
-	if sc, ok := s.chosen[c.reference]; ok {
-		return sc
 	}
 	if !s.opts.NoMagic {
 		whole, _, _ := strings.Cut(c.amount, ".")

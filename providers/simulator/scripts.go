@@ -9,42 +9,43 @@ import (
 // of a provider in good health.
 type Behaviour struct {
 	// Name appears in the journal as the fault of the request.
-	Name string
+	Name string `json:"name"`
 	// Skip lets that many matching requests pass; Times is how many are
 	// befallen after those, 0: all.
-	Skip, Times int
+	Skip  int `json:"skip"`
+	Times int `json:"times"`
 
 	// Unprocessed: the provider answers (or cuts) without doing anything.
-	Unprocessed bool
+	Unprocessed bool `json:"unprocessed"`
 	// Late: the connection is cut at once, and the request processed this
 	// much later.
-	Late time.Duration
+	Late time.Duration `json:"-"`
 	// Twice: the request arrives twice, as a proxy may do; the second answer
 	// is delivered.
-	Twice bool
+	Twice bool `json:"twice"`
 	// Delay is how long the answer takes after the processing.
-	Delay time.Duration
+	Delay time.Duration `json:"-"`
 	// Dribble is a pause in the middle of the answer's body.
-	Dribble time.Duration
+	Dribble time.Duration `json:"-"`
 	// Cut: the connection is cut instead of an answer.
-	Cut bool
+	Cut bool `json:"cut"`
 	// Truncate: the connection is cut in the middle of the answer's body.
-	Truncate bool
+	Truncate bool `json:"truncate"`
 	// Status, Header and Body replace those of the answer. A Status alone
 	// brings the provider's own body for it.
-	Status int
-	Header http.Header
-	Body   *string
+	Status int         `json:"status"`
+	Header http.Header `json:"header"`
+	Body   *string     `json:"body"`
 	// Set replaces fields of the JSON object that is answered.
-	Set map[string]any
+	Set map[string]any `json:"set"`
 	// Token is what becomes of the access token that the request shows, before
 	// it is processed.
-	Token TokenFate
+	Token TokenFate `json:"-"`
 	// Story is that of the payment, or payout, that the request asks for.
-	Story *Scenario
+	Story *Scenario `json:"-"`
 	// Fault names a line of the table of faults, to be used instead of all this
 	// but Skip and Times. What it does not fit, it passes by.
-	Fault string
+	Fault string `json:"fault"`
 }
 
 // TokenFate is what becomes of an access token.

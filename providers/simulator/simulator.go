@@ -37,7 +37,6 @@ const (
 	// other two do that pay out.
 	OpRefund        Op = "refund"
 	OpTransfer      Op = "transfer"
-	OpDeposit       Op = "deposit"
 	OpBalance       Op = "balance"
 	OpAccountHolder Op = "accountholder"
 	OpProvision     Op = "provision"
@@ -64,11 +63,6 @@ type Options struct {
 	// Rand is where ids and tokens come from; crypto/rand if nil.
 	Rand io.Reader
 
-	// LedgerFile gets every ledger entry as one JSON line, synced to disk
-	// before the provider acts on it.
-	LedgerFile string
-	// CallbackTimeout is how long a callback may take; 5 s if 0.
-	CallbackTimeout time.Duration
 	// CallbackTransport carries callbacks; nil: the network.
 	CallbackTransport http.RoundTripper
 	// NoMagic switches off the magic phones and amounts.
@@ -106,7 +100,7 @@ type Simulator struct {
 	jobs     int       // how many were ever planned
 	moment   time.Time // of the running job
 	outbox   []delivery
-	ledger   ledger
+	ledger   []LedgerEntry // only grows
 	journal  []Entry
 	sent     []Sent
 	payments []*payment
@@ -117,11 +111,9 @@ type Simulator struct {
 	issued   []string // names of all tokens there ever were
 	rules    []*Rule
 	struck   map[strike]int
-	chosen   map[string]Scenario
 	defaults map[Provider]Scenario
 	before   Hook
 	after    Hook
-	limits   map[string]window
 	users    map[string]mtnUser
 	payouts  map[string]*payment
 }
@@ -137,17 +129,12 @@ func New(opts Options) (*Simulator, error) {
 		byRef:    map[name][]*payment{},
 		tokens:   map[string]token{},
 		struck:   map[strike]int{},
-		chosen:   map[string]Scenario{},
 		defaults: defaultScenarios(),
-		limits:   map[string]window{},
 		users:    map[string]mtnUser{},
 		payouts:  map[string]*payment{},
 	}
 	s.random, s.keys = s.opts.Rand, s.opts.keys()
-	s.client = callbackClient(s.opts.CallbackTimeout, s.opts.CallbackTransport)
-	if err := s.ledger.open(opts.LedgerFile); err != nil {
-		return nil, err
-	}
+	s.client = callbackClient(s.opts.CallbackTransport)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.mux = s.routes()
 	if !s.manual {
@@ -168,9 +155,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader
-	}
-	if o.CallbackTimeout == 0 {
-		o.CallbackTimeout = 5 * time.Second
 	}
 	o.MTN = o.MTN.withDefaults()
 	o.Orange = o.Orange.withDefaults()
@@ -196,8 +180,7 @@ func (s *Simulator) Start() (string, error) {
 	return s.URL(), nil
 }
 
-// Close stops every goroutine of the simulator and returns the first error
-// of the ledger file, if there was one. Requests in flight are cut.
+// Close stops every goroutine of the simulator. Requests in flight are cut.
 func (s *Simulator) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -214,10 +197,7 @@ func (s *Simulator) Close() error {
 	}
 	s.owned.Wait()
 	s.client.CloseIdleConnections()
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return errors.Join(err, s.ledger.close())
+	return err
 }
 
 func (s *Simulator) stopServing() error {

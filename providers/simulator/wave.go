@@ -30,8 +30,6 @@ type WaveOptions struct {
 	// AggregatedMerchantID that sessions of an aggregator's wallet must name;
 	// empty: the wallet is not one, and takes none.
 	AggregatedMerchantID string
-	// RefundFailed is the status of checkout-refund-failed: 400 if 0, or 409.
-	RefundFailed int
 	// Callbacks are registered per merchant, as in the business portal.
 	Callbacks []WaveCallback
 }
@@ -50,9 +48,6 @@ func (o WaveOptions) withDefaults() WaveOptions {
 	orElse(&o.APIKey, DefaultWaveKey)
 	orElse(&o.Currency, "XOF")
 	orElse(&o.BusinessName, "Simulated Merchant")
-	if o.RefundFailed == 0 {
-		o.RefundFailed = http.StatusBadRequest
-	}
 	if o.SessionLife == 0 {
 		o.SessionLife = 30 * time.Minute
 	}
@@ -68,13 +63,15 @@ const (
 )
 
 func (s *Simulator) waveRoutes(handle func(string, wire)) {
-	const sessions = "/wave/v1/checkout/sessions"
-	handle("POST "+sessions, wire{provider: Wave, op: OpInitiate, peek: peekWave, handle: s.createSession})
-	handle("GET "+sessions+"/search", wire{provider: Wave, op: OpSearch, peek: peekSearch, handle: s.searchSessions})
-	handle("GET "+sessions, wire{provider: Wave, op: OpStatus, peek: s.peekTransaction, handle: s.getSession})
-	handle("GET "+sessions+"/{id}", wire{provider: Wave, op: OpStatus, peek: s.peekSession, handle: s.getSession})
-	handle("POST "+sessions+"/{id}/expire", wire{provider: Wave, op: OpExpire, peek: s.peekSession, handle: s.expireSession})
-	handle("POST "+sessions+"/{id}/refund", wire{provider: Wave, op: OpRefund, peek: s.peekSession, handle: s.refundSession})
+	route := func(method, path string, op Op, peek func(*call), do func(*call) answer) {
+		handle(method+" /wave/v1/checkout/sessions"+path, wire{provider: Wave, op: op, peek: peek, access: s.waveAccess, handle: do})
+	}
+	route("POST", "", OpInitiate, peekWave, s.createSession)
+	route("GET", "/search", OpSearch, peekSearch, s.searchSessions)
+	route("GET", "", OpStatus, s.peekTransaction, s.getSession)
+	route("GET", "/{id}", OpStatus, s.peekSession, s.getSession)
+	route("POST", "/{id}/expire", OpExpire, s.peekSession, s.expireSession)
+	route("POST", "/{id}/refund", OpRefund, s.peekSession, s.refundSession)
 }
 
 // RegisterWaveCallback adds a webhook, as a merchant does in the portal.
@@ -202,9 +199,6 @@ var (
 
 // createSession opens a session on every call: Wave does not know repeats.
 func (s *Simulator) createSession(c *call) answer {
-	if refused, ok := s.waveAccess(c); !ok {
-		return refused
-	}
 	var req waveRequest
 	if refused, ok := s.waveBody(c, &req); !ok {
 		return refused
@@ -341,9 +335,6 @@ func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 func ptr(s string) *string { return &s }
 
 func (s *Simulator) getSession(c *call) answer {
-	if refused, ok := s.waveAccess(c); !ok {
-		return refused
-	}
 	p := c.payment
 	if p == nil || p.hidden(s.now(), s.opts.Speed) {
 		return waveNotFound()
@@ -352,9 +343,6 @@ func (s *Simulator) getSession(c *call) answer {
 }
 
 func (s *Simulator) searchSessions(c *call) answer {
-	if refused, ok := s.waveAccess(c); !ok {
-		return refused
-	}
 	if c.reference == "" {
 		return waveInvalid("client_reference", "field required")
 	}
@@ -366,9 +354,6 @@ func (s *Simulator) searchSessions(c *call) answer {
 }
 
 func (s *Simulator) expireSession(c *call) answer {
-	if refused, ok := s.waveAccess(c); !ok {
-		return refused
-	}
 	switch p := c.payment; {
 	case p == nil:
 		return waveNotFound()
@@ -382,14 +367,11 @@ func (s *Simulator) expireSession(c *call) answer {
 
 // refundSession gives the money back; asking again changes nothing.
 func (s *Simulator) refundSession(c *call) answer {
-	if refused, ok := s.waveAccess(c); !ok {
-		return refused
-	}
 	switch p := c.payment; {
 	case p == nil:
 		return waveNotFound()
 	case p.state != settled:
-		return waveError(s.opts.Wave.RefundFailed, "checkout-refund-failed", "The checkout session is not paid")
+		return waveError(400, "checkout-refund-failed", "The checkout session is not paid")
 	case p.refunded.IsZero():
 		p.refunded = s.now()
 		s.enter(p, Refunded)

@@ -56,13 +56,23 @@ func asJSON(status int, v any, shows ...*payment) answer {
 	return answer{status: status, kind: "application/json", body: body, shows: shows}
 }
 
-// wire is one endpoint: peek reads what a request is about, handle does it.
-// Both run under the lock.
+// wire is one endpoint: peek reads what a request is about, access refuses who may
+// not ask, handle does it. All run under the lock.
 type wire struct {
 	provider Provider
 	op       Op
 	peek     func(*call)
+	access   func(*call) (refused answer, ok bool) // nil: all may
 	handle   func(*call) answer
+}
+
+func (e wire) answer(c *call) answer {
+	if e.access != nil {
+		if refused, ok := e.access(c); !ok {
+			return refused
+		}
+	}
+	return e.handle(c)
 }
 
 const bodyLimit = 1 << 20
@@ -172,13 +182,13 @@ func (s *Simulator) process(c *call, e wire, b Behaviour) answer {
 	case b.Late > 0:
 		s.later(b.Late, func() {
 			s.journal[c.seq].Processed = true
-			e.handle(c)
+			e.answer(c)
 		})
 	case !b.Unprocessed:
 		s.journal[c.seq].Processed = true
-		a = e.handle(c)
+		a = e.answer(c)
 		if b.Twice {
-			a = e.handle(c)
+			a = e.answer(c)
 		}
 	}
 	return s.altered(c, a, b)

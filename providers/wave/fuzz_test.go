@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"math/big"
 	"net/http"
 	"slices"
 	"strconv"
@@ -171,12 +170,8 @@ func checkOutcome(t *testing.T, op string, body []byte, s providers.Status) {
 	if s.State != want || (s.Failure != "") != (want == providers.StateFailed) {
 		t.Fatalf("%s %s: %+v", op, body, s)
 	}
-	if s.Money != (providers.Money{}) {
-		paid, _ := new(big.Rat).SetString(s.Money.Amount)
-		echoed, ok := new(big.Rat).SetString(wiretest.Said(body, "amount"))
-		if !ok || paid == nil || paid.Cmp(echoed) != 0 || s.Money.Currency != wiretest.Said(body, "currency") {
-			t.Fatalf("%s: %v", body, s.Money)
-		}
+	if !wiretest.SameMoney(s.Money, wiretest.Said(body, "amount"), wiretest.Said(body, "currency")) {
+		t.Fatalf("%s: %v", body, s.Money)
 	}
 	if s.Reference != "unreadable" && s.Reference != wiretest.Said(body, "client_reference") {
 		t.Fatalf("%s: %q", body, s.Reference)
@@ -217,7 +212,7 @@ func checkError(t *testing.T, op string, a providers.Answer, err error) {
 	if !proven {
 		t.Fatalf("%s: %v for HTTP %d %q", op, err, a.Status, a.Body)
 	}
-	wiretest.CheckError(t, a.Body, err, "221770102030", "pay.wave")
+	wiretest.CheckShown(t, a.Body, err, "221770102030", "pay.wave")
 }
 
 // signed is a header with a signature for each secret, made without the code under

@@ -205,6 +205,8 @@ func PaymentChange(old, p *v1alpha1.Payment, ours bool) []Violation {
 		return nil
 	case a.ChargeName != "" && a.ChargeName != b.ChargeName:
 		return found(Final, "Payment %s changed its Charge", p.Name)
+	case a.TransactionID != "" && a.TransactionID != b.TransactionID:
+		return found(Final, "the transaction of Payment %s was %s and became %q", p.Name, a.TransactionID, b.TransactionID)
 	case a.Phase != "" && a.Phase != v1alpha1.PhasePending && b.Phase == v1alpha1.PhasePending:
 		return found(Final, "Payment %s went back to Pending", p.Name)
 	default:

@@ -1,10 +1,13 @@
 // Package simtest lets the conformance suite of providers run against the
-// simulator. What is told here of a provider comes from its documentation; the
-// tables of its words are with the tests of its adapter.
+// simulator. What is told here of a provider comes from its documentation. The
+// sections (§) are those of the project's protocol notes, which docs/providers.md
+// reproduces: each row of their tables is a Word or a Refusal here.
 package simtest
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"mobilemoney.dev/operator/providers"
@@ -30,11 +33,19 @@ func Start(t providertest.T, p simulator.Provider, o simulator.Options, facts fu
 	t.Helper()
 	clock := simulator.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
 	o.Now, o.Rand, o.NoMagic = clock.Now, simulator.Seeded(1), true
+	sim := Simulator(t, o)
+	sim.SetDefault(p, simulator.Scenario{Payer: simulator.Waits})
+	return &Fixture{
+		sim: sim, provider: p, clock: clock, facts: facts(sim),
+		transport: transport.New(transport.Options{Now: clock.Now, Trusted: []string{"127.0.0.1"}}),
+	}
+}
+
+// Simulator that serves until the test ends.
+func Simulator(t providertest.T, o simulator.Options) *simulator.Simulator {
+	t.Helper()
 	sim, err := simulator.New(o)
 	if err != nil {
-		t.Fatalf("simulator: %v", err)
-	}
-	if _, err := sim.Start(); err != nil {
 		t.Fatalf("simulator: %v", err)
 	}
 	t.Cleanup(func() {
@@ -42,11 +53,10 @@ func Start(t providertest.T, p simulator.Provider, o simulator.Options, facts fu
 			t.Errorf("simulator: %v", err)
 		}
 	})
-	sim.SetDefault(p, simulator.Scenario{Payer: simulator.Waits})
-	return &Fixture{
-		sim: sim, provider: p, clock: clock, facts: facts(sim),
-		transport: transport.New(transport.Options{Now: clock.Now, Trusted: []string{"127.0.0.1"}}),
+	if _, err := sim.Start(); err != nil {
+		t.Fatalf("simulator: %v", err)
 	}
+	return sim
 }
 
 // Facts of the provider.
@@ -115,14 +125,18 @@ func (f *Fixture) Ledger(reference string) providertest.Ledger {
 	return out
 }
 
-// Roles tells the role of a POST by the end of its path; everything else asks a
+// roles tells the role of a POST by the end of its path; everything else asks a
 // question or ends a session.
-func Roles(byPath func(path string) providertest.Role) func(providers.Call) providertest.Role {
+func roles(byEnd map[string]providertest.Role) func(providers.Call) providertest.Role {
 	return func(c providers.Call) providertest.Role {
-		if c.Method != http.MethodPost {
-			return providertest.RoleOther
+		if c.Method == http.MethodPost {
+			for end, role := range byEnd {
+				if strings.HasSuffix(c.URL, end) {
+					return role
+				}
+			}
 		}
-		return byPath(c.URL)
+		return providertest.RoleOther
 	}
 }
 
@@ -136,3 +150,32 @@ func Fields(pairs ...any) providertest.Edit {
 	}
 	return providertest.Set(fields)
 }
+
+func word(name string, want providers.Status, pairs ...any) providertest.Word {
+	return providertest.Word{Name: name, Answer: Fields(pairs...), Want: want}
+}
+
+func is(state providers.State, code string) providers.Status {
+	return providers.Status{State: state, Code: code}
+}
+
+func odd(code string) providers.Status {
+	return providers.Status{State: providers.StatePending, Code: code, Unrecognized: true}
+}
+
+// The classes that the tables of refusals are about.
+const (
+	rejected, misconfigured, unknown = providers.ClassRejected, providers.ClassMisconfigured, providers.ClassUnknown
+	exists, throttled                = providers.ClassAlreadyExists, providers.ClassThrottled
+)
+
+// with are the rows as answers to an operation.
+func with(op providertest.Op, rows []providertest.Refusal) []providertest.Refusal {
+	rows = slices.Clone(rows)
+	for i := range rows {
+		rows[i].Op = op
+	}
+	return rows
+}
+
+func empty(status int) providers.Answer { return providers.Answer{Status: status} }

@@ -103,23 +103,32 @@ func FuzzWords(f *testing.F) {
 		f.Add(seed, uint8(160))
 	}
 	f.Add("Order 1042", uint8(6)) // cut before a blank
-	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	f.Fuzz(func(t *testing.T, word string, limit uint8) {
-		checkPlain(t, word, int(limit))
-		if d := wire.RetryAfter(http.Header{"Retry-After": {word}}, now); d != 0 && (d < time.Second || d > 15*time.Minute) {
-			t.Errorf("%q: %s", word, d)
-		}
-		if got := wire.Echo(word); got != word && got != "unreadable" || providers.SafeCode(got) != got {
-			t.Errorf("%q came back as %q", word, got)
-		}
-		if wire.IsToken(word, int(limit)) && (word == "" || len(word) > int(limit) || strings.ContainsFunc(word, func(r rune) bool { return r < '!' || r > '~' })) {
-			t.Errorf("%q is a token", word)
-		}
-		checkPayerURL(t, word)
-	})
+	f.Fuzz(func(t *testing.T, word string, limit uint8) { checkWord(t, word, int(limit)) })
 }
 
-func checkPlain(t *testing.T, word string, limit int) {
+// failer is a *testing.T or a *rapid.T.
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
+func checkWord(t failer, word string, limit int) {
+	t.Helper()
+	checkPlain(t, word, limit)
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	if d := wire.RetryAfter(http.Header{"Retry-After": {word}}, now); d != 0 && (d < time.Second || d > 15*time.Minute) {
+		t.Errorf("%q: %s", word, d)
+	}
+	if got := wire.Echo(word); got != word && got != "unreadable" || providers.SafeCode(got) != got {
+		t.Errorf("%q came back as %q", word, got)
+	}
+	if wire.IsToken(word, limit) && (word == "" || len(word) > limit || strings.ContainsFunc(word, func(r rune) bool { return r < '!' || r > '~' })) {
+		t.Errorf("%q is a token", word)
+	}
+	checkPayerURL(t, word)
+}
+
+func checkPlain(t failer, word string, limit int) {
 	t.Helper()
 	plain := wire.PlainText(word, limit)
 	if strings.Trim(plain, letters+"0123456789 .-") != "" || len(plain) > limit || strings.TrimSpace(plain) != plain || strings.Contains(plain, "  ") {
@@ -130,7 +139,7 @@ func checkPlain(t *testing.T, word string, limit int) {
 	}
 }
 
-func checkPayerURL(t *testing.T, word string) {
+func checkPayerURL(t failer, word string) {
 	t.Helper()
 	secure, simulated := wire.IsPayerURL(word, "https://api.example"), wire.IsPayerURL(word, "http://127.0.0.1:1")
 	if !simulated {

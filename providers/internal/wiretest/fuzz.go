@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,13 @@ func values(object []byte, name string) (found []json.RawMessage) {
 	return found
 }
 
+// SameMoney tells whether money that was read is what was told, or none, which equals nothing.
+func SameMoney(read providers.Money, amount, currency string) bool {
+	got, _ := new(big.Rat).SetString(read.Amount)
+	told, ok := new(big.Rat).SetString(amount)
+	return read == (providers.Money{}) || ok && got != nil && got.Cmp(told) == 0 && read.Currency == currency
+}
+
 // planted is what Planted puts into a body.
 const planted = "canary!"
 
@@ -80,10 +88,10 @@ func Planted(body []byte) []byte {
 	return slices.Concat([]byte(`{"`+planted+`":"`+planted+`"`+comma), rest)
 }
 
-// CheckError fails the test if an error, for an answer with that body, shows more of
+// CheckShown fails the test if an error, for an answer with that body, shows more of
 // the body than its code, or a secret, a URL or what else is hidden; or if it asks
 // for a wait that nobody would keep.
-func CheckError(t testing.TB, body []byte, err error, hidden ...string) {
+func CheckShown(t testing.TB, body []byte, err error, hidden ...string) {
 	t.Helper()
 	if wait := providers.AsError(err).RetryAfter; wait != 0 && (wait < time.Second || wait > 15*time.Minute) {
 		t.Errorf("wait %s", wait)

@@ -3,7 +3,9 @@
 package wiretest
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/transport"
 )
 
 // Answer of the script. Lost reads the request and answers nothing.
@@ -115,6 +118,89 @@ func (r Request) Object(t testing.TB) map[string]any {
 		t.Fatalf("the body is no JSON object: %v", err)
 	}
 	return out
+}
+
+// CheckHeader compares some of the headers; an empty one must not be there.
+func (r Request) CheckHeader(t testing.TB, want map[string]string) {
+	t.Helper()
+	for name, value := range want {
+		if got, sent := r.Header.Get(name), len(r.Header.Values(name)) > 0; got != value || sent != (value != "") {
+			t.Errorf("%s %s: header %s: %q, want %q", r.Method, r.URI, name, got, value)
+		}
+	}
+}
+
+// Client of an account at this machine.
+func Client(t testing.TB, k providers.Kind, a providers.Account, now func() time.Time) providers.Provider {
+	t.Helper()
+	p, err := k.New(a, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// CheckError compares the parts of an error that decide: all but whose fault it is, and the
+// texts. These must not hold a URL, nor a canary.
+func CheckError(t testing.TB, err error, want providers.Error, canaries ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("want %+v", want)
+	}
+	got := *providers.AsError(err)
+	got.Operation, got.Fault, got.Field, got.Detail, got.Err = "", "", "", "", nil
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	NoCanary(t, fmt.Sprintf("%v %+v", err, err), append(canaries, "canary", "Y2FuYXJ5", "http://", "https://")...)
+}
+
+// CheckEndpoint fills an account in, twice with the same result; or it, and New, say what is
+// missing.
+func CheckEndpoint(t testing.TB, k providers.Kind, a, want providers.Account, says string) {
+	t.Helper()
+	got, err := k.Endpoint(a)
+	if says != "" {
+		_, errNew := k.New(a, nil, nil)
+		for _, err := range []error{err, errNew} {
+			if providers.ClassOf(err) != providers.ClassMisconfigured || !strings.Contains(err.Error(), says) {
+				t.Errorf("%v does not say %q", err, says)
+			}
+		}
+		return
+	}
+	if err != nil || got.BaseURL != want.BaseURL || got.TokenURL != want.TokenURL || got.TargetEnvironment != want.TargetEnvironment {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if again, err := k.Endpoint(got); err != nil || !reflect.DeepEqual(again, got) {
+		t.Errorf("a second time: %+v, %v", again, err)
+	}
+}
+
+// CheckVectors holds references to what they were derived as before: of a digest of zeros, one
+// of ones, and those of "abc" and "1042". A changed reference charges open payments again.
+func CheckVectors(t testing.TB, derive func([32]byte) string, zeros, ones, abc, order string) {
+	t.Helper()
+	full := [32]byte{}
+	for i := range full {
+		full[i] = 0xff
+	}
+	for digest, want := range map[[32]byte]string{
+		{}: zeros, full: ones, sha256.Sum256([]byte("abc")): abc, sha256.Sum256([]byte("1042")): order,
+	} {
+		if got := derive(digest); got != want {
+			t.Errorf("%x: %s, want %s", digest, got, want)
+		}
+	}
+}
+
+// CheckMoney compares what an account's money becomes on the wire; refused money is none.
+func CheckMoney(t testing.TB, k providers.Kind, a providers.Account, m, want providers.Money) {
+	t.Helper()
+	got, err := k.WireMoney(a, m)
+	if got != want || (err == nil) != (want.Amount != "") || err != nil && providers.ClassOf(err) != providers.ClassRejected {
+		t.Errorf("%v in %s: %v, %v; want %v", m, a.Environment, got, err, want)
+	}
 }
 
 // Clock that only moves when told.

@@ -121,7 +121,7 @@ func TestPlanted(t *testing.T) {
 	}
 }
 
-func TestCheckError(t *testing.T) {
+func TestCheckShown(t *testing.T) {
 	body := []byte(`{"code":"canary-1"}`)
 	tests := map[string]struct {
 		err  error
@@ -138,7 +138,7 @@ func TestCheckError(t *testing.T) {
 	}
 	for name, test := range tests {
 		r := &recorder{TB: t}
-		if wiretest.CheckError(r, body, test.err, "221770102030"); r.failed != test.fail {
+		if wiretest.CheckShown(r, body, test.err, "221770102030"); r.failed != test.fail {
 			t.Errorf("%s: failed is %v", name, r.failed)
 		}
 	}

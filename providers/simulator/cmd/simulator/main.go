@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -79,10 +78,6 @@ func parse(args []string) (program, error) {
 		return p, fmt.Errorf("-payer is %s or %s, not %q", payerAuto, payerManual, p.payer)
 	case p.payer == payerManual && p.autoPay > 0:
 		return p, errors.New("-auto-pay needs -payer auto")
-	case p.MTN.CallbackMethod != http.MethodPost && p.MTN.CallbackMethod != http.MethodPut:
-		return p, fmt.Errorf("-mtn-callback-method is POST or PUT, not %q", p.MTN.CallbackMethod)
-	case p.Wave.RefundFailed != http.StatusBadRequest && p.Wave.RefundFailed != http.StatusConflict:
-		return p, fmt.Errorf("-wave-refund-failed is 400 or 409, not %d", p.Wave.RefundFailed)
 	}
 	for _, url := range split(callbacks) {
 		p.Wave.Callbacks = append(p.Wave.Callbacks, simulator.WaveCallback{URL: url, SigningSecrets: split(secrets)})
@@ -95,7 +90,6 @@ func (p *program) flags(callbacks, secrets *string) *flag.FlagSet {
 	f.StringVar(&p.Listen, "listen", "127.0.0.1:8480", "address to listen on; who reaches it plays payer and provider")
 	f.StringVar(&p.PublicURL, "public-url", "", "base URL that payers and clients reach it by, if not the listen address")
 	f.Float64Var(&p.Speed, "speed", 1, "how many times faster simulated durations pass")
-	f.StringVar(&p.LedgerFile, "ledger", "", "append the ledger to this file, as JSON lines synced to disk")
 	f.StringVar(&p.payer, "payer", payerAuto, "auto: an MTN payer approves after 5 s; manual: nobody pays but you; magic numbers act by themselves either way")
 	f.DurationVar(&p.autoPay, "auto-pay", 0, "payers of Orange and Wave pay after this long; 0: they wait for a person")
 	f.BoolVar(&p.NoMagic, "no-magic", false, "treat magic phones and amounts as any others")
@@ -111,9 +105,6 @@ func (p *program) flags(callbacks, secrets *string) *flag.FlagSet {
 func mtnFlags(f *flag.FlagSet, o *simulator.MTNOptions) {
 	f.StringVar(&o.TargetEnvironment, "mtn-environment", "sandbox", "X-Target-Environment of MTN")
 	f.StringVar(&o.CallbackHost, "mtn-callback-host", "", "registered callback host of MTN; empty allows all")
-	f.StringVar(&o.CallbackMethod, "mtn-callback-method", http.MethodPost, "how MTN's callbacks come: POST or PUT")
-	f.BoolVar(&o.ReasonObject, "mtn-reason-object", false, "MTN sends every reason as an object")
-	f.IntVar(&o.StatusPerSecond, "mtn-status-per-second", 0, "MTN answers 429 to more status calls in a second; 0: no limit")
 	f.BoolVar(&o.RefuseAtPost, "mtn-refuse-at-post", false, "MTN refuses its published payers 455 to 464 at once, and refunds of 7 to 13")
 	f.BoolVar(&o.UncappedRefunds, "mtn-uncapped-refunds", false, "MTN gives back more than was paid")
 }
@@ -122,7 +113,6 @@ func orangeFlags(f *flag.FlagSet, o *simulator.OrangeOptions) {
 	f.BoolVar(&o.StrictAccept, "orange-strict-accept", false, "Orange answers 406 to token requests that do not accept application/json by name")
 	f.BoolVar(&o.ExpiresInString, "orange-expires-in-string", false, "Orange sends expires_in of a token as a string")
 	f.DurationVar(&o.TokenLife, "orange-token-life", time.Hour, "life of Orange's access tokens")
-	f.IntVar(&o.TokensPerMinute, "orange-tokens-per-minute", 0, "Orange answers 429 to more token requests in a minute; 0: no limit")
 }
 
 func waveFlags(f *flag.FlagSet, o *simulator.WaveOptions) {
@@ -132,7 +122,6 @@ func waveFlags(f *flag.FlagSet, o *simulator.WaveOptions) {
 	f.BoolVar(&o.AllowHTTPReturnURLs, "wave-http", false, "allow return URLs at Wave that are not https")
 	f.StringVar(&o.SigningSecret, "wave-signing-secret", "", "requests to Wave must be signed with it; empty: they need not")
 	f.StringVar(&o.AggregatedMerchantID, "wave-aggregated-merchant", "", "aggregated_merchant_id that sessions must have; empty: none may")
-	f.IntVar(&o.RefundFailed, "wave-refund-failed", http.StatusBadRequest, "HTTP status of a refund that Wave refuses: 400 or 409")
 }
 
 func split(list string) []string {
