@@ -39,7 +39,7 @@ func raised(n int) *v1alpha1.Attempt {
 	return a
 }
 
-// Rule 7: success needs the amount, the currency and the reference of what was sent, and
+// R7: success needs the amount, the currency and the reference of what was sent, and
 // to be about this record's request.
 func TestFoldStatus_SuccessNeedsWhatWasSent(t *testing.T) {
 	const paid, mismatch, reused = v1alpha1.ReasonPaid, v1alpha1.ReasonAmountMismatch, v1alpha1.ReasonReusedName
@@ -256,15 +256,15 @@ func TestFoldConcluded_HoldsOnlyIfNothingWasLearnt(t *testing.T) {
 	}
 }
 
-// Rule 13: in what way it was not paid contradicts nothing; that it was does, or that it was not.
+// R13: in what way it was not paid contradicts nothing; that it was does, or that it was not.
 func TestLater_WhatContradicts(t *testing.T) {
 	for _, was := range []v1alpha1.Phase{v1alpha1.PhaseFailed, v1alpha1.PhaseExpired, v1alpha1.PhaseCancelled, v1alpha1.PhaseSucceeded} {
 		for _, says := range []providers.State{providers.StateFailed, providers.StateExpired, providers.StateCancelled, providers.StateSucceeded} {
 			a := raised(1)
 			a.Outcome = &v1alpha1.Outcome{Phase: was, At: micro(time.Hour), Paid: &v1alpha1.Money{Amount: "5000", Currency: "XOF"}}
 			FoldStatus(status(says), expected(), noon)(a)
-			news := (was == v1alpha1.PhaseSucceeded) != (says == providers.StateSucceeded)
-			if a.Outcome.Phase != was || a.Later == nil || Contradicts(a.Outcome, a.Later) != news {
+			contradicts := (was == v1alpha1.PhaseSucceeded) != (says == providers.StateSucceeded)
+			if a.Outcome.Phase != was || a.Later == nil || Contradicts(a.Outcome, a.Later) != contradicts {
 				t.Errorf("%s, then %s: later %+v", was, says, a.Later)
 			}
 		}

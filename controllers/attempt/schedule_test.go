@@ -10,7 +10,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
-// Rule 9, and what broke the schedule of before: when the next question is due, from noon.
+// R9, and what broke the schedule of before: when the next question is due, from noon.
 func TestNextCheck(t *testing.T) {
 	const second, minute, hour, day = time.Second, time.Minute, time.Hour, 24 * time.Hour
 	outcomeUnknown := func(ago time.Duration) change { return unknown(v1alpha1.ReasonOutcomeUnknown, ago) }

@@ -108,6 +108,25 @@ func (r *Reconciler) endUnasked(ctx context.Context, v view, d attempt.Decision)
 	return now, nil
 }
 
+// conclude publishes, after a look past the cache where a Payment is about to end without an
+// outcome on its Charge: by an older view it may be refused for what is not so.
+func (r *Reconciler) conclude(ctx context.Context, v view, d attempt.Decision) (view, error) {
+	p := v.payment
+	if p == nil || p.Status.Phase.Terminal() || v.settled == "" && v.relation != relationConflict || d.Action == attempt.EndUnasked {
+		return r.publish(ctx, v)
+	}
+	now, err := r.observe(ctx, v.key, r.Live)
+	if err != nil {
+		return v, err
+	}
+	if now.payment == nil || now.payment.UID != p.UID || now.relation != v.relation || (now.charge == nil) != (v.charge == nil) {
+		v.payment, v.charge, v.relation, v.settled, v.problem = now.payment, now.charge, now.relation, "", nil
+		return v, nil
+	}
+	now.settled, now.problem = v.settled, v.problem
+	return r.publish(ctx, now)
+}
+
 // failed notes why a call that asks for no money did not get through. It says
 // nothing about the payment.
 func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err error) (view, error) {

@@ -101,7 +101,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	d := attempt.Decide(r.facts(v))
 	after, actErr := r.act(ctx, v, d)
-	after, projectErr := r.publish(ctx, after)
+	after, projectErr := r.conclude(ctx, after, d)
 	next, err := attempt.Finish(r.next(after, d), actErr, projectErr)
 	r.logDecision(ctx, after, d, next)
 	if err != nil {

@@ -80,6 +80,7 @@ func refunderOf(c *account.Client, charge *v1alpha1.Charge) (providers.Refunder,
 // server has it now, and an access token. Without a client, the send has to wait.
 func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (c *account.Client, _ view, err error) {
 	if v.account == nil {
+		v.wait = r.Settings.RetryMax
 		return nil, v, nil
 	}
 	if c, err = r.Accounts.RefundClient(ctx, v.account); err != nil {

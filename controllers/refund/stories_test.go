@@ -116,8 +116,8 @@ func TestRefund_WaitsForItsPayment(t *testing.T) {
 	w.succeeds("back", "sale", "5000")
 }
 
-// What the user has to mend is told, nothing is reserved meanwhile, and it goes on by
-// itself.
+// What the user has to mend is told, nothing is reserved meanwhile, and it continues
+// automatically.
 func TestRefund_WaitsForItsAccount(t *testing.T) {
 	secret := func(w *world, edit func(map[string][]byte)) {
 		s := fetch[corev1.Secret](w, shop, "mtn")

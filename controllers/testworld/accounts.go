@@ -133,6 +133,7 @@ func (w *World) MoveAccount() bool {
 // MendAccount puts back what the merchant's account needs: the object, open, in the
 // environment in which it is, the Secret, and the right keys.
 func (w *World) MendAccount() {
+	w.mendPinned()
 	account, secret, there := w.account()
 	if !there {
 		w.declare(&v1alpha1.MerchantAccount{
@@ -151,6 +152,38 @@ func (w *World) MendAccount() {
 	}
 }
 
+// mendPinned puts the accounts back that Charges are pinned to and that are gone.
+func (w *World) mendPinned() {
+	for _, o := range w.Store.All(Charge) {
+		pin := o.(*v1alpha1.Charge).Spec.Account
+		spec := w.accountSpec(pin.Environment)
+		k, secret := Key{Account, Shop, pin.Name}, Key{Secret, Shop, pin.Name}
+		var account client.Object = &v1alpha1.MerchantAccount{ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: pin.Name}, Spec: spec}
+		if pin.Kind == ClusterAccount.String() {
+			k, secret = Key{Kind: ClusterAccount, Name: pin.Name}, Key{Secret, System, pin.Name}
+			cluster := &v1alpha1.ClusterMerchantAccount{ObjectMeta: metav1.ObjectMeta{Name: pin.Name}}
+			cluster.Spec.MerchantAccountSpec, cluster.Spec.AllowedNamespaces.Names = spec, []string{Shop}
+			account = cluster
+		}
+		if w.Store.Live(k) == nil {
+			w.declare(account)
+		}
+		if w.Store.Live(secret) == nil {
+			w.declare(w.secret(secret.Namespace, credentials()[w.opts.Provider]))
+		}
+		w.editSecret(secret, "")
+	}
+}
+
+// DeleteAccount deletes the account, or only its Secret; false: it is gone.
+func (w *World) DeleteAccount(secretOnly bool) bool {
+	account, secret, there := w.account()
+	if secretOnly {
+		return w.Store.Delete(secret)
+	}
+	return there && w.Store.Delete(account)
+}
+
 // Allow says whether the shop may use the account of the cluster.
 func (w *World) Allow(yes bool) bool {
 	return w.Store.Edit(Key{Kind: ClusterAccount, Name: w.opts.Provider}, false, func(o client.Object) {
@@ -163,9 +196,13 @@ func (w *World) Allow(yes bool) bool {
 
 // editKeys changes the secrets that prove who we are, by what is put after them.
 func (w *World) editKeys(suffix string) bool {
+	_, secret, _ := w.account()
+	return w.editSecret(secret, suffix)
+}
+
+func (w *World) editSecret(secret Key, suffix string) bool {
 	keys := []string{"apiSecret", "disbursementAPISecret", "clientSecret", "apiKey"}
 	have := credentials()[w.opts.Provider]
-	_, secret, _ := w.account()
 	return w.Store.Edit(secret, false, func(o client.Object) {
 		for _, k := range keys {
 			if v := have[k]; v != "" {

@@ -2,6 +2,7 @@ package testworld
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers/simulator"
 )
 
 // Events of the world: they happen before the point that they are planned for.
@@ -129,6 +131,15 @@ func (w *World) Settle(name string, outcome v1alpha1.SettledOutcome) {
 // Approve: who has a prompt pays.
 func (w *World) Approve() { w.sim.Approve() }
 
+// Decline: whoever was asked refuses.
+func (w *World) Decline() {
+	for _, s := range w.sim.Sessions() {
+		if s.Provider == simulator.MTN || slices.Contains(w.urls, s.URL) {
+			_ = w.sim.Refuse(s.ID)
+		}
+	}
+}
+
 // PayNow: who has a page pays, if that is still possible.
 func (w *World) PayNow() {
 	for _, url := range w.urls {
@@ -207,8 +218,35 @@ func (w *World) editAccount() {
 
 // jump sets the operator's clock, while time goes on as it does.
 func (w *World) jump(d time.Duration) {
-	w.jumped = true
-	w.skew += d
+	w.SetClock(w.skew + d)
+}
+
+// Meanwhile does something while p is in the middle of a step.
+func (w *World) Meanwhile(p *Process, do func()) {
+	before := w.current
+	w.current = p
+	do()
+	w.current = before
+}
+
+// Other lets the other processes look at the sale while one is in the middle of a
+// step; false: none is.
+func (w *World) Other() bool {
+	if w.current == nil {
+		return false
+	}
+	w.others(w.current)
+	return true
+}
+
+// Pause the process that is in the middle of a step, while the world goes on; false:
+// none is.
+func (w *World) Pause(d time.Duration) bool {
+	if w.current == nil {
+		return false
+	}
+	w.paused(w.current, d)
+	return true
 }
 
 // others lets each other process look at the sale now.

@@ -153,7 +153,7 @@ func (p *Process) Now() time.Time { return p.now() }
 // Installation that it runs as.
 func (p *Process) Installation() installation.Installation { return p.payments.Installation }
 
-// Trusts tells whether it was started with leave to send to a host.
+// Trusts tells whether it was started with permission to send to a host.
 func (p *Process) Trusts(host string) bool {
 	return slices.Contains(p.payments.Accounts.AllowedEndpoints, host)
 }
@@ -441,12 +441,29 @@ func (w *World) succeed(dead *Process) {
 		return
 	}
 	w.processes = slices.Delete(w.processes, at, at+1)
-	w.after(dead.down, func() { w.processes = append(w.processes, w.boot(dead.seat, dead.stale)) })
+	w.away = append(w.away, dead)
+	w.after(dead.down, func() { w.up(dead) })
+}
+
+// up starts the successor of a process, if it is not there yet.
+func (w *World) up(dead *Process) {
+	if at := slices.Index(w.away, dead); at >= 0 {
+		w.away = slices.Delete(w.away, at, at+1)
+		w.processes = append(w.processes, w.boot(dead.seat, dead.stale))
+	}
+}
+
+// Up starts the processes that are away.
+func (w *World) Up() {
+	for _, dead := range slices.Clone(w.away) {
+		w.up(dead)
+	}
 }
 
 // Down ends all processes. Others come after d, and are started with the Config that
 // there is then.
 func (w *World) Down(d time.Duration) {
+	w.Up()
 	for _, p := range slices.Clone(w.processes) {
 		if p.dead {
 			continue

@@ -132,7 +132,7 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// replayable is what net/http takes for leave to send a request again.
+// replayable is what net/http takes for permission to send a request again.
 func replayable(req *http.Request) bool {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false

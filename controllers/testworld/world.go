@@ -139,7 +139,10 @@ type World struct {
 	// Config is what processes are started with.
 	Config Config
 
-	opts      Options
+	opts  Options
+	first Config
+	// current process is in the middle of a step while something else happens.
+	current   *Process
 	ctx       context.Context
 	observer  Observer
 	clock     *simulator.Clock
@@ -148,6 +151,8 @@ type World struct {
 	indexes   []index
 	processes []*Process
 	boots     int
+	// away are processes that ended, and whose successors are yet to come.
+	away      []*Process
 	steps     int
 	since     time.Duration
 	plan      []Planned
@@ -169,7 +174,9 @@ type World struct {
 	jumped  bool
 	skewed  bool
 	keyLost bool
-	skew    time.Duration
+	// made is how many keys were made up.
+	made int
+	skew time.Duration
 	// delivering callbacks: they are carried one after another.
 	delivering bool
 	// said is all that processes logged, returned and published.
@@ -198,7 +205,8 @@ func New(o Options) (*World, error) {
 		opts: o, observer: o.Observer, plan: o.Plan, fired: make([]bool, len(o.Plan)), counts: map[string]int{},
 		begin: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), declared: map[Key]client.Object{}, outages: map[Class]outage{},
 	}
-	w.Config = Config{Installation: o.Shared.Installation, Allowed: []string{simulatorHost, otherHost}, AdoptOnly: o.Settings.AdoptOnly}
+	w.Config = Config{Installation: o.Shared.Installation, Allowed: Endpoints(), AdoptOnly: o.Settings.AdoptOnly}
+	w.first = w.Config
 	w.ctx = logr.NewContext(context.Background(), w.said.Logger())
 	w.clock = simulator.NewClock(w.begin)
 	w.Store = &Store{now: w.clock.Now, committed: w.committed, careless: w.observer.Careless}
@@ -276,6 +284,30 @@ func (w *World) Payment(name types.NamespacedName) *v1alpha1.Payment {
 func (w *World) Refund(name types.NamespacedName) *v1alpha1.Refund {
 	r, _ := w.Store.Live(Key{Refund, name.Namespace, name.Name}).(*v1alpha1.Refund)
 	return r
+}
+
+// FirstConfig is what the first processes were started with.
+func (w *World) FirstConfig() Config { return w.first }
+
+// Endpoints that are trusted unless somebody says otherwise.
+func Endpoints() []string { return []string{simulatorHost, otherHost} }
+
+// Say puts a line into the trace.
+func (w *World) Say(text string) { w.logf(nil, "*** %s", text) }
+
+// LoseKey: processes that start from now on have a key of their own.
+func (w *World) LoseKey() {
+	w.keyLost = true
+	w.made++
+	w.Config.Installation.Key = fmt.Appendf(nil, "%032d", w.made)
+}
+
+// SetClock sets the operator's clock to d from the true time, while time goes on as
+// it does.
+func (w *World) SetClock(d time.Duration) {
+	w.jumped = w.jumped || d != w.skew
+	w.skewed = w.skewed || d.Abs() > w.opts.Settings.ExpiryMargin
+	w.skew = d
 }
 
 // Environment of the account that p would use now; empty: there is none.
@@ -469,7 +501,7 @@ func (w *World) hot() bool {
 }
 
 // settling is how long a run goes on after the last fault at least: a payment that is
-// looked at slowly, and begins anew because of the fault, comes to its end.
+// looked at slowly, and starts over because of the fault, comes to its end.
 const settling = 90 * time.Minute
 
 // Run until the horizon, or longer if the last fault was late.

@@ -13,13 +13,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
 	"syscall"
 	"time"
-
-	"github.com/go-logr/logr"
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	"mobilemoney.dev/operator/hack/internal/process"
 	"mobilemoney.dev/operator/hack/internal/stage"
@@ -32,10 +28,9 @@ type options struct {
 	manager                         string
 }
 
-func main() { process.Main(run) }
+func main() { process.Main("bench", parse, bench, os.Interrupt, syscall.SIGTERM) }
 
-func run(args []string, _ *os.File, stderr io.Writer) int {
-	var o options
+func parse(args []string, stderr io.Writer) (o options, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.IntVar(&o.charges, "charges", 50000, "Charges in the API server")
@@ -45,26 +40,16 @@ func run(args []string, _ *os.File, stderr io.Writer) int {
 	f.IntVar(&o.workers, "workers", 16, "how many are created at a time")
 	f.DurationVar(&o.keep, "keep", time.Minute, "the retention; no Charge is older than this program")
 	f.StringVar(&o.manager, "manager", "", "test binary of controllers/manager to run as the manager; built if empty")
-	switch err := f.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return process.ExitUsage
+	if err := f.Parse(args); err != nil {
+		return o, err
 	}
-	ctrl.SetLogger(logr.Discard())
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := bench(ctx, o); err != nil {
-		fmt.Fprintln(stderr, "bench:", err)
-		return process.ExitFailed
+	if o.due+o.declared+o.unknown > o.charges {
+		return o, errors.New("more kinds of Charges than Charges")
 	}
-	return 0
+	return o, nil
 }
 
-func bench(ctx context.Context, o options) (err error) {
-	if o.due+o.declared+o.unknown > o.charges {
-		return errors.New("more kinds of Charges than Charges")
-	}
+func bench(ctx context.Context, o options, _ *os.File) (err error) {
 	s := &stage.Stage{}
 	defer func() { err = errors.Join(err, s.Clear()) }()
 	if err := s.Begin("bench"); err != nil {

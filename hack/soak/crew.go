@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"mobilemoney.dev/operator/hack/internal/process"
 )
@@ -27,11 +30,11 @@ type member struct {
 	probe    string
 	callback string
 
-	mu     sync.Mutex // guards everything below
-	now    *process.Process
-	starts int
-	kills  int  // by SIGKILL
-	done   bool // no more starts
+	kills atomic.Int32 // by SIGKILL
+
+	mu   sync.Mutex // guards everything below
+	now  *process.Process
+	done bool // no more starts
 }
 
 // A manager that ended soon after its start, as without an API server, is started
@@ -73,7 +76,6 @@ func (m *member) start() (bool, error) {
 	p, err := process.Start(m.path, m.args, m.environ, m.log)
 	if err == nil {
 		m.now = p
-		m.starts++
 	}
 	return err == nil, err
 }
@@ -85,22 +87,12 @@ func (m *member) process() *process.Process {
 }
 
 // kill ends the manager that runs now with SIGKILL, and waits until it is gone.
-func (m *member) kill() (bool, error) {
+func (m *member) kill() error {
 	killed, err := m.process().Kill()
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if killed {
-		m.kills++
+		m.kills.Add(1)
 	}
-	return killed, err
-}
-
-// ownEnds counts the ends that nobody here caused, as where there was no API server to
-// start with. All but the last of those that were started have ended.
-func (m *member) ownEnds() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.starts - 1 - m.kills
+	return err
 }
 
 // stop ends both for good.
@@ -120,14 +112,7 @@ func (c *crew) stop() error {
 	return errors.Join(errs...)
 }
 
-func (c *crew) kills() (n int) {
-	for _, m := range c.members {
-		m.mu.Lock()
-		n += m.kills
-		m.mu.Unlock()
-	}
-	return n
-}
+func (c *crew) kills() int { return int(c.members[0].kills.Load() + c.members[1].kills.Load()) }
 
 // ready tells whether the member's probe says so.
 func (m *member) ready(ctx context.Context) bool {
@@ -163,42 +148,34 @@ type needs struct {
 	heap       int64
 }
 
-// rest measures once the managers have come to rest: for a few seconds, no goroutine
-// has come or gone to speak of. It returns the needs of the one that needs more; of the
-// heap the least that was seen, because what is more is not collected yet. A manager
-// that never rests is measured as it is in the end.
-func (c *crew) rest(ctx context.Context) (n needs, err error) {
-	const looks, enough, between, near = 40, 10, 300 * time.Millisecond, 5
-	for look, still := 0, 0; look < looks && still < enough; look++ {
+// rest measures for a few seconds what the manager that needs more of it needs, and
+// returns the least: what is more comes and goes.
+func (c *crew) rest(ctx context.Context) (least needs, err error) {
+	const looks, between = 20, 300 * time.Millisecond
+	for look := range looks {
 		var now needs
 		for _, m := range c.members {
 			values, err := process.Scrape(ctx, m.metrics)
 			if err != nil {
-				return n, fmt.Errorf("reading the metrics of a manager: %w", err)
+				return least, fmt.Errorf("reading the metrics of a manager: %w", err)
 			}
 			now.goroutines = max(now.goroutines, int(values.Sum("go_goroutines")))
 			now.heap = max(now.heap, int64(values.Sum("go_memstats_heap_alloc_bytes")))
 		}
-		still++
-		// Some always come and go, such as those of this question.
-		if now.goroutines > n.goroutines+near || now.goroutines < n.goroutines-near {
-			n, still = now, 0
+		if look == 0 {
+			least = now
 		}
-		n.heap = min(n.heap, now.heap)
+		least.goroutines, least.heap = min(least.goroutines, now.goroutines), min(least.heap, now.heap)
 		pause(ctx, between)
 	}
-	return n, ctx.Err()
+	return least, ctx.Err()
 }
 
 // until waits for what is true some time.
-func until(ctx context.Context, within time.Duration, what string, holds func() bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %v: %s", within, what))
-	defer cancel()
-	for !holds() {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		pause(ctx, 50*time.Millisecond)
+func until(ctx context.Context, within time.Duration, what string, is func() bool) error {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, within, true, func(context.Context) (bool, error) { return is(), nil })
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w", what, err)
 	}
 	return nil
 }

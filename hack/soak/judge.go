@@ -17,9 +17,9 @@ type evidence struct {
 	sales    []sale
 	ledger   []simulator.LedgerEntry
 	sessions []simulator.Session
-	payments []v1alpha1.Payment
-	charges  []v1alpha1.Charge
-	refunds  []v1alpha1.Refund
+	payments v1alpha1.PaymentList
+	charges  v1alpha1.ChargeList
+	refunds  v1alpha1.RefundList
 }
 
 // key of a sale: namespace and name of its Payment.
@@ -103,25 +103,28 @@ func (v *verdict) sort(e evidence) []*file {
 		}
 		f.ledger = append(f.ledger, l)
 	}
+	at := func(f *file) *file {
+		if f == nil {
+			return &file{} // of nobody
+		}
+		return f
+	}
 	for _, s := range e.sessions {
-		if f := byReference[s.Reference]; f != nil {
-			f.sessions = append(f.sessions, s)
-		}
+		f := at(byReference[s.Reference])
+		f.sessions = append(f.sessions, s)
 	}
-	for i := range e.payments {
-		if f := byKey[key{e.payments[i].Namespace, e.payments[i].Name}]; f != nil {
-			f.payment = &e.payments[i]
-		}
+	for i := range e.payments.Items {
+		p := &e.payments.Items[i]
+		at(byKey[key{p.Namespace, p.Name}]).payment = p
 	}
-	for i := range e.charges {
-		if f := byKey[saleOf(&e.charges[i])]; f != nil {
-			f.charge = &e.charges[i]
-		}
+	for i := range e.charges.Items {
+		c := &e.charges.Items[i]
+		at(byKey[saleOf(c)]).charge = c
 	}
-	for i := range e.refunds {
-		if f := byKey[key{e.refunds[i].Namespace, e.refunds[i].Spec.PaymentRef.Name}]; f != nil {
-			f.refunds = append(f.refunds, &e.refunds[i])
-		}
+	for i := range e.refunds.Items {
+		r := &e.refunds.Items[i]
+		f := at(byKey[key{r.Namespace, r.Spec.PaymentRef.Name}])
+		f.refunds = append(f.refunds, r)
 	}
 	return files
 }

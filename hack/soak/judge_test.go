@@ -23,13 +23,13 @@ type scene struct{ evidence }
 func begun(provider string) *scene {
 	sc := &scene{evidence{
 		sales: []sale{{namespace: "shop", name: "order", provider: provider, amount: 7500, acknowledged: true}},
-		charges: []v1alpha1.Charge{{Spec: v1alpha1.ChargeSpec{
+		charges: v1alpha1.ChargeList{Items: []v1alpha1.Charge{{Spec: v1alpha1.ChargeSpec{
 			Payment: v1alpha1.PaymentIdentity{Namespace: "shop", Name: "order"}, Provider: provider, ProviderReference: "ref",
 			Money: v1alpha1.Money{Amount: "7500", Currency: "XOF"},
-		}}},
-		payments: []v1alpha1.Payment{{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "order"}}},
+		}}}},
+		payments: v1alpha1.PaymentList{Items: []v1alpha1.Payment{{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "order"}}}},
 	}}
-	sc.charges[0].Record.Sends, sc.charges[0].Record.Taken = 1, &v1alpha1.Taken{Send: 1}
+	sc.charges.Items[0].Record.Sends, sc.charges.Items[0].Record.Taken = 1, &v1alpha1.Taken{Send: 1}
 	sc.enter(simulator.Opened, "7500", "")
 	sc.session("open")
 	sc.says(v1alpha1.PhaseProcessing)
@@ -54,7 +54,7 @@ func (sc *scene) pay() {
 
 // says is what the Payment says.
 func (sc *scene) says(phase v1alpha1.Phase) {
-	st := &sc.payments[0].Status
+	st := &sc.payments.Items[0].Status
 	st.Phase, st.ProviderReference = phase, "ref"
 	if phase == v1alpha1.PhaseSucceeded {
 		st.Amount, st.Currency, st.TransactionID = "7500.00", "XOF", "T1"
@@ -65,10 +65,10 @@ func (sc *scene) says(phase v1alpha1.Phase) {
 func (sc *scene) end(phase v1alpha1.Phase) *scene {
 	sc.says(phase)
 	if phase == v1alpha1.PhaseUnknown {
-		sc.charges[0].Record.Unknown = &v1alpha1.Unknown{Reason: v1alpha1.ReasonOutcomeUnknown}
+		sc.charges.Items[0].Record.Unknown = &v1alpha1.Unknown{Reason: v1alpha1.ReasonOutcomeUnknown}
 		return sc
 	}
-	sc.charges[0].Record.Outcome = &v1alpha1.Outcome{Phase: phase}
+	sc.charges.Items[0].Record.Outcome = &v1alpha1.Outcome{Phase: phase}
 	return sc
 }
 
@@ -85,7 +85,7 @@ func (sc *scene) nothing() *scene {
 }
 
 func (sc *scene) lost() *scene {
-	sc.end(v1alpha1.PhaseUnknown).charges[0].Record.Unknown.Reason = v1alpha1.ReasonLostInitiation
+	sc.end(v1alpha1.PhaseUnknown).charges.Items[0].Record.Unknown.Reason = v1alpha1.ReasonLostInitiation
 	return sc
 }
 
@@ -95,11 +95,11 @@ func (sc *scene) refund(name, amount string, phase v1alpha1.RefundPhase, made in
 	if sc.sales[0].provider == "mtn" {
 		reference = "refund-" + name
 	}
-	sc.refunds = append(sc.refunds, v1alpha1.Refund{
+	sc.refunds.Items = append(sc.refunds.Items, v1alpha1.Refund{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
 		Spec:       v1alpha1.RefundSpec{PaymentRef: v1alpha1.PaymentReference{Name: "order"}}, Status: v1alpha1.RefundStatus{Phase: phase},
 	})
-	rec := &sc.charges[0].Record
+	rec := &sc.charges.Items[0].Record
 	rec.Refunds = append(rec.Refunds, v1alpha1.ChargeRefund{Name: name, Reference: reference})
 	for range made {
 		sc.enter(simulator.Refunded, amount, reference)
@@ -121,8 +121,8 @@ func TestAssess(t *testing.T) {
 		"undecided":                             {begun("mtn").end(unknown), nil, good},
 		"over, and Orange never says so":        {begun("orange").end(unknown), func(sc *scene) { sc.session("lapsed") }, good},
 		"nobody can pay it":                     {begun("orange").lost(), nil, good},
-		"deleted, and followed to its end":      {paid("wave"), func(sc *scene) { sc.sales[0].gone, sc.payments = true, nil }, good},
-		"deleted before anything arrived":       {begun("wave").nothing().end(unknown), func(sc *scene) { sc.sales[0].gone, sc.payments = true, nil }, good},
+		"deleted, and followed to its end":      {paid("wave"), func(sc *scene) { sc.sales[0].gone, sc.payments.Items = true, nil }, good},
+		"deleted before anything arrived":       {begun("wave").nothing().end(unknown), func(sc *scene) { sc.sales[0].gone, sc.payments.Items = true, nil }, good},
 		"not acknowledged, and not there":       {&scene{evidence{sales: []sale{{name: "order", provider: "mtn", amount: 7500}}}}, nil, good},
 		"charged twice":                         {paid("wave"), (*scene).pay, double},
 		"charged, and nobody asked":             {paid("mtn"), func(sc *scene) { sc.enter(simulator.Paid, "8500", ""); sc.ledger[2].Reference = "other" }, double},
@@ -137,13 +137,13 @@ func TestAssess(t *testing.T) {
 		"Unknown, and nothing was sent again":   {begun("mtn").nothing().end(unknown), nil, lost},
 		"never sent":                            {begun("mtn").nothing(), func(sc *scene) { sc.says(v1alpha1.PhasePending) }, lost},
 		"says expired, and can still be paid":   {begun("wave").end(v1alpha1.PhaseExpired), nil, lost},
-		"the Payment is gone":                   {paid("mtn"), func(sc *scene) { sc.payments = nil }, lost},
-		"the Charge is gone":                    {begun("mtn"), func(sc *scene) { sc.charges = nil }, lost},
+		"the Payment is gone":                   {paid("mtn"), func(sc *scene) { sc.payments.Items = nil }, lost},
+		"the Charge is gone":                    {begun("mtn"), func(sc *scene) { sc.charges.Items = nil }, lost},
 		"not paid, and says so":                 {begun("mtn").end(succeeded), nil, untrue},
-		"another amount":                        {paid("mtn"), func(sc *scene) { sc.payments[0].Status.Amount = "75" }, untrue},
-		"another currency":                      {paid("mtn"), func(sc *scene) { sc.payments[0].Status.Currency = "EUR" }, untrue},
-		"another reference":                     {paid("mtn"), func(sc *scene) { sc.payments[0].Status.ProviderReference = "other" }, lost},
-		"no transaction":                        {paid("mtn"), func(sc *scene) { sc.payments[0].Status.TransactionID = "" }, lost},
+		"another amount":                        {paid("mtn"), func(sc *scene) { sc.payments.Items[0].Status.Amount = "75" }, untrue},
+		"another currency":                      {paid("mtn"), func(sc *scene) { sc.payments.Items[0].Status.Currency = "EUR" }, untrue},
+		"another reference":                     {paid("mtn"), func(sc *scene) { sc.payments.Items[0].Status.ProviderReference = "other" }, lost},
+		"no transaction":                        {paid("mtn"), func(sc *scene) { sc.payments.Items[0].Status.TransactionID = "" }, lost},
 		"given back":                            {paid("wave").refund("back", "7500", v1alpha1.RefundSucceeded, 1), nil, good},
 		"given back in parts, a third too many": {paid("mtn").refund("a", "3500", v1alpha1.RefundSucceeded, 1).refund("b", "3500", v1alpha1.RefundSucceeded, 1).refund("c", "3500", v1alpha1.RefundFailed, 0), nil, good},
 		"by hand":                               {paid("orange").refund("back", "7500", v1alpha1.RefundManualActionRequired, 0), nil, good},
@@ -185,7 +185,7 @@ func TestWitness(t *testing.T) {
 			var old *v1alpha1.Payment
 			for i, phase := range tt.phases {
 				tt.scene.says(phase)
-				p := tt.scene.payments[0].DeepCopy()
+				p := tt.scene.payments.Items[0].DeepCopy()
 				p.ResourceVersion = fmt.Sprint(i)
 				if old == nil {
 					w.record(nil, p)

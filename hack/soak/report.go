@@ -35,8 +35,6 @@ type report struct {
 	// Charges that the provider made, and versions of objects that were judged.
 	Charges  int `json:"charges"`
 	Versions int `json:"versions"`
-	// ManagerEnds that nobody here caused, such as a start without an API server.
-	ManagerEnds int `json:"manager_ends"`
 
 	// The manager that needs more of it at rest, before the load and after it.
 	GoroutinesBefore int   `json:"goroutines_before"`
@@ -60,7 +58,7 @@ type refundCounts struct {
 
 // fill puts in what was judged: at the end, and version by version.
 func (r *report) fill(e evidence, v verdict, versions []fault) {
-	faults := append(v.faults, versions...)
+	faults := slices.Concat(v.faults, versions)
 	r.DoubleCharges, r.FalseSuccesses, r.OverRefunds, r.LostOutcomes = count(faults)
 	r.Unpayable, r.Undecided, r.Refunds = v.unpayable, v.undecided, v.refunds
 	for _, f := range faults {
@@ -72,24 +70,19 @@ func (r *report) fill(e evidence, v verdict, versions []fault) {
 		}
 	}
 	r.Outcomes = map[string]int{}
-	for i := range e.payments {
-		p := &e.payments[i]
+	for i := range e.payments.Items {
+		p := &e.payments.Items[i]
 		r.Outcomes[fmt.Sprintf("%s %s", p.Status.Phase, reasonOf(p))]++
 	}
 }
 
 // countFaults counts what befell requests, by the simulator's journal, and callbacks,
-// by its sessions and by what it sent.
+// by what it sent.
 func (r *report) countFaults(sim *simulator.Simulator) {
 	r.Faults = map[string]int{}
 	for _, e := range sim.Journal() {
 		if e.Fault != "" {
 			r.Faults[e.Fault]++
-		}
-	}
-	for _, s := range sim.Sessions() {
-		if _, story, ok := strings.Cut(s.Scenario, " "); ok && s.Seen && !strings.Contains(story, ":") {
-			r.Faults["story: "+story]++
 		}
 	}
 	for _, c := range sim.Callbacks() {

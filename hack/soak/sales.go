@@ -33,7 +33,8 @@ type sale struct {
 	gone bool
 	// cancel: the merchant calls it off.
 	cancel bool
-	refund refundPlan
+	// refunds, once it is paid: one of all of it, or three parts at once.
+	refunds int
 	// pause before each of these.
 	pause time.Duration
 
@@ -53,16 +54,6 @@ const (
 	paysLate conduct = "pays late"
 	// comesLate: when the provider does not take it any more (Orange).
 	comesLate conduct = "comes late"
-)
-
-// refundPlan is what is given back of a sale that was paid.
-type refundPlan string
-
-const (
-	refundNothing refundPlan = ""
-	refundWhole   refundPlan = "whole"
-	// refundParts: three Refunds at once, of which two fit.
-	refundParts refundPlan = "parts"
 )
 
 // key of the sale.
@@ -204,9 +195,9 @@ func newSale(rng *rand.Rand, number int, provider string, st story) sale {
 	case n < 23:
 		s.cancel = true
 	case n < 30 && !st.shortest: // the refund would have the same story, and never end
-		s.refund = refundWhole
+		s.refunds = 1
 	case n < 32 && provider == "mtn":
-		s.refund = refundParts
+		s.refunds = 3
 	}
 	return s
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -34,14 +33,10 @@ const (
 
 // stage is all that runs, and how to clear it away.
 type stage struct {
-	manager string // the program
-	out     string // folder of the logs
-	seed    uint64
-	speed   float64 // of what the simulator does
-	shops   []string
-	logf    func(string, ...any)
-
+	options
 	base.Stage
+	shops []string
+	logf  func(string, ...any)
 	sim   *simulator.Simulator
 	crew  *crew
 	front string // host:port of what stands for the Service of the callbacks
@@ -86,10 +81,10 @@ func (s *stage) startSimulator(ctx context.Context) error {
 		return err
 	}
 	s.front = ports[0]
-	s.crew = &crew{members: [2]*member{
-		{callback: ports[1], probe: ports[2], metrics: ports[3]},
-		{callback: ports[4], probe: ports[5], metrics: ports[6]},
-	}}
+	s.crew = &crew{}
+	for i := range s.crew.members {
+		s.crew.members[i] = &member{callback: ports[3*i+1], probe: ports[3*i+2], metrics: ports[3*i+3]}
+	}
 	var callbacks []simulator.WaveCallback
 	for _, name := range s.shops {
 		callbacks = append(callbacks, simulator.WaveCallback{
@@ -118,32 +113,22 @@ func (s *stage) startSimulator(ctx context.Context) error {
 // startFront starts what stands for the Service of the callbacks: it hands each to one
 // of the managers, whether that one is alive or not.
 func (s *stage) startFront() error {
-	var turn atomic.Uint32
+	var taken atomic.Uint32
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			m := s.crew.members[turn.Add(1)%managersInCrew]
+			m := s.crew.members[taken.Add(1)%managersInCrew]
 			r.SetURL(&url.URL{Scheme: "http", Host: m.callback})
 		},
 		Transport: &http.Transport{ResponseHeaderTimeout: 5 * time.Second, DisableKeepAlives: true},
 		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
-			w.WriteHeader(http.StatusBadGateway)
-		},
 	}
 	l, err := net.Listen("tcp", s.front)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: proxy, ReadHeaderTimeout: 5 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
-	s.Later(func() error {
-		err := server.Close()
-		if end := <-served; !errors.Is(end, http.ErrServerClosed) {
-			return end
-		}
-		return err
-	})
+	go func() { _ = server.Serve(l) }() // until it is closed
+	s.Later(server.Close)
 	return nil
 }
 

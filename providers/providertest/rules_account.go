@@ -102,7 +102,7 @@ func checkWrongCredentials(t T, w *world) {
 			err = w.call(OpPrepare, preparer.Prepare)
 		}
 		if err == nil && (!prepares || late) {
-			_, err = w.initiate(t, req)
+			_, err = w.initiate(req)
 		} else if w.wire.count(mark, RoleMoney) > 0 {
 			t.Errorf("%s: Prepare asks for money", key)
 		}
@@ -169,7 +169,7 @@ func checkTokens(t T, w *world) {
 	w.RevokeTokens()
 	req := w.request(t)
 	for i, want := range []providers.Class{providers.ClassNotSent, ""} {
-		_, err := w.initiate(t, req)
+		_, err := w.initiate(req)
 		if (err == nil) != (want == "") || err != nil && providers.ClassOf(err) != want {
 			t.Errorf("Initiate with a token that was revoked, try %d: %v, want %q", i+1, err, want)
 		}
@@ -178,7 +178,7 @@ func checkTokens(t T, w *world) {
 		}
 	}
 	w.Advance(91 * 24 * time.Hour) // no token lives longer
-	if n := tokens(func() { _, _ = w.status(t, p.Handle()) }); n != 1 {
+	if n := tokens(func() { _, _ = w.status(p.Handle()) }); n != 1 {
 		t.Errorf("%d new tokens for one that has ended", n)
 	}
 	for _, o := range w.operations() {

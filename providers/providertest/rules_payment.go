@@ -217,7 +217,7 @@ func checkLostToken(t T, w *world, name string, f fault) {
 	}
 	var err error
 	req := w.request(t)
-	fired := w.wire.during(f.at(isToken), func() { _, err = w.initiate(t, req) })
+	fired := w.wire.during(f.at(isToken), func() { _, err = w.initiate(req) })
 	class := providers.ClassOf(err)
 	if fired == 0 || err == nil || class != providers.ClassUnknown && class != providers.ClassNotSent {
 		t.Errorf("no token, %s: %v", name, err)
@@ -246,11 +246,11 @@ func recovering(t T, w *world, found func(name string, p Payment, processed bool
 
 func checkRecoverByReference(t T, w *world) {
 	recovering(t, w, func(name string, p Payment, processed bool) {
-		_, err := w.status(t, p.Handle())
+		_, err := w.status(p.Handle())
 		if processed && err != nil || !processed && providers.ClassOf(err) != providers.ClassNotFound {
 			t.Errorf("%s: Status: %v", name, err)
 		}
-		_, err = w.initiate(t, p.Request)
+		_, err = w.initiate(p.Request)
 		if err != nil && (providers.ClassOf(err) != providers.ClassAlreadyExists || !processed) {
 			t.Errorf("%s: repeated: %v", name, err)
 		}
@@ -263,7 +263,7 @@ func checkRecoverByReference(t T, w *world) {
 		}
 	})
 	p := w.open(t)
-	if _, err := w.initiate(t, p.Request); err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
+	if _, err := w.initiate(p.Request); err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
 		t.Errorf("repeated: %v", err)
 	}
 	if n := len(w.Ledger(p.Request.Reference).Opened); n != 1 {
@@ -274,7 +274,7 @@ func checkRecoverByReference(t T, w *world) {
 func checkRecoverBySearch(t T, w *world) {
 	recovering(t, w, func(name string, p Payment, processed bool) {
 		w.findAll(t, p.Request.Reference)
-		in, err := w.initiate(t, p.Request)
+		in, err := w.initiate(p.Request)
 		if err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
 			t.Errorf("%s: repeated: %v", name, err)
 		}
@@ -292,7 +292,7 @@ func checkRecoverBySearch(t T, w *world) {
 
 // findAll fails the test unless exactly the sessions that were opened are found.
 func (w *world) findAll(t T, reference string) []providers.Session {
-	found, err := w.search(t, reference)
+	found, err := w.search(reference)
 	opened := w.Ledger(reference).Opened
 	if err != nil || len(found) != len(opened) {
 		t.Fatalf("%d sessions found of %d: %v", len(found), len(opened), err)
@@ -312,7 +312,7 @@ func (w *world) findAll(t T, reference string) []providers.Session {
 
 func checkRecoverByRepeat(t T, w *world) {
 	recovering(t, w, func(name string, p Payment, processed bool) {
-		in, err := w.initiate(t, p.Request)
+		in, err := w.initiate(p.Request)
 		switch {
 		case !processed && (err != nil || in.Token == "" && in.ID == ""):
 			t.Errorf("%s: repeated: %v", name, err)
@@ -327,7 +327,7 @@ func checkRecoverByRepeat(t T, w *world) {
 
 func checkSearch(t T, w *world) {
 	w.warm(t)
-	found, err := w.search(t, w.facts.Kind.Reference(w.digest()))
+	found, err := w.search(w.facts.Kind.Reference(w.digest()))
 	if err != nil || len(found) != 0 {
 		t.Errorf("a reference that nobody used: %d sessions, %v", len(found), err)
 	}

@@ -121,7 +121,7 @@ func checkRedaction(t T, w *world) {
 			_ = o.again(t, w, s, way.fault)
 		}
 	}
-	_, _ = w.initiate(t, w.badRequest(t))
+	_, _ = w.initiate(w.badRequest(t))
 	w.noLeaks(t)
 }
 

@@ -173,12 +173,8 @@ func (w *world) request(t failer) providers.InitiateRequest {
 }
 
 // initiate asks for money.
-func (w *world) initiate(t failer, req providers.InitiateRequest) (in providers.Initiation, err error) {
-	t.Helper()
-	err = w.call(OpInitiate, func(ctx context.Context) (err error) {
-		in, err = w.client.Initiate(ctx, req)
-		return err
-	})
+func (w *world) initiate(req providers.InitiateRequest) (providers.Initiation, error) {
+	in, err := ask(w, OpInitiate, func(ctx context.Context) (providers.Initiation, error) { return w.client.Initiate(ctx, req) })
 	w.remember(in.Session, in.NotificationToken)
 	return in, err
 }
@@ -192,7 +188,7 @@ func (w *world) open(t failer) Payment {
 func (w *world) openFor(t failer, req providers.InitiateRequest) Payment {
 	t.Helper()
 	w.warm(t)
-	in, err := w.initiate(t, req)
+	in, err := w.initiate(req)
 	if err != nil {
 		t.Fatalf("Initiate: %v", err)
 	}
@@ -229,30 +225,23 @@ func (w *world) pay(t failer, p Payment) {
 	}
 }
 
-func (w *world) status(t failer, h providers.Handle) (s providers.Status, err error) {
-	t.Helper()
-	err = w.call(OpStatus, func(ctx context.Context) (err error) {
-		s, err = w.client.Status(ctx, h)
-		return err
-	})
-	return s, err
+func (w *world) status(h providers.Handle) (providers.Status, error) {
+	return ask(w, OpStatus, func(ctx context.Context) (providers.Status, error) { return w.client.Status(ctx, h) })
 }
 
 // mustStatus asks where nothing is in the way.
 func (w *world) mustStatus(t failer, h providers.Handle) providers.Status {
 	t.Helper()
-	s, err := w.status(t, h)
+	s, err := w.status(h)
 	if err != nil {
 		t.Fatalf("Status: %v", err)
 	}
 	return s
 }
 
-func (w *world) search(t failer, reference string) (found []providers.Session, err error) {
-	t.Helper()
-	err = w.call(OpSearch, func(ctx context.Context) (err error) {
-		found, err = w.client.(providers.Searcher).Search(ctx, reference)
-		return err
+func (w *world) search(reference string) ([]providers.Session, error) {
+	found, err := ask(w, OpSearch, func(ctx context.Context) ([]providers.Session, error) {
+		return w.client.(providers.Searcher).Search(ctx, reference)
 	})
 	for _, s := range found {
 		w.remember(s, "")
@@ -268,12 +257,10 @@ func (w *world) refund(req providers.RefundRequest) error {
 	return w.call(OpRefund, func(ctx context.Context) error { return w.client.(providers.Refunder).Refund(ctx, req) })
 }
 
-func (w *world) refundStatus(h providers.RefundHandle) (s providers.Status, err error) {
-	err = w.call(OpRefundStatus, func(ctx context.Context) (err error) {
-		s, err = w.client.(providers.Refunder).RefundStatus(ctx, h)
-		return err
+func (w *world) refundStatus(h providers.RefundHandle) (providers.Status, error) {
+	return ask(w, OpRefundStatus, func(ctx context.Context) (providers.Status, error) {
+		return w.client.(providers.Refunder).RefundStatus(ctx, h)
 	})
-	return s, err
 }
 
 // refundOf asks for a part of a payment, under a reference that was never used.
@@ -289,6 +276,15 @@ func (w *world) refundOf(t failer, p Payment, amount string) providers.RefundReq
 // call keeps what went wrong, and turns a panic into a failed test.
 func (w *world) call(op Op, do func(context.Context) error) error {
 	return w.callIn(w.t.Context(), op, do)
+}
+
+// ask is call for what has an answer.
+func ask[T any](w *world, op Op, do func(context.Context) (T, error)) (out T, err error) {
+	err = w.call(op, func(ctx context.Context) (err error) {
+		out, err = do(ctx)
+		return err
+	})
+	return out, err
 }
 
 func (w *world) callIn(ctx context.Context, op Op, do func(context.Context) error) (err error) {

@@ -118,10 +118,14 @@ func (s *Simulator) Tick() {
 func (s *Simulator) Next() (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.agenda) == 0 {
+	switch {
+	case len(s.outbox) > 0:
+		return s.now(), true
+	case len(s.agenda) == 0:
 		return time.Time{}, false
+	default:
+		return s.agenda[0].at, true
 	}
-	return s.agenda[0].at, true
 }
 
 func (s *Simulator) due() []delivery {

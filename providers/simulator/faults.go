@@ -10,10 +10,9 @@ import (
 
 // Fault is one line of the table of all that can go wrong: something that
 // befalls one request, or the story of the payment (or payout) that the request
-// asks for. It is asked for by a magic number, by the header X-Simulate, or with
-// /admin/behaviour.
+// asks for. It is asked for by a magic number, or with /admin/behaviour.
 type Fault struct {
-	// Name is what header and admin call it.
+	// Name is what admin calls it.
 	Name string `json:"name"`
 	// Tells what happens.
 	Tells string `json:"tells"`
@@ -28,9 +27,6 @@ type Fault struct {
 	request func(Provider) Behaviour
 	story   func(Provider) Scenario
 }
-
-// SimulateHeader on a request names the fault that befalls it.
-const SimulateHeader = "X-Simulate"
 
 const (
 	html     = "<html><body>Request Rejected</body></html>"
@@ -230,19 +226,6 @@ var faultByName = sync.OnceValue(func() map[string]Fault {
 	}
 	return byName
 })
-
-// demanded is the fault that the client itself asks for. A wrong name does not
-// pass for a request in good health.
-func demanded(c *call, name string) Behaviour {
-	if f, known := faultByName()[name]; known {
-		if b, applies := f.on(c); applies {
-			return b
-		}
-	}
-	b := Answer(http.StatusBadRequest, SimulateHeader+": there is no such fault, or it does not fit this request")
-	b.Name, b.Unprocessed = "no such fault", true
-	return b
-}
 
 // Magic is one line of the table of magic numbers.
 type Magic struct {

@@ -74,10 +74,6 @@ func effects() map[string]effect {
 // The ways in which a fault is asked for: each befalls the one creation.
 var ways = map[string]func(b *bench, f Fault, p Provider) (amount string){
 	"number": func(_ *bench, f Fault, _ Provider) string { return "1" + f.Creation },
-	"header": func(b *bench, f Fault, _ Provider) string {
-		b.extra = []string{SimulateHeader, f.Name}
-		return "1000"
-	},
 	"admin": func(b *bench, f Fault, p Provider) string {
 		b.want(b.do("POST", b.sim.URL()+"/admin/behaviour", fmt.Sprintf(`{"fault":%q,"provider":%q,"op":"initiate","times":1}`, f.Name, p)), 201)
 		return "1000"
@@ -112,7 +108,6 @@ func checkRequestFault(t *testing.T, f Fault, want effect, p Provider, ask func(
 	c, ref := b.client(p), b.ref(p)
 	amount := ask(b, f, p)
 	got := b.patiently(func() reply { return c.create(ref, amount) })
-	b.extra = nil
 	_, befallen := want.status[p]
 	if befallen && want.untold && p != Wave {
 		// Nobody can pay before the page is known, but an MTN payer has the prompt.
@@ -321,7 +316,6 @@ func checkStory(t *testing.T, f Fault, want tale, p Provider, ask func(*bench, F
 	ref := b.ref(p)
 	amount := ask(b, f, p)
 	r := c.create(ref, amount)
-	b.extra = nil
 	b.want(r, map[Provider]int{MTN: 202, Orange: 201, Wave: 200}[p])
 	if s := b.sim.Sessions()[0]; !strings.HasSuffix(s.Scenario, f.Tells) {
 		t.Errorf("scenario %q", s.Scenario)
@@ -359,7 +353,7 @@ func claim(body string) string {
 	return "failed"
 }
 
-// Refunds are befallen like payments, by all three ways.
+// Refunds are befallen like payments, by both ways.
 func TestFaultsOfRefunds(t *testing.T) {
 	for name, want := range map[string]struct {
 		post        int
@@ -385,16 +379,13 @@ func TestFaultsOfRefunds(t *testing.T) {
 				b := setUp(t, func(o *Options) { o.MTN.UncappedRefunds = true })
 				of, id, amount := b.paid("2000"), b.ref(MTN), "9"
 				d := b.disburser()
-				var header []string
 				switch way {
 				case "number":
 					amount = f.Creation
-				case "header":
-					header = []string{SimulateHeader, name}
 				case "admin":
 					b.sim.Script(Match{Op: OpRefund, Method: "POST"}, Behaviour{Fault: name, Times: 1})
 				}
-				r := d.refund(id, of, amount, header...)
+				r := d.refund(id, of, amount)
 				if r.err != nil {
 					r.status = 0
 				}
@@ -427,24 +418,10 @@ func TestFaultsOfRefunds(t *testing.T) {
 	}
 }
 
-// Every call of a client can be befallen, and a wrong name is told.
-func TestHeaderFitsAnyCall(t *testing.T) {
+func TestFaultThatThereIsNot(t *testing.T) {
 	b := setUp(t)
-	w := b.client(Wave).(*waveClient)
-	ref := b.ref(Wave)
-	b.want(w.create(ref, "1000"), 200)
-	b.want(b.do("POST", b.sim.MTNURL()+"/collection/token/", "", append(mtnBasic(collection), SimulateHeader, "error-503")...), 503)
-	b.extra = []string{SimulateHeader, "error-500-processed"}
-	b.want(w.call("POST", "/"+w.ids[ref]+"/expire", ""), 500)
-	for _, unfit := range []string{"no-such-fault", "orange-1201", "token-expired", "callback-lost"} {
-		b.extra = []string{SimulateHeader, unfit}
-		b.want(w.call("GET", "/"+w.ids[ref], ""), 400, SimulateHeader)
-	}
-	b.extra = nil
-	b.want(w.status(ref), 200, `"expired"`)
 	b.want(b.do("POST", b.sim.URL()+"/admin/behaviour", `{"fault":"no-such-fault"}`), 400, "/admin/faults")
 	b.want(b.do("GET", b.sim.URL()+"/admin/faults", ""), 200, `"name":"lost-answer"`)
-	b.want(b.do("POST", b.sim.URL()+"/admin/revoke-tokens", ""), 200)
 	defer func() {
 		if recover() == nil {
 			t.Error("a rule with a fault that there is not")

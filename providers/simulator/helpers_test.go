@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,7 +25,6 @@ type bench struct {
 	clock *Clock
 	http  *http.Client
 	hook  *receiver
-	extra []string // headers of the next requests to providers
 	n     int
 }
 
@@ -125,9 +125,6 @@ func (b *bench) do(method, url, body string, header ...string) reply {
 	req, err := http.NewRequest(method, url, rd)
 	if err != nil {
 		b.t.Fatal(err)
-	}
-	if !strings.Contains(url, "/admin/") {
-		header = append(header[:len(header):len(header)], b.extra...)
 	}
 	for i := 0; i < len(header); i += 2 {
 		req.Header[http.CanonicalHeaderKey(header[i])] = []string{header[i+1]}
@@ -239,14 +236,7 @@ func (c *mtnClient) status(ref string) reply {
 
 func (c *mtnClient) state(r reply) string {
 	word := r.json(c.b.t)["status"].(string)
-	return translate(word, map[string]string{"PENDING": "open", "CREATED": "open", "SUCCESSFUL": "paid", "FAILED": "failed"})
-}
-
-func translate(word string, words map[string]string) string {
-	if w, ok := words[word]; ok {
-		return w
-	}
-	return word
+	return cmp.Or(map[string]string{"PENDING": "open", "CREATED": "open", "SUCCESSFUL": "paid", "FAILED": "failed"}[word], word)
 }
 
 func (b *bench) orangeToken() string {
@@ -296,7 +286,7 @@ func (c *orangeClient) status(ref string) reply {
 
 func (c *orangeClient) state(r reply) string {
 	word := r.json(c.b.t)["status"].(string)
-	return translate(word, map[string]string{"INITIATED": "open", "PENDING": "open", "SUCCESS": "paid", "FAILED": "failed"})
+	return cmp.Or(map[string]string{"INITIATED": "open", "PENDING": "open", "SUCCESS": "paid", "FAILED": "failed"}[word], word)
 }
 
 type waveClient struct {
@@ -304,9 +294,9 @@ type waveClient struct {
 	ids map[string]string
 }
 
-func (c *waveClient) call(method, path, body string) reply {
-	return c.b.do(method, c.b.sim.WaveURL()+"/v1/checkout/sessions"+path, body,
-		"Authorization", "Bearer "+DefaultWaveKey, "Content-Type", "application/json")
+func (c *waveClient) call(method, path, body string, header ...string) reply {
+	h := append([]string{"Authorization", "Bearer " + DefaultWaveKey, "Content-Type", "application/json"}, header...)
+	return c.b.do(method, c.b.sim.WaveURL()+"/v1/checkout/sessions"+path, body, h...)
 }
 
 func (c *waveClient) body(ref, amount string) string {
@@ -337,5 +327,5 @@ func (c *waveClient) status(ref string) reply { return c.call("GET", "/"+c.ids[r
 
 func (c *waveClient) state(r reply) string {
 	word := r.json(c.b.t)["checkout_status"].(string)
-	return translate(word, map[string]string{"complete": "paid"})
+	return cmp.Or(map[string]string{"complete": "paid"}[word], word)
 }

@@ -22,13 +22,11 @@ type payoutRequest struct {
 	Of           string   `json:"referenceIdToRefund"`
 }
 
-// payoutVersions: there is no v2_0/transfer, and both are asked about at v1_0.
-var payoutVersions = map[Op]string{OpRefund: "v2_0", OpTransfer: "v1_0"}
-
+// payoutRoutes: there is no v2_0/transfer, and both are asked about at v1_0.
 func (s *Simulator) payoutRoutes(handle func(string, wire)) {
 	const base = "/mtn/" + disbursement + "/"
 	access := s.mtnAccess(disbursement)
-	for op, version := range payoutVersions {
+	for op, version := range map[Op]string{OpRefund: "v2_0", OpTransfer: "v1_0"} {
 		handle("POST "+base+version+"/"+string(op), wire{provider: MTN, op: op, peek: peekPayout, access: access, handle: s.payOut})
 		handle("GET "+base+"v1_0/"+string(op)+"/{id}",
 			wire{provider: MTN, op: op, peek: s.peekPayoutStatus, access: access, handle: s.mtnStatusAnswer})

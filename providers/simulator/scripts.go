@@ -124,8 +124,8 @@ func (r *Rule) Fired() int {
 }
 
 // Script programs what befalls matching requests. The oldest rule that still
-// applies wins. All rules win over the magic numbers, and the header X-Simulate
-// wins over the rules. It panics if b names a fault that there is not.
+// applies wins. All rules win over the magic numbers. It panics if b names a fault
+// that there is not.
 func (s *Simulator) Script(m Match, b Behaviour) *Rule {
 	if _, known := faultByName()[b.Fault]; b.Fault != "" && !known {
 		panic("simulator: there is no fault " + b.Fault)
@@ -185,9 +185,6 @@ type strike struct {
 
 // behaviour finds what befalls a request; the caller holds the lock.
 func (s *Simulator) behaviour(c *call) Behaviour {
-	if fault := c.r.Header.Get(SimulateHeader); fault != "" {
-		return demanded(c, fault)
-	}
 	for _, r := range s.rules {
 		b, fits := r.behaviour.on(c)
 		if !fits || !r.match.matches(c) {

@@ -302,6 +302,7 @@ func TestAdmin(t *testing.T) {
 	b.want(b.do("POST", admin+"tick", ""), 200)
 	b.want(b.do("POST", admin+"approve", ""), 200, "0")
 	b.want(b.do("POST", admin+"expire-tokens", ""), 200)
+	b.want(b.do("POST", admin+"revoke-tokens", ""), 200)
 	b.want(b.do("GET", admin+"journal", ""), 200, `"fault":"lost"`)
 	b.want(b.do("GET", admin+"ledger", ""), 200, `"event":"paid"`)
 	b.want(b.do("GET", admin+"sessions", ""), 200, `"state":"paid"`)

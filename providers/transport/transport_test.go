@@ -259,44 +259,31 @@ func TestProxy(t *testing.T) {
 }
 
 func TestUnknown(t *testing.T) {
+	says := func(text string) func(net.Conn) {
+		return func(c net.Conn) {
+			readRequest(c)
+			_, _ = io.WriteString(c, text)
+		}
+	}
+	reset := func(c net.Conn) {
+		readRequest(c)
+		_ = c.(*net.TCPConn).SetLinger(0)
+	}
+	const length = "HTTP/1.1 202 Accepted\r\nContent-Length: "
 	tests := map[string]struct {
 		serve  func(net.Conn)
 		detail string
 		status int
 	}{
 		"closed without reading": {serve: func(net.Conn) {}},
-		"closed after reading": {
-			serve:  func(c net.Conn) { readRequest(c) },
-			detail: "cut short or missing",
-		},
-		"reset after reading": {serve: func(c net.Conn) {
-			readRequest(c)
-			_ = c.(*net.TCPConn).SetLinger(0)
-		}},
-		"no HTTP": {serve: func(c net.Conn) {
-			readRequest(c)
-			_, _ = io.WriteString(c, canaryPhone+" "+canaryToken+"\r\n\r\n")
-		}},
-		"headers cut short": {serve: func(c net.Conn) {
-			readRequest(c)
-			_, _ = io.WriteString(c, "HTTP/1.1 202 Accepted\r\nX-A: "+canaryToken)
-		}},
-		"headers too large": {serve: func(c net.Conn) {
-			readRequest(c)
-			_, _ = io.WriteString(c, "HTTP/1.1 202 Accepted\r\nX-A: "+strings.Repeat("a", 128<<10)+"\r\n\r\n")
-		}},
-		"body cut short": {serve: func(c net.Conn) {
-			readRequest(c)
-			_, _ = io.WriteString(c, "HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\n"+canaryPhone)
-		}, detail: "cut short", status: 202},
-		"chunks cut short": {serve: func(c net.Conn) {
-			readRequest(c)
-			_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
-		}, detail: "cut short", status: 201},
-		"body too large": {serve: func(c net.Conn) {
-			readRequest(c)
-			_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\nContent-Length: 65\r\n\r\n"+strings.Repeat("a", 65))
-		}, detail: "too large", status: 201},
+		"closed after reading":   {serve: says(""), detail: "cut short or missing"},
+		"reset after reading":    {serve: reset},
+		"no HTTP":                {serve: says(canaryPhone + " " + canaryToken + "\r\n\r\n")},
+		"headers cut short":      {serve: says("HTTP/1.1 202 Accepted\r\nX-A: " + canaryToken)},
+		"headers too large":      {serve: says("HTTP/1.1 202 Accepted\r\nX-A: " + strings.Repeat("a", 128<<10) + "\r\n\r\n")},
+		"body cut short":         {serve: says(length + "100\r\n\r\n" + canaryPhone), detail: "cut short", status: 202},
+		"chunks cut short":       {serve: says("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"), detail: "cut short", status: 201},
+		"body too large":         {serve: says(length + "65\r\n\r\n" + strings.Repeat("a", 65)), detail: "too large", status: 202},
 	}
 	for name, tt := range tests {
 		for _, c := range []providers.Call{{Method: "POST", Body: []byte(`{"phone":"` + canaryPhone + `"}`)}, {Method: "POST"}, {Method: "GET"}} {
@@ -423,7 +410,7 @@ func TestObserve(t *testing.T) {
 	o := transport.Options{
 		Trusted: local,
 		Now: func() time.Time {
-			defer clock.Advance(3 * time.Second)
+			defer clock.Add(3 * time.Second)
 			return clock.Now()
 		},
 		Observe: func(op providers.Operation, class providers.Class, status int, d time.Duration) {

@@ -1,9 +1,12 @@
 package judge
 
 import (
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld"
 	"mobilemoney.dev/operator/providers/simulator"
 )
@@ -24,7 +27,7 @@ func (j *Judge) Finish(waits bool) {
 	}
 	open := false
 	for _, o := range j.w.Store.All(testworld.Charge) {
-		open = j.finishCharge(o.(*v1alpha1.Charge)) || open
+		open = j.finishCharge(o.(*v1alpha1.Charge), waits) || open
 	}
 	for _, o := range j.w.Store.All(testworld.Payment) {
 		open = j.finishPayment(o.(*v1alpha1.Payment), waits) || open
@@ -63,12 +66,15 @@ func (j *Judge) charged(name types.NamespacedName, s *sale) {
 }
 
 // finishCharge tells whether the Charge may still have something to do.
-func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
+func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 	rec, b := &c.Record, j.books(c.Spec.ProviderReference)
 	outcome := rec.Outcome
+	if c.Spec.InstallationID != j.w.Config.Installation.ID {
+		return false // nobody's who is here
+	}
 	j.found(ChargeEnd(c, b))
 	lost := j.sale(saleOf(c)).lost
-	if r := j.request("pay ", c.Spec.ProviderReference); outcome == nil && !j.mayNotKnow(c) {
+	if r := j.request("pay ", c.Spec.ProviderReference); outcome == nil && !waits && !j.mayNotKnow(c) {
 		j.found(Unlearnt(c, b))
 		if !b.Known && r.undecided == 0 && r.refused > 0 && rec.Unknown != nil && !lost {
 			j.violated(Recovered, "each send was refused, and the Charge does not say so")
@@ -104,13 +110,30 @@ func (j *Judge) finishPayment(p *v1alpha1.Payment, waits bool) bool {
 	phase := p.Status.Phase
 	key := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
 	c := j.w.Charge(key)
-	if !settled(phase) && !waits {
+	if c != nil && c.Spec.InstallationID != j.w.Config.Installation.ID {
+		return false
+	}
+	if !settled(phase) && !waits && !waitsForPerson(p.Status.Conditions) {
 		j.violated(Schedule, "Payment %s is %q at the end", p.Name, phase)
 	}
 	if c != nil && p.Status.ChargeName == c.Name {
 		j.found(PaymentEnd(p, c))
 	}
 	return !settled(phase)
+}
+
+// waitsForPerson tells whether an object says what somebody else has to do first.
+func waitsForPerson(conditions []metav1.Condition) bool {
+	c := meta.FindStatusCondition(conditions, v1alpha1.ConditionSucceeded)
+	if c == nil {
+		return false
+	}
+	switch c.Reason {
+	case v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountNotAllowed, v1alpha1.ReasonAdoptOnly, v1alpha1.ReasonInstallationChanged:
+		return true
+	default:
+		return false
+	}
 }
 
 func (j *Judge) finishRefund(r *v1alpha1.Refund, waits bool) bool {
@@ -121,7 +144,7 @@ func (j *Judge) finishRefund(r *v1alpha1.Refund, waits bool) bool {
 		return false
 	case !phase.Terminal():
 		p := j.w.Payment(types.NamespacedName{Namespace: r.Namespace, Name: r.Spec.PaymentRef.Name})
-		if p != nil && p.Status.Phase.Terminal() && !waits && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
+		if p != nil && p.Status.Phase.Terminal() && !waits && !waitsForPerson(r.Status.Conditions) && !attempt.Restored(r) && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
 			j.violated(Schedule, "Refund %s is %q at the end", r.Name, phase)
 		}
 		return true

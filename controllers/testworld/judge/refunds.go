@@ -35,8 +35,10 @@ func (j *Judge) refundArrives(f *testworld.Flight, q *process, g *grant) {
 	q2.sale, q2.refund = saleOf(c), g.refund
 }
 
-func (j *Judge) refundVersion(old, r *v1alpha1.Refund) {
-	j.found(RefundChange(old, r))
+func (j *Judge) refundVersion(old, r *v1alpha1.Refund, by *testworld.Process) {
+	if by != nil {
+		j.found(RefundChange(old, r))
+	}
 	if old == nil {
 		old = &v1alpha1.Refund{}
 	}
@@ -47,10 +49,7 @@ func (j *Judge) refundVersion(old, r *v1alpha1.Refund) {
 		return
 	}
 	if r.Status.ConfirmedBy != "" {
-		if said := r.Spec.Confirmation; said == nil || !j.shown[string(r.UID)+said.UnknownID] {
-			j.violated(RightObject, "Refund %s is settled by what was said about something else", r.Name)
-		}
-		return
+		return // see confirmation
 	}
 	c := j.w.Charge(types.NamespacedName{Namespace: r.Namespace, Name: r.Spec.PaymentRef.Name})
 	if c == nil {
@@ -58,6 +57,17 @@ func (j *Judge) refundVersion(old, r *v1alpha1.Refund) {
 	}
 	if e := attempt.RefundOf(c, r.Name); e != nil {
 		j.refundVerdict("Refund "+r.Name, c, e, true)
+	}
+}
+
+// confirmation: a person who saw what the Refund of that name shows said so.
+func (j *Judge) confirmation(c *v1alpha1.Charge, name string) {
+	r := j.w.Refund(types.NamespacedName{Namespace: c.Spec.Payment.Namespace, Name: name})
+	if r == nil || r.Spec.Confirmation == nil {
+		return // whoever said so is gone
+	}
+	if !j.shown[string(r.UID)+r.Spec.Confirmation.UnknownID] {
+		j.violated(RightObject, "Refund %s is settled by what was said about something else", r.Name)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // maxAge of a raise when its request leaves.
 const maxAge = time.Minute
 
-// Acknowledged gives leave to send once, if that is what was written, and takes it
+// Acknowledged permits exactly one send, if that is what was written, and takes it
 // where the sender says that it did not.
 func (j *Judge) Acknowledged(p *testworld.Process, v testworld.Version) {
 	j.WriteCount++
@@ -247,7 +247,7 @@ func (j *Judge) unkept(q *process) {
 // kept: it is recorded, or there is nothing to record it on.
 func (j *Judge) kept(a answer) bool {
 	c := j.charge(a.g)
-	if c == nil {
+	if c == nil || j.Pruned {
 		return true
 	}
 	if a.g.refund != "" {

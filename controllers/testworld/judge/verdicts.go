@@ -45,9 +45,10 @@ func (j *Judge) chargeVerdict(c *v1alpha1.Charge) {
 		return
 	}
 	j.failure("the Charge", b, c.Spec.ProviderReference)
-	// A person who is told that the payer did not pay has a payer who could.
-	found := c.Record.Taken != nil && c.Record.Taken.Found
-	if o.Reason == v1alpha1.ReasonPayerTimeout && len(c.Record.Open) == 0 && !found && b.Newest.Before(c.CreationTimestamp.Time) {
+	// Who is told that the payer did not pay has a payer who could.
+	p := j.w.Payment(saleOf(c))
+	own := p != nil && c.Spec.Payment.UID == string(p.UID) && !j.sale(saleOf(c)).had[p.UID] && !consents(p)
+	if o.Reason == v1alpha1.ReasonPayerTimeout && own && len(c.Record.Open) == 0 && b.Newest.Before(p.CreationTimestamp.Time) {
 		j.violated(NoFalseFailure, "the Charge says that the payer did not pay in time, and nobody was asked")
 	}
 }
@@ -84,7 +85,9 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 	c := j.w.Charge(key)
 	who := "Payment " + p.Name
 	if p.Status.SettledBy != "" {
-		j.settlement(p)
+		if c == nil || c.Record.Outcome == nil || c.Record.Outcome.SettledBy == "" {
+			j.settlement(p)
+		}
 		return
 	}
 	if p.Status.Phase == v1alpha1.PhaseSucceeded {
@@ -111,6 +114,9 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 // neverAsked: whoever is refused as written was not asked for.
 func (j *Judge) neverAsked(who string, key types.NamespacedName, p *v1alpha1.Payment) {
 	for _, r := range j.sale(key).references {
+		if r.undecided == 0 && !j.books(r.reference).Known {
+			continue // each request was refused, or did not arrive
+		}
 		for _, i := range r.intents {
 			if i.uid == p.UID {
 				j.violated(NoFalseFailure, "%s says that nothing was sent, and it was", who)
@@ -166,7 +172,7 @@ func (j *Judge) succeeded(who string, p *v1alpha1.Payment, c *v1alpha1.Charge) {
 	case consents(p), p.Status.ChargeName == "":
 	case outcome != nil && p.CreationTimestamp.Sub(outcome.At.Time) > j.w.Settings().AdoptionWindow+time.Minute && j.w.Settings().AdoptionWindow > 0:
 		j.violated(RightObject, "%s says Succeeded by a sale that was over long before it", who)
-	case outcome != nil && outcome.At.Time.Before(p.CreationTimestamp.Time) && j.environments[p.UID] != c.Spec.Account.Environment && c.Spec.Payment.UID != string(p.UID):
+	case outcome != nil && outcome.At.Time.Before(p.CreationTimestamp.Time) && j.environments[p.UID] != "" && j.environments[p.UID] != c.Spec.Account.Environment && c.Spec.Payment.UID != string(p.UID):
 		j.violated(RightObject, "%s says Succeeded by money of another environment", who)
 	}
 }

@@ -8,16 +8,31 @@ import (
 )
 
 func (j *Judge) chargeVersion(old, c *v1alpha1.Charge) {
-	j.found(ChargeChange(old, c))
+	if !j.Pruned { // what a CRD loses nobody can hold
+		j.found(ChargeChange(old, c))
+	}
 	if old == nil {
 		old = &v1alpha1.Charge{}
 	}
-	if old.Record.Outcome == nil && newOutcome(&c.Record.Attempt) {
+	switch {
+	case old.Record.Outcome != nil || c.Record.Outcome == nil:
+	case newOutcome(&c.Record.Attempt):
 		j.chargeVerdict(c)
+	default:
+		if p := j.w.Payment(saleOf(c)); p != nil && p.Spec.Settlement != nil {
+			j.settlement(p)
+		} else if !j.sale(saleOf(c)).said {
+			j.violated(RightObject, "a Charge is settled, and nobody said so")
+		}
 	}
 	for i := range c.Record.Refunds {
-		if e := &c.Record.Refunds[i]; entryBefore(old, e.Name).Outcome == nil && newOutcome(&e.Attempt) {
+		e := &c.Record.Refunds[i]
+		switch {
+		case e.Outcome == nil || entryBefore(old, e.Name).Outcome != nil:
+		case newOutcome(&e.Attempt):
 			j.refundVerdict("the entry of "+e.Name, c, e, e.Outcome.Phase == v1alpha1.PhaseSucceeded)
+		default:
+			j.confirmation(c, e.Name)
 		}
 	}
 }
@@ -27,7 +42,9 @@ func newOutcome(a *v1alpha1.Attempt) bool { return a.Outcome != nil && a.Outcome
 
 func (j *Judge) paymentVersion(old, p *v1alpha1.Payment, by *testworld.Process) {
 	key := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
-	j.found(PaymentChange(old, p, by != nil))
+	if by != nil {
+		j.found(PaymentChange(old, p, true))
+	}
 	if old == nil {
 		j.environments[p.UID] = j.w.Environment(p)
 		old = &v1alpha1.Payment{}
@@ -37,12 +54,16 @@ func (j *Judge) paymentVersion(old, p *v1alpha1.Payment, by *testworld.Process) 
 		j.shown[string(p.UID)+u.ID] = true
 	}
 	if said := p.Spec.Settlement; said != nil && old.Spec.Settlement == nil && old.UID != "" && a.Unknown != nil && a.Unknown.ID == said.UnknownID {
+		j.sale(key).said = true
 		j.shown[string(p.UID)+said.UnknownID] = true
 	}
 	if j.SettledAt.IsZero() && p.Name == testworld.Sale && settled(b.Phase) {
 		j.SettledAt = j.w.Now()
 	}
 	if by == nil {
+		if a.ChargeName != "" && b.ChargeName == "" {
+			delete(j.sale(key).had, p.UID) // whoever loses both is new
+		}
 		return
 	}
 	j.statusWritten(key, by)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/simulator"
 	"mobilemoney.dev/operator/providers/transport"
 )
 
@@ -203,28 +204,8 @@ func CheckMoney(t testing.TB, k providers.Kind, a providers.Account, m, want pro
 	}
 }
 
-// Clock that only moves when told.
-type Clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-// NewClock starts at a fixed time.
-func NewClock() *Clock { return &Clock{at: time.Unix(1_790_000_000, 0)} }
-
-// Now of the clock.
-func (c *Clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-// Advance moves the clock.
-func (c *Clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
+// NewClock is a clock that only moves when told, at a fixed time.
+func NewClock() *simulator.Clock { return simulator.NewClock(time.Unix(1_790_000_000, 0)) }
 
 // Diagnosis is what an error has to say.
 type Diagnosis struct {

@@ -63,15 +63,6 @@ func TestServerFollowsItsScript(t *testing.T) {
 	}
 }
 
-func TestClock(t *testing.T) {
-	c := wiretest.NewClock()
-	before := c.Now()
-	c.Advance(time.Minute)
-	if c.Now().Sub(before) != time.Minute {
-		t.Error("the clock must move by a minute")
-	}
-}
-
 func TestNoCanary(t *testing.T) {
 	r := &recorder{TB: t}
 	wiretest.NoCanary(r, "harmless", "secret")
