@@ -86,7 +86,7 @@ func (w Where) On(folds ...Fold) Change {
 	return func(c *v1alpha1.Charge) bool {
 		a, changed := w(c), false
 		for _, f := range folds {
-			changed = a != nil && f(a) || changed
+			changed = a != nil && f != nil && f(a) || changed
 		}
 		return changed
 	}

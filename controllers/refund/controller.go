@@ -199,27 +199,19 @@ func (v view) objects() (all []client.Object) {
 }
 
 // next is when to come back.
-func (r *Reconciler) next(v view, done attempt.Decision) ctrl.Result {
-	d := done
-	if done.Action != attempt.Wait && done.Action != attempt.Idle {
+func (r *Reconciler) next(v view, d attempt.Decision) ctrl.Result {
+	if d.Action != attempt.Wait && d.Action != attempt.Idle {
 		d = r.decide(v)
 	}
-	switch {
-	case d.Action == attempt.Idle || v.refused != nil:
+	if d.Action == attempt.Idle || v.refused != nil {
 		r.Protocol.Forget(v.memoryKey())
 		return ctrl.Result{}
-	case v.wait > 0:
-		return ctrl.Result{RequeueAfter: v.wait}
-	case d.Action != attempt.Wait:
-		return ctrl.Result{RequeueAfter: time.Millisecond}
-	case v.entry() == nil:
-		// The account has to be mended; Secrets are not watched. Look again, the
-		// sooner the younger the Refund.
-		age := r.Now().Sub(v.refund.CreationTimestamp.Time)
-		return ctrl.Result{RequeueAfter: min(max(age/4, r.Settings.RetryMin), d.After)}
-	default:
-		return ctrl.Result{RequeueAfter: d.After}
 	}
+	age := time.Duration(0)
+	if v.entry() == nil {
+		age = r.Now().Sub(v.refund.CreationTimestamp.Time)
+	}
+	return ctrl.Result{RequeueAfter: d.Again(v.wait, age, r.Settings)}
 }
 
 // observe reads what there is: the Refund, then its Payment, then the Charge.

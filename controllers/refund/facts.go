@@ -138,11 +138,8 @@ func (r *Reconciler) lost(v view) bool {
 
 // facts are what the protocol decides from.
 func (r *Reconciler) facts(v view) attempt.Facts {
-	f := attempt.Facts{
-		Now: r.Now(), Settings: r.Settings, Process: r.Protocol.Process, Rules: attempt.RefundRules(r.kind(v.charge).Traits),
-		Key: v.memoryKey(), AdoptOnly: r.Protocol.AdoptOnly(), Usable: v.account != nil || v.last != nil,
-		Interval: account.DefaultInterval, Timeout: followedFor, Seen: v.seen,
-	}
+	f := r.Protocol.Facts(v.memoryKey(), attempt.RefundRules(r.kind(v.charge).Traits), v.seen)
+	f.Interval, f.Timeout, f.Usable = account.DefaultInterval, followedFor, v.account != nil || v.last != nil
 	if v.account != nil {
 		f.Interval = v.account.Interval
 	}
@@ -152,13 +149,15 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 		f.Attempt, f.Created = &e.Attempt, e.ReservedAt.Time
 	}
 	if v.refund != nil && (same || f.Attempt == nil) {
-		f.Wanted = v.open()
-		f.EarlierLife = attempt.Restored(v.refund)
-		f.RecordLost = v.recordLost()
-		f.Consent = true // the name of a refund is the refund
-		f.Settled = r.confirmation(v) != nil
-		f.Blocked = blocked(v)
+		f = r.ofRefund(f, v)
 	}
+	return f
+}
+
+func (r *Reconciler) ofRefund(f attempt.Facts, v view) attempt.Facts {
+	f.Wanted, f.Blocked, f.Settled = v.open(), blocked(v), r.confirmation(v) != nil
+	f.EarlierLife, f.RecordLost = attempt.Restored(v.refund), v.recordLost()
+	f.Consent = true // the name of a refund is the refund
 	return f
 }
 
