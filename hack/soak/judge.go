@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld/judge"
@@ -227,10 +229,8 @@ func (v *verdict) paymentOf(f *file, book judge.Book) {
 
 // reasonOf is the reason that kubectl's column shows too.
 func reasonOf(p *v1alpha1.Payment) string {
-	for _, c := range p.Status.Conditions {
-		if c.Type == v1alpha1.ConditionSucceeded {
-			return c.Reason
-		}
+	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionSucceeded); c != nil {
+		return c.Reason
 	}
 	return ""
 }
