@@ -519,10 +519,10 @@ func TestCheckAccount_CallbackHost(t *testing.T) {
 				}
 				return
 			}
-			wiretest.Diagnosis{
-				Operation: providers.OpAccountCheck, Class: providers.ClassMisconfigured, Status: 200,
-				Field: "providerCallbackHost", Fault: providers.FaultOperator, Says: tt.says,
-			}.Check(t, err)
+			wiretest.CheckDiagnosis(t, err, providers.Error{
+				Operation: providers.OpAccountCheck, Class: providers.ClassMisconfigured, HTTPStatus: 200,
+				Field: "providerCallbackHost", Fault: providers.FaultOperator,
+			}, tt.says...)
 		})
 	}
 }

@@ -433,10 +433,9 @@ func TestKind_ReferencesAndTraits(t *testing.T) {
 func TestCheckAccount_Placeholder(t *testing.T) {
 	p, _ := clientWith(t, func(a *providers.Account) { a.Credentials[orange.KeyClientID] = "<client id>" },
 		answer{Status: 401, Body: `{"error":"invalid_client","error_description":"canary"}`})
-	wiretest.Diagnosis{
-		Operation: providers.OpToken, Class: providers.ClassMisconfigured, Status: 401, Code: "invalid_client",
-		Fault: providers.FaultAccount, Says: []string{"left in clientID"},
-	}.Check(t, p.CheckAccount(t.Context(), providers.AccountCheck{}))
+	wiretest.CheckDiagnosis(t, p.CheckAccount(t.Context(), providers.AccountCheck{}), providers.Error{
+		Operation: providers.OpToken, Class: providers.ClassMisconfigured, HTTPStatus: 401, Code: "invalid_client", Fault: providers.FaultAccount,
+	}, "left in clientID")
 }
 
 // Orange Money Web Payment, notification.
