@@ -17,9 +17,18 @@ import (
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/internal/simtest"
 	"mobilemoney.dev/operator/providers/internal/wiretest"
+	"mobilemoney.dev/operator/providers/providertest"
 	"mobilemoney.dev/operator/providers/simulator"
 	"mobilemoney.dev/operator/providers/wave"
 )
+
+// What an answer means is said in the tables of package simtest. The other tests are of what
+// is sent, and of what the suite cannot know.
+func TestConformance(t *testing.T) {
+	for name, factory := range simtest.Wave() {
+		t.Run(name, func(t *testing.T) { providertest.Run(t, factory) })
+	}
+}
 
 type answer = wiretest.Answer
 
