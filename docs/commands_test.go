@@ -52,11 +52,7 @@ func shellLines(text string) []string {
 
 // words of a command: blanks in quotes do not part.
 func words(command string) []string {
-	var found []string
-	for _, m := range regexp.MustCompile(`(?:[^\s'"]|'[^']*'|"[^"]*")+`).FindAllString(command, -1) {
-		found = append(found, m)
-	}
-	return found
+	return regexp.MustCompile(`(?:[^\s'"]|'[^']*'|"[^"]*")+`).FindAllString(command, -1)
 }
 
 // namespaced kinds, by the names that kubectl takes.

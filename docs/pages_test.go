@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
 )
 
 // block is a fenced part of a page.
@@ -222,7 +223,8 @@ func TestPages_JudgeChecks(t *testing.T) {
 func TestPages_Folders(t *testing.T) {
 	told := map[string]bool{}
 	_, text, _ := strings.Cut(page(t, "architecture.md"), "## Folders\n\n```\n")
-	for line := range strings.Lines(text[:strings.Index(text, "```")]) {
+	text, _, _ = strings.Cut(text, "```")
+	for line := range strings.Lines(text) {
 		name, _, _ := strings.Cut(line, " ")
 		for _, one := range regexp.MustCompile(`[a-z0-9]+`).FindAllString(path.Base(name), -1) {
 			told[path.Join(path.Dir(strings.TrimSuffix(name, "/")), one)] = true
@@ -243,6 +245,58 @@ func TestPages_Folders(t *testing.T) {
 	for name := range told {
 		if slices.Contains([]string{"api", "controllers"}, path.Dir(name)) && !have[name] {
 			t.Errorf("docs/architecture.md tells of %s, which does not exist", name)
+		}
+	}
+}
+
+// The tables of fields tell of every field, and of none that is gone.
+func TestPages_FieldTables(t *testing.T) {
+	for _, table := range []struct {
+		page, heading string
+		of            any
+	}{
+		{"payment.md", "## Spec", v1alpha1.PaymentSpec{}},
+		{"payment.md", "## Status", v1alpha1.PaymentStatus{}},
+		{"payment.md", "## Settling an Unknown payment", v1alpha1.Settlement{}},
+		{"charge.md", "## spec: the intent", v1alpha1.ChargeSpec{}},
+		{"charge.md", "## record: what has happened", v1alpha1.ChargeRecord{}},
+	} {
+		told, have := map[string]bool{}, map[string]bool{}
+		for _, row := range tableAfter(t, table.page, table.heading)[1:] {
+			for _, m := range regexp.MustCompile("`([a-zA-Z]+)`").FindAllStringSubmatch(row[0], -1) {
+				told[m[1]] = true
+			}
+		}
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(table.of)) {
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+				have[name] = true
+			}
+		}
+		if !maps.Equal(told, have) {
+			t.Errorf("docs/%s, %s tells of\n%v, and there are\n%v", table.page, table.heading, slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(have)))
+		}
+	}
+}
+
+// The page lists the currencies without decimals, as the code has them.
+func TestPages_Currencies(t *testing.T) {
+	_, text, _ := strings.Cut(page(t, "payment.md"), "take whole numbers only:")
+	text, _, _ = strings.Cut(text, ".")
+	told := regexp.MustCompile(`[A-Z]{3}`).FindAllString(text, -1)
+	have := slices.DeleteFunc(providers.Currencies(), func(c string) bool { n, _ := providers.Decimals(c); return n != 0 })
+	if !slices.Equal(told, have) {
+		t.Errorf("docs/payment.md lists %v, and there are %v", told, have)
+	}
+}
+
+// The counts of the soak are those of its report.
+func TestPages_SoakCounts(t *testing.T) {
+	_, text, _ := strings.Cut(page(t, "verification.md"), "### The judge")
+	text, _, _ = strings.Cut(text, "### Running it")
+	report := page(t, "../hack/soak/report.go")
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(text, -1) {
+		if !strings.Contains(report, `json:"`+m[1]+`"`) {
+			t.Errorf("docs/verification.md tells of the count %s, which the report has not", m[1])
 		}
 	}
 }

@@ -28,6 +28,7 @@ type reply int
 
 const (
 	notKnown reply = iota
+	notKnownHere
 	undecided
 	notStarted
 	// failing: every question fails.
@@ -73,13 +74,14 @@ func situations() map[string]func(*attempt.Facts) {
 		"nothing recorded, called off":                     calledOff,
 		"nothing recorded, too late to ask":                func(f *attempt.Facts) { f.Overdue = true },
 		"nothing recorded, signs of an earlier life":       func(f *attempt.Facts) { f.EarlierLife = true },
+		"nothing recorded, the object shows a Charge":      func(f *attempt.Facts) { f.RecordLost = true },
 		"answer lost, still wanted":                        lost,
-		"answer lost, still wanted, other credentials now": all(lost, func(f *attempt.Facts) { f.SameCredentials = false }),
+		"answer lost, still wanted, other credentials now": lost,
 		"answer lost, not wanted any more":                 all(lost, unwanted),
 		"refused, no other send open":                      refused,
-		"refused, another send open, not wanted any more":  all(refused, unwanted, func(f *attempt.Facts) { f.Attempt.Sends, f.Attempt.Open = 2, []v1alpha1.Send{send(2)} }),
-		"taken":             taken,
-		"taken, called off": all(taken, calledOff),
+		"refused, another send open":                       all(refused, func(f *attempt.Facts) { f.Attempt.Sends, f.Attempt.Open = 2, []v1alpha1.Send{send(2)} }),
+		"taken":                                            taken,
+		"taken, called off":                                all(taken, calledOff),
 		"Unknown": all(lost, func(f *attempt.Facts) {
 			f.Attempt.Unknown = &v1alpha1.Unknown{Reason: v1alpha1.ReasonOutcomeUnknown, Since: at(0)}
 		}),
@@ -90,7 +92,7 @@ func situations() map[string]func(*attempt.Facts) {
 func replies() map[string][]reply {
 	return map[string][]reply{
 		"not known":             {notKnown},
-		"not known to these":    {notKnown},
+		"not known to these":    {notKnownHere},
 		"undecided":             {undecided},
 		"the payer did nothing": {notStarted},
 		"silence":               {failing, closed},
@@ -110,7 +112,7 @@ func columns() map[string]attempt.Rules {
 func facts(rules attempt.Rules, key string) attempt.Facts {
 	return attempt.Facts{
 		Now: now().Add(time.Second), Settings: attempt.DefaultSettings(), Process: thisOne, Rules: rules, Created: now(), Key: key,
-		Askable: true, Wanted: true, SameCredentials: true, Timeout: timeout, Interval: 2 * time.Minute,
+		Usable: true, Wanted: true, Timeout: timeout, Interval: 2 * time.Minute,
 	}
 }
 
@@ -137,9 +139,9 @@ func end(r request) string {
 			}
 			f = asked(f, failing)
 		case attempt.EndUnasked, attempt.Conclude:
-			return string(d.Phase) + " " + when(f)
+			return fmt.Sprintf("`%s`/`%s` %s", d.Phase, d.Reason, when(f))
 		case attempt.GiveUp:
-			return "Unknown " + when(f)
+			return fmt.Sprintf("`Unknown`/`%s` %s", d.Reason, when(f))
 		case attempt.Wait:
 			f.Now = f.Now.Add(d.After)
 		case attempt.Idle:
@@ -155,11 +157,17 @@ func end(r request) string {
 }
 
 func asked(f attempt.Facts, r reply) attempt.Facts {
+	begun := f.Now
 	f.Now = f.Now.Add(time.Second)
+	if r != failing {
+		f.Seen.Asked = begun
+	}
 	f.Seen.At, f.Seen.NotFound, f.Seen.State = f.Now, false, ""
 	switch r {
 	case notKnown:
-		f.Seen.Failures, f.Seen.NotFound = 0, f.SameCredentials
+		f.Seen.Failures, f.Seen.NotFound = 0, true
+	case notKnownHere:
+		f.Seen.Failures = 0
 	case undecided:
 		f.Seen.Failures, f.Seen.State = 0, providers.StatePending
 	case notStarted:
@@ -211,9 +219,8 @@ func TestVerdicts(t *testing.T) {
 			for _, v := range variants {
 				f := facts(columns()[column], fmt.Sprint(row[0], column, v))
 				situation(&f)
-				if v == closed || !f.Rules.Askable && (f.Attempt == nil || f.Attempt.Taken == nil) {
-					f.Askable = false
-				}
+				f.Usable = v != closed
+				f.LacksHandle = !f.Rules.Askable && (f.Attempt == nil || f.Attempt.Taken == nil)
 				if got := end(request{f, v}); got != row[i+1] {
 					t.Errorf("%s, %s: docs/promise.md says %q, the operator comes to %q (reply %d)", row[0], column, row[i+1], got, v)
 				}

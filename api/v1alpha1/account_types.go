@@ -29,7 +29,7 @@ type MerchantAccount struct {
 }
 
 // ClusterMerchantAccount is an account at a provider for the namespaces that it
-// allows; it allows none until told. Its Secret is in the operator's namespace.
+// allows; by default none. Its Secret is in the operator's namespace.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -130,8 +130,8 @@ type MerchantAccountSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="merchantName must be plain text on one line, without control characters"
 	MerchantName string `json:"merchantName,omitempty"`
 
-	// Suspend stops everything new: Payments wait, and what is claimed but was
-	// never sent is not sent. What was asked for already is followed to its end.
+	// Suspend stops everything new: Payments and Refunds wait. What was sent already
+	// is followed to its end.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
@@ -170,7 +170,7 @@ type MerchantAccountSpec struct {
 	// +optional
 	Polling Polling `json:"polling,omitzero"`
 
-	// Prompts limits how often payers may be rung, where the provider rings them (mtn).
+	// Prompts limits how often payers are prompted on their phones (mtn).
 	// +optional
 	Prompts Prompts `json:"prompts,omitzero"`
 
@@ -187,7 +187,7 @@ type MerchantAccountSpec struct {
 	CancelURL BrowserURL `json:"cancelURL,omitempty"`
 }
 
-// CallbacksDisabled is the value of callbacks that turns them off.
+// CallbacksDisabled is the value of callbacks that disables them.
 const CallbacksDisabled = "Disabled"
 
 // MTNAccount is what only accounts at mtn have.
@@ -199,7 +199,7 @@ type MTNAccount struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]+$') && self != 'production'",message="targetEnvironment must be MTN's word for the country in small letters, such as mtnivorycoast; it is never production"
 	TargetEnvironment string `json:"targetEnvironment,omitempty"`
 
-	// Callbacks: Disabled tells mtn no callback URL, so that payments are only
+	// Callbacks: Disabled sends mtn no callback URL, so that payments are only
 	// polled; needed where the operator's public host is not registered at MTN.
 	// +optional
 	// +kubebuilder:default=Enabled
@@ -268,17 +268,17 @@ type RateLimit struct {
 	ChecksPerSecond int32 `json:"checksPerSecond,omitempty"`
 }
 
-// Prompts limits how often payers may be rung. The Payments of a namespace that are
+// Prompts limits how often payers are prompted. The Payments of a namespace that are
 // over a limit wait.
 type Prompts struct {
-	// PerPhone is how often one phone may be rung in an hour by the Payments of one
+	// PerPhone is how many prompts one phone gets in an hour from the Payments of one
 	// namespace. Default: 20, unless the operator was started with another number.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	PerPhone int32 `json:"perPhone,omitempty"`
 
-	// PerNamespace is how often payers may be rung in an hour by the Payments of one
+	// PerNamespace is how many prompts payers get in an hour from the Payments of one
 	// namespace. Default: 3000, unless the operator was started with another number.
 	// +optional
 	// +kubebuilder:validation:Minimum=1

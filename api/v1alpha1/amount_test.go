@@ -21,7 +21,7 @@ func decode(text string) (v1alpha1.Amount, error) {
 	return spec.Amount, err
 }
 
-func TestAmountJSON(t *testing.T) {
+func TestAmount_IsAnIntegerOrAString(t *testing.T) {
 	for _, c := range []struct{ in, amount, out string }{
 		{`5000`, "5000", `5000`},
 		{`"5000"`, "5000", `5000`},
@@ -52,7 +52,7 @@ func TestAmountJSON(t *testing.T) {
 }
 
 // A number that is no integer never becomes an amount, not even a whole one.
-func TestAmountRefusesOtherJSON(t *testing.T) {
+func TestAmount_RefusesOtherJSON(t *testing.T) {
 	for _, in := range []string{`10.5`, `100.0`, `1e3`, `1E3`, `-0.0`, `9223372036854775808`, `12345678901234567890`, `true`, `null`, `{}`, `[5000]`} {
 		t.Run(in, func(t *testing.T) {
 			g := NewWithT(t)
@@ -67,13 +67,13 @@ func TestAmountRefusesOtherJSON(t *testing.T) {
 	}
 }
 
-func TestAmountFromInt(t *testing.T) {
+func TestAmountFromInt_IsWhole(t *testing.T) {
 	g := NewWithT(t)
 	g.Expect(v1alpha1.AmountFromInt(5000)).To(Equal(v1alpha1.NewAmount("5000")))
 	g.Expect(v1alpha1.AmountFromInt(math.MaxInt64)).To(Equal(v1alpha1.NewAmount("9223372036854775807")))
 }
 
-func TestAmountRoundTrip(t *testing.T) {
+func TestAmount_SurvivesARoundTrip(t *testing.T) {
 	t.Run("text", rapid.MakeCheck(func(t *rapid.T) {
 		a := v1alpha1.NewAmount(rapid.OneOf(
 			rapid.String(),
@@ -109,7 +109,7 @@ func TestAmountRoundTrip(t *testing.T) {
 }
 
 // Controllers with dynamic clients convert what they read.
-func TestAmountConverts(t *testing.T) {
+func TestAmount_Converts(t *testing.T) {
 	for _, written := range []any{int64(5000), "10.50"} {
 		g := NewWithT(t)
 		in := map[string]any{"spec": map[string]any{"provider": "mtn", "amount": written}}

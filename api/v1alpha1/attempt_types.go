@@ -29,9 +29,9 @@ type Attempt struct {
 	// +optional
 	Taken *Taken `json:"taken,omitempty"`
 
-	// ReferenceKnown is set when the provider knew the reference before the
-	// first send that this record tells of. What it knows may be an earlier
-	// sale's, whose outcome is not this one's.
+	// ReferenceKnown is set when the provider knew the reference before the first
+	// send of this record. What it knows may be an earlier sale's, whose outcome is
+	// not this one's.
 	// +optional
 	ReferenceKnown bool `json:"referenceKnown,omitempty"`
 
@@ -39,11 +39,11 @@ type Attempt struct {
 	// +optional
 	Refusal *Refusal `json:"refusal,omitempty"`
 
-	// Unknown is set once the outcome cannot be told. An outcome may still come.
+	// Unknown is set once the outcome cannot be determined. An outcome may still come.
 	// +optional
 	Unknown *Unknown `json:"unknown,omitempty"`
 
-	// Notice is the newest thing to tell people that is neither progress nor an
+	// Notice is the newest message for people that is neither progress nor an
 	// outcome, such as why a send was void.
 	// +optional
 	Notice *Notice `json:"notice,omitempty"`
@@ -86,8 +86,8 @@ type Taken struct {
 	// At is when the answer was read.
 	// +required
 	At metav1.MicroTime `json:"at"`
-	// Found is set when no send that this record tells of made it: it was there
-	// already, and so may be refunds that this record does not tell of.
+	// Found is set when no send of this record made it: it was there already, and
+	// so may be refunds that this record does not list.
 	// +optional
 	Found bool `json:"found,omitempty"`
 }
@@ -114,7 +114,7 @@ type Refusal struct {
 	Message string `json:"message,omitempty"`
 }
 
-// Unknown says why the outcome cannot be told.
+// Unknown says why the outcome cannot be determined.
 type Unknown struct {
 	// Reason from the closed list of docs/payment.md.
 	// +required
@@ -149,7 +149,7 @@ type Reported struct {
 	Code string `json:"code,omitempty"`
 }
 
-// Notice is something to tell people that is neither progress nor an outcome.
+// Notice is a message for people that is neither progress nor an outcome.
 type Notice struct {
 	// Reason from the closed list of docs/payment.md.
 	// +required
@@ -196,7 +196,7 @@ type Outcome struct {
 	// +optional
 	Paid *Money `json:"paid,omitempty"`
 	// SettledBy is the user name of the person who found out, where the provider
-	// did not tell.
+	// gave no outcome.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	SettledBy string `json:"settledBy,omitempty"`

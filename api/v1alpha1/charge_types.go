@@ -6,7 +6,7 @@ import (
 
 // Charge is the lasting record that a provider has been, or may have been,
 // asked to take money. The operator creates it before the first request and it
-// outlives its Payment, as a PersistentVolume outlives its claim. People read
+// outlives its Payment, as a PersistentVolume outlives its PersistentVolumeClaim. People read
 // it; only the operator writes it. Nothing of it is named status, because
 // backup tools drop what is.
 //
@@ -195,8 +195,8 @@ type ChargeRecord struct {
 	// +optional
 	Session *Session `json:"session,omitempty"`
 
-	// LastCallback notes the last verified callback where no Payment is there to
-	// note it. It decides nothing: it makes the operator ask the provider.
+	// LastCallback notes the last verified callback where no Payment shows the
+	// Charge. It changes no outcome: it makes the operator ask the provider.
 	// +optional
 	LastCallback *CallbackNote `json:"lastCallback,omitempty"`
 
@@ -263,7 +263,7 @@ type Session struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	NotificationTokenHash string `json:"notificationTokenHash,omitempty"`
-	// PaymentURL that the payer opens. Whoever has it can pay.
+	// PaymentURL that the payer opens. Anybody who has it can pay.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	PaymentURL string `json:"paymentURL,omitempty"`

@@ -10,7 +10,7 @@ const (
 	PhasePending Phase = "Pending"
 	// PhaseProcessing: the provider was asked, or may have been.
 	PhaseProcessing Phase = "Processing"
-	// PhaseUnknown: whether the payer paid cannot be told. Nobody is asked for
+	// PhaseUnknown: whether the payer paid cannot be determined. Nobody is asked for
 	// money again; the provider's answer or a person settles it.
 	PhaseUnknown Phase = "Unknown"
 	// PhaseSucceeded: the provider said, to our own question, that exactly
@@ -24,7 +24,7 @@ const (
 	PhaseCancelled Phase = "Cancelled"
 )
 
-// Terminal tells whether the phase is final.
+// Terminal reports whether the phase is final.
 func (p Phase) Terminal() bool {
 	switch p {
 	case PhaseSucceeded, PhaseFailed, PhaseExpired, PhaseCancelled:

@@ -6,7 +6,7 @@ import (
 
 // Payment asks a mobile-money provider to collect an amount from a payer, once.
 // The operator asks, follows the payment until it is over and reports in status.
-// Deleting a Payment and applying it again takes up the same charge: nobody is
+// Deleting a Payment and applying it again adopts the same charge: nobody is
 // charged twice. To charge again, use a new name.
 //
 // +kubebuilder:object:root=true
@@ -142,7 +142,7 @@ type PaymentSpec struct {
 }
 
 // Settlement is what a person says about a payment whose outcome the provider
-// did not tell the operator. It counts only where an update adds it: what a Payment
+// did not give. It counts only where an update adds it: what a Payment
 // is created with, such as by a restore, names the id of another object.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.amount) == has(self.currency)",message="amount and currency go together: write both or neither"
@@ -239,7 +239,7 @@ type AccountReference struct {
 type PaymentStatus struct {
 	// Phase: Pending (not asked yet), Processing (the provider was asked, or
 	// may have been), Succeeded, Failed, Expired, Cancelled, or Unknown: the
-	// provider cannot tell the outcome; nobody is asked again.
+	// outcome cannot be determined now; nobody is asked for money again.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 
@@ -316,11 +316,11 @@ type PaymentStatus struct {
 	// +kubebuilder:validation:MaxLength=40
 	Refunded string `json:"refunded,omitempty"`
 
-	// Unknown says why the outcome cannot be told, while the phase is Unknown.
+	// Unknown says why the outcome cannot be determined, while the phase is Unknown.
 	// +optional
 	Unknown *UnknownStatus `json:"unknown,omitempty"`
 
-	// SettledBy is who settled a payment whose outcome the provider did not tell.
+	// SettledBy is who settled a payment whose outcome the provider did not give.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	SettledBy string `json:"settledBy,omitempty"`
@@ -329,7 +329,7 @@ type PaymentStatus struct {
 	// +optional
 	Failure *PaymentFailure `json:"failure,omitempty"`
 
-	// LastCallback notes the last verified callback. It decides nothing: it
+	// LastCallback notes the last verified callback. It changes no phase: it
 	// makes the operator ask the provider.
 	// +optional
 	LastCallback *CallbackNote `json:"lastCallback,omitempty"`
@@ -365,7 +365,7 @@ type NextAction struct {
 	// +kubebuilder:validation:Enum=ApproveOnPhone;OpenURL
 	Type NextActionType `json:"type"`
 
-	// URL that the payer opens to pay. Whoever has it can pay.
+	// URL that the payer opens to pay. Anybody who has it can pay.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	URL string `json:"url,omitempty"`
@@ -406,7 +406,7 @@ type CallbackNote struct {
 	// +required
 	ReceivedAt metav1.MicroTime `json:"receivedAt"`
 
-	// Claim is what it said, in the provider's word. It is not evidence.
+	// Claim is what it said, in the provider's word. It proves nothing.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Claim string `json:"claim,omitempty"`

@@ -6,7 +6,7 @@ import (
 
 // Refund asks to give back all or part of a Payment that succeeded, once.
 // Deleting a Refund gives nothing back and takes nothing back; applying it
-// again under the same name takes up the same refund. To give back more, use a
+// again under the same name continues the same refund. To give back more, use a
 // new name.
 //
 // +kubebuilder:object:root=true
@@ -141,7 +141,7 @@ const (
 	// RefundManualActionRequired: a person has to give the money back in the
 	// provider's portal, and to confirm it.
 	RefundManualActionRequired RefundPhase = "ManualActionRequired"
-	// RefundUnknown: whether the money was given back cannot be told. Nothing
+	// RefundUnknown: whether the money was given back cannot be determined. Nothing
 	// is sent again; the provider's answer or a person settles it.
 	RefundUnknown RefundPhase = "Unknown"
 	// RefundSucceeded: the provider, or a person, said that exactly this amount
@@ -151,7 +151,7 @@ const (
 	RefundFailed RefundPhase = "Failed"
 )
 
-// Terminal tells whether the phase is final.
+// Terminal reports whether the phase is final.
 func (p RefundPhase) Terminal() bool { return p == RefundSucceeded || p == RefundFailed }
 
 // Reasons of a Refund that are not those of a Payment. docs/refund.md says what
@@ -191,7 +191,7 @@ const (
 type RefundStatus struct {
 	// Phase: Pending (not asked yet), Processing, ManualActionRequired (a
 	// person has to give the money back), Succeeded, Failed, or Unknown: the
-	// provider cannot tell; nothing is sent again.
+	// outcome cannot be determined now; nothing is sent again.
 	// +optional
 	Phase RefundPhase `json:"phase,omitempty"`
 
@@ -263,7 +263,7 @@ type RefundStatus struct {
 	// +optional
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
 
-	// ConfirmedBy is who confirmed an outcome that no provider told.
+	// ConfirmedBy is who confirmed an outcome that the provider did not give.
 	// +optional
 	ConfirmedBy string `json:"confirmedBy,omitempty"`
 

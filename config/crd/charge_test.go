@@ -149,7 +149,7 @@ const reserved = `{"name": "back", "money": {"amount": "5000", "currency": "OUV"
 
 // attempts are the attemptCases of the payment and of a refund.
 func attempts() (cases []testCase) {
-	told := func(where string, messages []string) (out []string) {
+	refused := func(where string, messages []string) (out []string) {
 		for _, m := range messages {
 			out = append(out, where+": Invalid value: "+m)
 		}
@@ -157,8 +157,8 @@ func attempts() (cases []testCase) {
 	}
 	for _, c := range attemptCases {
 		cases = append(cases,
-			changes(record(c.before), record(c.after), told("record", c.want)...),
-			changes(entry(c.before), entry(c.after), told("record.refunds[0]", c.want)...))
+			changes(record(c.before), record(c.after), refused("record", c.want)...),
+			changes(entry(c.before), entry(c.after), refused("record.refunds[0]", c.want)...))
 	}
 	return cases
 }

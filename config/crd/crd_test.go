@@ -38,8 +38,8 @@ import (
 	"mobilemoney.dev/operator/controllers/testenv"
 )
 
-// A testCase writes one object, perhaps on top of another, and says what the
-// writer is told. Objects are edits of the kind's base object: "path=JSON" sets,
+// A testCase writes one object, perhaps on top of another, and gives the causes of the
+// refusal. Objects are edits of the kind's base object: "path=JSON" sets,
 // "-path" removes, "; " separates. The JSON goes out as written (1e3 stays 1e3).
 type testCase struct {
 	create bool
@@ -218,27 +218,27 @@ func (k *kind) decode(body []byte) (*unstructured.Unstructured, error) {
 }
 
 // run makes the writes of a case with write, which takes the write's body and the
-// object before (nil: none), and returns the object after or what it was told.
+// object before (nil: none), and returns the object after or what was wrong.
 func (k *kind) run(g *WithT, name string, c testCase, write func(body object, old *unstructured.Unstructured, status bool) (*unstructured.Unstructured, []string)) {
 	var got *unstructured.Unstructured
-	var told []string
+	var refused []string
 	hasStatus := k.crd.Spec.Versions[0].Subresources != nil
 	if c.create {
-		got, told = write(k.object(name, c.edit), nil, false)
+		got, refused = write(k.object(name, c.edit), nil, false)
 	} else {
 		given := k.object(name, c.given)
-		old, told0 := write(given, nil, false)
-		g.Expect(told0).To(BeEmpty(), "creating the object before")
+		old, firstErrs := write(given, nil, false)
+		g.Expect(firstErrs).To(BeEmpty(), "creating the object before")
 		if given["status"] != nil {
-			old, told0 = write(given, old, true)
-			g.Expect(told0).To(BeEmpty(), "writing the status before")
+			old, firstErrs = write(given, old, true)
+			g.Expect(firstErrs).To(BeEmpty(), "writing the status before")
 		}
 		apply(given, c.edit)
-		got, told = write(given, old, hasStatus && strings.Contains(c.edit, "status"))
+		got, refused = write(given, old, hasStatus && strings.Contains(c.edit, "status"))
 	}
-	// Added by the API server to what has to be corrected first; no news.
-	told = slices.DeleteFunc(told, func(s string) bool { return strings.Contains(s, "some validation rules were not checked") })
-	g.Expect(told).To(ConsistOf(c.want))
+	// Added by the API server to what has to be corrected first.
+	refused = slices.DeleteFunc(refused, func(s string) bool { return strings.Contains(s, "some validation rules were not checked") })
+	g.Expect(refused).To(ConsistOf(c.want))
 	if len(c.want) > 0 {
 		return
 	}
@@ -250,7 +250,7 @@ func (k *kind) run(g *WithT, name string, c testCase, write func(body object, ol
 	g.Expect(json.Unmarshal(stored, typed)).To(Succeed(), "reading it with the Go type")
 }
 
-func TestCRDsAreValid(t *testing.T) {
+func TestCRDs_AreValid(t *testing.T) {
 	g := NewWithT(t)
 	files, err := filepath.Glob("bases/*.yaml")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -262,7 +262,7 @@ func TestCRDsAreValid(t *testing.T) {
 	}
 }
 
-func TestRulesInProcess(t *testing.T) {
+func TestRules_InProcess(t *testing.T) {
 	for _, k := range kinds(t) {
 		t.Run(k.crd.Spec.Names.Kind, func(t *testing.T) {
 			for _, c := range k.cases {
@@ -296,12 +296,12 @@ func (k *kind) writeInProcess(body object, old *unstructured.Unstructured, statu
 		s.PrepareForUpdate(ctx, u, old)
 		errs = s.ValidateUpdate(ctx, u, old)
 	}
-	var told []string
+	var refused []string
 	for _, e := range errs {
-		told = append(told, e.Field+": "+e.ErrorBody())
+		refused = append(refused, e.Field+": "+e.ErrorBody())
 	}
 	u.SetResourceVersion("1")
-	return u, told
+	return u, refused
 }
 
 func testRules(t *testing.T, env *testenv.Env) {
@@ -359,15 +359,15 @@ func causes(err error) []string {
 	if !errors.As(err, &status) || status.Status().Reason != metav1.StatusReasonInvalid {
 		return []string{err.Error()}
 	}
-	var told []string
+	var refused []string
 	for _, c := range status.Status().Details.Causes {
-		told = append(told, c.Field+": "+c.Message)
+		refused = append(refused, c.Field+": "+c.Message)
 	}
-	return told
+	return refused
 }
 
 // Every field is explained: kubectl explain is where people look first.
-func TestEveryFieldIsDescribed(t *testing.T) {
+func TestCRDs_DescribeEveryField(t *testing.T) {
 	for _, k := range kinds(t) {
 		root := k.crd.Spec.Versions[0].Schema.OpenAPIV3Schema
 		for _, missing := range undescribed(k.crd.Spec.Names.Kind, root) {

@@ -117,15 +117,15 @@ func nastyEdits(k *kind) map[string][2]string {
 	return out
 }
 
-// refusesNasty tells what a writer is told: the field, and no control character.
+// refusesNasty tells the refusal: the field, and no control character.
 func refusesNasty(t *testing.T, write func(k *kind, edit string) []string) {
 	for _, k := range kinds(t) {
 		for name, field := range nastyEdits(k) {
-			told := write(k, field[1])
-			if !slices.ContainsFunc(told, func(s string) bool { return strings.HasPrefix(s, field[0]+": ") }) {
-				t.Errorf("%s: %s is taken, or not named: %q", k.crd.Spec.Names.Kind, name, told)
+			refused := write(k, field[1])
+			if !slices.ContainsFunc(refused, func(s string) bool { return strings.HasPrefix(s, field[0]+": ") }) {
+				t.Errorf("%s: %s is taken, or not named: %q", k.crd.Spec.Names.Kind, name, refused)
 			}
-			for _, text := range told {
+			for _, text := range refused {
 				if i := strings.IndexFunc(text, func(r rune) bool {
 					return r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200b && r <= 0x206f || r == 0xfeff
 				}); i >= 0 {
@@ -136,10 +136,10 @@ func refusesNasty(t *testing.T, write func(k *kind, edit string) []string) {
 	}
 }
 
-func TestH6H8H15NastyValuesAreRefusedInProcess(t *testing.T) {
+func TestH6H8H15_NastyValuesAreRefusedInProcess(t *testing.T) {
 	refusesNasty(t, func(k *kind, edit string) []string {
-		_, told := k.writeInProcess(k.object("sale", edit), nil, false)
-		return told
+		_, refused := k.writeInProcess(k.object("sale", edit), nil, false)
+		return refused
 	})
 }
 
@@ -154,7 +154,7 @@ func testNasty(t *testing.T, env *testenv.Env) {
 		t.Fatal(err)
 	}
 	refusesNasty(t, func(k *kind, edit string) []string {
-		_, told := k.writeTo(t.Context(), api)(k.object("nasty", edit), nil, false)
-		return told
+		_, refused := k.writeTo(t.Context(), api)(k.object("nasty", edit), nil, false)
+		return refused
 	})
 }

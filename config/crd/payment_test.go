@@ -48,12 +48,12 @@ const (
 	settlementNow = `spec.settlement={"unknownID": "u2", "outcome": "NotPaid", "settledBy": "awa@example.com", "reason": "seen in the portal"}`
 )
 
-// fixed is what somebody who changes a field of a Payment is told.
+// fixed is the message for a changed field of a Payment.
 func fixed(field string) string {
 	return fmt.Sprintf("spec: Invalid value: %s cannot change after creation; create a new Payment", field)
 }
 
-// float is what somebody is told who sends a whole number in a float's clothes
+// float are the messages for a whole number that is written as a float
 // (100.0, 1e3) as raw JSON: refused, if not prettily. From YAML such a number
 // arrives as the integer that it is.
 func float() (want []string) {
@@ -289,7 +289,7 @@ var paymentCases = []testCase{
 	changes(`status.phase="Unknown"`, settlement, settlementID),
 	changes(isUnknown, settlement+`; -spec.settlement.unknownID`, `spec.settlement.unknownID: Required value`),
 	changes(isUnknown, settlement+`; spec.settlement.unknownID=""`, `spec.settlement.unknownID: Invalid value: "": spec.settlement.unknownID in body should be at least 1 chars long`, settlementID),
-	// One that counts stays; K4c: any other may be written anew or taken back.
+	// One that counts stays; K4c: any other may be replaced or taken back.
 	changes(isUnknown+"; "+settlement, `-spec.settlement`, settlementKept),
 	changes(isUnknown+"; "+settlement, `spec.settlement.outcome="NotPaid"`, settlementKept),
 	changes(isUnknown+"; "+settlement, `spec.settlement.settledBy="moussa"`, settlementKept),

@@ -17,7 +17,7 @@ const (
 	refundFinished   = `status: Invalid value: a finished Refund stays as it ended`
 )
 
-// settled is what somebody who changes a field of a Refund is told.
+// settled is the message for a changed field of a Refund.
 func settled(field string) string {
 	return fmt.Sprintf("spec: Invalid value: %s cannot change after creation; create a new Refund", field)
 }

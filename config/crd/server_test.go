@@ -18,7 +18,7 @@ import (
 	"mobilemoney.dev/operator/controllers/testenv"
 )
 
-func TestAPIServer(t *testing.T) {
+func TestRules_OnAnAPIServer(t *testing.T) {
 	env := testenv.ForTest(t)
 	for name, test := range map[string]func(*testing.T, *testenv.Env){
 		"rules":                              testRules,

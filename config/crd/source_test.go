@@ -98,9 +98,9 @@ func TestPayment_RefusesDecimalsWhereTheCurrencyHasNone(t *testing.T) {
 	for _, currency := range providers.Currencies() {
 		decimals, _ := providers.Decimals(currency)
 		for amount, want := range map[string]bool{`1500`: true, `"1500.00"`: true, `"1500.0"`: true, `"1500.50"`: decimals > 0, `"0.01"`: decimals > 0} {
-			_, told := k.writeInProcess(k.object("sale", `spec.currency="`+currency+`"; spec.amount=`+amount), nil, false)
-			if want != (len(told) == 0) || !want && told[0] != noDecimals {
-				t.Errorf("%s %s: %q", amount, currency, told)
+			_, refused := k.writeInProcess(k.object("sale", `spec.currency="`+currency+`"; spec.amount=`+amount), nil, false)
+			if want != (len(refused) == 0) || !want && refused[0] != noDecimals {
+				t.Errorf("%s %s: %q", amount, currency, refused)
 			}
 		}
 	}

@@ -79,7 +79,7 @@ func confirmedBy(user string) *v1alpha1.RefundConfirmation {
 	return &v1alpha1.RefundConfirmation{UnknownID: "u1", Outcome: v1alpha1.ConfirmedRefunded, ConfirmedBy: user}
 }
 
-func TestAgainstAnAPIServer(t *testing.T) {
+func TestPolicies_OnAnAPIServer(t *testing.T) {
 	env, as := cluster(t)
 	ctx := t.Context()
 

@@ -113,7 +113,7 @@ func selected(ctx context.Context, g *WithT, env *testenv.Env, role *rbacv1.Clus
 	return found
 }
 
-func TestRolesForPeople(t *testing.T) {
+func TestRoles_AllowWhatTheyAreFor(t *testing.T) {
 	env := cluster(t)
 	t.Run("kubectl auth can-i --list equals the documented table", func(t *testing.T) { testCanI(t, env) })
 	t.Run("what is aggregated to the roles of Kubernetes is as documented", func(t *testing.T) { testAggregation(t, env) })

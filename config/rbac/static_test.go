@@ -72,7 +72,7 @@ func forbidden(rule rbacv1.PolicyRule) string {
 	return ""
 }
 
-func TestJ4NoShippedRoleHoldsTooMuch(t *testing.T) {
+func TestJ4_NoShippedRoleAllowsTooMuch(t *testing.T) {
 	roles := shipped(t)
 	if len(roles) < 10 {
 		t.Fatalf("%d roles: the manifests are elsewhere", len(roles))

@@ -50,7 +50,7 @@ func (a *Account) problem(reason v1alpha1.Reason, format string, args ...any) *P
 	p := problem(reason, format, args...)
 	if a.Pin.Kind == KindCluster {
 		p.ForManager = p.Message
-		p.Message = fmt.Sprintf("%s cannot be used now; its condition Ready tells the platform team why", DisplayName(a.Pin))
+		p.Message = fmt.Sprintf("%s cannot be used now. Its condition Ready tells the platform team why.", DisplayName(a.Pin))
 	}
 	return p
 }
@@ -128,7 +128,7 @@ func (r *Resolver) Resolve(ctx context.Context, p *v1alpha1.Payment) (*Account, 
 	kind, ok := r.Registry[p.Spec.Provider]
 	if !ok {
 		return nil, problem(v1alpha1.ReasonProviderNotSupported,
-			"provider %q is not known to this operator; use %s", p.Spec.Provider, oneOf(r.Registry.Names()))
+			"This operator does not know provider %q. Create a new Payment with %s.", p.Spec.Provider, oneOf(r.Registry.Names()))
 	}
 	acct, err := r.find(ctx, p)
 	if err != nil {
@@ -146,12 +146,12 @@ func (r *Resolver) Named(ctx context.Context, kind, namespace, name string) (*Ac
 		return nil, err
 	}
 	if acct == nil {
-		return nil, problem(v1alpha1.ReasonAccountNotFound, "%s %q does not exist; create it", kind, name)
+		return nil, problem(v1alpha1.ReasonAccountNotFound, "%s %q does not exist. Create it.", kind, name)
 	}
 	known, ok := r.Registry[acct.Provider]
 	if !ok {
 		return nil, problem(v1alpha1.ReasonProviderNotSupported,
-			"provider %q is not known to this operator; use %s", acct.Provider, oneOf(r.Registry.Names()))
+			"This operator does not know provider %q. Create another account with %s.", acct.Provider, oneOf(r.Registry.Names()))
 	}
 	acct.Kind = known
 	if _, err := acct.namespaceSelector(); err != nil {
@@ -167,16 +167,16 @@ func (r *Resolver) find(ctx context.Context, p *v1alpha1.Payment) (*Account, err
 		case err != nil:
 			return nil, err
 		case acct == nil && ref.Kind == KindCluster:
-			// Whether it exists is nobody's business whom it does not allow.
+			// Do not reveal its existence to namespaces it does not allow.
 			return nil, problem(v1alpha1.ReasonAccountNotAllowed,
-				"there is no ClusterMerchantAccount %q that allows namespace %q; ask the platform team to add it to allowedNamespaces",
+				"There is no ClusterMerchantAccount %q that allows namespace %q. Ask the platform team to add it to allowedNamespaces.",
 				ref.Name, p.Namespace)
 		case acct == nil:
 			return nil, problem(v1alpha1.ReasonAccountNotFound,
-				"%s %q, which accountRef names, does not exist; create it", ref.Kind, ref.Name)
+				"%s %q, which accountRef names, does not exist. Create it.", ref.Kind, ref.Name)
 		case acct.Provider != p.Spec.Provider:
 			return nil, problem(v1alpha1.ReasonAccountMismatch,
-				"%s %q is an account at %s, not at %s; name another account in a new Payment",
+				"%s %q is an account at %s, not at %s. Name another account in a new Payment.",
 				ref.Kind, ref.Name, acct.Provider, p.Spec.Provider)
 		}
 		return acct, nil
@@ -199,7 +199,7 @@ func (r *Resolver) findDefault(ctx context.Context, namespace, provider string) 
 			return acct, nil
 		default:
 			unfit = problem(v1alpha1.ReasonAccountMismatch,
-				"%s %q is an account at %s, in spite of its name; create it again as one at %s, or name another account in a new Payment",
+				"%s %q is an account at %s, in spite of its name. Create it again as one at %s, or name another account in a new Payment.",
 				kind, provider, acct.Provider, provider)
 		}
 	}
@@ -210,7 +210,7 @@ func (r *Resolver) findDefault(ctx context.Context, namespace, provider string) 
 		return nil, unfit
 	}
 	return nil, problem(v1alpha1.ReasonAccountNotFound,
-		"no account for %s: create a MerchantAccount named %q in this namespace, or have a ClusterMerchantAccount of that name allow it",
+		"There is no account for %s. Create a MerchantAccount named %q in this namespace, or have a ClusterMerchantAccount of that name allow it.",
 		provider, provider)
 }
 
@@ -251,7 +251,7 @@ func (r *Resolver) get(ctx context.Context, from client.Reader, kind, namespace,
 		return acct, nil
 	default:
 		return nil, problem(v1alpha1.ReasonAccountNotFound,
-			"there is no kind of account %q; use %s or %s", kind, KindNamespaced, KindCluster)
+			"There is no kind of account %q. Use %s or %s.", kind, KindNamespaced, KindCluster)
 	}
 }
 
@@ -260,11 +260,11 @@ func closed(kind string, o client.Object, suspended bool) *Problem {
 	switch {
 	case o.GetDeletionTimestamp() != nil:
 		return problem(v1alpha1.ReasonAccountDeleting,
-			"%s %q is being deleted, so nothing new is sent through it; create it again once it is gone, or name another account in a new Payment",
+			"%s %q is being deleted, so nothing new is sent through it. Create it again once it is gone, or name another account in a new Payment.",
 			kind, o.GetName())
 	case suspended:
 		return problem(v1alpha1.ReasonAccountSuspended,
-			"%s %q is suspended, so nothing new is sent through it; take its suspend out, and what waits goes on by itself",
+			"%s %q is suspended, so nothing new is sent through it. Remove suspend; the operator continues automatically.",
 			kind, o.GetName())
 	default:
 		return nil
@@ -284,7 +284,7 @@ func (r *Resolver) ClosedNow(ctx context.Context, a *Account, c *v1alpha1.Charge
 	case err != nil:
 		return nil, err
 	case now == nil:
-		return problem(v1alpha1.ReasonAccountNotFound, "%s is gone; create it again", DisplayName(a.Pin)), nil
+		return problem(v1alpha1.ReasonAccountNotFound, "%s is gone. Create it again.", DisplayName(a.Pin)), nil
 	case now.Closed != nil:
 		return now.Closed, nil
 	default:
@@ -304,7 +304,7 @@ func (r *Resolver) notAllowed(ctx context.Context, a *Account, c *v1alpha1.Charg
 		return nil, err
 	}
 	return problem(v1alpha1.ReasonAccountNotAllowed,
-		"%s does not allow namespace %q any more, and nothing was sent yet; ask the platform team to add it to allowedNamespaces, and it goes on by itself",
+		"%s no longer allows namespace %q, and nothing was sent yet. Ask the platform team to add it to allowedNamespaces; the operator continues automatically.",
 		DisplayName(a.Pin), c.Spec.Payment.Namespace), nil
 }
 
@@ -374,7 +374,7 @@ func (a *Account) namespaceSelector() (labels.Selector, error) {
 	}
 	selector, err := metav1.LabelSelectorAsSelector(a.allowed.Selector)
 	if err != nil {
-		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured, "the namespace selector of %s cannot be read; correct it", DisplayName(a.Pin))
+		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured, "The namespace selector of %s cannot be read. Correct it.", DisplayName(a.Pin))
 	}
 	return selector, nil
 }
@@ -401,12 +401,12 @@ func (r *Resolver) complete(a *Account) (*Account, error) {
 }
 
 func (a *Account) misconfigured(err error) *Problem {
-	what := "correct the account or its Secret"
+	what := "Correct the account or its Secret."
 	if a.Pin.Kind == KindOperator {
-		what = "correct the operator's environment variables " + strings.ToUpper(a.Provider) + "_*"
+		what = "Correct the operator's environment variables " + strings.ToUpper(a.Provider) + "_*."
 	}
 	return a.problem(v1alpha1.ReasonAccountMisconfigured,
-		"account %s cannot be used: %s; %s", DisplayName(a.Pin), detail(err), what)
+		"Account %s cannot be used: %s. %s", DisplayName(a.Pin), detail(err), what)
 }
 
 // unnamed says that nothing new may be sent in production, because the installation has no
@@ -416,7 +416,7 @@ func (r *Resolver) unnamed(a *Account) *Problem {
 		return nil
 	}
 	return problem(v1alpha1.ReasonAccountMisconfigured,
-		"The operator has no given installation id, and a cluster that is built again would charge again. Start it with --installation-id; its log has the one that it uses now.")
+		"The operator was started without --installation-id, and a rebuilt cluster would charge again. Start it with --installation-id; its log shows the id in use.")
 }
 
 // Pinned returns the account that a Charge was made through, with the endpoint
@@ -426,7 +426,7 @@ func (r *Resolver) Pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	kind, ok := r.Registry[c.Spec.Provider]
 	if !ok {
 		return nil, problem(v1alpha1.ReasonProviderNotSupported,
-			"provider %q is not known to this operator", c.Spec.Provider)
+			"This operator does not know provider %q.", c.Spec.Provider)
 	}
 	acct, err := r.pinned(ctx, c)
 	if err != nil {
@@ -452,7 +452,7 @@ func (r *Resolver) pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 			return op.account(c.Spec.Provider), nil
 		}
 		return nil, problem(v1alpha1.ReasonAccountNotFound,
-			"this payment was made with the operator's own %s account, whose environment variables are gone; set them again", c.Spec.Provider)
+			"This payment was made with the operator's own %s account, whose environment variables are gone. Set them again.", c.Spec.Provider)
 	}
 	// Whether the namespace is still allowed is not asked here: the open payments learn
 	// how they end, also once their namespace is gone.
@@ -462,12 +462,12 @@ func (r *Resolver) pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	}
 	if acct == nil {
 		return nil, problem(v1alpha1.ReasonAccountNotFound,
-			"%s, through which this payment was made, is gone; create it again so that the outcome can be asked for",
+			"%s, through which this payment was made, is gone. Create it again so that the outcome can be asked for.",
 			DisplayName(pin))
 	}
 	if acct.Provider != c.Spec.Provider {
 		return nil, problem(v1alpha1.ReasonAccountMismatch,
-			"%s, through which this payment was made, is now an account at another provider; create it again as it was",
+			"%s, through which this payment was made, is now an account at another provider. Create it again as it was.",
 			DisplayName(pin))
 	}
 	return acct, nil

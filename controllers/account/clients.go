@@ -39,6 +39,9 @@ type Client struct {
 // now, with the context of WithCaller.
 func (c *Client) Reserve(who Caller) time.Duration { return c.limiter.reserve(who) }
 
+// Release gives back what Reserve kept for who, where it turned out that no call is made.
+func (c *Client) Release(who Caller) { c.limiter.release(who) }
+
 // Paused reports how long the provider asked to be left alone.
 func (c *Client) Paused() time.Duration { return c.limiter.pausedFor() }
 

@@ -37,13 +37,13 @@ const MaxCallbackSecrets = 4
 // minute. The same credentials at the same endpoint share one client. There is none for an
 // endpoint that is not trusted any more.
 func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
-	credentials, err := r.recentCredentials(ctx, a)
+	credentials, err := r.recentCredentials(ctx, a, a.Kind.CredentialKeys)
 	if err != nil {
 		return nil, err
 	}
 	if missing := missingKeys(a.Kind.CredentialKeys, credentials); len(missing) > 0 {
 		return nil, a.problem(v1alpha1.ReasonCredentialsIncomplete,
-			"%s lacks %s; add it", a.credentialSource(), strings.Join(a.credentialNames(missing), ", "))
+			"%s lacks %s. Add what is missing.", a.credentialSource(), strings.Join(a.credentialNames(missing), ", "))
 	}
 	return r.client(a, false, only(a.collectionKeys(), credentials))
 }
@@ -54,17 +54,17 @@ func (r *Resolver) RefundClient(ctx context.Context, a *Account) (*Client, error
 	if len(a.Kind.RefundCredentialKeys) == 0 {
 		return r.Client(ctx, a)
 	}
-	credentials, err := r.recentCredentials(ctx, a)
+	required := slices.Concat(a.Kind.CredentialKeys, a.Kind.RefundCredentialKeys)
+	credentials, err := r.recentCredentials(ctx, a, required)
 	if err != nil {
 		return nil, err
 	}
-	required := slices.Concat(a.Kind.CredentialKeys, a.Kind.RefundCredentialKeys)
 	if missing := missingKeys(required, credentials); len(missing) > 0 {
 		p := a.problem(v1alpha1.ReasonRefundNotConfigured,
-			"%s lacks %s, which refunds take; add it, and the refund goes on by itself",
+			"%s lacks %s, which refunds take. Add what is missing; the operator continues automatically.",
 			a.credentialSource(), strings.Join(a.credentialNames(missing), ", "))
 		if a.Pin.Kind == KindCluster { // whose condition Ready is about collecting
-			p.Message = DisplayName(a.Pin) + " lacks the credentials that refunds take; ask the platform team to add them, and the refund goes on by itself"
+			p.Message = DisplayName(a.Pin) + " lacks the credentials that refunds take. Ask the platform team to add them; the operator continues automatically."
 		}
 		return nil, p
 	}
@@ -151,7 +151,7 @@ func callbackSecrets(keys []string, credentials map[string]providers.Secret) []p
 func (r *Resolver) ForCallbacks(ctx context.Context, provider, kindName, namespace, name string) (*Account, error) {
 	kind, ok := r.Registry[provider]
 	if !ok {
-		return nil, problem(v1alpha1.ReasonProviderNotSupported, "provider is not known")
+		return nil, problem(v1alpha1.ReasonProviderNotSupported, "This operator does not know the provider.")
 	}
 	pin := v1alpha1.AccountPin{Kind: kindName, Namespace: namespace, Name: name}
 	charge := &v1alpha1.Charge{Spec: v1alpha1.ChargeSpec{
@@ -167,13 +167,14 @@ func (r *Resolver) ForCallbacks(ctx context.Context, provider, kindName, namespa
 	return acct, nil
 }
 
-// recentCredentials are those of the last minute, unless the provider refused them since.
-func (r *Resolver) recentCredentials(ctx context.Context, a *Account) (map[string]providers.Secret, error) {
+// recentCredentials are those of the last minute, unless the provider refused them since or
+// one that is required is missing.
+func (r *Resolver) recentCredentials(ctx context.Context, a *Account, required []string) (map[string]providers.Secret, error) {
 	if err := r.Trusted(a); err != nil {
 		return nil, err
 	}
 	key, now := a.secretKey(), r.Clients.now()
-	if recent, ok := r.Clients.secrets.get(key, now); ok && a.Pin.Kind != KindOperator {
+	if recent, ok := r.Clients.secrets.get(key, now); ok && a.Pin.Kind != KindOperator && len(missingKeys(required, recent)) == 0 {
 		return recent, nil
 	}
 	credentials, err := r.credentials(ctx, a)
@@ -193,7 +194,7 @@ func (r *Resolver) credentials(ctx context.Context, a *Account) (map[string]prov
 	}
 	if keys := a.Kind.CallbackSecretKeys; len(callbackSecrets(keys, credentials)) > MaxCallbackSecrets {
 		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
-			"%s has more than %d secrets in %s; leave those that the provider signs with, one a line",
+			"%s has more than %d secrets in %s. Leave those that the provider signs with, one a line.",
 			a.credentialSource(), MaxCallbackSecrets, strings.Join(a.credentialNames(keys), ", "))
 	}
 	return credentials, nil
@@ -208,10 +209,10 @@ func (r *Resolver) readCredentials(ctx context.Context, a *Account) (map[string]
 	case err == nil:
 	case apierrors.IsNotFound(err):
 		return nil, a.problem(v1alpha1.ReasonCredentialsNotFound,
-			"%s does not exist; create it with the keys %s", a.credentialSource(), strings.Join(a.Kind.CredentialKeys, ", "))
+			"%s does not exist. Create it with the keys %s.", a.credentialSource(), strings.Join(a.Kind.CredentialKeys, ", "))
 	case apierrors.IsForbidden(err):
 		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
-			"the operator may not read %s; bind the ClusterRole mobile-money-secret-reader to it there, with a RoleBinding", a.credentialSource())
+			"The operator may not read %s. Bind the ClusterRole mobile-money-secret-reader to it there, with a RoleBinding.", a.credentialSource())
 	default:
 		return nil, fmt.Errorf("reading the Secret of account %s: %w", DisplayName(a.Pin), err)
 	}
@@ -224,7 +225,7 @@ func (r *Resolver) readCredentials(ctx context.Context, a *Account) (map[string]
 func (a *Account) readSecret(s *corev1.Secret) (map[string]providers.Secret, error) {
 	if s.Type != "" && s.Type != corev1.SecretTypeOpaque && s.Type != v1alpha1.SecretTypeCredentials {
 		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
-			"%s is of a type that is not for credentials of a provider; name one of type %s or %s",
+			"%s is of a type that is not for credentials of a provider. Name one of type %s or %s.",
 			a.credentialSource(), corev1.SecretTypeOpaque, v1alpha1.SecretTypeCredentials)
 	}
 	out := map[string]providers.Secret{}
@@ -234,7 +235,7 @@ func (a *Account) readSecret(s *corev1.Secret) (map[string]providers.Secret, err
 		v := strings.TrimRight(string(s.Data[k]), "\r\n")
 		if len(v) > maxCredential {
 			return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
-				"%s has a %s of more than %d bytes, which is no credential; correct it", a.credentialSource(), k, maxCredential)
+				"%s has a %s of more than %d bytes, which is no credential. Correct it.", a.credentialSource(), k, maxCredential)
 		}
 		if v != "" {
 			out[k] = providers.Secret(v)
@@ -262,7 +263,7 @@ func missingKeys(keys []string, have map[string]providers.Secret) []string {
 func (a *Account) credentialSource() string {
 	switch a.Pin.Kind {
 	case KindOperator:
-		return "the operator's environment"
+		return "The operator's environment"
 	case KindCluster:
 		return fmt.Sprintf("Secret %q in the operator's namespace", a.secret.Name)
 	default:
@@ -323,7 +324,7 @@ func (a *Account) checkEndpoint(raw string, allowed []string) *Problem {
 		return nil
 	}
 	return a.problem(v1alpha1.ReasonEndpointNotAllowed,
-		"the operator sends nothing to host %q, and asks nothing there; have it started with --allowed-endpoints=%s, or leave baseURL and tokenURL out",
+		"The operator sends nothing to host %q, and asks nothing there. Have it started with --allowed-endpoints=%s, or leave baseURL and tokenURL out.",
 		u.Host, u.Host)
 }
 

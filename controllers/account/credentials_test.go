@@ -47,7 +47,7 @@ func TestMissingCredentials(t *testing.T) {
 
 			f = setUp(t).operator(environment)
 			if f.Operator[provider].Credentials != nil {
-				expectMissing(t, f, provider, missingVariables, present, "the operator's environment lacks ")
+				expectMissing(t, f, provider, missingVariables, present, "The operator's environment lacks ")
 			}
 		}
 	}
@@ -62,7 +62,7 @@ func expectMissing(t *testing.T, f *fixture, provider string, missing, present [
 		}
 		return
 	}
-	expectProblem(t, err, v1alpha1.ReasonCredentialsIncomplete, append(missing, prefix, "add it")...)
+	expectProblem(t, err, v1alpha1.ReasonCredentialsIncomplete, append(missing, prefix, "Add what is missing")...)
 	for _, p := range present {
 		if slices.Contains(strings.FieldsFunc(err.Error(), func(r rune) bool { return strings.ContainsRune(" ,;:", r) }), p) {
 			t.Errorf("%v names %s, which is there", err, p)
@@ -74,7 +74,7 @@ func TestNoSecret(t *testing.T) {
 	for provider, keys := range required {
 		f := setUp(t, merchant("shop", provider, provider))
 		_, err := f.Client(f.ctx, f.resolve(payment("shop", provider)))
-		expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound, append(sortedKeys(keys), `"`+provider+`-credentials"`, "create it")...)
+		expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound, append(sortedKeys(keys), `"`+provider+`-credentials"`, "Create it")...)
 		a, err := f.ForCallbacks(f.ctx, provider, account.KindNamespaced, "shop", provider)
 		must(t, err)
 		_, err = f.CallbackSecrets(f.ctx, a)
@@ -87,7 +87,7 @@ func TestNoSecret(t *testing.T) {
 func TestUnusableCredentials(t *testing.T) {
 	f := setUp(t, merchant("shop", "wave", "wave"), secret("shop", "wave-credentials", map[string]string{"apiKey": canary + "\n" + canary}))
 	_, err := f.Client(f.ctx, f.resolve(payment("shop", "wave")))
-	expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured, "apiKey", "line break", "correct the account or its Secret")
+	expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured, "apiKey", "line break", "Correct the account or its Secret")
 
 	f = setUp(t).operator(map[string]string{"WAVE_API_KEY": canary + "\n" + canary})
 	_, err = f.Client(f.ctx, f.resolve(payment("shop", "wave")))
@@ -247,7 +247,7 @@ func TestRefundCredentials(t *testing.T) {
 			}
 			c, err := f.RefundClient(f.ctx, a)
 			if len(lacks) > 0 {
-				expectProblem(t, err, v1alpha1.ReasonRefundNotConfigured, append(lacks, "add it")...)
+				expectProblem(t, err, v1alpha1.ReasonRefundNotConfigured, append(lacks, "Add what is missing")...)
 				continue
 			}
 			must(t, err)
@@ -545,6 +545,26 @@ func TestCredentials_AreKeptForAMinute(t *testing.T) {
 		f.now = f.now.Add(time.Minute)
 		expect(4, "a minute later")
 	}
+}
+
+// What a Secret lacked is there as soon as it is added, for payments and refunds.
+func TestCredentials_ThatAreMissingAreLookedForAgain(t *testing.T) {
+	stored := secret("shop", "mtn-credentials", nil)
+	f := setUp(t, merchant("shop", "mtn", "mtn"), stored)
+	a := f.resolve(payment("shop", "mtn"))
+	_, err := f.Client(f.ctx, a)
+	expectProblem(t, err, v1alpha1.ReasonCredentialsIncomplete)
+	stored.Data = secret("shop", "mtn-credentials", keysOf("mtn")).Data
+	must(t, f.api.Update(f.ctx, stored))
+	f.client(a)
+	_, err = f.RefundClient(f.ctx, a)
+	expectProblem(t, err, v1alpha1.ReasonRefundNotConfigured)
+	for _, key := range a.Kind.RefundCredentialKeys {
+		stored.Data[key] = []byte("value")
+	}
+	must(t, f.api.Update(f.ctx, stored))
+	_, err = f.RefundClient(f.ctx, a)
+	must(t, err)
 }
 
 // An account that is deleted and made again under its name has other credentials.

@@ -207,7 +207,7 @@ func TestClosedTakesNothingNew(t *testing.T) {
 		secret("shop", "mtn-credentials", keysOf("mtn")))
 	chosen, err := f.Resolve(f.ctx, payment("shop", "mtn"))
 	must(t, err)
-	expectProblem(t, chosen.Closed, v1alpha1.ReasonAccountSuspended, `"mtn" is suspended`, "goes on by itself")
+	expectProblem(t, chosen.Closed, v1alpha1.ReasonAccountSuspended, `"mtn" is suspended`, "continues automatically")
 	pinned, err := f.Pinned(f.ctx, open("order", v1alpha1.AccountPin{Kind: account.KindNamespaced, Namespace: "shop", Name: "mtn", Environment: "sandbox"}))
 	must(t, err)
 	f.client(pinned)

@@ -139,7 +139,7 @@ func orangeEnvironment(baseURL string) string {
 func (o OperatorAccount) choose(provider string) (*Account, error) {
 	if o.Environment != string(providers.Sandbox) && o.Environment != string(providers.Production) {
 		return nil, problem(v1alpha1.ReasonAccountMisconfigured,
-			"the operator's %s environment must be sandbox or production; correct MTN_ENVIRONMENT", provider)
+			"The operator's %s environment must be sandbox or production. Correct MTN_ENVIRONMENT.", provider)
 	}
 	return o.account(provider), nil
 }

@@ -179,6 +179,13 @@ func (l *Limiter) reserve(who Caller) time.Duration {
 	return l.window.reserve(who, l.now())
 }
 
+// release gives back what reserve kept for who, if no call took it.
+func (l *Limiter) release(who Caller) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.window.permits, who.Name)
+}
+
 // Admit waits until a call may leave, and counts it. Without a permit (see Reserve) of
 // the Caller in ctx, the call waits for a few seconds at most. The error is of class
 // NotSent, and says how long to wait.

@@ -349,3 +349,17 @@ func TestLimiter_Admit(t *testing.T) {
 		}
 	})
 }
+
+// Who makes no call after all, such as a payment that another limit holds up, stands in
+// nobody's way.
+func TestLimiter_ReleaseMakesRoom(t *testing.T) {
+	l := newLimiter(1, func() time.Time { return noon }, nil)
+	first, second := Caller{Name: "first", Namespace: "shop"}, Caller{Name: "second", Namespace: "shop"}
+	if l.reserve(first) != 0 || l.reserve(second) == 0 {
+		t.Fatal("the limit is one call in each second")
+	}
+	l.release(first)
+	if wait := l.reserve(second); wait != 0 {
+		t.Fatalf("the next one waits for %v", wait)
+	}
+}

@@ -122,16 +122,16 @@ func TestProblems(t *testing.T) {
 	}{
 		"provider that nobody knows": {
 			payment: payment("shop", "mpesa"), reason: v1alpha1.ReasonProviderNotSupported,
-			words: []string{`"mpesa"`, "use mtn, orange or wave"},
+			words: []string{`"mpesa"`, "with mtn, orange or wave"},
 		},
 		"no account at all": {
 			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountNotFound,
-			words: []string{`create a MerchantAccount named "mtn" in this namespace`, "ClusterMerchantAccount"},
+			words: []string{`Create a MerchantAccount named "mtn" in this namespace`, "ClusterMerchantAccount"},
 		},
 		"accountRef to nothing": {
 			objects: []client.Object{merchant("shop", "mtn", "mtn"), merchant("bakery", "second", "mtn")},
 			payment: payment("shop", "mtn", through("MerchantAccount", "second")), reason: v1alpha1.ReasonAccountNotFound,
-			words: []string{`MerchantAccount "second"`, "create it"},
+			words: []string{`MerchantAccount "second"`, "Create it"},
 		},
 		"accountRef to no cluster account": {
 			objects: []client.Object{merchant("shop", "second", "mtn")},
@@ -141,7 +141,7 @@ func TestProblems(t *testing.T) {
 		"accountRef to the operator's": {
 			operator: waveEnvironment,
 			payment:  payment("shop", "wave", through("Operator", "wave")), reason: v1alpha1.ReasonAccountNotFound,
-			words: []string{`"Operator"`, "use MerchantAccount or ClusterMerchantAccount"},
+			words: []string{`"Operator"`, "Use MerchantAccount or ClusterMerchantAccount"},
 		},
 		"accountRef to another provider": {
 			objects: []client.Object{merchant("shop", "main", "orange")},
@@ -157,7 +157,7 @@ func TestProblems(t *testing.T) {
 		"the name of one provider, an account at another": {
 			objects: []client.Object{merchant("shop", "mtn", "orange")},
 			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMismatch,
-			words: []string{`MerchantAccount "mtn"`, "at orange", "create it again as one at mtn"},
+			words: []string{`MerchantAccount "mtn"`, "at orange", "Create it again as one at mtn"},
 		},
 		"host that the operator does not allow": {
 			objects: []client.Object{merchant("shop", "wave", "wave", to("https://evil.example/x", ""))},
@@ -183,7 +183,7 @@ func TestProblems(t *testing.T) {
 		},
 		"base URL without a host": {
 			objects: []client.Object{merchant("shop", "wave", "wave", to("sim.example", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"baseURL must be a URL", "correct the account"},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"baseURL must be a URL", "Correct the account"},
 		},
 		"base URL that is no URL": {
 			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example:8443/%zz", ""))},
@@ -191,7 +191,7 @@ func TestProblems(t *testing.T) {
 		},
 		"base URL with a query": {
 			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example:8443/?a=b", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"MerchantAccount/wave", "baseURL must", "correct the account"},
+			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"MerchantAccount/wave", "baseURL must", "Correct the account"},
 		},
 		"mtn in production without a country": {
 			objects: []client.Object{merchant("shop", "mtn", "mtn", production)},
@@ -217,7 +217,7 @@ func TestProblems(t *testing.T) {
 		},
 		"the operator's mtn in no environment": {
 			operator: map[string]string{"MTN_USER_ID": canary, "MTN_ENVIRONMENT": "live"},
-			payment:  payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"correct MTN_ENVIRONMENT", "sandbox or production"},
+			payment:  payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"Correct MTN_ENVIRONMENT", "sandbox or production"},
 		},
 		"the operator's orange at an odd URL": {
 			operator: map[string]string{"ORANGE_CLIENT_ID": canary, "ORANGE_API_URL": "sim.example/else"},
@@ -336,7 +336,7 @@ func TestH16NothingOfTheOperatorsSecretsIsTold(t *testing.T) {
 	}
 	f := setUp(t, cluster("mtn", "mtn", names("shop")), secret(operatorNamespace, "mtn-credentials", keysOf("mtn")))
 	_, err := f.RefundClient(f.ctx, f.resolve(payment("shop", "mtn")))
-	expectProblem(t, err, v1alpha1.ReasonRefundNotConfigured, "ClusterMerchantAccount/mtn", "platform team", "by itself")
+	expectProblem(t, err, v1alpha1.ReasonRefundNotConfigured, "ClusterMerchantAccount/mtn", "platform team", "continues automatically")
 	expectForManager(t, err, `Secret "mtn-credentials"`, "disbursementUserID")
 }
 
@@ -532,8 +532,8 @@ func TestPinned(t *testing.T) {
 	}{
 		"as it was":                   {before: merchant("shop", "wave", "wave", onSim), after: merchant("shop", "wave", "wave", onSim), want: pin, secret: "shop/wave-credentials"},
 		"edited":                      {before: merchant("shop", "wave", "wave", onSim), after: merchant("shop", "wave", "wave", elsewhere), want: pin, secret: "shop/rotated"},
-		"gone":                        {before: merchant("shop", "wave", "wave", onSim), reason: v1alpha1.ReasonAccountNotFound, words: []string{"MerchantAccount/wave", "create it again"}},
-		"at another provider":         {before: merchant("shop", "wave", "wave", onSim), after: merchant("shop", "wave", "mtn", onSim), reason: v1alpha1.ReasonAccountMismatch, words: []string{"MerchantAccount/wave", "create it again as it was"}},
+		"gone":                        {before: merchant("shop", "wave", "wave", onSim), reason: v1alpha1.ReasonAccountNotFound, words: []string{"MerchantAccount/wave", "Create it again"}},
+		"at another provider":         {before: merchant("shop", "wave", "wave", onSim), after: merchant("shop", "wave", "mtn", onSim), reason: v1alpha1.ReasonAccountMismatch, words: []string{"MerchantAccount/wave", "Create it again as it was"}},
 		"cluster, edited":             {before: cluster("wave", "wave", names("shop"), onSim), after: cluster("wave", "wave", names("shop"), elsewhere), want: clusterPin, secret: operatorNamespace + "/rotated"},
 		"cluster, no longer allowed":  {before: cluster("wave", "wave", names("shop"), onSim), after: cluster("wave", "wave", v1alpha1.AllowedNamespaces{}, onSim), want: clusterPin, secret: operatorNamespace + "/wave-credentials"},
 		"cluster, selector broken":    {before: cluster("wave", "wave", names("shop"), onSim), after: cluster("wave", "wave", badSelector, onSim), want: clusterPin, secret: operatorNamespace + "/wave-credentials"},
@@ -625,7 +625,7 @@ func TestPinnedToTheOperator(t *testing.T) {
 
 	f.operator(waveEnvironment)
 	_, err = f.Pinned(f.ctx, made)
-	expectProblem(t, err, v1alpha1.ReasonAccountNotFound, "the operator's own mtn account", "set them again")
+	expectProblem(t, err, v1alpha1.ReasonAccountNotFound, "the operator's own mtn account", "Set them again")
 	delete(f.Registry, "mtn")
 	_, err = f.Pinned(f.ctx, made)
 	expectProblem(t, err, v1alpha1.ReasonProviderNotSupported, `"mtn"`)

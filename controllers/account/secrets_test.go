@@ -37,7 +37,7 @@ func TestH3ForeignSecrets(t *testing.T) {
 					t.Errorf("%s, %s of type %q: %v", provider, name, kind, err)
 				}
 				if !allowed {
-					expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured, `Secret "`+provider+`-credentials"`, "name one of type Opaque or mobilemoney.dev/credentials")
+					expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured, `Secret "`+provider+`-credentials"`, "Name one of type Opaque or mobilemoney.dev/credentials")
 				}
 			}
 		}
@@ -50,7 +50,7 @@ func TestH3SecretOfAMegabyte(t *testing.T) {
 	f := setUp(t, merchant("shop", "wave", "wave"), s)
 	a := f.resolve(payment("shop", "wave"))
 	_, err := f.Client(f.ctx, a)
-	expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured, "apiKey", "more than 16384 bytes", "correct it")
+	expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured, "apiKey", "more than 16384 bytes", "Correct it")
 	if len(err.Error()) > 300 {
 		t.Errorf("a message of %d bytes", len(err.Error()))
 	}

@@ -62,7 +62,7 @@ func Decide(f Facts) Decision {
 		return f.ask(f.nextCheck())
 	case a.Taken != nil:
 		return f.taken()
-	case len(a.Open) > 0:
+	case len(a.Open) > 0 || a.ReferenceKnown:
 		return f.unanswered()
 	default:
 		return f.refused()
@@ -95,6 +95,9 @@ func (f Facts) adopt() Decision {
 	switch {
 	case !f.Rules.Askable && !lost:
 		return Decision{Action: Wait, Reason: v1alpha1.ReasonAdoptOnly, After: f.Settings.RetryMax}
+	case f.Attempt == nil && !f.Usable:
+		// What it would be asked through is part of the record.
+		return Decision{Action: Wait, Reason: f.Blocked, After: f.Settings.RetryMax}
 	case f.Attempt == nil:
 		return Decision{Action: Recreate}
 	case f.Rules.Askable && !f.Seen.OK():
@@ -124,20 +127,25 @@ func (f Facts) endUnasked(phase v1alpha1.Phase, reason v1alpha1.Reason) Decision
 // taken for a failure; how it is recovered is the provider's rule.
 func (f Facts) unanswered() Decision {
 	late, deadline := f.lateUntil(), f.deadline()
-	nobodyCanPay := f.Rules.PageOnly && !f.EarlierLife && !f.Now.Before(late) && (!f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound)
+	verdict := latest(late, deadline)
+	nobodyCanPay := f.Rules.PageOnly && !f.EarlierLife && !f.Attempt.ReferenceKnown && !f.Now.Before(late) && (!f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound)
 	switch {
+	case nobodyCanPay && f.Attempt.Refusal != nil:
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: f.Attempt.Refusal.Reason}
 	case nobodyCanPay && (!f.Wanted || f.CalledOff):
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseCancelled, Reason: v1alpha1.ReasonCancelled}
 	case nobodyCanPay && !f.Now.Before(deadline):
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}
 	case f.mayRepeat(late):
 		return f.afterRetry(Raise)
-	case !f.Now.Before(deadline) && (!f.Rules.Askable && !f.Now.Before(late) || f.undecided(deadline)):
+	case !f.Now.Before(verdict) && (!f.Rules.Askable || f.undecided(verdict)):
 		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}
+	case !f.Rules.Askable && f.Now.Before(late):
+		return f.waitUntil(late)
 	case !f.Rules.Askable:
-		return f.waitUntil(latest(late, earliest(deadline, f.Now.Add(f.Settings.RetryMax))))
+		return f.waitUntil(earliest(deadline, f.Now.Add(f.Settings.RetryMax)))
 	default:
-		return f.ask(f.nextCheck(late, deadline), deadline.Add(silentFor))
+		return f.ask(f.nextCheck(late, verdict), verdict.Add(silentFor))
 	}
 }
 
@@ -148,8 +156,7 @@ func (f Facts) mayRepeat(late time.Time) bool {
 	a := f.Attempt
 	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly
 	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
-	usable := f.Askable || !f.Rules.Askable // the send finds out
-	return wanted && unknownThere && usable && f.SameCredentials && !a.ReferenceKnown &&
+	return wanted && unknownThere && f.Usable && !a.ReferenceKnown && a.Refusal == nil &&
 		!f.Now.Before(late) && f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
 }
 
@@ -195,7 +202,7 @@ func (f Facts) taken() Decision {
 // schedule.
 func (f Facts) endSession() Decision {
 	switch again := f.Seen.EndedAt.Add(f.pace()); {
-	case !f.Askable:
+	case !f.askable():
 		return f.waitUntil(f.Now.Add(f.Settings.RetryMax))
 	case f.Seen.EndedAt.IsZero(), f.askedSince(f.Seen.EndedAt) && !f.Now.Before(again):
 		return f.afterRetry(EndSession)
@@ -225,7 +232,7 @@ func (f Facts) ended() Decision {
 // ask asks at the time given, or waits until then, and looks again at the times at
 // which a verdict is due; where nothing can be asked, it waits for those only.
 func (f Facts) ask(at time.Time, verdicts ...time.Time) Decision {
-	if f.Askable {
+	if f.askable() {
 		return f.waitUntil(at, Ask)
 	}
 	for _, t := range verdicts {
@@ -238,7 +245,7 @@ func (f Facts) ask(at time.Time, verdicts ...time.Time) Decision {
 
 // askAfterRetry asks once the wait for the failures so far is over.
 func (f Facts) askAfterRetry() Decision {
-	if !f.Askable {
+	if !f.askable() {
 		return f.waitUntil(f.Now.Add(f.Settings.RetryMax))
 	}
 	return f.afterRetry(Ask)

@@ -29,7 +29,7 @@ type Rules struct {
 // CollectionRules are those of asking for a payment.
 func CollectionRules(t providers.Traits) Rules {
 	return Rules{
-		Askable:      t.Recovery != providers.RecoverByRepeat,
+		Askable:      t.Recovery == providers.RecoverByReference || t.Recovery == providers.RecoverBySearch,
 		PageOnly:     t.Flow == providers.FlowRedirect,
 		RefusalFinal: t.Flow == providers.FlowRedirect,
 		CanEnd:       t.CanCancel,
@@ -54,9 +54,11 @@ type Facts struct {
 	Attempt *v1alpha1.Attempt
 	// Created is when the API server made the record.
 	Created time.Time
-	// Askable now: the account, its credentials and its endpoint can be used, and
-	// the record or the reference is enough to ask by.
-	Askable bool
+	// Usable now: the account, its credentials and its endpoint.
+	Usable bool
+	// LacksHandle: the reference is not enough to ask by, and what is needed
+	// besides is not recorded.
+	LacksHandle bool
 	// Key of the attempt, to spread checks.
 	Key string
 
@@ -79,9 +81,6 @@ type Facts struct {
 	Consent bool
 	// Settled: a person said how the present Unknown ended.
 	Settled bool
-	// SameCredentials: those at hand are the ones that every open send was sent
-	// with.
-	SameCredentials bool
 
 	// Timeout after which an undecided request is followed slowly.
 	Timeout time.Duration
@@ -105,6 +104,8 @@ type Facts struct {
 type Observation struct {
 	// At is when the last call ended; zero: none yet.
 	At time.Time
+	// Asked is when the last question that was answered began; zero: none was.
+	Asked time.Time
 	// Failures in a row, counting the last call.
 	Failures int
 	// NotFound: the provider does not know the reference, asked with the
@@ -129,7 +130,9 @@ func (o Observation) OK() bool { return !o.At.IsZero() && o.Failures == 0 }
 // See notes which send is the newest, and returns o as of now: where the clock
 // was set back, waits count from now.
 func (o Observation) See(a *v1alpha1.Attempt, now time.Time) Observation {
-	o.At, o.EndedAt, o.FirstSeen = earliest(o.At, now), earliest(o.EndedAt, now), earliest(o.FirstSeen, now)
+	for _, t := range []*time.Time{&o.At, &o.Asked, &o.EndedAt, &o.FirstSeen} {
+		*t = earliest(*t, now)
+	}
 	if a != nil && a.Sends > o.Newest {
 		o.Newest, o.FirstSeen = a.Sends, now
 	}
@@ -170,6 +173,9 @@ func SentWith(a *v1alpha1.Attempt, credentials string) bool {
 	}
 	return a.Refusal == nil || a.Refusal.Send.Credentials == credentials
 }
+
+// askable tells whether the provider can be asked now.
+func (f Facts) askable() bool { return f.Usable && !f.LacksHandle }
 
 // clamp bounds a recorded time: one from the future, by a clock that was ahead,
 // counts as when the record was made.
@@ -243,8 +249,11 @@ func (f Facts) sessionEnd() time.Time {
 	}
 }
 
-// askedSince tells whether the provider gave a usable answer at t or later.
-func (f Facts) askedSince(t time.Time) bool { return f.Seen.OK() && !f.Seen.At.Before(t) }
+// askedSince tells whether the last question has a usable answer, and began at t or
+// later.
+func (f Facts) askedSince(t time.Time) bool {
+	return f.Seen.OK() && !f.Seen.Asked.IsZero() && !f.Seen.Asked.Before(t)
+}
 
 // undecided tells whether the time for a verdict has come and brought none: asked
 // since then without an outcome, or no usable answer for a day.

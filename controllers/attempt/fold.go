@@ -54,17 +54,17 @@ func FoldTaken(taken v1alpha1.Taken) Fold {
 			return closed
 		}
 		a.Taken, a.Notice = &taken, nil
-		if a.Unknown != nil && liftedByAnswer(a.Unknown.Reason) {
+		if a.Unknown != nil && lifts(&taken, a.Unknown.Reason) {
 			a.Unknown = nil
 		}
 		return true
 	}
 }
 
-// liftedByAnswer: the answer that was given up came after all, or what was there
-// before is adopted.
-func liftedByAnswer(unknown v1alpha1.Reason) bool {
-	return unknown == v1alpha1.ReasonLostInitiation || unknown == v1alpha1.ReasonReusedName
+// lifts tells whether an Unknown is over: the answer that was given up came after all,
+// or what was there before is open, and adopted.
+func lifts(taken *v1alpha1.Taken, unknown v1alpha1.Reason) bool {
+	return unknown == v1alpha1.ReasonLostInitiation || unknown == v1alpha1.ReasonReusedName && taken.Found
 }
 
 // FoldReferenceKnown records that the provider knew the reference at the first
@@ -93,8 +93,8 @@ func FoldRefusal(refusal v1alpha1.Refusal) Fold {
 // reported.
 func FoldUnknown(u v1alpha1.Unknown) Fold {
 	return func(a *v1alpha1.Attempt) bool {
-		found := liftedByAnswer(u.Reason) && a.Taken != nil
-		if a.Outcome != nil || found || a.Unknown != nil && (a.Unknown.Reason == u.Reason || u.Reported == nil) {
+		over := a.Taken != nil && lifts(a.Taken, u.Reason)
+		if a.Outcome != nil || over || a.Unknown != nil && (a.Unknown.Reason == u.Reason || u.Reported == nil) {
 			return false
 		}
 		a.Unknown = &u
@@ -137,15 +137,27 @@ func FoldOutcome(o v1alpha1.Outcome) Fold {
 }
 
 // foldLater keeps what the provider said after the outcome: the first word, until
-// one contradicts the outcome. That it still knows nothing is none.
+// one contradicts the outcome. That it still knows nothing is none, nor is what the
+// person knew who settled it.
 func foldLater(a *v1alpha1.Attempt, o v1alpha1.Outcome) bool {
-	news := Contradicts(a.Outcome, &o)
-	known := a.Later != nil && (Contradicts(a.Outcome, a.Later) || !news && a.Later.SettledBy == "")
-	if known || o.SettledBy != "" || !news && a.Outcome.SettledBy == "" && o.At.Equal(&a.Outcome.At) {
+	contradicts := Contradicts(a.Outcome, &o)
+	known := a.Later != nil && (Contradicts(a.Outcome, a.Later) || !contradicts && a.Later.SettledBy == "")
+	if settled := a.Outcome.SettledBy != ""; settled {
+		known = known || contradicts && a.Unknown != nil && wasReported(a.Unknown.Reported, &o)
+	} else {
+		known = known || !contradicts && o.At.Equal(&a.Outcome.At)
+	}
+	if known || o.SettledBy != "" {
 		return false
 	}
 	a.Later = &o
 	return true
+}
+
+// wasReported tells whether o is what an Unknown was about: other money.
+func wasReported(r *v1alpha1.Reported, o *v1alpha1.Outcome) bool {
+	return r != nil && o.Reason == v1alpha1.ReasonAmountMismatch && o.Paid != nil &&
+		r.Currency == o.Paid.Currency && providers.EqualAmount(r.Amount, o.Paid.Amount)
 }
 
 // Contradicts tells whether a later word contradicts an outcome: that it was paid
@@ -164,9 +176,10 @@ func samePaid(o, later *v1alpha1.Outcome) bool {
 // FoldConcluded records an end that is certain by the rules. It holds only for the
 // attempt as it was when that was decided: nothing was sent or learnt since.
 func FoldConcluded(o v1alpha1.Outcome, decided *v1alpha1.Attempt) Fold {
-	sends, open := decided.Sends, len(decided.Open)
+	was := decided.DeepCopy()
 	return func(a *v1alpha1.Attempt) bool {
-		if a.Outcome != nil || a.Sends != sends || len(a.Open) > open || (a.Taken == nil) != (decided.Taken == nil) {
+		learnt := (a.Taken == nil) != (was.Taken == nil) || (a.Unknown == nil) != (was.Unknown == nil) || a.ReferenceKnown != was.ReferenceKnown
+		if a.Outcome != nil || a.Sends != was.Sends || len(a.Open) > len(was.Open) || learnt {
 			return false
 		}
 		return FoldOutcome(o)(a)
@@ -195,10 +208,12 @@ type Expected struct {
 // send, or that we never sent, is another's. It is the only place that says so.
 func (e Expected) ofEarlierSale(a *v1alpha1.Attempt, st providers.Status) bool {
 	switch {
-	case a.Taken != nil:
+	case a.Taken != nil && a.Taken.Found:
 		return false // it was open when this record took it: it ends in this sale's time
 	case st.CorrelationTag != "" && e.Tag != "":
 		return st.CorrelationTag != e.Tag
+	case a.Taken != nil:
+		return false
 	default:
 		return MadeElsewhere(a)
 	}
@@ -210,8 +225,11 @@ func FoldStatus(st providers.Status, e Expected, now time.Time) Fold {
 	return func(a *v1alpha1.Attempt) bool {
 		at := metav1.NewMicroTime(now)
 		found := e.ofEarlierSale(a, st)
-		if found && st.State.Final() && !e.Consent && a.Outcome == nil {
+		if found && st.State.Final() && !e.Consent {
 			return FoldUnknown(v1alpha1.Unknown{Reason: v1alpha1.ReasonReusedName, Since: at, Reported: e.reported(st)})(a)
+		}
+		if found && !st.State.Final() && st.Money.Amount != "" && !sameMoney(st.Money, e.Money) {
+			return FoldUnknown(v1alpha1.Unknown{Reason: v1alpha1.ReasonAmountMismatch, Since: at, Reported: e.reported(st)})(a)
 		}
 		taken := e.Ours(st) && FoldTaken(v1alpha1.Taken{At: at, Found: found})(a)
 		outcome, mismatch := conclude(st, e, now)

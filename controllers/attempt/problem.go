@@ -76,6 +76,15 @@ func (p *Protocol) Heard(ctx context.Context, key string, heed Heed, op provider
 	return p.seen.Recall(key)
 }
 
+// Unsent remembers that a send was not made after all: the next one waits as after a
+// call that failed, whatever the writes of this one wake.
+func (p *Protocol) Unsent(key string) Observation {
+	return p.Remember(key, func(o *Observation) {
+		o.At, o.NotFound = p.Now(), false
+		o.Failures++
+	})
+}
+
 // heard lets heed know how a call ended, and logs an error.
 func (p *Protocol) heard(ctx context.Context, key string, heed Heed, op providers.Operation, err error) {
 	if heed != nil && heed(op, err) {

@@ -205,10 +205,11 @@ func (p *Protocol) Remember(key string, change func(*Observation)) Observation {
 // Forget drops what is remembered of an attempt.
 func (p *Protocol) Forget(key string) { p.seen.Forget(key) }
 
-// Answered remembers a usable answer to a question: the state that the provider told,
-// or that it does not know the reference.
-func (p *Protocol) Answered(key string, state providers.State, notFound bool) Observation {
+// Answered remembers a usable answer to a question that began at asked: the state that
+// the provider told, or that it does not know the reference.
+func (p *Protocol) Answered(key string, asked time.Time, state providers.State, notFound bool) Observation {
 	return p.Remember(key, func(o *Observation) {
+		o.Asked = asked
 		o.At, o.Failures, o.NotFound, o.State, o.Notice = p.Now(), 0, notFound, state, nil
 	})
 }

@@ -31,18 +31,33 @@ func (f Facts) nextCheck(verdicts ...time.Time) time.Time {
 	if f.Rules.Prompt && f.Attempt.Taken != nil {
 		due = earliest(due, last.Add(max(f.Settings.RetryMin, last.Sub(f.clamp(f.Attempt.Taken.At.Time)))))
 	}
-	if f.clamp(f.Callback).After(last) {
-		due = earliest(due, last.Add(f.Settings.CallbackGap))
+	if f.CalledBack() {
+		due = earliest(due, f.Seen.Asked.Add(f.Settings.CallbackGap)) // at once after a send
 	}
-	if f.clamp(f.Requested).After(last) {
+	if f.noted(f.Requested).After(f.Seen.Asked) {
 		due = earliest(due, last.Add(requestGap))
 	}
 	for _, t := range verdicts {
-		if !t.IsZero() && last.Before(t) {
+		if !t.IsZero() && f.Seen.Asked.Before(t) {
 			due = earliest(due, latest(t, last.Add(f.Settings.CallbackGap)))
 		}
 	}
 	return due
+}
+
+// CalledBack tells whether a callback came that was not asked about since. The clock of
+// who noted it may be a little behind.
+func (f Facts) CalledBack() bool {
+	return !f.Callback.IsZero() && f.noted(f.Callback).After(f.Seen.Asked.Add(-f.Settings.CallbackGap))
+}
+
+// noted bounds the time of a callback or a request: a clock that is a little ahead says
+// "now"; what one far ahead says waits for its time.
+func (f Facts) noted(t time.Time) time.Time {
+	if ahead := t.Sub(f.Now); ahead > 0 && ahead <= f.Settings.ClockSkew {
+		return f.Now
+	}
+	return f.clamp(t)
 }
 
 // pace is the wait between two checks that have a usable answer.

@@ -16,15 +16,15 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
-func claimed(status string) string { return fmt.Sprintf(`{"status":%q}`, status) }
+func said(status string) string { return fmt.Sprintf(`{"status":%q}`, status) }
 
-// A thousand repetitions are one note, at whatever time they come and in whatever
-// turns.
-func TestG2Replay(t *testing.T) {
+// A thousand repetitions are one note, whenever they come, and if they
+// alternate.
+func TestG2_RepetitionsAreOneNote(t *testing.T) {
 	for name, bodies := range map[string][]string{
 		"the same":      {mtnBody},
-		"in turns":      {claimed("A"), claimed("B")},
-		"three of them": {claimed("A"), claimed("B"), claimed("C")},
+		"alternating":   {said("A"), said("B")},
+		"three of them": {said("A"), said("B"), said("C")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSale("shop", "order-1", "mtn")
@@ -39,7 +39,7 @@ func TestG2Replay(t *testing.T) {
 }
 
 // Many at the same time are one note, and all of them are taken.
-func TestG2AtTheSameTime(t *testing.T) {
+func TestG2_SimultaneousCallbacksAreOneNote(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	var senders sync.WaitGroup
@@ -57,7 +57,7 @@ func TestG2AtTheSameTime(t *testing.T) {
 
 // What one replica noted, another one does not note again, and neither does its
 // successor: as far as the Payment shows it.
-func TestG2OtherReplicas(t *testing.T) {
+func TestG2_AnotherReplicaNotesNothingAgain(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
@@ -70,29 +70,27 @@ func TestG2OtherReplicas(t *testing.T) {
 }
 
 // A cache that is behind shows no note: the replica remembers its own.
-func TestG2CacheBehind(t *testing.T) {
+func TestG2_ACacheThatIsBehindMakesNoSecondNote(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	f.Client = interceptor.NewClient(f.Client.(client.WithWatch), interceptor.Funcs{
-		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
-			err := c.List(ctx, l, opts...)
-			if payments, ok := l.(*v1alpha1.PaymentList); ok {
-				for i := range payments.Items {
-					payments.Items[i].Status.LastCallback = nil
-				}
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			err := c.Get(ctx, key, o, opts...)
+			if p, ok := o.(*v1alpha1.Payment); ok {
+				p.Status.LastCallback = nil
 			}
 			return err
 		},
 	})
 	for i := range 100 { // in 50 s, all of them different
-		f.expect(http.StatusOK, http.MethodPost, s.path(), claimed(fmt.Sprint("N", i)))
+		f.expect(http.StatusOK, http.MethodPost, s.path(), said(fmt.Sprint("N", i)))
 		f.now = f.now.Add(f.NoteGap / 20)
 	}
 	f.expectWrites(5)
 }
 
-// What could not be noted is not remembered as noted.
-func TestG2RepeatedAfterAFailure(t *testing.T) {
+// A failed note is not remembered as noted.
+func TestG2_WhatCouldNotBeNotedIsNotedLater(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	f.onCall = func(label string) error {
@@ -106,27 +104,27 @@ func TestG2RepeatedAfterAFailure(t *testing.T) {
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
 	f.expectNote(s, "SUCCESSFUL")
 	// Nor what was ignored because it came too soon.
-	f.expect(http.StatusOK, http.MethodPost, s.path(), claimed("FAILED"))
+	f.expect(http.StatusOK, http.MethodPost, s.path(), said("FAILED"))
 	f.now = f.now.Add(f.NoteGap)
-	f.expect(http.StatusOK, http.MethodPost, s.path(), claimed("FAILED"))
+	f.expect(http.StatusOK, http.MethodPost, s.path(), said("FAILED"))
 	f.expectNote(s, "FAILED")
 	// A conflict of our field manager is a failure like any other.
 	f.onCall = func(string) error {
 		return apierrors.NewConflict(schema.GroupResource{Resource: "payments"}, "order-1", errAPI)
 	}
 	f.now = f.now.Add(f.NoteGap)
-	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), claimed("PENDING"))
+	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), said("PENDING"))
 }
 
-// The words of a payment that ended unpaid are news once more after its end: it may
-// be paid late, and then says what it said before.
-func TestG6LateWordsAreNewsOnce(t *testing.T) {
+// The same words are noted once more after an end that is not "paid": the payment may
+// be paid late.
+func TestG6_TheSameWordsAreNotedOnceAfterAnEnd(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
 	f.now = f.now.Add(time.Minute)
 	_, c := f.get(s)
-	c.Record.Outcome = &v1alpha1.ChargeOutcome{Phase: v1alpha1.PhaseExpired, Reason: "PayerTimeout"}
+	c.Record.Outcome = &v1alpha1.Outcome{Phase: v1alpha1.PhaseExpired, Reason: "PayerTimeout"}
 	c.Record.Outcome.At.Time = f.now
 	must(t, f.api.Update(f.ctx, c))
 	s.charge = c

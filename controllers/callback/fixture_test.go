@@ -72,7 +72,7 @@ func setUp(t testing.TB, objects ...client.Object) *fixture {
 	f := &fixture{t: t, ctx: context.Background(), now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.Payment{}).WithReturnManagedFields()
-	must(t, attempt.SetupIndexes(f.ctx, indexer{builder}, testInstallation))
+	must(t, attempt.SetupIndexes(f.ctx, indexer{builder}))
 	f.api = builder.Build()
 	registry := providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
 	watched := f.intercept()
@@ -117,7 +117,7 @@ func (f *fixture) load() {
 	f.reads = nil
 }
 
-// keep makes or changes an object, and fills the keyring anew.
+// keep makes or changes an object, and fills the keyring again.
 func (f *fixture) keep(o client.Object) {
 	f.t.Helper()
 	if err := f.api.Create(f.ctx, o); err != nil {
@@ -204,8 +204,8 @@ func kindOf(o runtime.Object) string {
 		return "Charge"
 	case *v1alpha1.ChargeList:
 		return "ChargeList"
-	case *v1alpha1.PaymentList:
-		return "PaymentList"
+	case *v1alpha1.Payment:
+		return "Payment"
 	default:
 		return "other"
 	}
@@ -241,16 +241,15 @@ func newSale(namespace, name, provider string, change ...func(*sale)) sale {
 			Status:     v1alpha1.PaymentStatus{Phase: v1alpha1.PhaseProcessing, ChargeName: chargeName, Reference: name},
 		},
 		charge: &v1alpha1.Charge{
-			ObjectMeta: metav1.ObjectMeta{Name: chargeName},
+			ObjectMeta: metav1.ObjectMeta{Name: chargeName, UID: types.UID("uid-" + chargeName)},
 			Spec: v1alpha1.ChargeSpec{
-				InstallationID: testInstallation.ID, Provider: provider, Reference: name,
+				InstallationID: testInstallation.ID, Provider: provider, MerchantReference: name,
 				Payment:           v1alpha1.PaymentIdentity{Namespace: namespace, Name: name},
 				Account:           v1alpha1.AccountPin{Kind: account.KindNamespaced, Namespace: namespace, Name: provider},
 				ProviderReference: strings.ToLower("ref-" + namespace + "-" + name),
 			},
 			Record: v1alpha1.ChargeRecord{
-				Sends: 1, LastSend: &v1alpha1.Send{Number: 1, Sender: "p", At: now},
-				Session: &v1alpha1.ChargeSession{Send: 1, At: now},
+				Attempt: v1alpha1.Attempt{Sends: 1, Taken: &v1alpha1.Taken{Send: 1, At: now}}, Session: &v1alpha1.Session{},
 			},
 		},
 	}
@@ -270,9 +269,11 @@ func unaskedSale(s *sale) { s.charge.Record = v1alpha1.ChargeRecord{} }
 func ended(phase v1alpha1.Phase) func(*sale) {
 	return func(s *sale) {
 		s.payment.Status.Phase = phase
-		s.charge.Record.Outcome = &v1alpha1.ChargeOutcome{Phase: phase, Reason: "Paid", At: s.charge.Record.LastSend.At}
+		s.charge.Record.Outcome = &v1alpha1.Outcome{Phase: phase, Reason: "Paid", At: s.charge.Record.Taken.At}
 	}
 }
+
+func settledByHand(s *sale) { s.charge.Record.Outcome.SettledBy = "awa" }
 
 func in(phase v1alpha1.Phase) func(*sale) {
 	return func(s *sale) { s.payment.Status.Phase = phase }
@@ -360,8 +361,8 @@ func (f *fixture) expectReads(n int) {
 	}
 }
 
-// expectQuiet wants none of the words in the log.
-func (f *fixture) expectQuiet(words ...string) {
+// expectNotLogged wants none of the words in the log.
+func (f *fixture) expectNotLogged(words ...string) {
 	f.t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -22,13 +22,13 @@ import (
 )
 
 // knocked is a path with what opens it, and whom it wakes.
-type knocked struct {
+type genuineSender struct {
 	path, secret string
 	sale         sale
 }
 
 // Whatever a stranger sends: the receiver never breaks, and writes only a note, on a
-// payment whose door was opened with its own key.
+// payment whose own secret verified it.
 func FuzzReceiver(f *testing.F) {
 	m := newMarket(f)
 	mtnSale, orangeSale := newSale("shop", "at-mtn", "mtn"), newSale("shop", "at-orange", "orange")
@@ -41,11 +41,11 @@ func FuzzReceiver(f *testing.F) {
 			return nil
 		},
 	})
-	doors := []knocked{
+	senders := []genuineSender{
 		{mtnSale.path(), "", mtnSale}, {orangeSale.path(), notifToken, orangeSale}, {over.path(), "", over},
 		{pathA, secretA, m.a}, {pathB, secretB, m.b}, {pathOperator, secretOperator, m.operator}, {pathCluster, secretCluster, m.cluster}, {pathClosed, secretCluster, m.closed},
 	}
-	for i, d := range doors {
+	for i, d := range senders {
 		for _, body := range []string{mtnBody, orangeBody("SUCCESS", notifToken), orangeBody("SUCCESS", "wrong"), waveBody(d.sale.reference()), waveBody(m.a.reference()), "", "{}", "[]", "<html>", `{"status":`, strings.Repeat(`{"a":`, 1000)} {
 			f.Add("POST", d.path, body, signature(m.now, body, d.secret), "", uint8(i), true)
 			f.Add("PUT", d.path, body, "t=1,v1=00", "Bearer "+d.secret, uint8(i+1), false)
@@ -58,8 +58,8 @@ func FuzzReceiver(f *testing.F) {
 	}
 	handler := m.Handler()
 	f.Fuzz(func(t *testing.T, method, target, body, signatureHeader, authorization string, which uint8, genuine bool) {
-		d := doors[int(which)%len(doors)]
-		if genuine { // for a door that need not be the one that is knocked at
+		d := senders[int(which)%len(senders)]
+		if genuine { // of a path that need not be the one that is called
 			signatureHeader = signature(m.now, body, d.secret)
 		}
 		req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
@@ -77,12 +77,12 @@ func FuzzReceiver(f *testing.F) {
 		if w.Code >= 500 || m.logs.Len() > 0 {
 			t.Fatalf("%s %s: HTTP %d\n%s", method, target, w.Code, m.logs.String())
 		}
-		checkWrites(t, m, doors, req.URL.Path, body, signatureHeader, authorization, w.Code)
+		checkWrites(t, m, senders, req.URL.Path, body, signatureHeader, authorization, w.Code)
 	})
 }
 
-// checkWrites: at most one, and only with the key of the door that the path is.
-func checkWrites(t *testing.T, m *market, doors []knocked, path, body, signatureHeader, authorization string, code int) {
+// checkWrites: at most one, and only with the secret of that path.
+func checkWrites(t *testing.T, m *market, senders []genuineSender, path, body, signatureHeader, authorization string, code int) {
 	t.Helper()
 	if len(m.writes) == 0 {
 		return
@@ -94,21 +94,21 @@ func checkWrites(t *testing.T, m *market, doors []knocked, path, body, signature
 		} `json:"data"`
 	}
 	_ = json.Unmarshal([]byte(body), &said)
-	for _, d := range doors {
-		var opened bool
+	for _, d := range senders {
+		var verified bool
 		switch {
 		case path != d.path:
 			continue
 		case d.sale.charge.Spec.Provider == "mtn":
-			opened = json.Valid([]byte(body)) && d.sale.payment.Status.Phase != v1alpha1.PhaseSucceeded
+			verified = json.Valid([]byte(body)) && d.sale.payment.Status.Phase != v1alpha1.PhaseSucceeded
 		case d.sale.charge.Spec.Provider == "orange":
-			opened = said.NotifToken == d.secret
+			verified = said.NotifToken == d.secret
 		case signatureHeader == "":
-			opened = authorization == "Bearer "+d.secret && said.Data.Reference == d.sale.reference()
+			verified = authorization == "Bearer "+d.secret && said.Data.Reference == d.sale.reference()
 		default:
-			opened = isSigned(m.now, signatureHeader, body, d.secret) && said.Data.Reference == d.sale.reference()
+			verified = isSigned(m.now, signatureHeader, body, d.secret) && said.Data.Reference == d.sale.reference()
 		}
-		if name := d.sale.payment.Name; opened && code == http.StatusOK && len(m.writes) == 1 &&
+		if name := d.sale.payment.Name; verified && code == http.StatusOK && len(m.writes) == 1 &&
 			strings.HasPrefix(m.writes[0], `status {`) && strings.Contains(m.writes[0], strconv.Quote(name)) {
 			return
 		}

@@ -23,9 +23,9 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// Keyring holds what verifies the callbacks of every account, so that a callback
-// with a wrong proof reads nothing. The operator may get Secrets and not watch them,
-// so it is filled when an account changes, and every Refresh.
+// Keyring has the callback secrets of every account in memory, so that a callback with
+// a wrong signature causes no read. The operator may get Secrets and not watch them, so
+// it is filled when an account changes, and every Refresh.
 type Keyring struct {
 	// Reader reads accounts; a cache will do.
 	Reader   client.Reader
@@ -34,30 +34,30 @@ type Keyring struct {
 	Refresh time.Duration
 
 	mu   sync.RWMutex
-	keys map[door][]providers.Secret
+	keys map[accountKey][]providers.Secret
 
 	once  sync.Once
 	dummy providers.Secret
 }
 
-// padding: so many secrets are tried for every callback, whether the account has
-// them or not. More than two are rare, and no account has more than that.
+// padding is how many secrets are tried for every callback, whether the account has
+// as many or not, so that the time of an answer reveals nothing.
 const padding = account.MaxCallbackSecrets
 
 // secrets of an account, and whether they are loaded.
-func (k *Keyring) secrets(d door) (own []providers.Secret, loaded bool) {
-	if d.kind == account.KindOperator {
+func (k *Keyring) secrets(key accountKey) (own []providers.Secret, loaded bool) {
+	if key.kind == account.KindOperator {
 		// From the environment: no I/O.
-		own, _ = k.read(context.Background(), d)
+		own, _ = k.read(context.Background(), key)
 		return own, true
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	own, loaded = k.keys[d]
+	own, loaded = k.keys[key]
 	return own, loaded
 }
 
-// padded with a secret that nobody has.
+// padded adds secrets that nobody has.
 func (k *Keyring) padded(own []providers.Secret) []providers.Secret {
 	k.once.Do(func() { k.dummy = providers.Secret(rand.Text() + rand.Text()) })
 	out := append(make([]providers.Secret, 0, padding), own...)
@@ -79,8 +79,8 @@ func (k *Keyring) Load(ctx context.Context, kind string, name types.NamespacedNa
 	if err != nil {
 		return fmt.Errorf("reading the account: %w", err)
 	}
-	secrets, err := k.read(ctx, door{provider, kind, name.Namespace, name.Name})
-	// Who may not be read is not there, for ever: no reason to say "later".
+	secrets, err := k.read(ctx, accountKey{provider, kind, name.Namespace, name.Name})
+	// A Secret that may not be read does not exist, for good: no reason to answer 503.
 	if err != nil && !apierrors.IsForbidden(err) {
 		return err
 	}
@@ -88,8 +88,8 @@ func (k *Keyring) Load(ctx context.Context, kind string, name types.NamespacedNa
 	return nil
 }
 
-func (k *Keyring) read(ctx context.Context, d door) ([]providers.Secret, error) {
-	acct, err := k.Accounts.ForCallbacks(ctx, d.provider, d.kind, d.namespace, d.name)
+func (k *Keyring) read(ctx context.Context, key accountKey) ([]providers.Secret, error) {
+	acct, err := k.Accounts.ForCallbacks(ctx, key.provider, key.kind, key.namespace, key.name)
 	if err == nil && len(acct.Kind.CallbackSecretKeys) > 0 {
 		var secrets []providers.Secret
 		if secrets, err = k.Accounts.CallbackSecrets(ctx, acct); err == nil {
@@ -114,28 +114,28 @@ func (k *Keyring) providerOf(ctx context.Context, kind string, name types.Namesp
 	return a.Spec.Provider, err
 }
 
-// put replaces what was known of an account; no provider: it is gone.
+// put replaces the secrets of an account; no provider: it is gone.
 func (k *Keyring) put(kind string, name types.NamespacedName, provider string, secrets []providers.Secret) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for d := range k.keys {
-		if d.kind == kind && d.namespace == name.Namespace && d.name == name.Name {
-			delete(k.keys, d)
+	for key := range k.keys {
+		if key.kind == kind && key.namespace == name.Namespace && key.name == name.Name {
+			delete(k.keys, key)
 		}
 	}
 	if provider == "" {
 		return
 	}
 	if k.keys == nil {
-		k.keys = map[door][]providers.Secret{}
+		k.keys = map[accountKey][]providers.Secret{}
 	}
-	k.keys[door{provider, kind, name.Namespace, name.Name}] = secrets
+	k.keys[accountKey{provider, kind, name.Namespace, name.Name}] = secrets
 }
 
-// exists tells whether there is such an account, by the cache.
-func (r *Receiver) exists(ctx context.Context, d door) bool {
-	provider, err := r.Keyring.providerOf(ctx, d.kind, types.NamespacedName{Namespace: d.namespace, Name: d.name})
-	return err == nil && provider == d.provider
+// exists reports whether the cache has such an account.
+func (r *Receiver) exists(ctx context.Context, key accountKey) bool {
+	provider, err := r.Keyring.providerOf(ctx, key.kind, types.NamespacedName{Namespace: key.namespace, Name: key.name})
+	return err == nil && provider == key.provider
 }
 
 // SetupWithManager keeps the keyring filled, on every replica.
@@ -166,19 +166,19 @@ func (k *Keyring) reconciler(kind string) reconcile.Reconciler {
 		if err := k.Load(ctx, kind, req.NamespacedName); err != nil {
 			return ctrl.Result{}, err
 		}
-		if !k.holds(kind, req.NamespacedName) {
+		if !k.has(kind, req.NamespacedName) {
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{RequeueAfter: k.Refresh}, nil
 	})
 }
 
-// holds tells whether an account is one whose callbacks secrets verify.
-func (k *Keyring) holds(kind string, name types.NamespacedName) bool {
+// has reports whether the account is known and its provider signs callbacks.
+func (k *Keyring) has(kind string, name types.NamespacedName) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	for provider, known := range k.Accounts.Registry {
-		if _, ok := k.keys[door{provider, kind, name.Namespace, name.Name}]; ok {
+		if _, ok := k.keys[accountKey{provider, kind, name.Namespace, name.Name}]; ok {
 			return len(known.CallbackSecretKeys) > 0
 		}
 	}

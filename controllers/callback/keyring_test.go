@@ -19,7 +19,7 @@ import (
 
 // A wrong proof reads nothing: neither the API nor, for an account that is loaded, the
 // cache. An unknown account is answered as a wrong proof is.
-func TestG6NothingIsReadForABadProof(t *testing.T) {
+func TestG6_ABadProofCausesNoRead(t *testing.T) {
 	m := newMarket(t)
 	body := waveBody(m.a.reference())
 	for _, path := range []string{pathA, pathB, pathCluster, pathOperator} {
@@ -42,7 +42,7 @@ func TestG6NothingIsReadForABadProof(t *testing.T) {
 
 // The same work for whoever has no proof: so many secrets are tried, whatever an
 // account has.
-func TestG6SameWorkForEveryAccount(t *testing.T) {
+func TestG6_EveryAccountCostsTheSameWork(t *testing.T) {
 	m := newMarket(t)
 	for name, have := range map[string]int{"none": 0, "one": 1, "two": 2, "four": 4} {
 		own := m.Keyring.padded(nil)[:have]
@@ -57,10 +57,10 @@ func TestG6SameWorkForEveryAccount(t *testing.T) {
 
 // A tenant whose Secret has a thousand secrets makes the receiver try no more of them
 // than anybody's.
-func TestG14AThousandSecrets(t *testing.T) {
+func TestG14_AThousandSecretsCostNoMore(t *testing.T) {
 	m := newMarket(t)
 	m.keep(waveSecret("tenant-a", "wave", strings.Repeat(secretA+"\n", 1000)))
-	own, loaded := m.Keyring.secrets(door{"wave", account.KindNamespaced, "tenant-a", "wave"})
+	own, loaded := m.Keyring.secrets(accountKey{"wave", account.KindNamespaced, "tenant-a", "wave"})
 	if tried := m.Keyring.padded(own); !loaded || len(own) != 0 || len(tried) != padding {
 		t.Errorf("loaded %t: %d of its own, %d are tried", loaded, len(own), len(tried))
 	}
@@ -71,7 +71,7 @@ func TestG14AThousandSecrets(t *testing.T) {
 
 // An account that is there and not loaded yet is no reason to refuse: the sender
 // comes again. Once it is loaded, it is one.
-func TestG7NotLoadedYet(t *testing.T) {
+func TestG7_WhatIsNotLoadedYetIsAnswered503(t *testing.T) {
 	m := newMarket(t)
 	body := waveBody(m.a.reference())
 	proof := []string{"Wave-Signature", signature(m.now, body, secretA)}
@@ -86,11 +86,11 @@ func TestG7NotLoadedYet(t *testing.T) {
 
 // The keyring follows accounts and their Secrets: within its time without an event,
 // and at once where an account goes.
-func TestG10KeyringFollows(t *testing.T) {
+func TestG10_KeyringFollowsAccountsAndSecrets(t *testing.T) {
 	m := newMarket(t)
 	r := m.Keyring.reconciler(account.KindNamespaced)
 	name := types.NamespacedName{Namespace: "tenant-a", Name: "wave"}
-	own := door{"wave", account.KindNamespaced, "tenant-a", "wave"}
+	own := accountKey{"wave", account.KindNamespaced, "tenant-a", "wave"}
 	load := func(wantAfter time.Duration, wantErr bool, want ...string) {
 		t.Helper()
 		result, err := r.Reconcile(m.ctx, ctrl.Request{NamespacedName: name})
@@ -132,7 +132,7 @@ func TestG10KeyringFollows(t *testing.T) {
 	load(30*time.Second, false)
 	must(t, m.api.Delete(m.ctx, waveAccount("tenant-a", "wave")))
 	load(0, false)
-	if _, loaded := m.Keyring.secrets(own); loaded || m.Keyring.holds(account.KindNamespaced, name) {
+	if _, loaded := m.Keyring.secrets(own); loaded || m.Keyring.has(account.KindNamespaced, name) {
 		t.Error("an account that is gone is still there")
 	}
 	// An account of the same name at another provider has no keys of the old one,
@@ -145,7 +145,7 @@ func TestG10KeyringFollows(t *testing.T) {
 
 // The URL of an open payment was signed with a key that is being replaced: it goes on
 // working while that key is listed, and not a moment longer.
-func TestG10PathOfAnOpenPayment(t *testing.T) {
+func TestG10_ThePathOfAnOpenPaymentStays(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	old := s.path()
@@ -163,14 +163,14 @@ func TestG10PathOfAnOpenPayment(t *testing.T) {
 	if fresh == old {
 		t.Fatal("nothing is signed with the new key")
 	}
-	f.expect(http.StatusOK, http.MethodPost, old, claimed("PENDING"))
+	f.expect(http.StatusOK, http.MethodPost, old, said("PENDING"))
 	f.expectNote(s, "PENDING")
 	f.now = f.now.Add(time.Minute)
-	f.expect(http.StatusOK, http.MethodPost, fresh, claimed("SUCCESSFUL"))
+	f.expect(http.StatusOK, http.MethodPost, fresh, said("SUCCESSFUL"))
 	f.expectNote(s, "SUCCESSFUL")
 	keys(map[string][]byte{"current": current, "previous": nil})
-	f.expect(http.StatusUnauthorized, http.MethodPost, old, claimed("FAILED"))
-	f.expect(http.StatusOK, http.MethodPost, fresh, claimed("FAILED"))
+	f.expect(http.StatusUnauthorized, http.MethodPost, old, said("FAILED"))
+	f.expect(http.StatusOK, http.MethodPost, fresh, said("FAILED"))
 	f.expectNote(s, "FAILED")
 	f.expectWrites(3)
 }

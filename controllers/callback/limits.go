@@ -37,8 +37,8 @@ const (
 	// chargeRate and chargeBurst: one charge has few callbacks.
 	chargeRate  = 1
 	chargeBurst = 10
-	// remembered is of how many sources, charges and accounts each there is a
-	// memory. Who is forgotten begins anew.
+	// remembered is how many sources, charges and accounts have a bucket. An evicted
+	// key starts with a full one.
 	remembered = 8192
 )
 
@@ -107,9 +107,9 @@ func newThrottle(l Limits) *throttle {
 	}
 }
 
-func (t *throttle) source(a netip.Addr, now time.Time) bool { return t.sources.take(sourceOf(a), now) }
-func (t *throttle) charge(name string, now time.Time) bool  { return t.charges.take(name, now) }
-func (t *throttle) account(d door, now time.Time) bool      { return t.accounts.take(d, now) }
+func (t *throttle) source(a netip.Addr, now time.Time) bool    { return t.sources.take(sourceOf(a), now) }
+func (t *throttle) charge(name string, now time.Time) bool     { return t.charges.take(name, now) }
+func (t *throttle) account(key accountKey, now time.Time) bool { return t.accounts.take(key, now) }
 
 // buckets are limiters by key, a bounded number of them.
 type buckets struct {

@@ -21,7 +21,7 @@ func prefixes(list ...string) (out []netip.Prefix) {
 
 // Who a request comes from is the peer. Only proxies that are trusted are believed,
 // and only what they themselves have seen.
-func TestG18ClientAddress(t *testing.T) {
+func TestG18_TheClientIsTheLastUntrustedHop(t *testing.T) {
 	for name, c := range map[string]struct {
 		trusted   []string
 		peer      string
@@ -59,7 +59,7 @@ func TestG18ClientAddress(t *testing.T) {
 
 // Whatever a sender writes into the header, behind a trusted proxy it is one source,
 // and without one too.
-func TestG18NobodyMakesUpASource(t *testing.T) {
+func TestG18_NobodyMakesUpASource(t *testing.T) {
 	l := Limits{TrustedProxies: prefixes("10.0.0.0/8")}
 	rapid.Check(t, func(t *rapid.T) {
 		own := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"1.2.3.4", "10.0.0.1", "", ",", "::1", "10.0.0.1, 10.0.0.2"})).Draw(t, "own")
@@ -74,7 +74,7 @@ func TestG18NobodyMakesUpASource(t *testing.T) {
 	})
 }
 
-func TestSources(t *testing.T) {
+func TestSource_IsAnAddressOrANetwork(t *testing.T) {
 	for a, want := range map[string]string{
 		"203.0.113.9": "203.0.113.9/32", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "::ffff:203.0.113.9": "203.0.113.9/32",
 	} {
@@ -107,9 +107,9 @@ func limited(t *testing.T, l Limits, sales ...sale) *fixture {
 	return f
 }
 
-// One source that floods is told to wait, before its body is read; the others are
+// One source that floods gets 429, before its body is read; the others are
 // served. After a while it is, too.
-func TestG14SourceRate(t *testing.T) {
+func TestG14_OneSourceIsLimited(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := limited(t, Limits{SourceRate: 2, SourceBurst: 5}, s)
 	forged := "/callbacks/mtn/" + strings.Repeat("A", len(s.id()))
@@ -140,7 +140,7 @@ func TestG14SourceRate(t *testing.T) {
 
 // A charge whose path is known to a stranger is not served without end, and the
 // next charge is none the worse.
-func TestG14ChargeRate(t *testing.T) {
+func TestG14_OneChargeIsLimited(t *testing.T) {
 	s, other := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "mtn")
 	f := limited(t, Limits{}, s, other)
 	codes := map[int]int{}
@@ -158,7 +158,7 @@ func TestG14ChargeRate(t *testing.T) {
 
 // What is forged does not use up what an account may have: that would keep the
 // genuine out.
-func TestG14ForgedDoesNotUseUpAnAccount(t *testing.T) {
+func TestG14_ForgedCallbacksUseUpNoAccount(t *testing.T) {
 	m := newMarket(t)
 	m.Limits = Limits{SourceRate: 1, SourceBurst: 20}.withDefaults()
 	m.throttle = newThrottle(m.Limits)
@@ -180,7 +180,7 @@ func TestG14ForgedDoesNotUseUpAnAccount(t *testing.T) {
 }
 
 // However many sources there are, the memory of them is bounded.
-func TestG14MemoryOfSources(t *testing.T) {
+func TestG14_MemoryIsBounded(t *testing.T) {
 	b := newBuckets(1, 1)
 	for i := range 5 * remembered {
 		b.take(i, time.Unix(0, 0))
@@ -191,7 +191,7 @@ func TestG14MemoryOfSources(t *testing.T) {
 	m := newMemory()
 	for i := range 5 * remembered {
 		s := newSale("shop", fmt.Sprint(i), "mtn")
-		m.note(news{charge: s.charge, digest: "d"})
+		m.note(received{charge: s.charge, digest: "d"})
 	}
 	if m.last.Len() != remembered || m.notes.Len() != remembered {
 		t.Errorf("%d and %d notes are remembered", m.last.Len(), m.notes.Len())

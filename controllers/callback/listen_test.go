@@ -21,14 +21,14 @@ var (
 	_ manager.LeaderElectionRunnable = (*Receiver)(nil)
 )
 
-func TestG7EveryReplicaReceives(t *testing.T) {
+func TestG7_EveryReplicaReceives(t *testing.T) {
 	if (&Receiver{}).NeedLeaderElection() {
 		t.Error("only the leader receives")
 	}
 }
 
-// Slow and oversized senders hold nothing up.
-func TestG12Limits(t *testing.T) {
+// Slow and oversized senders delay nobody.
+func TestG12_ServerHasTimeLimits(t *testing.T) {
 	s := (&Receiver{}).server()
 	if s.ReadHeaderTimeout != 3*time.Second || s.ReadTimeout != 5*time.Second || s.WriteTimeout != 5*time.Second ||
 		s.IdleTimeout != 30*time.Second || s.MaxHeaderBytes != 8<<10 {
@@ -42,7 +42,7 @@ func TestG12Limits(t *testing.T) {
 
 // With a real listener: it serves until its context is over, and then nothing
 // listens any more.
-func TestStart(t *testing.T) {
+func TestReceiver_ServesUntilItsContextEnds(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -74,7 +74,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-func TestCannotListen(t *testing.T) {
+func TestReceiver_FailsWhereItCannotListen(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer func() { _ = l.Close() }()
@@ -142,7 +142,7 @@ func (p *pipes) client() *http.Client {
 }
 
 // What a stranger begins and does not end is cut off.
-func TestG12SlowSenders(t *testing.T) {
+func TestG12_SlowSendersAreCutOff(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	for name, c := range map[string]struct {
 		sent  string
@@ -178,8 +178,8 @@ func TestG12SlowSenders(t *testing.T) {
 	}
 }
 
-// A connection that is kept open without a request ends by itself.
-func TestG12IdleConnections(t *testing.T) {
+// A connection that is kept open without a request is closed.
+func TestG12_IdleConnectionsAreClosed(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	bubble(t, s, func(t *testing.T, _ *fixture, p *pipes, stop func() error) {
 		conn, err := p.dial(t.Context(), "", "")
@@ -196,7 +196,7 @@ func TestG12IdleConnections(t *testing.T) {
 	})
 }
 
-func TestG8LargeHeader(t *testing.T) {
+func TestG8_ALargeHeaderIsRefused(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://x"+s.path(), strings.NewReader(mtnBody))
@@ -215,7 +215,7 @@ func TestG8LargeHeader(t *testing.T) {
 }
 
 // A callback that came before the end is noted before the end.
-func TestDrain(t *testing.T) {
+func TestReceiver_DrainsAtTheEnd(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
 		reached, goOn := make(chan struct{}), make(chan struct{})
@@ -256,7 +256,7 @@ func TestDrain(t *testing.T) {
 }
 
 // It does not wait for ever for one that hangs.
-func TestDrainIsBounded(t *testing.T) {
+func TestReceiver_DrainsForALimitedTime(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
 		reached, goOn := make(chan struct{}), make(chan struct{})
@@ -286,10 +286,10 @@ func TestDrainIsBounded(t *testing.T) {
 	})
 }
 
-// The API may be slow; the sender is told in time to come again.
-func TestG16SlowAPI(t *testing.T) {
+// The API may be slow; the sender gets 503 in time.
+func TestG16_ASlowAPIIsAnsweredInTime(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
-	for _, at := range []string{"list PaymentList", "apply status"} {
+	for _, at := range []string{"get Payment", "apply status"} {
 		bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
 			f.onCall = func(label string) error {
 				if label == at {

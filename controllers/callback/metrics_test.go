@@ -14,13 +14,13 @@ import (
 
 // Each end of a callback is counted by a word of a closed list, and nothing that was
 // sent becomes a label.
-func TestMetrics(t *testing.T) {
+func TestMetrics_CountResults(t *testing.T) {
 	s, early := newSale("shop", "order-1", "mtn"), newSale("shop", "early", "orange", unansweredSale)
 	over := newSale("shop", "over", "mtn", ended(v1alpha1.PhaseSucceeded))
 	f := withSales(t, s, early, over)
 	f.send(http.MethodPost, s.path(), mtnBody)
 	f.send(http.MethodPost, s.path(), mtnBody)
-	f.send(http.MethodPost, s.path(), claimed("FAILED"))
+	f.send(http.MethodPost, s.path(), said("FAILED"))
 	f.send(http.MethodPost, over.path(), mtnBody)
 	f.send(http.MethodPost, s.path(), "x")
 	f.send(http.MethodPost, s.path()+"x", mtnBody)
@@ -65,7 +65,7 @@ func TestMetrics(t *testing.T) {
 }
 
 // Whoever watches it sees when nothing is signed with the old key any more.
-func TestG10MetricOfPathKeys(t *testing.T) {
+func TestG10_MetricOfPathKeys(t *testing.T) {
 	f := setUp(t)
 	for _, key := range []int{-1, 0, 1, 1} {
 		f.Metrics.verifiedBy(key)
@@ -80,7 +80,7 @@ func TestG10MetricOfPathKeys(t *testing.T) {
 
 // A provider's parser that says neither good nor bad is our fault, and not the
 // sender's.
-func TestOddParserErrors(t *testing.T) {
+func TestRefused_TakesOddParserErrors(t *testing.T) {
 	for err, want := range map[error]result{providers.ErrBadCallback: resultUnverified, providers.ErrMalformedCallback: resultMalformed, errAPI: resultLater} {
 		if got := refused(err); got != want {
 			t.Errorf("%v: %s", err, got)

@@ -33,12 +33,12 @@ type received struct {
 }
 
 // note writes the callback on the Payment that shows the charge, or on the charge
-// where there is none, unless that would tell the loop nothing. Callbacks about one charge that come at the same time are
+// where none does, unless it adds nothing. Simultaneous callbacks about one charge are
 // one note.
 func (r *Receiver) note(ctx context.Context, charge *v1alpha1.Charge, cb providers.Callback, body []byte) (result, error) {
 	n := received{charge: charge, claim: cb.Claim, digest: r.Digest(body), at: r.Now()}
 	got, err, _ := r.flight.Do(charge.Name, func() (any, error) {
-		// It is for all that wait for it: one of them that hangs up does not end it.
+		// All senders share it: one that hangs up does not end it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
 		defer cancel()
 		return r.noteOnce(ctx, n)
@@ -47,7 +47,7 @@ func (r *Receiver) note(ctx context.Context, charge *v1alpha1.Charge, cb provide
 }
 
 func (r *Receiver) noteOnce(ctx context.Context, n received) (result, error) {
-	if got := r.memory.told(n, r.NoteGap); got != resultNoted {
+	if got := r.memory.result(n, r.NoteGap); got != resultNoted {
 		return got, nil
 	}
 	sale := n.charge.Spec.Payment
@@ -61,7 +61,7 @@ func (r *Receiver) noteOnce(ctx context.Context, n received) (result, error) {
 	if onPayment {
 		last = p.Status.LastCallback
 	}
-	if got := r.toldBy(last, n); got != resultNoted {
+	if got := r.resultFor(last, n); got != resultNoted {
 		return got, nil
 	}
 	if onPayment {
@@ -80,23 +80,22 @@ func (r *Receiver) noteOnce(ctx context.Context, n received) (result, error) {
 // noteOnCharge notes a callback where no Payment shows the charge.
 func (r *Receiver) noteOnCharge(ctx context.Context, n received) error {
 	note := &v1alpha1.CallbackNote{ReceivedAt: metav1.NewMicroTime(n.at), Claim: providers.SafeCode(n.claim), Digest: n.digest}
-	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		var c v1alpha1.Charge
-		if err := r.Client.Get(ctx, types.NamespacedName{Name: n.charge.Name}, &c); err != nil {
+		err := r.Client.Get(ctx, types.NamespacedName{Name: n.charge.Name}, &c)
+		if err != nil || c.UID != n.charge.UID {
 			return err
-		}
-		if c.UID != n.charge.UID {
-			return nil // it is about a charge that is gone
 		}
 		c.Record.LastCallback = note
 		return r.Client.Update(ctx, &c)
 	})
+	return client.IgnoreNotFound(err) // it is about a charge that is gone
 }
 
-// toldBy is what the last note makes of a callback. A charge that the provider said
-// was paid has nothing to learn; one that ended otherwise may be paid late. What is
-// noted already is not noted again, whoever noted it.
-func (r *Receiver) toldBy(last *v1alpha1.CallbackNote, n received) result {
+// resultFor compares a callback with the last note. A charge that the provider said was
+// paid has nothing to learn; one that ended otherwise may be paid late. The same words
+// are noted once, by whichever replica.
+func (r *Receiver) resultFor(last *v1alpha1.CallbackNote, n received) result {
 	end := n.charge.Record.Outcome
 	switch {
 	case end != nil && end.Phase == v1alpha1.PhaseSucceeded && end.SettledBy == "":
@@ -105,26 +104,26 @@ func (r *Receiver) toldBy(last *v1alpha1.CallbackNote, n received) result {
 		return resultNoted
 	case last.Digest == n.digest && n.coveredBy(last.ReceivedAt.Time):
 		return resultRepeated
-	case tooSoon(n.at, last.ReceivedAt.Time, r.NoteGap):
+	case tooSoon(n.at, last.ReceivedAt.Time, r.NoteGap) && n.coveredBy(last.ReceivedAt.Time):
 		return resultIgnored
 	default:
 		return resultNoted
 	}
 }
 
-// coveredBy a note of the same words at a time: after the end of a charge they are
-// news once more, for the one that failed and was paid after all.
+// coveredBy a note at a time: after the end of a charge there is something new to
+// note, even the same words, because one that failed may be paid after all.
 func (n received) coveredBy(at time.Time) bool {
 	end := n.charge.Record.Outcome
 	return end == nil || at.After(end.At.Time)
 }
 
 // tooSoon: a flood of callbacks is one note, and one question. A clock that was set
-// back does not silence them for long.
+// back suppresses them for a gap at most.
 func tooSoon(now, last time.Time, gap time.Duration) bool { return now.Sub(last).Abs() < gap }
 
-// memory of what this replica noted, for as long as its cache does not show it and
-// for repetitions that come in turns.
+// memory of what this replica noted: its cache may not show it yet, and repetitions may
+// alternate.
 type memory struct {
 	// last note by charge, and notes by charge and digest.
 	last, notes *lru.Cache
@@ -134,11 +133,11 @@ func newMemory() *memory { return &memory{last: lru.New(remembered), notes: lru.
 
 type noteKey struct{ charge, digest string }
 
-func (m *memory) told(n received, gap time.Duration) result {
+func (m *memory) result(n received, gap time.Duration) result {
 	if at, ok := m.notes.Get(noteKey{n.charge.Name, n.digest}); ok && n.coveredBy(at.(time.Time)) {
 		return resultRepeated
 	}
-	if at, ok := m.last.Get(n.charge.Name); ok && tooSoon(n.at, at.(time.Time), gap) {
+	if at, ok := m.last.Get(n.charge.Name); ok && tooSoon(n.at, at.(time.Time), gap) && n.coveredBy(at.(time.Time)) {
 		return resultIgnored
 	}
 	return resultNoted

@@ -1,7 +1,6 @@
-// Package callback receives what providers send. It runs on every replica with
-// its own listener. A callback decides nothing: it is verified, noted on the
-// Payment, and thereby makes the loop ask the provider. Nothing here can ask a
-// provider anything.
+// Package callback receives what providers send, on every replica. A callback decides
+// nothing: it is verified and noted on the Payment, or on the Charge where no Payment
+// shows it, and thereby makes the loop ask the provider. Nothing here calls a provider.
 package callback
 
 import (
@@ -38,12 +37,12 @@ type Receiver struct {
 	TLS TLSFiles
 	// Client reads the cache and notes callbacks.
 	Client client.Client
-	// Paths verify the paths that name a charge, Keyring holds what verifies
+	// Paths verify the paths that name a charge, Keyring verifies
 	// those that name an account. Neither reads anything when a callback comes.
 	Paths    *installation.PathKeys
 	Keyring  *Keyring
 	Registry providers.Registry
-	// Digest tells bodies apart, keyed.
+	// Digest is a keyed hash of a body.
 	Digest func(body []byte) string
 	Now    func() time.Time
 	Log    logr.Logger
@@ -61,7 +60,7 @@ type Receiver struct {
 	flight    singleflight.Group
 }
 
-// Ready tells whether callbacks are received, which begins after the caches are
+// Ready reports whether callbacks are received, which begins after the caches are
 // filled. It is a healthz.Checker.
 func (r *Receiver) Ready(*http.Request) error {
 	if !r.listening.Load() {
@@ -98,13 +97,13 @@ func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) {
 	got, err := r.receive(w, req, t)
 	r.Metrics.received(r.label(t), got)
 	if err != nil && got == resultLater {
-		r.Log.Info("A callback could not be noted", "provider", r.label(t), "error", err.Error())
+		r.Log.Info("Failed to record callback", "provider", r.label(t), "error", err.Error())
 	}
 	got.answer(w)
 }
 
-// receive takes one callback. What costs least is asked first, and no body is read
-// for somebody who was refused already.
+// receive handles one callback. The cheapest checks come first, and no body is read of
+// a request that is refused already.
 func (r *Receiver) receive(w http.ResponseWriter, req *http.Request, t target) (result, error) {
 	if !r.throttle.source(r.Limits.clientOf(req), r.Now()) {
 		return resultLimited, nil
@@ -177,8 +176,8 @@ func unanswered(c *v1alpha1.Charge) bool { return c.Record.Session == nil && c.R
 // only wake payments that were made through that account.
 func (r *Receiver) byAccount(ctx context.Context, t target, kind providers.Kind, cb providers.CallbackRequest) (result, error) {
 	secrets, loaded := r.Keyring.secrets(t.account)
-	// Also where there is nothing that could verify it: whoever has no secret does
-	// not learn whether the account exists.
+	// Also where there is no secret: the sender must not learn whether the account
+	// exists.
 	cb.Secrets = r.Keyring.padded(secrets)
 	parsed, err := kind.Callbacks.ParseCallback(cb)
 	switch {
@@ -207,12 +206,12 @@ var errNotLoaded = errors.New("the secrets of its account are not loaded yet")
 // names none. Where the session is recorded for another charge than the reference
 // names, it is about neither. A session that is not recorded contradicts nothing: the
 // callback may come before the answer, and be about a surplus session.
-func (r *Receiver) findCharge(ctx context.Context, d door, cb providers.Callback) (*v1alpha1.Charge, error) {
-	bySession, err := r.chargeBy(ctx, d, attempt.IndexSession, cb.SessionID)
+func (r *Receiver) findCharge(ctx context.Context, key accountKey, cb providers.Callback) (*v1alpha1.Charge, error) {
+	bySession, err := r.chargeBy(ctx, key, attempt.IndexSession, cb.SessionID)
 	if err != nil || cb.Reference == "" {
 		return bySession, err
 	}
-	byReference, err := r.chargeBy(ctx, d, attempt.IndexProviderReference, cb.Reference)
+	byReference, err := r.chargeBy(ctx, key, attempt.IndexProviderReference, cb.Reference)
 	if err != nil || byReference == nil || (bySession != nil && bySession.Name != byReference.Name) {
 		return nil, err
 	}
@@ -221,7 +220,7 @@ func (r *Receiver) findCharge(ctx context.Context, d door, cb providers.Callback
 
 // chargeBy an index, among those that were made through an account: what another
 // account's provider calls its sessions does not matter here.
-func (r *Receiver) chargeBy(ctx context.Context, d door, index, value string) (*v1alpha1.Charge, error) {
+func (r *Receiver) chargeBy(ctx context.Context, key accountKey, index, value string) (*v1alpha1.Charge, error) {
 	if value == "" {
 		return nil, nil
 	}
@@ -230,7 +229,7 @@ func (r *Receiver) chargeBy(ctx context.Context, d door, index, value string) (*
 		return nil, fmt.Errorf("looking the charge up: %w", err)
 	}
 	for i := range list.Items {
-		if c := &list.Items[i]; d.made(c) {
+		if c := &list.Items[i]; key.made(c) {
 			return c, nil
 		}
 	}
@@ -242,7 +241,7 @@ func (r *Receiver) chargeBy(ctx context.Context, d door, index, value string) (*
 func (r *Receiver) recovered(w http.ResponseWriter, t target) {
 	if recover() != nil {
 		r.Metrics.received(r.label(t), resultBug)
-		r.Log.Error(errPanic, "A callback was dropped", "stack", string(debug.Stack()))
+		r.Log.Error(errPanic, "Dropped a callback", "stack", string(debug.Stack()))
 		resultBug.answer(w)
 	}
 }

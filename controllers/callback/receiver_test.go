@@ -24,7 +24,7 @@ import (
 const mtnBody = `{"status":"SUCCESSFUL","amount":"5000","currency":"EUR","financialTransactionId":"1","externalId":"x"}`
 
 // MTN signs nothing: the path is all that it proves.
-func TestMTN(t *testing.T) {
+func TestReceiver_NotesMTNByItsPath(t *testing.T) {
 	for _, method := range []string{http.MethodPost, http.MethodPut} {
 		s, other := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "mtn")
 		f := withSales(t, s, other)
@@ -35,7 +35,7 @@ func TestMTN(t *testing.T) {
 	}
 }
 
-func TestG13Methods(t *testing.T) {
+func TestG13_OtherMethodsAreRefused(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodPatch, http.MethodOptions, http.MethodTrace, "PROPFIND"} {
@@ -51,7 +51,7 @@ func TestG13Methods(t *testing.T) {
 	f.expectWrites(0)
 }
 
-func TestG13UnknownPaths(t *testing.T) {
+func TestG13_OtherPathsAreRefused(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	for _, path := range []string{
@@ -84,7 +84,7 @@ func TestG13UnknownPaths(t *testing.T) {
 
 // G11: who does not have the id of a charge is refused before anything is read, the
 // body included; and so is who has that of another provider.
-func TestG11WrongPath(t *testing.T) {
+func TestG11_AWrongPathCausesNoRead(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	for _, path := range []string{
@@ -111,7 +111,7 @@ func TestG11WrongPath(t *testing.T) {
 	f.expectReads(1)
 	f.expectNoNote(s)
 	f.expectWrites(0)
-	f.expectQuiet(s.id(), gone.id())
+	f.expectNotLogged(s.id(), gone.id())
 }
 
 type unread struct{ t *testing.T }
@@ -125,7 +125,7 @@ func orangeBody(status, token string) string {
 	return toJSON(map[string]string{"status": status, "notif_token": token, "txnid": "MP1"})
 }
 
-func TestG11OrangeToken(t *testing.T) {
+func TestG11_OrangeNeedsItsToken(t *testing.T) {
 	s := newSale("shop", "order-1", "orange")
 	f := withSales(t, s)
 	for name, body := range map[string]string{
@@ -152,12 +152,12 @@ func TestG11OrangeToken(t *testing.T) {
 
 	f.expect(http.StatusOK, http.MethodPost, s.path(), orangeBody("SUCCESS", notifToken))
 	f.expectNote(s, "SUCCESS")
-	f.expectQuiet(s.id())
+	f.expectNotLogged(s.id())
 }
 
 // A Charge whose answer brought no token recognises nobody, not even with an
 // empty one.
-func TestG11OrangeWithoutToken(t *testing.T) {
+func TestG11_OrangeWithoutATokenVerifiesNothing(t *testing.T) {
 	s := newSale("shop", "order-1", "orange", func(s *sale) { s.charge.Record.Session.NotificationTokenHash = "" })
 	f := withSales(t, s)
 	for _, token := range []string{"", notifToken} {
@@ -168,14 +168,14 @@ func TestG11OrangeWithoutToken(t *testing.T) {
 
 // What recognises Orange's callback is recorded a moment after the
 // provider made it. MTN's is recognised by its path alone, and comes once.
-func TestG3BeforeTheAnswerIsRecorded(t *testing.T) {
+func TestG3_BeforeTheAnswerIsRecorded(t *testing.T) {
 	for name, change := range map[string]func(*sale){"asked": unansweredSale, "an older view": unaskedSale} {
 		s := newSale("shop", "order-1", "orange", change)
 		f := withSales(t, s)
 		f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), orangeBody("SUCCESS", notifToken))
 		f.expectNoNote(s)
 		f.expectWrites(0)
-		f.expectQuiet(s.id())
+		f.expectNotLogged(s.id())
 		if f.logs.Len() == 0 {
 			t.Errorf("%s: nothing is said about it", name)
 		}
@@ -191,7 +191,7 @@ func TestG3BeforeTheAnswerIsRecorded(t *testing.T) {
 	f.expect(http.StatusUnauthorized, http.MethodPost, s.path(), orangeBody("SUCCESS", notifToken))
 }
 
-func TestG13Malformed(t *testing.T) {
+func TestG13_MalformedBodiesAreRefused(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	for _, body := range []string{"", "x", "[]", "<html>", `{"status":`, `{"status":{}}`, `"SUCCESSFUL"`} {
@@ -201,7 +201,7 @@ func TestG13Malformed(t *testing.T) {
 	f.expectWrites(0)
 }
 
-func TestG13BodyLimit(t *testing.T) {
+func TestG13_BodiesAreLimited(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	body := func(n int) string { return mtnBody + strings.Repeat(" ", n-len(mtnBody)) }
@@ -220,7 +220,7 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-func TestBodyThatBreaksOff(t *testing.T) {
+func TestReceiver_RefusesABodyThatBreaksOff(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	w := httptest.NewRecorder()
@@ -232,7 +232,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 }
 
 // Compressed bodies are not unpacked: what is verified is what was sent.
-func TestG13NoDecompression(t *testing.T) {
+func TestG13_NothingIsDecompressed(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	f.expect(http.StatusBadRequest, http.MethodPost, s.path(), "\x1f\x8b\x08\x00", "Content-Encoding", "gzip")
@@ -240,7 +240,7 @@ func TestG13NoDecompression(t *testing.T) {
 
 // A Payment that is paid is not written any more. One that ended otherwise is: it
 // may be paid late.
-func TestG6Finished(t *testing.T) {
+func TestG6_APaidPaymentIsNotWritten(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn", ended(v1alpha1.PhaseSucceeded))
 	o := newSale("shop", "order-2", "orange", ended(v1alpha1.PhaseSucceeded))
 	f := withSales(t, s, o)
@@ -260,31 +260,10 @@ func TestG6Finished(t *testing.T) {
 	}
 }
 
-// A Charge goes on without its Payment; there is nothing to note then.
-func TestPaymentGone(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
-	must(t, f.api.Delete(f.ctx, s.payment.DeepCopy()))
-	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
-	f.expectWrites(0)
-
-	// It goes while the callback is on its way: nothing to repeat either, and it
-	// does not come back.
-	f = withSales(t, s)
-	f.onCall = func(label string) error {
-		if label == "apply status" {
-			return apierrors.NewNotFound(schema.GroupResource{Resource: "payments"}, s.payment.Name)
-		}
-		return nil
-	}
-	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
-	f.expectWrites(1)
-}
-
 // Nothing is applied but the note.
-func TestWhatIsApplied(t *testing.T) {
+func TestNote_AppliesNothingElse(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
-	a := lastCallback(client.ObjectKeyFromObject(s.payment), news{claim: "PENDING", digest: "d", at: time.Unix(1790000000, 123456789)})
+	a := lastCallback(client.ObjectKeyFromObject(s.payment), received{claim: "PENDING", digest: "d", at: time.Unix(1790000000, 123456789)})
 	want := `{"kind":"Payment","apiVersion":"mobilemoney.dev/v1alpha1","metadata":{"name":"order-1","namespace":"shop"},` +
 		`"status":{"lastCallback":{"receivedAt":"2026-09-21T14:13:20.123456Z","claim":"PENDING","digest":"d"}}}`
 	if got := toJSON(a); got != want {
@@ -293,7 +272,7 @@ func TestWhatIsApplied(t *testing.T) {
 }
 
 // The note belongs to a field manager of its own, which has nothing else.
-func TestFieldManager(t *testing.T) {
+func TestNote_HasAFieldManagerOfItsOwn(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
@@ -312,7 +291,7 @@ func TestFieldManager(t *testing.T) {
 }
 
 // A flood is one note.
-func TestG2NoteGap(t *testing.T) {
+func TestG2_AFloodIsOneNote(t *testing.T) {
 	s, other := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "mtn")
 	f := withSales(t, s, other)
 	first := f.now
@@ -342,7 +321,7 @@ func TestG2NoteGap(t *testing.T) {
 }
 
 // What is noted of a claim is clipped, and left out where nothing is left.
-func TestClaims(t *testing.T) {
+func TestNote_ClipsTheClaim(t *testing.T) {
 	for _, c := range []struct{ sent, noted string }{
 		{"SUCCESSFUL", "SUCCESSFUL"},
 		{"a b\x1b[31m<script>é", "ab31mscript"},
@@ -358,32 +337,15 @@ func TestClaims(t *testing.T) {
 }
 
 // Also what a parser forgot to clip.
-func TestClaimIsClippedHere(t *testing.T) {
-	a := lastCallback(client.ObjectKey{Namespace: "shop", Name: "order-1"}, news{claim: "a\x1b[31mb " + phone, at: time.Unix(1790000000, 0)})
+func TestNote_ClipsWhatAParserForgot(t *testing.T) {
+	a := lastCallback(client.ObjectKey{Namespace: "shop", Name: "order-1"}, received{claim: "a\x1b[31mb " + phone, at: time.Unix(1790000000, 0)})
 	if got := *a.Status.LastCallback.Claim; got != "a31mb"+phone[1:] {
 		t.Errorf("%q", got)
 	}
 }
 
-// Several Payments that name one sale: those that are not paid are told.
-func TestEveryPaymentOfTheSale(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
-	for name, phase := range map[string]v1alpha1.Phase{"twin": v1alpha1.PhaseUnknown, "over": v1alpha1.PhaseSucceeded} {
-		twin := s.payment.DeepCopy()
-		twin.Name, twin.UID, twin.Spec.Reference, twin.Status.Phase = name, "uid-of-"+twin.UID, "order-1", phase
-		must(t, f.api.Create(f.ctx, twin))
-	}
-	elsewhere := newSale("bakery", "order-1", "mtn") // the same name in another namespace is another sale
-	f.add(elsewhere)
-	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
-	f.expectNote(s, "SUCCESSFUL")
-	f.expectNoNote(elsewhere)
-	f.expectWrites(2)
-}
-
 // What the API does not take is to be sent again.
-func TestAPIFailures(t *testing.T) {
+func TestReceiver_AnswersAPIFailuresWith503(t *testing.T) {
 	mtnSale, orangeSale := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "orange")
 	waveSale := newSale("shop", "order-3", "wave")
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "wave"}, Data: map[string][]byte{"webhookSecret": []byte(secretA)}}
@@ -393,7 +355,7 @@ func TestAPIFailures(t *testing.T) {
 		at  string
 		err error
 	}{
-		{"get Charge", errAPI}, {"list ChargeList", errAPI}, {"list PaymentList", errAPI}, {"apply status", errAPI}, {"apply status", conflict},
+		{"get Charge", errAPI}, {"list ChargeList", errAPI}, {"get Payment", errAPI}, {"apply status", errAPI}, {"apply status", conflict},
 	} {
 		f := setUp(t, secret.DeepCopy(), acct.DeepCopy())
 		f.add(mtnSale, orangeSale, waveSale)
@@ -413,7 +375,7 @@ func TestAPIFailures(t *testing.T) {
 		for _, s := range []sale{mtnSale, orangeSale, waveSale} {
 			f.expectNoNote(s)
 		}
-		f.expectQuiet(mtnSale.id(), orangeSale.id(), secretA)
+		f.expectNotLogged(mtnSale.id(), orangeSale.id(), secretA)
 		if f.logs.Len() == 0 {
 			t.Errorf("%s: nothing is said about it", c.at)
 		}
@@ -424,14 +386,14 @@ func TestAPIFailures(t *testing.T) {
 }
 
 // An error that quotes the request, as a client without a cache would make it.
-func TestQuotingError(t *testing.T) {
+func TestReceiver_LogsNoPath(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	f.onCall = func(string) error {
 		return &url.Error{Op: "Get", URL: "https://10.0.0.1/charges/" + s.charge.Name, Err: errAPI}
 	}
 	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), mtnBody)
-	f.expectQuiet(s.id())
+	f.expectNotLogged(s.id())
 	if !strings.Contains(f.logs.String(), errAPI.Error()) {
 		t.Errorf("the log does not say why: %s", f.logs.String())
 	}
@@ -444,14 +406,14 @@ func (panicking) ParseCallback(cb providers.CallbackRequest) (providers.Callback
 }
 
 // A bug drops one callback, and prints nothing of it.
-func TestG17Panic(t *testing.T) {
+func TestG17_APanicDropsOneCallback(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	kind := f.Registry["mtn"]
 	kind.Callbacks = panicking{}
 	f.Registry["mtn"] = kind
 	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), `{"canary-body":1}`)
-	f.expectQuiet(s.id(), "canary-body")
+	f.expectNotLogged(s.id(), "canary-body")
 	if !strings.Contains(f.logs.String(), "ParseCallback") {
 		t.Errorf("the log does not say where:\n%s", f.logs.String())
 	}
@@ -460,7 +422,7 @@ func TestG17Panic(t *testing.T) {
 
 // The page for payers who come back says so in two languages, and does not say
 // that they paid.
-func TestLandingPage(t *testing.T) {
+func TestLandingPage_PromisesNothing(t *testing.T) {
 	f := setUp(t)
 	for _, path := range []string{"/return", "/return?status=success&order=<script>"} {
 		w := f.do(http.MethodGet, path, "")

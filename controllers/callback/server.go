@@ -56,7 +56,7 @@ func (r *Receiver) Start(ctx context.Context) error {
 // server with limits on everything that a stranger sends.
 func (r *Receiver) server() *http.Server {
 	var protocols http.Protocols
-	protocols.SetHTTP1(true) // one request at a time on a connection, so that the gate counts them
+	protocols.SetHTTP1(true) // one request at a time on a connection, so that connections can be counted
 	return &http.Server{
 		Handler:           r.Handler(),
 		Protocols:         &protocols,
@@ -71,7 +71,7 @@ func (r *Receiver) server() *http.Server {
 	}
 }
 
-// listen behind the gate, and by TLS where there are files for it.
+// listen within the limits, and by TLS where there are files for it.
 func (r *Receiver) listen(ctx context.Context) (net.Listener, error) {
 	config, err := r.tlsConfig(ctx)
 	if err != nil {
@@ -83,11 +83,11 @@ func (r *Receiver) listen(ctx context.Context) (net.Listener, error) {
 			return nil, err
 		}
 	}
-	gated := newGate(l, r.Limits.withDefaults())
+	limited := newConnections(l, r.Limits.withDefaults())
 	if config == nil {
-		return gated, nil
+		return limited, nil
 	}
-	return tls.NewListener(gated, config), nil
+	return tls.NewListener(limited, config), nil
 }
 
 // tlsConfig follows the files until ctx is over; nil: plain http.

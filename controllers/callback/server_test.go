@@ -15,7 +15,7 @@ import (
 )
 
 // What a real API server makes of a note: our manager owns it and nothing else.
-func TestNoteOnARealServer(t *testing.T) {
+func TestNote_OnARealServer(t *testing.T) {
 	env, ctx := testenv.ForTest(t), t.Context()
 	api := env.Client()
 	now := time.Date(2026, 11, 22, 12, 0, 0, 123456000, time.UTC)
@@ -31,7 +31,7 @@ func TestNoteOnARealServer(t *testing.T) {
 	must(t, api.Status().Update(ctx, p, client.FieldOwner("loop")))
 
 	// The cache may be behind: a note needs no resourceVersion.
-	must(t, r.apply(ctx, fresh, news{claim: "SUCCESSFUL", digest: "d1", at: now}))
+	must(t, r.apply(ctx, fresh, received{claim: "SUCCESSFUL", digest: "d1", at: now}))
 	var got v1alpha1.Payment
 	must(t, api.Get(ctx, client.ObjectKeyFromObject(p), &got))
 	if got.Status.Phase != v1alpha1.PhaseProcessing || got.Status.LastCallback == nil ||
@@ -44,29 +44,29 @@ func TestNoteOnARealServer(t *testing.T) {
 	got.Status.Phase = v1alpha1.PhaseUnknown
 	must(t, api.Status().Update(ctx, &got, client.FieldOwner("loop")))
 	now = now.Add(time.Minute)
-	must(t, r.apply(ctx, &got, news{claim: "FAILED", digest: "d2", at: now}))
+	must(t, r.apply(ctx, &got, received{claim: "FAILED", digest: "d2", at: now}))
 	must(t, api.Get(ctx, client.ObjectKeyFromObject(p), &got))
 	if got.Status.Phase != v1alpha1.PhaseUnknown || got.Status.LastCallback.Claim != "FAILED" {
 		t.Errorf("%+v", got.Status)
 	}
 	// A note without a word takes the old word back.
-	must(t, r.apply(ctx, &got, news{at: now}))
+	must(t, r.apply(ctx, &got, received{at: now}))
 	must(t, api.Get(ctx, client.ObjectKeyFromObject(p), &got))
 	if got.Status.LastCallback.Claim != "" {
 		t.Errorf("the time is new, the word is old: %+v", got.Status.LastCallback)
 	}
 
 	must(t, api.Delete(ctx, p))
-	if err := r.apply(ctx, p, news{at: now}); !apierrors.IsNotFound(err) {
+	if err := r.apply(ctx, p, received{at: now}); !apierrors.IsNotFound(err) {
 		t.Errorf("gone: %v", err)
 	}
 	// A cache that is behind may mean the one before: the API server ignores a uid
 	// in a status, so the note lands here. It is a note, and nothing else.
 	again := &v1alpha1.Payment{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "order-1"}, Spec: p.Spec}
 	must(t, api.Create(ctx, again))
-	must(t, r.apply(ctx, p, news{claim: "FAILED", digest: "d3", at: now}))
+	must(t, r.apply(ctx, p, received{claim: "FAILED", digest: "d3", at: now}))
 	must(t, api.Get(ctx, client.ObjectKeyFromObject(again), again))
-	want := v1alpha1.PaymentStatus{LastCallback: again.Status.LastCallback}
+	want := v1alpha1.PaymentStatus{ObservedGeneration: -1, LastCallback: again.Status.LastCallback}
 	if again.UID == p.UID || again.Status.LastCallback == nil || !equality.Semantic.DeepEqual(again.Status, want) {
 		t.Errorf("%+v", again.Status)
 	}

@@ -61,7 +61,7 @@ func (f *fixture) post(addr, path, body string) (int, error) {
 	return resp.StatusCode, nil
 }
 
-// dribble holds a connection with a request that never ends, again and again.
+// dribble keeps a connection open with a request that never ends, again and again.
 func dribble(addr, begin string, dials *atomic.Int32, stop <-chan struct{}) {
 	for {
 		conn, err := net.Dial("tcp", addr)
@@ -91,7 +91,7 @@ func dribble(addr, begin string, dials *atomic.Int32, stop <-chan struct{}) {
 
 // Five hundred connections that dribble headers and bodies, all from the address of
 // the genuine sender itself, keep no callback out.
-func TestG12SlowLoris(t *testing.T) {
+func TestG12_SlowLoris(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	before := runtime.NumGoroutine()
@@ -135,7 +135,7 @@ func TestG12SlowLoris(t *testing.T) {
 // Ten thousand forged callbacks, over real connections: nothing is written, nothing
 // is read, no phase changes, nobody is asked (there is no way to), and nothing of
 // them stays in memory.
-func TestG14TenThousandForged(t *testing.T) {
+func TestG14_TenThousandForged(t *testing.T) {
 	m := newMarket(t)
 	mtnSale, orangeSale := newSale("shop", "at-mtn", "mtn"), newSale("shop", "at-orange", "orange")
 	m.add(mtnSale, orangeSale)
@@ -198,7 +198,7 @@ func TestG14TenThousandForged(t *testing.T) {
 	if grown := int64(heapNow()) - int64(heap); grown > 4<<20 {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
-	m.expectQuiet(mtnSale.id(), secretA, secretB, secretCluster, secretOperator)
+	m.expectNotLogged(mtnSale.id(), secretA, secretB, secretCluster, secretOperator)
 }
 
 func heapNow() uint64 {
@@ -210,7 +210,7 @@ func heapNow() uint64 {
 }
 
 // What no client of a library sends.
-func TestG13RawRequests(t *testing.T) {
+func TestG13_RawRequests(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	addr, end := listening(t, f)
@@ -257,7 +257,7 @@ func TestG13RawRequests(t *testing.T) {
 }
 
 // What is being answered when the end comes is answered, and what waits is let go.
-func TestDrainUnderLoad(t *testing.T) {
+func TestReceiver_DrainsUnderLoad(t *testing.T) {
 	const n = 50
 	var sales []sale
 	for i := range n {
@@ -273,7 +273,7 @@ func TestDrainUnderLoad(t *testing.T) {
 		return nil
 	}
 	addr, end := listening(t, f)
-	idle, err := net.Dial("tcp", addr) // sends nothing, and holds nothing up
+	idle, err := net.Dial("tcp", addr) // sends nothing, and delays nobody
 	must(t, err)
 	defer func() { _ = idle.Close() }()
 	codes := make(chan int, n)

@@ -130,7 +130,7 @@ func sources(t *testing.T, roots ...string) (files []string) {
 
 // No secret, MAC or token is compared by anything that stops at the first
 // difference.
-func TestG8SecretsAreComparedInConstantTime(t *testing.T) {
+func TestG8_SecretsAreComparedInConstantTime(t *testing.T) {
 	files := sources(t, "../../providers", "../../controllers", "../../main.go")
 	if len(files) < 40 {
 		t.Fatalf("only %d files", len(files))
@@ -164,7 +164,7 @@ func TestG8SecretsAreComparedInConstantTime(t *testing.T) {
 
 // The receiver has nothing by which it could ask a provider: it uses no client of one,
 // and of the accounts no more than what verifies callbacks.
-func TestG16NoWayToAProvider(t *testing.T) {
+func TestG16_NoWayToAProvider(t *testing.T) {
 	for _, name := range sources(t, ".") {
 		fset := token.NewFileSet()
 		file, err := parser.ParseFile(fset, name, nil, 0)

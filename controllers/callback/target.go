@@ -23,16 +23,16 @@ type target struct {
 	provider string
 	// id that names a charge, and the charge once the id is verified.
 	id, charge string
-	account    door
+	account    accountKey
 }
 
-// door is an account in the path of its callbacks.
-type door struct{ provider, kind, namespace, name string }
+// accountKey names an account in the path of its callbacks.
+type accountKey struct{ provider, kind, namespace, name string }
 
-// made tells whether a charge was made through the account.
-func (d door) made(c *v1alpha1.Charge) bool {
+// made reports whether a charge was made through the account.
+func (key accountKey) made(c *v1alpha1.Charge) bool {
 	pin := c.Spec.Account
-	return c.Spec.Provider == d.provider && pin.Kind == d.kind && pin.Namespace == d.namespace && pin.Name == d.name
+	return c.Spec.Provider == key.provider && pin.Kind == key.kind && pin.Namespace == key.namespace && pin.Name == key.name
 }
 
 // targetOf reads an escaped path. It is taken as it is: what is escaped, doubled or
@@ -48,7 +48,7 @@ func targetOf(path string) target {
 	parts := strings.Split(rest, "/")
 	t := target{provider: parts[0]}
 	byAccount := func(kind, namespace, name string) target {
-		t.kind, t.account = accountTarget, door{t.provider, kind, namespace, name}
+		t.kind, t.account = accountTarget, accountKey{t.provider, kind, namespace, name}
 		return t
 	}
 	switch {
@@ -68,7 +68,7 @@ func targetOf(path string) target {
 	}
 }
 
-// fits tells whether a provider has such paths: where callbacks are verified with
+// fits reports whether a provider has such paths: where callbacks are verified with
 // an account's secrets, a charge's path proves nothing that they do not, and where
 // there are none, an account's path proves nothing at all.
 func (t target) fits(kind providers.Kind) bool {

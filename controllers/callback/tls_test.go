@@ -37,8 +37,8 @@ func overTLS(roots *x509.CertPool, keep bool) *http.Client {
 }
 
 // TLS can be ended here. The certificate is followed without a restart, old
-// connections are served to their end, and the gate is in front of it all.
-func TestTLS(t *testing.T) {
+// connections are served to their end, and the limits come before it all.
+func TestTLS_FollowsItsFiles(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	dir := t.TempDir()
@@ -96,7 +96,7 @@ func TestTLS(t *testing.T) {
 }
 
 // A dribbling handshake makes room like any other connection.
-func TestG12DribblingHandshake(t *testing.T) {
+func TestG12_ADribblingHandshakeIsCutOff(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := withSales(t, s)
 	f.Limits.Connections = 5
@@ -120,7 +120,7 @@ func TestG12DribblingHandshake(t *testing.T) {
 	must(t, end())
 }
 
-func TestTLSFilesThatAreNotThere(t *testing.T) {
+func TestTLS_FailsWithoutItsFiles(t *testing.T) {
 	f := setUp(t)
 	f.TLS = TLSFiles{Cert: "/nowhere/tls.crt", Key: "/nowhere/tls.key"}
 	if err := f.Start(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "listening for callbacks: reading the certificate: ") {

@@ -69,16 +69,16 @@ func (u URLs) Check(a *account.Account, p *v1alpha1.Payment) error {
 		if traits.MaxURL > 0 && length > traits.MaxURL {
 			return &account.Problem{
 				Reason: v1alpha1.ReasonAccountMisconfigured,
-				Message: fmt.Sprintf("provider %s takes URLs of at most %d characters, and one of this payment's is longer; "+
-					"have the operator started with a shorter --public-url", a.Provider, traits.MaxURL),
+				Message: fmt.Sprintf("Provider %s takes URLs of at most %d characters, and one of this payment's is longer. "+
+					"Have the operator started with a shorter --public-url.", a.Provider, traits.MaxURL),
 			}
 		}
 	}
 	missing := func(what string) error {
 		return &account.Problem{
 			Reason: v1alpha1.ReasonAccountMisconfigured,
-			Message: "provider " + a.Provider + " needs " + what +
-				"; have the operator started with --public-url, the https URL at which its callback receiver is reached",
+			Message: "Provider " + a.Provider + " needs " + what +
+				". Have the operator started with --public-url, the https URL at which its callback receiver is reached.",
 		}
 	}
 	switch {

@@ -13,10 +13,9 @@ import (
 	"mobilemoney.dev/operator/providers/wave"
 )
 
-func TestURLs(t *testing.T) {
-	acct, paths := accountOf("orange"), testInstallation.PathKeys()
-	name := testInstallation.ChargeName("shop", "order")
-	id := paths.ID("orange", name)
+func TestURLs_AreBelowTheBase(t *testing.T) {
+	acct, paths, charge := accountOf("orange"), testInstallation.PathKeys(), chargeWithID("orange")
+	id := charge.Spec.CallbackID
 	for base, want := range map[string][2]string{
 		"":                             {"", ""},
 		"https://pay.example":          {"https://pay.example/callbacks/orange/" + id, "https://pay.example/return"},
@@ -25,25 +24,35 @@ func TestURLs(t *testing.T) {
 		"https://pay.example:8443/a/b": {"https://pay.example:8443/a/b/callbacks/orange/" + id, "https://pay.example:8443/a/b/return"},
 	} {
 		u := NewURLs(base, paths)
-		if got := [2]string{u.Callback(acct, name), u.Landing()}; got != want {
+		if got := [2]string{u.Callback(acct, charge), u.Landing()}; got != want {
 			t.Errorf("%q: %v, want %v", base, got, want)
 		}
 	}
 	acct.CallbackURL = "https://own.example/momo"
 	for _, base := range []string{"", "https://pay.example"} {
-		if got := NewURLs(base, paths).Callback(acct, name); got != "https://own.example/momo/"+id {
+		if got := NewURLs(base, paths).Callback(acct, charge); got != "https://own.example/momo/"+id {
 			t.Errorf("the account's own: %s", got)
 		}
 	}
+	// The id is that which the Charge was made with, whatever key signs now.
+	if got := NewURLs("https://pay.example", paths).Callback(acct, &v1alpha1.Charge{}); got != "" {
+		t.Errorf("without an id: %s", got)
+	}
+}
+
+// chargeWithID is one of which callbacks were told the URL.
+func chargeWithID(provider string) *v1alpha1.Charge {
+	id := testInstallation.PathKeys().ID(provider, testInstallation.ChargeName("shop", "order"))
+	return &v1alpha1.Charge{Spec: v1alpha1.ChargeSpec{Provider: provider, CallbackID: id}}
 }
 
 // An account can do without callbacks where its provider can.
-func TestNoCallbacks(t *testing.T) {
-	paths, name := testInstallation.PathKeys(), testInstallation.ChargeName("shop", "order")
-	for provider, want := range map[string]string{"mtn": "", "orange": "https://pay.example/callbacks/orange/" + paths.ID("orange", name), "wave": ""} {
+func TestURLs_OfAnAccountWithoutCallbacks(t *testing.T) {
+	paths := testInstallation.PathKeys()
+	for provider, want := range map[string]string{"mtn": "", "orange": "https://pay.example/callbacks/orange/" + chargeWithID("orange").Spec.CallbackID, "wave": ""} {
 		acct := accountOf(provider)
 		acct.NoCallbacks = true
-		if got := NewURLs("https://pay.example", paths).Callback(acct, name); got != want {
+		if got := NewURLs("https://pay.example", paths).Callback(acct, chargeWithID(provider)); got != want {
 			t.Errorf("%s: %q, want %q", provider, got, want)
 		}
 	}
@@ -51,7 +60,7 @@ func TestNoCallbacks(t *testing.T) {
 
 // A Payment with only provider, amount and phone works with each
 // provider, if there is a public URL; without one, what cannot work says so.
-func TestURLCheck(t *testing.T) {
+func TestURLs_CheckNamesWhatIsMissing(t *testing.T) {
 	const page = "https://shop.example/thanks"
 	cases := map[string]struct {
 		provider string
@@ -95,12 +104,12 @@ func TestURLCheck(t *testing.T) {
 }
 
 // Orange takes 120 characters: what is longer is said before anything is sent.
-func TestURLTooLong(t *testing.T) {
+func TestURLs_CheckRefusesLongOnes(t *testing.T) {
 	base := "https://pay.example/" + strings.Repeat("a", 20)
 	p := &v1alpha1.Payment{}
-	paths, name := testInstallation.PathKeys(), testInstallation.ChargeName("shop", "sale")
+	paths := testInstallation.PathKeys()
 	for length, ok := range map[int]bool{120: true, 121: false} {
-		pad := length - len(NewURLs(base, paths).Callback(accountOf("orange"), name))
+		pad := length - len(NewURLs(base, paths).Callback(accountOf("orange"), chargeWithID("orange")))
 		err := NewURLs(base+strings.Repeat("a", pad), paths).Check(accountOf("orange"), p)
 		var problem *account.Problem
 		if (err == nil) != ok || !ok && (!errors.As(err, &problem) || !strings.Contains(problem.Message, "120")) {

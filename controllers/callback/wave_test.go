@@ -113,7 +113,7 @@ const (
 // A secret verifies the callbacks of its own account's path,
 // and these wake payments that were made through that account. Every other pair
 // does nothing.
-func TestG15WaveAccounts(t *testing.T) {
+func TestG15_ASecretVerifiesItsOwnAccountOnly(t *testing.T) {
 	secretOf := map[string]string{
 		pathA: secretA, pathB: secretB, pathCluster: secretCluster, pathClosed: secretCluster, pathOperator: secretOperator,
 	}
@@ -142,7 +142,7 @@ func TestG15WaveAccounts(t *testing.T) {
 	}
 }
 
-func TestG8WaveSignatures(t *testing.T) {
+func TestG8_WaveSignatures(t *testing.T) {
 	m := newMarket(t)
 	body := waveBody(m.a.reference())
 	at := m.now
@@ -187,11 +187,11 @@ func TestG8WaveSignatures(t *testing.T) {
 	}
 	m.expectNoNote(m.a)
 	m.expectWrites(0)
-	m.expectQuiet(secretA, secretB, m.a.reference())
+	m.expectNotLogged(secretA, secretB, m.a.reference())
 }
 
 // A callback has one timestamp, in seconds, of these minutes.
-func TestG9WaveTimestamps(t *testing.T) {
+func TestG9_WaveTimestamps(t *testing.T) {
 	m := newMarket(t)
 	body := waveBody(m.a.reference())
 	sign := func(timestamp string) string {
@@ -218,7 +218,7 @@ func TestG9WaveTimestamps(t *testing.T) {
 }
 
 // Wave's other strategy: the secret itself, as a bearer.
-func TestG8WaveSharedSecret(t *testing.T) {
+func TestG8_WaveSharedSecret(t *testing.T) {
 	m := newMarket(t)
 	m.expect(http.StatusOK, http.MethodPost, pathA, waveBody(m.a.reference()), "Authorization", "Bearer "+secretA)
 	m.expectNote(m.a, "checkout.session.completed")
@@ -231,7 +231,7 @@ func TestG8WaveSharedSecret(t *testing.T) {
 }
 
 // While a secret is rotated, old and new both verify.
-func TestG10WaveRotation(t *testing.T) {
+func TestG10_WaveRotation(t *testing.T) {
 	m := newMarket(t)
 	body := waveBody(m.a.reference())
 	m.keep(waveSecret("tenant-a", "wave", "new\n"+secretA+"\n"))
@@ -248,7 +248,7 @@ func TestG10WaveRotation(t *testing.T) {
 }
 
 // Who has no secret verifies nothing: not with an empty one either.
-func TestG8WaveWithoutSecret(t *testing.T) {
+func TestG8_WaveWithoutSecretVerifiesNothing(t *testing.T) {
 	m := newMarket(t)
 	body := waveBody(m.a.reference())
 	try := func(path, what string) {
@@ -281,7 +281,7 @@ func TestG8WaveWithoutSecret(t *testing.T) {
 }
 
 // Verified, but about nothing of ours: taken, so that it is not repeated.
-func TestG6WaveUnknownSession(t *testing.T) {
+func TestG6_WaveUnknownSession(t *testing.T) {
 	m := newMarket(t)
 	for name, body := range map[string]string{
 		"unknown reference": waveBody("unknown"),
@@ -320,7 +320,7 @@ func aboutSession(id string, reference any) string {
 
 // A callback is about the session that it names. A reference that it names too must
 // be that of the same charge.
-func TestG6WaveSessions(t *testing.T) {
+func TestG6_WaveSessions(t *testing.T) {
 	shop := pinned(account.KindNamespaced, "tenant-a", "wave")
 	one := newSale("tenant-a", "one", "wave", session("cos-one"), shop)
 	two := newSale("tenant-a", "two", "wave", session("cos-two"), shop)
@@ -370,7 +370,7 @@ func TestG6WaveSessions(t *testing.T) {
 
 // The same reference at another provider, or through another account of the
 // tenant's own, is not meant.
-func TestG15WaveBelongs(t *testing.T) {
+func TestG15_WaveSessionsBelongToTheirAccount(t *testing.T) {
 	m := newMarket(t)
 	m.keep(waveAccount("tenant-a", "second"))
 	m.keep(waveSecret("tenant-a", "second", "second"))
@@ -394,7 +394,7 @@ func TestG15WaveBelongs(t *testing.T) {
 }
 
 // Wave tells what it is about itself, so that it may come before the answer.
-func TestG3WaveBeforeTheAnswerIsRecorded(t *testing.T) {
+func TestG3_WaveBeforeTheAnswerIsRecorded(t *testing.T) {
 	m := newMarket(t)
 	s := newSale("tenant-a", "early", "wave", unansweredSale)
 	m.add(s)
@@ -410,7 +410,7 @@ func TestG3WaveBeforeTheAnswerIsRecorded(t *testing.T) {
 }
 
 // A provider that signs, but whose account names no such keys, proves nothing.
-func TestProviderWithoutSecretKeys(t *testing.T) {
+func TestTarget_OfAProviderWithoutSecrets(t *testing.T) {
 	m := newMarket(t)
 	kind := m.Registry["wave"]
 	kind.CallbackSecretKeys = nil
@@ -430,7 +430,7 @@ func (p trusting) ParseCallback(providers.CallbackRequest) (providers.Callback, 
 }
 
 // Where there is no account, it does not matter what a parser says.
-func TestNoAccountVerifiesNothing(t *testing.T) {
+func TestReceiver_WithoutAccountsVerifiesNothing(t *testing.T) {
 	m := newMarket(t)
 	kind := m.Registry["wave"]
 	kind.Callbacks = trusting{m.a.reference()}

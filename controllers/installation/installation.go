@@ -27,7 +27,7 @@ const (
 
 // Load finds out who this installation is. id is the setting; where it is empty, one
 // that is kept with the operator's key stands in. The key is kept in a Secret of the
-// operator's namespace, made on the first start from random. made tells that it was
+// operator's namespace, made on the first start from random. made reports that it was
 // made just now: fingerprints of older Charges cannot be compared with it.
 func Load(ctx context.Context, c client.Client, namespace, id string, random io.Reader) (inst Installation, made bool, err error) {
 	key, made, err := loadKey(ctx, c, namespace, random)
@@ -60,7 +60,7 @@ func loadKey(ctx context.Context, c client.Client, namespace string, random io.R
 	return s.Data[keySecretKey], made, nil
 }
 
-// createKey lets one of several replicas win, and tells whether it was this one.
+// createKey lets one of several replicas win, and reports whether it was this one.
 func createKey(ctx context.Context, c client.Client, name types.NamespacedName, random io.Reader) (bool, error) {
 	key := make([]byte, keyBytes)
 	if _, err := io.ReadFull(random, key); err != nil {

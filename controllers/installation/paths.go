@@ -150,7 +150,7 @@ func (k *PathKeys) Load(ctx context.Context, c client.Reader, namespace string) 
 	return nil
 }
 
-// PathKeyLoader reads the path keys again and again, on every replica.
+// PathKeyLoader reads the path keys every interval, on every replica.
 type PathKeyLoader struct {
 	Keys      *PathKeys
 	Live      client.Reader
@@ -168,7 +168,7 @@ func (l *PathKeyLoader) Start(ctx context.Context) error {
 	defer ticks.Stop()
 	for {
 		if err := l.Keys.Load(ctx, l.Live, l.Namespace); err != nil && ctx.Err() == nil {
-			l.Log.Error(err, "The keys of callback paths could not be read")
+			l.Log.Error(err, "Failed to read the keys of callback paths")
 		}
 		select {
 		case <-ctx.Done():

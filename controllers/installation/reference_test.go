@@ -20,7 +20,7 @@ import (
 var goldenInstallation = Installation{ID: "golden-installation", Key: []byte("golden-key-of-thirty-two-bytes!!")}
 
 // golden are the vectors in testdata. They may NEVER change. They were computed by
-// another program, and are what running installations have told their providers. A
+// another program, and are what running installations have sent to their providers. A
 // build that derives something else finds none of its open charges, and asks every
 // one of their payers for the money again. If a test fails by them, the code is wrong.
 // A new derivation needs a new ReferenceVersion, a file of its own, and code that
@@ -128,7 +128,7 @@ func TestNames_AreInjective(t *testing.T) {
 }
 
 // Whatever is settled is what was shown: another object, reason, time or report has
-// another id, and nobody can tell it without the key.
+// another id, and nobody can guess it without the key.
 func TestUnknownID_IsOfOneObjectAndOneReport(t *testing.T) {
 	since := time.Date(2026, 7, 1, 10, 0, 0, 0, time.UTC)
 	reported := v1alpha1.Reported{Amount: "1", Currency: "EUR", TransactionID: "T1", Code: "C"}
@@ -258,6 +258,6 @@ func TestFingerprint_IsOfTheIntentAlone(t *testing.T) {
 		t.Error("the phone can be read")
 	}
 	if !testInstallation.MadeFingerprint(first) || goldenInstallation.MadeFingerprint(first) || testInstallation.MadeFingerprint("") {
-		t.Error("it is not told which key made a fingerprint")
+		t.Error("MadeFingerprint does not know the key")
 	}
 }

@@ -75,7 +75,7 @@ func (k *kinds) Ready(req *http.Request) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if now := k.now(); !k.read || now.Sub(k.at).Abs() >= recheckKinds {
-		missing, err := k.compare(req.Context())
+		missing, err := k.compare(req.Context(), false)
 		if err != nil && !k.read {
 			return err
 		}
@@ -87,8 +87,9 @@ func (k *kinds) Ready(req *http.Request) error {
 	return k.last
 }
 
-// compare returns what is missing; err says that it cannot be told.
-func (k *kinds) compare(ctx context.Context) (missing, err error) {
+// compare returns what is missing; err says that it cannot be told. To start, a kind
+// that is being deleted will do: accounts go only once the operator lets them.
+func (k *kinds) compare(ctx context.Context, toStart bool) (missing, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readKinds)
 	defer cancel()
 	var all []string
@@ -99,6 +100,8 @@ func (k *kinds) compare(ctx context.Context) (missing, err error) {
 			all = append(all, "CRD "+want.Name)
 		case err != nil:
 			return nil, fmt.Errorf("reading CRD %s: %w", want.Name, err)
+		case served.DeletionTimestamp != nil && !toStart:
+			all = append(all, "CRD "+want.Name+" (it is being deleted)")
 		default:
 			all = append(all, missingIn(want, served)...)
 		}
@@ -118,8 +121,8 @@ func missingIn(want, served *apiextensionsv1.CustomResourceDefinition) []string 
 	established := slices.ContainsFunc(served.Status.Conditions, func(c apiextensionsv1.CustomResourceDefinitionCondition) bool {
 		return c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
 	})
-	if !established || served.DeletionTimestamp != nil {
-		return []string{"CRD " + want.Name + " (it is not established, or is being deleted)"}
+	if !established {
+		return []string{"CRD " + want.Name + " (it is not established)"}
 	}
 	var missing []string
 	for i := range want.Spec.Versions {
@@ -173,7 +176,7 @@ func missingFields(path string, want, served *apiextensionsv1.JSONSchemaProps) [
 // wait until nothing is missing; false: ctx is over. Meanwhile the probes at the address
 // say what is: the process is healthy and not ready.
 func (k *kinds) wait(ctx context.Context, probes string) bool {
-	missing, err := k.compare(ctx)
+	missing, err := k.compare(ctx, true)
 	if missing == nil && err == nil {
 		return true
 	}
@@ -193,7 +196,7 @@ func (k *kinds) wait(ctx context.Context, probes string) bool {
 	defer server.Close()
 	var said string
 	return nil == wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
-		missing, err := k.compare(ctx)
+		missing, err := k.compare(ctx, true)
 		if missing == nil && err == nil {
 			return true, nil
 		}

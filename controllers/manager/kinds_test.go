@@ -159,10 +159,13 @@ func TestKinds_ReadyKeepsTheLastAnswer(t *testing.T) {
 	if err := ready(); err != nil {
 		t.Errorf("without an answer: %v", err)
 	}
-	delete(s.served, "charges.mobilemoney.dev")
+	s.served["charges.mobilemoney.dev"].DeletionTimestamp = &metav1.Time{}
 	s.err, *now = nil, now.Add(time.Minute)
 	if err := ready(); err == nil {
-		t.Error("a kind is missing")
+		t.Error("a kind is being deleted")
+	}
+	if missing, err := k.compare(t.Context(), true); missing != nil || err != nil {
+		t.Errorf("the operator has to start to let the accounts go: %v, %v", missing, err)
 	}
 	s.err, *now = errors.New("no answer"), now.Add(time.Minute)
 	if err := ready(); err == nil {

@@ -119,7 +119,7 @@ func published(ctx context.Context) []string {
 		delete(p.Annotations, corev1.LastAppliedConfigAnnotation)
 	}
 	for i := range charges.Items {
-		charges.Items[i].Record.Session = nil
+		charges.Items[i].Record.Session, charges.Items[i].Spec.CallbackID = nil, ""
 	}
 	var out []string
 	for _, list := range lists {

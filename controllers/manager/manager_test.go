@@ -81,7 +81,7 @@ var _ = Describe("The main job", func() {
 		Expect(kubectl(manifest, "apply", "-f", "-")).To(ContainSubstring("unchanged"))
 		Expect(kubectl("", "get", "pay", "order-1", "-o", "jsonpath={.metadata.resourceVersion}")).To(Equal(before))
 		Expect(kubectl("", "get", "pay", "-o", "wide")).NotTo(ContainSubstring("0501020304"))
-		Expect(kubectl("", "explain", "payment.spec.reference")).To(ContainSubstring("unique in the namespace"))
+		Expect(kubectl("", "explain", "payment.spec.reference")).To(ContainSubstring("own order number"))
 	})
 
 	It("G5 finishes for every outcome, with or without callbacks", func(ctx context.Context) {
@@ -245,7 +245,7 @@ var _ = Describe("A callback at a replica that does not lead", func() {
 		p := reaches(ctx, ns, "stuck", v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer) // so the first one leads
 		follower := startManager(ctx, lease...)
 
-		inst, err := installation.Load(ctx, api, operatorNamespace, "", rand.Reader)
+		inst, _, err := installation.Load(ctx, api, operatorNamespace, "", rand.Reader)
 		Expect(err).NotTo(HaveOccurred())
 		before := sim.Count(simulator.MTN, simulator.OpStatus)
 		path := "/callbacks/mtn/" + inst.PathKeys().ID("mtn", p.Status.ChargeName)
@@ -285,7 +285,7 @@ var _ = Describe("Waiting", func() {
 		secret.StringData = map[string]string{"apiSecret": "wrong"}
 		Expect(api.Patch(ctx, secret, patch)).To(Succeed())
 		p = reaches(ctx, ns, "order", v1alpha1.PhasePending, v1alpha1.ReasonAccountMisconfigured)
-		Expect(chargeOf(ctx, p).Record.Sends).To(BeZero(), "wrong credentials are found before anything is sent")
+		Expect(p.Status.ChargeName).To(BeEmpty(), "wrong credentials are found before there is a Charge")
 
 		secret.StringData = credentials("mtn")
 		Expect(api.Update(ctx, secret)).To(Succeed())
@@ -395,22 +395,24 @@ var _ = Describe("One sale", func() {
 		}, "30s", "200ms").Should(Succeed())
 	})
 
-	It("has one amount: another one under its reference is refused", func(ctx context.Context) {
+	It("is its name: another order number or amount under it is refused, and one order may have several", func(ctx context.Context) {
 		startManager(ctx)
 		ns := tenant(ctx, time.Second)
-		first, second := newPayment(ns, "first", "mtn", 5901), newPayment(ns, "second", "mtn", 7901)
-		first.Spec.Reference, second.Spec.Reference = "sale-7", "sale-7"
-		Expect(api.Create(ctx, first)).To(Succeed())
-		paidOnce(ctx, reaches(ctx, ns, "first", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
-		Expect(api.Create(ctx, second)).To(Succeed())
-		reaches(ctx, ns, "second", v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
-
-		twin := newPayment(ns, "twin", "mtn", 5901)
-		twin.Spec.Reference = "sale-7"
-		Expect(api.Create(ctx, twin)).To(Succeed())
-		reaches(ctx, ns, "twin", v1alpha1.PhaseFailed, v1alpha1.ReasonDuplicateReference)
-		p := get(ctx, Default, ns, "first")
-		Expect(asked(ctx, p)).To(Equal(1))
+		for _, name := range []string{"first", "second"} {
+			p := newPayment(ns, name, "mtn", 5901)
+			p.Spec.Reference = "order-7"
+			Expect(api.Create(ctx, p)).To(Succeed())
+			p = reaches(ctx, ns, name, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+			Expect(p.Status.Reference).To(Equal("order-7"))
+			Expect(asked(ctx, p)).To(Equal(1))
+			paidOnce(ctx, p)
+		}
+		for _, change := range []func(*v1alpha1.Payment){amount(7901), func(p *v1alpha1.Payment) { p.Spec.Reference = "order-8" }} {
+			p := get(ctx, Default, ns, "first")
+			applyAgain(ctx, p, change)
+			reaches(ctx, ns, "first", v1alpha1.PhaseFailed, v1alpha1.ReasonSaleConflict)
+		}
+		Expect(asked(ctx, get(ctx, Default, ns, "second"))).To(Equal(1))
 	})
 
 	It("is charged once by two managers that both work for ever", func(ctx context.Context) {

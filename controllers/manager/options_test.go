@@ -24,28 +24,18 @@ func parsed(t *testing.T, args ...string) Options {
 
 // A lease that every replica holds, or none, is found before the manager starts.
 func TestLease(t *testing.T) {
-	const duration, renew, retry = "--leader-elect-lease-duration=", "--leader-elect-renew-deadline=", "--leader-elect-retry-period="
-	tests := map[string]struct {
-		args      []string
-		complaint string
-	}{
-		"as it comes":                 {},
-		"short":                       {args: []string{duration + "2s", renew + "1500ms", retry + "300ms"}},
-		"no lease":                    {args: []string{duration + "0s"}, complaint: "whole seconds"},
-		"parts of a second":           {args: []string{duration + "60500ms"}, complaint: "whole seconds"},
-		"shorter than its renewal":    {args: []string{duration + "30s"}, complaint: "shorter than"},
-		"renewed in a single try":     {args: []string{renew + "9s"}, complaint: "retry-period"},
-		"tried again without a pause": {args: []string{retry + "0s"}, complaint: "more than 0"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			o := parsed(t, tt.args...)
-			if tt.complaint == "" {
-				NewWithT(t).Expect(o.validate()).To(Succeed())
-				return
-			}
-			NewWithT(t).Expect(o.validate()).To(MatchError(ContainSubstring(tt.complaint)))
-		})
+	o := parsed(t)
+	NewWithT(t).Expect(o.validate()).To(Succeed())
+	o = parsed(t, "--leader-elect-renew-deadline=15s")
+	NewWithT(t).Expect(o.validate()).To(MatchError(ContainSubstring("shorter than")))
+}
+
+func TestWindows_ThatAreNotSafeAreRefused(t *testing.T) {
+	for args, complaint := range map[string]string{
+		"--start-deadline=0s": "more than 0", "--unsent-charges-per-namespace=0": "at least 1", "--late-window=1s": "--call-timeout",
+	} {
+		o := parsed(t, args)
+		NewWithT(t).Expect(o.validate()).To(MatchError(ContainSubstring(complaint)), args)
 	}
 }
 

@@ -243,14 +243,14 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 		each(allProviders(), func(provider string) {
 			s := openSale(ctx, ns, provider)
 			applyAgain(ctx, s.Payment, amount(7000))
-			p := reaches(ctx, ns, provider, v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
+			p := reaches(ctx, ns, provider, v1alpha1.PhaseFailed, v1alpha1.ReasonSaleConflict)
 			Expect(p.Status.NextAction).To(BeNil())
 			Expect(sim.Pay(s.reference)).To(Succeed())
 			Eventually(func(g Gomega) {
 				g.Expect(chargeOf(ctx, s.Payment).Record.Outcome).To(HaveField("Phase", v1alpha1.PhaseSucceeded))
 			}, "20s", "50ms").Should(Succeed())
 			applyAgain(ctx, s.Payment, amount(7000))
-			reaches(ctx, ns, provider, v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
+			reaches(ctx, ns, provider, v1alpha1.PhaseFailed, v1alpha1.ReasonSaleConflict)
 			applyAgain(ctx, s.Payment)
 			s.takesUp(ctx)
 			s.chargedOnce()
@@ -294,7 +294,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			Expect(err).To(MatchError(ContainSubstring("create a new Payment")))
 			// What Flux does with force after such an answer:
 			applyAgain(ctx, s.Payment, amount(7901))
-			reaches(ctx, ns, s.Name, v1alpha1.PhaseFailed, v1alpha1.ReasonReferenceConflict)
+			reaches(ctx, ns, s.Name, v1alpha1.PhaseFailed, v1alpha1.ReasonSaleConflict)
 			s.chargedOnce()
 		})
 	})
@@ -322,7 +322,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			Expect(api.Delete(ctx, s.Payment)).To(Succeed())
 			s.endedAgo(ctx, 3*24*time.Hour)
 			Expect(api.Create(ctx, written(s.Payment))).To(Succeed())
-			p := reaches(ctx, ns, s.Name, v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedReference)
+			p := reaches(ctx, ns, s.Name, v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName)
 			s.chargedOnce()
 
 			p.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"}
@@ -360,7 +360,7 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 	It("Applied again after its Charge was collected", func(ctx context.Context) {
 		ns := tenant(ctx, time.Second)
 		reasons := map[string]string{
-			"mtn": v1alpha1.ReasonReusedReference, "wave": v1alpha1.ReasonReusedReference, "orange": v1alpha1.ReasonLostInitiation,
+			"mtn": v1alpha1.ReasonReusedName, "wave": v1alpha1.ReasonReusedName, "orange": v1alpha1.ReasonLostInitiation,
 		}
 		each(paidSales(ctx, ns, ""), func(s sale) {
 			Expect(api.Delete(ctx, s.Payment)).To(Succeed())
@@ -460,9 +460,6 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 				applyAgain(ctx, r.payment)
 			})
 		}
-		group.Wait()
-
-		By("waiting for all of them to end")
 		Eventually(func(g Gomega) {
 			for i := 0; i < len(races); i += each {
 				openPages(ctx, g, races[i].payment.Namespace)
@@ -470,7 +467,8 @@ var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, fu
 			for _, r := range races {
 				g.Expect(r.reached[ended]).To(BeClosed(), "%s, seed %d", r.payment.Name, seed)
 			}
-		}, "60s", "200ms").Should(Succeed())
+		}, "120s", "200ms").Should(Succeed())
+		group.Wait()
 		for _, r := range races {
 			s := saleOf(ctx, reaches(ctx, r.payment.Namespace, r.payment.Name, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
 			Expect(s.UID).NotTo(Equal(r.payment.UID))
@@ -485,7 +483,6 @@ type stage int
 
 const (
 	created stage = iota
-	claimed
 	sent
 	opened
 	ended
@@ -493,7 +490,7 @@ const (
 )
 
 func (s stage) String() string {
-	return []string{"created", "claimed", "sent", "opened", "ended"}[s]
+	return []string{"created", "sent", "opened", "ended"}[s]
 }
 
 func stageOf(c *v1alpha1.Charge) stage {
@@ -502,10 +499,8 @@ func stageOf(c *v1alpha1.Charge) stage {
 		return ended
 	case rec.Session != nil:
 		return opened
-	case rec.Sends > 0:
-		return sent
 	default:
-		return claimed
+		return sent
 	}
 }
 

@@ -82,7 +82,7 @@ var _ = Describe("Refunds", func() {
 		}
 
 		r := refundReaches(ctx, ns, "orange", v1alpha1.RefundManualActionRequired, v1alpha1.ReasonManualActionRequired)
-		r.Spec.Confirmation = &v1alpha1.RefundConfirmation{Outcome: v1alpha1.ConfirmedRefunded, ConfirmedBy: "awa"}
+		r.Spec.Confirmation = &v1alpha1.RefundConfirmation{UnknownID: r.Status.Unknown.ID, Outcome: v1alpha1.ConfirmedRefunded, ConfirmedBy: "awa"}
 		Expect(api.Update(ctx, r)).To(Succeed())
 		r = refundReaches(ctx, ns, "orange", v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
 		Expect(r.Status.ConfirmedBy).To(Equal("awa"))

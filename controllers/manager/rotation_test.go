@@ -139,7 +139,7 @@ var _ = Describe("Credentials", func() {
 			sim.RevokeKeys(at, first)
 			s.next(ctx)
 
-			By("the provider first: payments wait, and go on by themselves")
+			By("the provider first: payments wait, and continue automatically")
 			sim.RevokeKeys(at, second)
 			var waiting string
 			Eventually(func(g Gomega) {

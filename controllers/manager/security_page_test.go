@@ -53,7 +53,7 @@ func TestEveryAttackIsOnThePageAndBack(t *testing.T) {
 }
 
 // attacksInTests are the files that have a test with an attack's id in front of its
-// title, or of its name (TestG12SlowLoris).
+// title, or of its name (TestG12_SlowLoris).
 func attacksInTests(t *testing.T) map[string][]string {
 	t.Helper()
 	proved := map[string][]string{}

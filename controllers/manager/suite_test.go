@@ -178,7 +178,7 @@ func startManager(ctx context.Context, settings ...string) *process {
 	Expect(err).NotTo(HaveOccurred())
 	p := &process{out: &output{}, done: make(chan struct{}), callbacks: free[0], probes: free[1], metrics: free[2]}
 	p.cmd = exec.Command(os.Args[0],
-		"--namespace="+operatorNamespace,
+		"--namespace="+operatorNamespace, "--installation-id=specs",
 		"--public-url=http://"+p.callbacks,
 		"--callback-bind-address="+p.callbacks,
 		"--health-probe-bind-address="+p.probes,
@@ -188,7 +188,7 @@ func startManager(ctx context.Context, settings ...string) *process {
 		"--leader-elect=false",
 		"--late-window=2s", "--clock-skew=500ms", "--call-timeout=2s",
 		"--retry-min=200ms", "--retry-max=1s",
-		"--callback-gap=200ms", "--closer-interval=500ms",
+		"--callback-gap=200ms",
 	)
 	p.cmd.Env = append(os.Environ(), asManager+"=1", "KUBECONFIG="+path)
 	for _, s := range settings {

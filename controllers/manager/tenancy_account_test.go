@@ -97,9 +97,9 @@ var _ = Describe("The credentials of another", func() {
 		ns := tenant(ctx, time.Second) // at the simulator, which is not allowed now
 		for _, provider := range allProviders() {
 			Expect(api.Create(ctx, newPayment(ns, provider, provider, 5901))).To(Succeed())
-			p := reaches(ctx, ns, provider, v1alpha1.PhasePending, v1alpha1.ReasonAccountMisconfigured)
-			Expect(p.Status.Conditions[0].Message).To(ContainSubstring("does not send credentials"))
-			expectReady(ctx, ns, provider, metav1.ConditionFalse, v1alpha1.ReasonAccountMisconfigured)
+			p := reaches(ctx, ns, provider, v1alpha1.PhasePending, v1alpha1.ReasonEndpointNotAllowed)
+			Expect(p.Status.Conditions[0].Message).To(ContainSubstring("sends nothing to host"))
+			expectReady(ctx, ns, provider, metav1.ConditionFalse, v1alpha1.ReasonEndpointNotAllowed)
 			Expect(p.Status.ChargeName).To(BeEmpty())
 		}
 	})

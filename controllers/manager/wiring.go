@@ -64,7 +64,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, opts Options, inst installatio
 		Now:             time.Now,
 		Process:         process,
 		Leads:           p.gate.Leads,
-		RestoreDetected: p.restore.WentBack,
+		RestoreDetected: p.restore.Detected,
 	}
 	for _, add := range []func() error{p.addLoops, p.addAccounts, p.addCollector, p.addReceiver} {
 		if err := add(); err != nil {
@@ -218,9 +218,8 @@ func (p parts) addCollector() error {
 		Now:             time.Now,
 		ServerNow:       retention.ServerTime(p.mgr.GetClient()),
 		Leads:           p.gate.Leads,
-		RestoreDetected: p.restore.WentBack,
+		RestoreDetected: p.restore.Detected,
 		Collected:       collected,
-		Recorder:        p.recorder,
 		Log:             p.mgr.GetLogger().WithName("retention"),
 	})
 	if err != nil {
@@ -232,7 +231,7 @@ func (p parts) addCollector() error {
 // watchRevisions watches for an API server that goes back in time, for as long as the
 // manager runs.
 func (p parts) watchRevisions() (*restoreguard.Detector, error) {
-	back := &restoreguard.Detector{Tell: func(sign string, o client.Object) {
+	back := &restoreguard.Detector{OnRestore: func(sign string, o client.Object) {
 		ctrl.Log.Error(nil, "The API server went back in time, as after a restored backup of etcd. Nothing is sent any more, "+
 			"neither payments nor refunds. See the disaster recovery in docs/operations.md", "sign", sign, "object", client.ObjectKeyFromObject(o).String())
 		if o.GetUID() != "" {
@@ -244,7 +243,7 @@ func (p parts) watchRevisions() (*restoreguard.Detector, error) {
 		Namespace: "mobilemoney", Name: "revisions_went_back",
 		Help: "1 once the API server went back in time, as after a restored backup of etcd: nothing is sent until the operator is started again.",
 	}, func() float64 {
-		if back.WentBack() {
+		if back.Detected() {
 			return 1
 		}
 		return 0

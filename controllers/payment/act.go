@@ -89,11 +89,11 @@ func (r *Reconciler) settle(ctx context.Context, v view) (view, error) {
 // recreate makes the Charge again without a send, for an object that may have had
 // one.
 func (r *Reconciler) recreate(ctx context.Context, v view) (view, error) {
-	c, problem := r.intent(v)
-	if problem != nil {
-		v.problem, v.settled = problem, v1alpha1.PhaseFailed
-		return v, nil
+	v, err := r.vacate(ctx, v)
+	if err != nil {
+		return v, err
 	}
+	c, _ := r.intent(v)
 	if err := r.Client.Create(ctx, c); err != nil {
 		v.problem = attempt.Refused(err)
 		return v, fmt.Errorf("creating the Charge: %w", err)
@@ -117,6 +117,25 @@ func (r *Reconciler) endUnasked(ctx context.Context, v view, d attempt.Decision)
 	return now, nil
 }
 
+// conclude publishes, after a look past the cache where a Payment is about to end without an
+// outcome on its Charge: by an older view it may be refused for what is not so.
+func (r *Reconciler) conclude(ctx context.Context, v view, d attempt.Decision) (view, error) {
+	p := v.payment
+	if p == nil || p.Status.Phase.Terminal() || v.settled == "" && v.relation != relationConflict || d.Action == attempt.EndUnasked {
+		return r.publish(ctx, v)
+	}
+	now, err := r.observe(ctx, v.key, r.Live)
+	if err != nil {
+		return v, err
+	}
+	if now.payment == nil || now.payment.UID != p.UID || now.relation != v.relation || (now.charge == nil) != (v.charge == nil) {
+		v.payment, v.charge, v.relation, v.settled, v.problem = now.payment, now.charge, now.relation, "", nil
+		return v, nil
+	}
+	now.settled, now.problem = v.settled, v.problem
+	return r.publish(ctx, now)
+}
+
 // failed notes why a call that asks for no money did not get through. It says
 // nothing about the payment.
 func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err error) (view, error) {
@@ -132,12 +151,16 @@ func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err 
 	}
 }
 
-// deleteVacant deletes a Charge of another intent for which nothing was sent.
-func (r *Reconciler) deleteVacant(ctx context.Context, v view) error {
+// vacate deletes a Charge of another intent for which nothing was sent.
+func (r *Reconciler) vacate(ctx context.Context, v view) (view, error) {
+	if v.relation != relationVacant {
+		return v, nil
+	}
 	uid, version := v.charge.UID, v.charge.ResourceVersion
 	pre := client.Preconditions{UID: &uid, ResourceVersion: &version}
 	if err := r.Client.Delete(ctx, v.charge, pre); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting Charge %s, of which nothing was sent: %w", v.charge.Name, err)
+		return v, fmt.Errorf("deleting Charge %s, of which nothing was sent: %w", v.charge.Name, err)
 	}
-	return nil
+	v.charge, v.relation = nil, relationNone
+	return v, nil
 }

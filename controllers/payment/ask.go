@@ -2,9 +2,12 @@ package payment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -25,6 +28,7 @@ func (r *Reconciler) ask(ctx context.Context, v view) (view, error) {
 	}
 	ctx, cancel := context.WithTimeout(account.WithCaller(context.WithoutCancel(ctx), who), r.Settings.CallTimeout)
 	defer cancel()
+	v.asked = r.Now()
 	if c.Traits().Recovery == providers.RecoverBySearch && (v.charge == nil || v.charge.Record.Session == nil) {
 		return r.search(ctx, v, c)
 	}
@@ -33,12 +37,7 @@ func (r *Reconciler) ask(ctx context.Context, v view) (view, error) {
 
 // status asks by the reference, or by what the session needs.
 func (r *Reconciler) status(ctx context.Context, v view, c *account.Client) (view, error) {
-	asked, problem := r.asked(v)
-	if problem != nil {
-		v.problem, v.settled = problem, v1alpha1.PhaseFailed
-		return v, nil
-	}
-	handle := handleOf(asked)
+	handle := handleOf(r.asked(v))
 	st, err := c.Status(ctx, handle)
 	r.Metrics.Called(v.provider(), providers.OpStatus, err)
 	switch {
@@ -59,18 +58,19 @@ func (r *Reconciler) status(ctx context.Context, v view, c *account.Client) (vie
 
 // asked is the Charge that is asked about: the one there is, else the one that the
 // Payment would have.
-func (r *Reconciler) asked(v view) (*v1alpha1.Charge, *attempt.Problem) {
+func (r *Reconciler) asked(v view) *v1alpha1.Charge {
 	if v.charge != nil && v.relation != relationVacant {
-		return v.charge, nil
+		return v.charge
 	}
-	return r.intent(v)
+	c, _ := r.intent(v)
+	return c
 }
 
 // notFound: the provider does not know the reference. What these credentials do not
 // know, those that it was sent with may.
 func (r *Reconciler) notFound(v view, c *account.Client) view {
 	same := v.charge == nil || v.relation == relationVacant || attempt.SentWith(&v.charge.Record.Attempt, r.Installation.Credentials(c.Credentials))
-	v.seen = r.Protocol.Answered(v.key.String(), "", same)
+	v.seen = r.Protocol.Answered(v.key.String(), v.asked, "", same)
 	return v
 }
 
@@ -80,14 +80,8 @@ func (r *Reconciler) learn(ctx context.Context, v view, st providers.Status, ses
 	if st.Unrecognized {
 		r.Metrics.unrecognized(v.provider())
 	}
-	v.seen = r.Protocol.Answered(v.key.String(), st.State, false)
-	if v.relation == relationVacant {
-		if err := r.deleteVacant(ctx, v); err != nil {
-			return v, err
-		}
-		v.charge, v.relation = nil, relationNone
-	}
-	if v.charge == nil {
+	v.seen = r.Protocol.Answered(v.key.String(), v.asked, st.State, false)
+	if v.charge == nil || v.relation == relationVacant {
 		var err error
 		if v, err = r.recreate(ctx, v); err != nil || v.charge == nil {
 			return v, err
@@ -142,6 +136,7 @@ func (r *Reconciler) search(ctx context.Context, v view, c *account.Client) (vie
 // an earlier life's: it is ended, so that the sale ends by its own session. It tells
 // whether to go on.
 func (r *Reconciler) searchBefore(ctx context.Context, v view, c *account.Client) (bool, view, error) {
+	v.asked = r.Now()
 	if v.charge != nil && v.relation != relationVacant && attempt.MayHaveArrived(&v.charge.Record.Attempt) {
 		v, err := r.search(ctx, v, c)
 		return err == nil && v.seen.OK() && v.seen.NotFound, v, err
@@ -176,11 +171,7 @@ type findings struct {
 // find searches for the sessions of the reference; nil, with what there is to tell
 // in the view, if that fails. One that was paid with other money is told at once.
 func (r *Reconciler) find(ctx context.Context, v view, c *account.Client) (*findings, view, error) {
-	asked, problem := r.asked(v)
-	if problem != nil {
-		v.problem, v.settled = problem, v1alpha1.PhaseFailed
-		return nil, v, nil
-	}
+	asked := r.asked(v)
 	sessions, err := c.Provider.(providers.Searcher).Search(ctx, asked.Spec.ProviderReference)
 	r.Metrics.Called(v.provider(), providers.OpSearch, err)
 	if err != nil {
@@ -259,8 +250,12 @@ func (r *Reconciler) others(ctx context.Context, v view, c *account.Client, st p
 	return st, false, v, err
 }
 
-// endAll ends sessions that nobody may pay, and has the next run look again.
+// endAll ends sessions that nobody may pay, and has the next run look again. By a view
+// that is behind nothing is ended: another process may have recorded the session since.
 func (r *Reconciler) endAll(ctx context.Context, v view, c *account.Client, sessions []providers.Session) (view, error) {
+	if err := r.current(ctx, v); err != nil {
+		return v, err
+	}
 	for _, s := range sessions {
 		if err := r.end(ctx, v, c, s.ID); err != nil {
 			return r.failed(ctx, v, c, err)
@@ -271,6 +266,22 @@ func (r *Reconciler) endAll(ctx context.Context, v view, c *account.Client, sess
 		o.Failures++
 	})
 	return v, nil
+}
+
+// current is a conflict if the Charge, read live, is not the one that v shows.
+func (r *Reconciler) current(ctx context.Context, v view) error {
+	shown, now := &v1alpha1.Charge{}, &v1alpha1.Charge{}
+	if v.charge != nil {
+		shown = v.charge
+	}
+	name := r.Installation.ChargeName(v.key.Namespace, v.key.Name)
+	if err := r.Live.Get(ctx, types.NamespacedName{Name: name}, now); err != nil && !attempt.IsGone(err) {
+		return fmt.Errorf("reading Charge %s: %w", name, err)
+	}
+	if now.UID != shown.UID || now.ResourceVersion != shown.ResourceVersion {
+		return apierrors.NewConflict(v1alpha1.SchemeGroupVersion.WithResource("charges").GroupResource(), name, errors.New("another process was faster"))
+	}
+	return nil
 }
 
 // endSession ends the session whose time is over, or that was called off. Whether it
@@ -319,7 +330,7 @@ func handleOf(c *v1alpha1.Charge) providers.Handle {
 // caller tells the limiter who calls, and how urgently.
 func (r *Reconciler) caller(v view, purpose account.Purpose) account.Caller {
 	c := account.Caller{Name: v.key.String(), Namespace: v.key.Namespace, Purpose: purpose}
-	if purpose == account.Scheduled && r.facts(v).Callback.After(v.seen.At) {
+	if purpose == account.Scheduled && r.facts(v).CalledBack() {
 		c.Purpose = account.AfterCallback
 	}
 	switch {

@@ -55,8 +55,7 @@ func TestCancel_BeforeAsking(t *testing.T) {
 	}
 }
 
-// A record of which nothing was sent is ended on the Charge, under its version: whoever
-// raises a send of it is in its way, or it in theirs.
+// Nor is anybody charged by a send that certainly did nothing.
 func TestCancel_AfterAVoidSend(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		w := newWorld(t)
@@ -69,9 +68,6 @@ func TestCancel_AfterAVoidSend(t *testing.T) {
 		expectCancel(t, p, v1alpha1.ReasonCancelDone)
 		if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
 			t.Errorf("%s: asked for money %d times", provider, n)
-		}
-		if o := w.charge("sale").Record.Outcome; o == nil || o.Phase != v1alpha1.PhaseCancelled {
-			t.Errorf("%s: outcome %+v", provider, o)
 		}
 	}
 }

@@ -74,6 +74,8 @@ type view struct {
 	// settled: no account can mend the problem; it leads to this phase.
 	settled v1alpha1.Phase
 	seen    attempt.Observation
+	// asked is when the question of this step began.
+	asked time.Time
 	// wait, if set, is how long a limit holds the next call up.
 	wait time.Duration
 	// limited: that is the prompt limit.
@@ -99,7 +101,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	d := attempt.Decide(r.facts(v))
 	after, actErr := r.act(ctx, v, d)
-	after, projectErr := r.publish(ctx, after)
+	after, projectErr := r.conclude(ctx, after, d)
 	next, err := attempt.Finish(r.next(after, d), actErr, projectErr)
 	r.logDecision(ctx, after, d, next)
 	if err != nil {

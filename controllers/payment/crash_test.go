@@ -153,6 +153,8 @@ func assertSafe(t *testing.T, w *world, mayHold bool, phase v1alpha1.Phase) {
 	switch {
 	case charges > 1:
 		t.Fatalf("charged %d times: %v", charges, w.points)
+	case phase == v1alpha1.PhaseFailed && charges == 0 && p.Status.Phase == v1alpha1.PhaseUnknown && len(w.charge("sale").Record.Open) > 0:
+		// MTN refused a repeat, and the first send may have arrived.
 	case mayHold && charges == 0 && p.Status.Phase == v1alpha1.PhaseUnknown && reason == v1alpha1.ReasonLostInitiation:
 	case p.Status.Phase != phase || charges != want:
 		t.Fatalf("%s with %d charges; want %s with %d: %v", p.Status.Phase, charges, phase, want, w.points)

@@ -6,6 +6,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/providers"
 )
 
 // facts are what the protocol decides from.
@@ -20,7 +21,7 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 		Interval:  account.DefaultInterval,
 		Timeout:   account.DefaultTimeout,
 		Seen:      v.seen,
-		Askable:   v.account != nil || v.last != nil,
+		Usable:    v.account != nil || v.last != nil,
 	}
 	if v.account != nil {
 		f.Interval = v.account.Interval
@@ -42,8 +43,7 @@ func (r *Reconciler) ofCharge(f attempt.Facts, v view, c *v1alpha1.Charge) attem
 	f.Attempt = &rec.Attempt
 	f.Created = c.CreationTimestamp.Time
 	f.Timeout = time.Duration(c.Spec.TimeoutSeconds) * time.Second
-	f.Askable = f.Askable && (f.Rules.Askable || rec.Session != nil && rec.Session.Token != "")
-	f.SameCredentials = true // the send compares them
+	f.LacksHandle = !f.Rules.Askable && (rec.Session == nil || rec.Session.Token == "")
 	if s := rec.Session; s != nil && s.ExpiresAt != nil {
 		f.SessionExpires = s.ExpiresAt.Time
 	}
@@ -57,7 +57,7 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.Wanted = !p.Status.Phase.Terminal() && p.DeletionTimestamp == nil && v.settled == ""
 	f.CalledOff = p.Spec.Cancel
 	f.Overdue = f.Now.Sub(p.CreationTimestamp.Time) > r.Settings.StartDeadline
-	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && !f.Rules.Askable
+	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && r.traits(v).Recovery == providers.RecoverByRepeat
 	f.RecordLost = recordLost(p, v.charge)
 	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && p.Status.InitiatedAt != nil
 	if v.problem != nil {

@@ -14,7 +14,6 @@ func messages() map[v1alpha1.Reason]string {
 		v1alpha1.ReasonNotAsked:             "The payment could not be requested in time; nobody was asked. Create a new Payment.",
 		v1alpha1.ReasonSaleConflict:         "A payment of this name was requested with another provider, amount, currency, phone or reference. Nothing was sent for this one. Use a new name.",
 		v1alpha1.ReasonRecordRefused:        "The API server refuses to let the operator write its record, so nothing is sent. Ask the platform team to check admission policies and the installed CRDs.",
-		v1alpha1.ReasonEndpointNotAllowed:   "The endpoint of the account is not allowed any more; nothing is sent to it, and nothing that it says is believed. Add its host to --allowed-endpoints.",
 		v1alpha1.ReasonReusedName:           "This name belongs to an earlier sale. Nothing was charged. For a new sale, use a new name; if you mean the earlier sale, annotate the Payment with " + v1alpha1.AnnotationAdopt + "=true.",
 		v1alpha1.ReasonUnsentChargesLimited: "Limit reached: this namespace has too many Charges of which nothing was sent. Correct or delete the Payments that the provider does not accept; the operator removes such Charges after a day.",
 		v1alpha1.ReasonAccepted:             "Accepted; the provider will be asked next.",

@@ -40,7 +40,7 @@ func (w *world) batch(from, to int, provider string, each time.Duration, change 
 func (w *world) rung() int { return w.sim.Count(simulator.MTN, simulator.OpInitiate) }
 
 // However many Payments there are, phones ring no more often than the limits say, and what
-// waits has no Charge and goes on by itself.
+// waits has no Charge and continues automatically.
 func TestPromptLimit(t *testing.T) {
 	ownPhone := func(i int, p *v1alpha1.Payment) { p.Spec.Phone = fmt.Sprintf("+22505010203%02d", i) }
 	for name, c := range map[string]struct {

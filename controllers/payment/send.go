@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -23,24 +24,22 @@ var errNotWanted = errors.New("the Payment does not want it any more")
 // send asks the provider for money, after everything that can fail without asking.
 func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	first := v.charge == nil || v.relation == relationVacant || !attempt.MayHaveArrived(&v.charge.Record.Attempt)
-	c, ready, v, err := r.prepare(ctx, v, first)
-	if !ready || err != nil {
-		return v, err
-	}
-	if v.relation == relationVacant {
-		if err := r.deleteVacant(ctx, v); err != nil {
-			return v, err
-		}
-		v.charge, v.relation = nil, relationNone
-	}
-	charge := v.charge
-	if charge == nil {
+	var intent *v1alpha1.Charge
+	if first && v.account != nil {
 		var problem *attempt.Problem
-		if charge, problem = r.intent(v); problem != nil {
+		if intent, problem = r.intent(v); problem != nil {
 			v.problem, v.settled = problem, v1alpha1.PhaseFailed
 			return v, nil
 		}
 	}
+	c, ready, v, err := r.prepare(ctx, v, first)
+	if !ready || err != nil {
+		return v, err
+	}
+	if v, err = r.vacate(ctx, v); err != nil {
+		return v, err
+	}
+	charge := cmp.Or(v.charge, intent)
 	fenced := v.payment
 	sent, answer, err := r.Protocol.Send(ctx, attempt.Sending{
 		Where:       attempt.Payment,
@@ -67,6 +66,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		v.problem = attempt.Refused(err)
 	}
 	if answer == nil {
+		v.seen = r.Protocol.Unsent(v.key.String())
 		return v, err
 	}
 	return r.answered(ctx, v, c, answer, err)
@@ -89,9 +89,12 @@ func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.
 		return nil, false, v, nil
 	}
 	if first {
-		if problem := r.firstRequestProblem(ctx, v); problem != nil {
-			v.problem = problem
+		if v.problem = r.firstRequestProblem(ctx, v); v.problem != nil {
 			return nil, false, v, nil
+		}
+		// Whoever is limited takes part in no other queue.
+		if v, err = r.promptLimit(ctx, v, r.Prompts.Check); v.problem != nil || err != nil {
+			return nil, false, v, err
 		}
 	} else if !attempt.SentWith(&v.charge.Record.Attempt, r.Installation.Credentials(c.Credentials)) {
 		v.seen, v.wait = r.Protocol.OtherCredentials(v.key.String()), r.Settings.RetryMax
@@ -101,30 +104,37 @@ func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.
 	if v.wait = c.Reserve(who); v.wait > 0 {
 		return nil, false, v, nil
 	}
-	callCtx, cancel := context.WithTimeout(account.WithCaller(ctx, who), r.Settings.CallTimeout)
+	ready, v, err := r.makeReady(account.WithCaller(ctx, who), v, c, first)
+	if !ready || err != nil {
+		c.Release(who)
+		return nil, false, v, err
+	}
+	return c, true, v, nil
+}
+
+// makeReady does what prepare has to ask for.
+func (r *Reconciler) makeReady(ctx context.Context, v view, c *account.Client, first bool) (bool, view, error) {
+	callCtx, cancel := context.WithTimeout(ctx, r.Settings.CallTimeout)
 	defer cancel()
 	if p, ok := c.Provider.(providers.Preparer); ok {
 		err := p.Prepare(callCtx)
 		r.Metrics.Called(v.provider(), providers.OpToken, err)
 		if err != nil {
 			v, err = r.failed(ctx, v, c, err)
-			return nil, false, v, err
+			return false, v, err
 		}
 	}
 	if c.Traits().Recovery == providers.RecoverBySearch {
 		clear, searched, err := r.searchBefore(callCtx, v, c)
 		if !clear || err != nil {
-			return nil, false, searched, err
+			return false, searched, err
 		}
 	}
 	if first {
-		guarded, problem, err := r.lastGuards(ctx, v)
-		if problem != nil || err != nil {
-			guarded.problem = problem
-			return nil, false, guarded, err
-		}
+		guarded, err := r.lastGuards(ctx, v)
+		return guarded.problem == nil && err == nil, guarded, err
 	}
-	return c, true, v, nil
+	return true, v, nil
 }
 
 // firstRequestProblem is what keeps a first request from being sent through the
@@ -143,23 +153,31 @@ func (r *Reconciler) firstRequestProblem(ctx context.Context, v view) *attempt.P
 // lastGuards are those of a first request that have to be the last: what the API
 // server says now of the account, and the prompt limit, which counts what it lets
 // pass.
-func (r *Reconciler) lastGuards(ctx context.Context, v view) (view, *attempt.Problem, error) {
+func (r *Reconciler) lastGuards(ctx context.Context, v view) (view, error) {
 	sale := &v1alpha1.Charge{Spec: v1alpha1.ChargeSpec{Payment: v1alpha1.PaymentIdentity{Namespace: v.key.Namespace, Name: v.key.Name}}}
-	closed, err := r.Accounts.ClosedNow(ctx, v.account, sale)
-	if closed != nil || err != nil {
-		return v, closed, err
+	var err error
+	if v.problem, err = r.Accounts.ClosedNow(ctx, v.account, sale); v.problem != nil || err != nil {
+		return v, err
 	}
+	return r.promptLimit(ctx, v, r.Prompts.Admit)
+}
+
+type promptLimiter func(context.Context, client.Reader, string, promptlimit.Prompt, promptlimit.Limits) (*promptlimit.Exceeded, error)
+
+// promptLimit adds to v that the phone may not ring now, if ask says so.
+func (r *Reconciler) promptLimit(ctx context.Context, v view, ask promptLimiter) (view, error) {
 	if v.account.Kind.Traits.Flow != providers.FlowPush {
-		return v, nil, nil
+		return v, nil
 	}
 	prompt := promptlimit.Prompt{Namespace: v.key.Namespace, Payer: r.Installation.Payer(v.payment.Spec.Phone), At: r.Now()}
 	name := r.Installation.ChargeName(v.key.Namespace, v.key.Name)
-	exceeded, err := r.Prompts.Admit(ctx, r.Client, name, prompt, r.Settings.Prompts.Or(v.account.Prompts))
+	exceeded, err := ask(ctx, r.Client, name, prompt, r.Settings.Prompts.Or(v.account.Prompts))
 	if exceeded == nil || err != nil {
-		return v, nil, err
+		return v, err
 	}
 	v.wait, v.limited = exceeded.Wait, true
-	return v, &attempt.Problem{Reason: v1alpha1.ReasonPromptsLimited, Message: exceeded.Message + message(v1alpha1.ReasonPromptsLimited, "")}, nil
+	v.problem = &attempt.Problem{Reason: v1alpha1.ReasonPromptsLimited, Message: exceeded.Message + "The operator continues automatically when the limit allows."}
+	return v, nil
 }
 
 // unsentLimit bounds the Charges of a namespace of which nothing was sent.
@@ -243,14 +261,16 @@ func (r *Reconciler) initiateRequest(v view, c *v1alpha1.Charge) providers.Initi
 
 // intent is the Charge that the Payment asks for through the account: everything in
 // it follows from the declaration, the account and the installation. A problem says
-// that this payment can never be asked for.
+// that this payment can never be asked for; the Charge does to ask about it.
 func (r *Reconciler) intent(v view) (*v1alpha1.Charge, *attempt.Problem) {
 	p, acct, inst := v.payment, v.account, r.Installation
 	requested := providers.Money{Amount: p.Spec.Amount.Canonical(), Currency: cmp.Or(p.Spec.Currency, acct.Currency)}
 	environment := acct.Pin.Environment
+	var problem *attempt.Problem
 	wire, err := acct.WireMoney(requested)
 	if err != nil {
-		return nil, &attempt.Problem{
+		wire = requested
+		problem = &attempt.Problem{
 			Reason:  v1alpha1.ReasonInvalidRequest,
 			Message: message(v1alpha1.ReasonInvalidRequest, "") + " " + providers.AsError(err).Detail,
 		}
@@ -278,7 +298,7 @@ func (r *Reconciler) intent(v view) (*v1alpha1.Charge, *attempt.Problem) {
 			CallbackID:        r.URLs.Paths.ID(p.Spec.Provider, name),
 			TimeoutSeconds:    int32(cmp.Or(timeout, acct.Timeout, account.DefaultTimeout) / time.Second),
 		},
-	}, nil
+	}, problem
 }
 
 func (v view) provider() string {

@@ -87,7 +87,9 @@ func TestSettledByAPerson(t *testing.T) {
 				if late := condition(w.get("sale"), v1alpha1.ConditionLateSettlement); late != nil {
 					t.Errorf("contradicted by what was known: %+v", late)
 				}
-				if wait, again := w.step("sale"); again != c.calls {
+				// Paid with the money that was reported is the provider's own word.
+				confirmed := c.reason == v1alpha1.ReasonAmountMismatch && outcome == v1alpha1.SettledPaid
+				if wait, again := w.step("sale"); again != (c.calls && !confirmed) {
 					t.Errorf("looked at again: %t, after %s", again, wait)
 				}
 			})
@@ -179,7 +181,7 @@ func expectContradiction(t *testing.T, w *world, reason v1alpha1.Reason) {
 }
 
 // The provider said that it failed, and then was paid: its callback is worth a
-// question, and the news is shown. A callback without news changes nothing.
+// question, and a contradiction is shown. A callback that contradicts nothing changes nothing.
 func TestLateSuccess(t *testing.T) {
 	failed := map[string]map[string]any{
 		"mtn":    {"status": "FAILED"},

@@ -443,7 +443,11 @@ func TestAdoptOnlySendsNothing(t *testing.T) {
 			w := newWorld(t, func(s *attempt.Settings) { s.AdoptOnly = name == "flag" })
 			arrange(w)
 			p := w.settle("sale", time.Hour)
-			expectPhase(t, p, v1alpha1.PhasePending, v1alpha1.ReasonAdoptOnly)
+			if provider == "orange" && name == "label" { // it cannot be asked what became of it
+				expectPhase(t, p, v1alpha1.PhaseUnknown, v1alpha1.ReasonLostInitiation)
+			} else {
+				expectPhase(t, p, v1alpha1.PhasePending, v1alpha1.ReasonAdoptOnly)
+			}
 			assertProjection(t, p)
 			if n := w.sim.Count("", simulator.OpInitiate); n != 0 {
 				t.Errorf("%s, %s: asked for money", provider, name)
@@ -615,9 +619,9 @@ func TestRewoundChargeIsNotSentAgain(t *testing.T) {
 		w := newWorld(t)
 		w.payment("sale", provider, "1907")
 		w.until("sale", time.Minute, never)
-		rewound := w.charge("sale")
-		rewound.Record = v1alpha1.ChargeRecord{}
-		must(t, w.api.Update(w.ctx, rewound))
+		reset := w.charge("sale")
+		reset.Record = v1alpha1.ChargeRecord{}
+		must(t, w.api.Update(w.ctx, reset))
 		for _, op := range []simulator.Op{simulator.OpStatus, simulator.OpSearch} {
 			w.sim.Script(simulator.Match{Op: op}, simulator.Behaviour{Unprocessed: true, Status: 503, Times: 2})
 		}
@@ -671,7 +675,7 @@ func TestClockSetBack(t *testing.T) {
 			w.clock.Add(-6 * time.Hour)
 			checks := len(w.points)
 			w.until("sale", 20*time.Minute, func() bool { return false })
-			if n := len(w.points) - checks; n < 8 || n > 20 {
+			if n := len(w.points) - checks; n < 8 || n > 30 {
 				t.Errorf("%s, set back %s: %d calls and writes in 20 minutes", provider, name, n)
 			}
 		}
@@ -699,9 +703,9 @@ func TestStaleCacheDoesNotRecordForEver(t *testing.T) {
 		return nil
 	}
 	w.payment("sale", "orange", "1909")
-	w.until("sale", 5*time.Minute, func() bool { return updates > 50 })
-	if updates < 2 || updates > 10 {
-		t.Errorf("%d writes in 5 minutes: %v", updates, w.points)
+	w.until("sale", 3*time.Minute, func() bool { return updates > 100 })
+	if updates < 2 || updates > 65 { // once a second, for the minute that it lasts
+		t.Errorf("%d writes in a minute: %v", updates, w.points)
 	}
 	if c := w.charge("sale"); c.Record.Outcome == nil || c.Record.Outcome.Phase != v1alpha1.PhaseCancelled {
 		t.Errorf("%+v", c.Record)

@@ -86,10 +86,10 @@ func (l *Limiter) check(ctx context.Context, r client.Reader, charge string, nex
 	}{
 		{IndexPayer, next.Namespace + "/" + next.Payer, limits.PerPhone,
 			func(p Prompt) bool { return p.Namespace == next.Namespace && p.Payer == next.Payer },
-			"This phone was rung %d times, the account's prompts.perPhone. "},
+			"Prompt limit reached: %d prompts to this phone in the last hour, the account's prompts.perPhone. "},
 		{IndexNamespace, next.Namespace, limits.PerNamespace,
 			func(p Prompt) bool { return p.Namespace == next.Namespace },
-			"The Payments of this namespace rang %d times, the account's prompts.perNamespace. "},
+			"Prompt limit reached: %d prompts from this namespace in the last hour, the account's prompts.perNamespace. "},
 	} {
 		earlier, err := l.prompts(ctx, r, charge, c.index, c.value, next.At, c.like)
 		if err != nil {

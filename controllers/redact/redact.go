@@ -1,6 +1,5 @@
-// Package redact keeps out of the log what nobody meant to write there: what a panic
-// says, which may be what was being worked on, requests that a library prints, and
-// characters that steer a terminal.
+// Package redact keeps secrets and personal data out of the log: values of panics,
+// requests that a library prints, and control characters.
 package redact
 
 import (
@@ -16,9 +15,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Panics is r, but that a panic of it tells no more than its type, unless it is one
-// of Go's own, such as an index out of range, which hold no data. The controller
-// counts it, logs it with its stack, and goes on.
+// Panics wraps r: of the value of a panic only its type is kept, unless it is one of
+// Go's own, such as an index out of range, which holds no data. The controller counts
+// it, logs it with its stack, and goes on.
 func Panics(r reconcile.Reconciler) reconcile.Reconciler {
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 		defer func() {

@@ -56,7 +56,7 @@ func newController(t *testing.T, r reconcile.Reconciler) controller.Controller {
 }
 
 // What the controller of controller-runtime makes of it: error, log and all.
-func TestI1PanicOfALoopIsMasked(t *testing.T) {
+func TestI1_PanicOfALoopIsMasked(t *testing.T) {
 	for name, do := range panics() {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -79,7 +79,7 @@ func TestI1PanicOfALoopIsMasked(t *testing.T) {
 	}
 }
 
-func TestI1PanicOfARunnableIsMasked(t *testing.T) {
+func TestI1_PanicOfARunnableIsMasked(t *testing.T) {
 	for name, do := range panics() {
 		run := func() (err error) {
 			defer redact.Recovered(&err)
@@ -97,7 +97,7 @@ func TestI1PanicOfARunnableIsMasked(t *testing.T) {
 }
 
 // Without a panic, nothing changes.
-func TestPanicsPassesOn(t *testing.T) {
+func TestPanics_PassesResultsOn(t *testing.T) {
 	want := reconcile.Result{RequeueAfter: time.Minute}
 	loop := redact.Panics(reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
 		return want, errors.ErrUnsupported
@@ -107,7 +107,7 @@ func TestPanicsPassesOn(t *testing.T) {
 	}
 }
 
-func TestI1LevelIsCapped(t *testing.T) {
+func TestI1_LevelIsCapped(t *testing.T) {
 	var log bytes.Buffer
 	l := zap.New(zap.WriteTo(&log), zap.Level(redact.Level(zapcore.Level(-10))))
 	for v := range 12 {
@@ -121,7 +121,7 @@ func TestI1LevelIsCapped(t *testing.T) {
 	}
 }
 
-func TestH8WriterEscapes(t *testing.T) {
+func TestH8_WriterEscapesControlCharacters(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain\tand é\n":       "plain\tand é\n",
 		"\x1b[31m\x00\r\x7f":   `\u001b[31m\u0000\u000d\u007f`,

@@ -75,7 +75,7 @@ func (r *Reconciler) reserveOnly(ctx context.Context, v view) (view, error) {
 		return v, problem
 	}
 	next := v.charge.DeepCopy()
-	if err := reserve(next, e); err != nil {
+	if err := reserve(next, e, v.byHand); err != nil {
 		return v, err
 	}
 	if err := r.Client.Update(ctx, next); err != nil {

@@ -41,12 +41,7 @@ func (v view) open() bool {
 	return v.refund != nil && v.refund.DeletionTimestamp == nil && !v.refund.Status.Phase.Terminal()
 }
 
-// vacant: what the Charge holds under the name is in nobody's way: nothing was sent
-// for it, and nobody was told to give it back by hand.
-func (v view) vacant() bool {
-	e := v.entry()
-	return e == nil || attempt.NothingSent(&e.Attempt) && !v.byHand
-}
+func (v view) vacant() bool { return vacant(v.entry(), v.byHand) }
 
 // recordLost: the Refund shows a request of which the Charge holds no record.
 func (v view) recordLost() bool {
@@ -133,7 +128,7 @@ func (r *Reconciler) lost(v view) bool {
 func (r *Reconciler) facts(v view) attempt.Facts {
 	f := attempt.Facts{
 		Now: r.Now(), Settings: r.Settings, Process: r.Protocol.Process, Rules: attempt.RefundRules(r.kind(v.charge).Traits),
-		Key: v.memoryKey(), AdoptOnly: r.Protocol.AdoptOnly(), Askable: v.account != nil || v.last != nil, SameCredentials: true,
+		Key: v.memoryKey(), AdoptOnly: r.Protocol.AdoptOnly(), Usable: v.account != nil || v.last != nil,
 		Interval: account.DefaultInterval, Timeout: followedFor, Seen: v.seen,
 	}
 	if v.account != nil {

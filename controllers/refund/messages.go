@@ -12,7 +12,6 @@ func messages() map[v1alpha1.Reason]string {
 	return map[v1alpha1.Reason]string{
 		v1alpha1.ReasonContradicted:         "The provider reported something else after this Refund finished. Look the refund up in the provider's portal.",
 		v1alpha1.ReasonRecordRefused:        "The API server refuses to let the operator write its record, so nothing is sent. Ask the platform team to check admission policies and the installed CRDs.",
-		v1alpha1.ReasonEndpointNotAllowed:   "The endpoint of the account is not allowed any more; nothing is sent to it. Add its host to --allowed-endpoints.",
 		v1alpha1.ReasonInstallationChanged:  "The Charge of this payment was made under another installation id, and is not touched. Nothing is sent. Start the operator with the --installation-id that it had.",
 		v1alpha1.ReasonRefundHistoryUnknown: "The record of this payment may lack refunds: it was found at the provider, restored from a backup, or is gone. Nothing was sent. Check the provider's portal, and give the money back there.",
 		v1alpha1.ReasonProviderNotSupported: "This operator does not know the provider of the payment. Nothing is sent. Start one that does.",

@@ -17,8 +17,8 @@ import (
 // Reasons whose message is written where the problem is found: package account.
 var saidByAccounts = []v1alpha1.Reason{
 	v1alpha1.ReasonRefundNotConfigured, v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountMismatch,
-	v1alpha1.ReasonAccountSuspended, v1alpha1.ReasonAccountDeleting,
-	v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete, v1alpha1.ReasonProviderNotSupported,
+	v1alpha1.ReasonAccountSuspended, v1alpha1.ReasonAccountDeleting, v1alpha1.ReasonEndpointNotAllowed,
+	v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete,
 }
 
 // Every reason that only a Refund has is said somewhere, and every one that a

@@ -91,6 +91,9 @@ func (r *Reconciler) project(v view, fencing bool) v1alpha1.RefundStatus {
 		status.CompletedAt = seconds(now)
 	}
 	setConditions(&status, v, s, now)
+	if s.phase.Terminal() {
+		return afterEnd(v, status, now)
+	}
 	return status
 }
 

@@ -189,13 +189,19 @@ func superseded(c *v1alpha1.Charge, e *v1alpha1.ChargeRefund, mode providers.Ref
 	return mode == providers.RefundWhole && e.Outcome != nil && remaining(c, e.Name) == "0"
 }
 
-// reserve puts an entry on the Charge, in the place of one of which nothing was sent.
-func reserve(c *v1alpha1.Charge, e v1alpha1.ChargeRefund) error {
+// vacant tells whether what a Charge holds under a Refund's name is in nobody's way:
+// nothing was sent for it, and nobody was told to give it back by hand.
+func vacant(e *v1alpha1.ChargeRefund, byHand bool) bool {
+	return e == nil || attempt.NothingSent(&e.Attempt) && !byHand
+}
+
+// reserve puts an entry on the Charge, in the place of a vacant one.
+func reserve(c *v1alpha1.Charge, e v1alpha1.ChargeRefund, byHand bool) error {
 	old := attempt.RefundOf(c, e.Name)
 	switch {
 	case old == nil:
 		c.Record.Refunds = append(c.Record.Refunds, e)
-	case !attempt.NothingSent(&old.Attempt):
+	case !vacant(old, byHand):
 		return errReserved
 	default:
 		e.Sends = old.Sends

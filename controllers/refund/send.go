@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -23,7 +24,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		if failed := unverified(v.charge, entry); len(failed) > 0 {
 			return r.verify(ctx, v, failed[0])
 		}
-		s.Where, s.Reserve = at(&entry), func(c *v1alpha1.Charge) error { return reserve(c, entry) }
+		s.Where, s.Reserve = at(&entry), func(c *v1alpha1.Charge) error { return reserve(c, entry, v.byHand) }
 	} else {
 		s.Where = at(v.entry())
 	}
@@ -52,9 +53,11 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	if errors.Is(err, attempt.ErrNotRaised) {
 		v.problem = attempt.Refused(err)
 	}
-	if answer != nil {
-		v.seen = r.Protocol.Heard(ctx, v.memoryKey(), c.Heed, providers.OpRefund, answer)
+	if answer == nil {
+		v.seen = r.Protocol.Unsent(v.memoryKey())
+		return v, err
 	}
+	v.seen = r.Protocol.Heard(ctx, v.memoryKey(), c.Heed, providers.OpRefund, answer)
 	return v, err
 }
 
@@ -62,6 +65,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 // server has it now, and an access token. Without a client, the send has to wait.
 func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.Client, view, error) {
 	if v.account == nil {
+		v.wait = r.Settings.RetryMax
 		return nil, v, nil
 	}
 	c, err := r.Accounts.RefundClient(ctx, v.account)
@@ -124,10 +128,10 @@ func (r *Reconciler) ask(ctx context.Context, v view) (view, error) {
 		return v, err
 	case q.status == nil:
 		// What these credentials do not know, those that it was sent with may.
-		v.seen = r.Protocol.Answered(v.memoryKey(), "", q.same)
+		v.seen = r.Protocol.Answered(v.memoryKey(), q.asked, "", q.same)
 		return v, nil
 	default:
-		v.seen = r.Protocol.Answered(v.memoryKey(), q.status.State, false)
+		v.seen = r.Protocol.Answered(v.memoryKey(), q.asked, q.status.State, false)
 		return r.record(ctx, v, attempt.FoldStatus(*q.status, expected(v.charge, v.entry()), r.Now()))
 	}
 }
@@ -140,7 +144,7 @@ func (r *Reconciler) verify(ctx context.Context, v view, name string) (view, err
 	if !q.answered || err != nil {
 		return v, err
 	}
-	v.seen = r.Protocol.Answered(v.memoryKey(), "", false)
+	v.seen = r.Protocol.Answered(v.memoryKey(), q.asked, "", false)
 	switch {
 	case q.status != nil:
 		v, err = r.change(ctx, v, at(failed).On(attempt.FoldStatus(*q.status, expected(v.charge, failed), r.Now())))
@@ -163,6 +167,8 @@ func unconfirmed(name string) *attempt.Problem {
 type answer struct {
 	// answered: the provider gave a usable one.
 	answered bool
+	// asked is when the question began.
+	asked time.Time
 	// status; nil: it does not know the refund.
 	status *providers.Status
 	// same: it was asked with the credentials that the refund was sent with.
@@ -187,6 +193,7 @@ func (r *Reconciler) question(ctx context.Context, v view, e *v1alpha1.ChargeRef
 	}
 	ctx, cancel := context.WithTimeout(account.WithCaller(context.WithoutCancel(ctx), who), r.Settings.CallTimeout)
 	defer cancel()
+	asked := r.Now()
 	st, err := refunder.RefundStatus(ctx, handleOf(v.charge, e.Name))
 	r.Called(v.charge.Spec.Provider, providers.OpRefundStatus, err)
 	if err != nil && providers.ClassOf(err) != providers.ClassNotFound {
@@ -194,7 +201,7 @@ func (r *Reconciler) question(ctx context.Context, v view, e *v1alpha1.ChargeRef
 		return answer{}, v, err
 	}
 	c.Heed(providers.OpRefundStatus, nil)
-	a := answer{answered: true, same: attempt.SentWith(&e.Attempt, r.Installation.Credentials(c.Credentials))}
+	a := answer{answered: true, asked: asked, same: attempt.SentWith(&e.Attempt, r.Installation.Credentials(c.Credentials))}
 	notMade := c.Traits().Refund == providers.RefundWhole && st.State == providers.StatePending && !st.Unrecognized
 	if err == nil && !notMade {
 		a.status = &st

@@ -1,9 +1,10 @@
-// Package restoreguard notices that the API server went back in time, as it does when an
-// older snapshot of etcd is restored under a running operator. What was sent since
-// the snapshot is then missing in the records, so whoever noticed sends nothing more.
+// Package restoreguard detects that an older snapshot of etcd was restored under a
+// running operator: the revisions of the API server go back. What was sent since the
+// snapshot is then missing in the records, so a process that detects it sends nothing
+// more.
 //
-// A process that starts after the restore has nothing to compare with: it is for a
-// person to start it with --adopt-only.
+// A process that starts after the restore has nothing to compare with: a person has to
+// start it with --adopt-only.
 package restoreguard
 
 import (
@@ -15,18 +16,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// remembered is how many written objects are kept in mind at least.
+// remembered is the least number of written objects that are remembered.
 const remembered = 10_000
 
 // Detector compares the revisions that the API server gives out. It is pure: no
-// clock, no I/O. It never forgets that they went back.
+// clock, no I/O. What it detected, it never takes back.
 type Detector struct {
-	// Tell is called once, when they first did, with the object that showed it, or
-	// an empty one of its kind.
-	Tell func(sign string, o client.Object)
+	// OnRestore is called once, with the sign and the object that showed it, or an empty
+	// one of its kind; nil: nothing is.
+	OnRestore func(sign string, o client.Object)
 
-	mu   sync.Mutex
-	back bool
+	mu       sync.Mutex
+	detected bool
 	// newest revision seen, by kind: only within one are they comparable.
 	newest map[string]string
 	// written is what was acknowledged to this process. It is kept in two
@@ -40,18 +41,18 @@ type write struct {
 	version string
 }
 
-// moment is what was known when a request began. What is learnt while it is under
-// way proves nothing against its answer.
+// moment is what was known when a request began. What is learnt while it is in flight
+// proves nothing against its answer.
 type moment struct {
 	newest string
 	writes int64
 }
 
-// WentBack tells whether revisions ever went back.
-func (d *Detector) WentBack() bool {
+// Detected reports whether a restore was detected.
+func (d *Detector) Detected() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.back
+	return d.detected
 }
 
 // begin is called before a request about objects of o's kind.
@@ -104,7 +105,7 @@ func (d *Detector) listed(m moment, o client.Object, version string) {
 	d.saw(kind(o), version)
 }
 
-// changed: a watch, or the list that began it anew, replaced old by o.
+// changed: a watch, or the list that began it again, replaced old by o.
 func (d *Detector) changed(old, o client.Object) {
 	if old.GetUID() == o.GetUID() && less(o.GetResourceVersion(), old.GetResourceVersion()) {
 		d.trip("a watched object became older", o)
@@ -125,11 +126,11 @@ func (d *Detector) saw(kind, version string) {
 
 func (d *Detector) trip(sign string, o client.Object) {
 	d.mu.Lock()
-	first := !d.back
-	d.back = true
+	first := !d.detected
+	d.detected = true
 	d.mu.Unlock()
-	if first && d.Tell != nil {
-		d.Tell(sign, o)
+	if first && d.OnRestore != nil {
+		d.OnRestore(sign, o)
 	}
 }
 

@@ -35,7 +35,7 @@ func (d *Detector) read1(uid string, revision int) {
 	d.read(d.begin(o), o)
 }
 
-func TestSigns(t *testing.T) {
+func TestDetector_TellsARestoreByItsSigns(t *testing.T) {
 	for name, c := range map[string]struct {
 		happens func(d *Detector)
 		want    bool
@@ -84,14 +84,14 @@ func TestSigns(t *testing.T) {
 		"no number": {func(d *Detector) { d.write1("a", 0, 1000); d.read1("a", -1) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			told := 0
-			d := &Detector{Tell: func(string, client.Object) { told++ }}
+			calls := 0
+			d := &Detector{OnRestore: func(string, client.Object) { calls++ }}
 			c.happens(d)
 			if c.want {
 				c.happens(d)
 			}
-			if d.WentBack() != c.want || (told == 1) != c.want {
-				t.Errorf("went back: %t, told %d times", d.WentBack(), told)
+			if d.Detected() != c.want || (calls == 1) != c.want {
+				t.Errorf("detected: %t, in %d calls", d.Detected(), calls)
 			}
 		})
 	}
@@ -99,7 +99,7 @@ func TestSigns(t *testing.T) {
 
 // What was written long ago is forgotten, what was written of late is not, and it
 // never takes more room than for two generations.
-func TestForgets(t *testing.T) {
+func TestDetector_RemembersABoundedNumberOfWrites(t *testing.T) {
 	d := &Detector{}
 	for i := 1; i <= 3*remembered; i++ {
 		d.write1("uid-"+strconv.Itoa(i), 0, i)
@@ -108,11 +108,11 @@ func TestForgets(t *testing.T) {
 		t.Errorf("%d writes are remembered", n)
 	}
 	d.read1("uid-2", 1)
-	if d.WentBack() {
+	if d.Detected() {
 		t.Error("what is forgotten is no sign")
 	}
 	d.read1("uid-"+strconv.Itoa(2*remembered), 1)
-	if !d.WentBack() {
+	if !d.Detected() {
 		t.Error("a write of late is forgotten")
 	}
 }
@@ -133,7 +133,7 @@ func (s *server) write(uid string) (before, after int) {
 
 // Whatever is under way at the same time, a server that only goes forward is never
 // suspected; and one that went back is, at the next write or the next read of ours.
-func TestNeverWithoutReasonAndAlwaysWithOne(t *testing.T) {
+func TestDetector_DetectsEveryRestoreAndNothingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d, s := &Detector{}, &server{objects: map[string]int{}}
 		uids := rapid.SampledFrom([]string{"a", "b", "c"})
@@ -166,14 +166,14 @@ func TestNeverWithoutReasonAndAlwaysWithOne(t *testing.T) {
 					ends = append(ends[:i], ends[i+1:]...)
 				}
 			}
-			if d.WentBack() {
+			if d.Detected() {
 				t.Fatal("suspected without a reason")
 			}
 		}
 		for _, end := range ends {
 			end()
 		}
-		if d.WentBack() {
+		if d.Detected() {
 			t.Fatal("suspected without a reason")
 		}
 
@@ -188,8 +188,8 @@ func TestNeverWithoutReasonAndAlwaysWithOne(t *testing.T) {
 		default:
 			d.read1("mine", old)
 		}
-		if d.WentBack() != (old < known) {
-			t.Fatalf("went from %d to %d, noticed: %t", known, old, d.WentBack())
+		if d.Detected() != (old < known) {
+			t.Fatalf("went from %d to %d, noticed: %t", known, old, d.Detected())
 		}
 	})
 }
@@ -239,7 +239,7 @@ func (s status) Apply(context.Context, runtime.ApplyConfiguration, ...client.Sub
 	return errors.ErrUnsupported
 }
 
-func TestClients(t *testing.T) {
+func TestClients_CompareWhatTheyReadAndWrite(t *testing.T) {
 	ctx := t.Context()
 	for name, request := range map[string]func(client.Client, client.Reader) error{
 		"create": func(c client.Client, _ client.Reader) error { return c.Create(ctx, chargeAt("", 0)) },
@@ -257,11 +257,11 @@ func TestClients(t *testing.T) {
 			}
 			a.revision = "999"
 			a.err = errors.New("no answer")
-			if err := request(c, r); !errors.Is(err, a.err) || d.WentBack() {
+			if err := request(c, r); !errors.Is(err, a.err) || d.Detected() {
 				t.Fatal("an error says nothing", err)
 			}
 			a.err = nil
-			if err := request(c, r); err != nil || !d.WentBack() {
+			if err := request(c, r); err != nil || !d.Detected() {
 				t.Fatal("it was not noticed", err)
 			}
 		})

@@ -1,9 +1,9 @@
 // Package retention collects Charges that were over long ago and that nobody
-// refers to any more, and tells of those that nobody can follow.
+// refers to any more, and counts those that cannot be followed.
 //
-//	decide.go     whether a Charge may go          pure
-//	collector.go  sweeps, and deletes
-//	unfollowed.go the Charges that cannot be followed
+//	decide.go      whether a Charge may go          pure
+//	collector.go   sweeps, and deletes
+//	unfollowed.go  the metric of Charges that cannot be followed
 package retention
 
 import (
@@ -19,8 +19,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -32,12 +30,12 @@ import (
 const (
 	// oneTimeout bounds what is done about one Charge.
 	oneTimeout = time.Minute
-	// workers that look at Charges at a time: after each deletion the API server
-	// takes a tenth of a second for a list that is up to date.
+	// workers is how many Charges are checked at a time: each deletion takes the API
+	// server a tenth of a second.
 	workers = 8
 	// After so many failures the rest is left to the next sweep.
 	maxFailures = 10
-	// clocksApart is worth a line in the log.
+	// clocksApart is a difference that is logged.
 	clocksApart = time.Minute
 	// indexPart finds the Charges that may be due one day, in parts, by the last letter
 	// of their names, which are hashes: a list of all at once takes much memory.
@@ -82,22 +80,17 @@ type Collector struct {
 	// ServerNow is the API server's clock: one process whose own is wrong must
 	// not delete everything.
 	ServerNow func(context.Context) (time.Time, error)
-	// Leads tells whether this process may begin anything; nil: it may.
+	// Leads reports whether this process may begin anything; nil: it may.
 	Leads func() bool
-	// RestoreDetected tells that the API server went back in time: then nothing is
-	// deleted, because what names it may be lost. nil: it never does.
+	// RestoreDetected reports that etcd was restored: then nothing is deleted, because
+	// the Payment that names it may be lost. nil: it never is.
 	RestoreDetected func() bool
 	Collected       *prometheus.CounterVec
-	Recorder        events.EventRecorder
 	Log             logr.Logger
-
-	// announced are the Charges that were told of as not to be followed.
-	announced sets.Set[types.UID]
 }
 
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=charges,verbs=get;list;watch;delete
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=payments;refunds,verbs=get;list;watch
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=selfsubjectreviews,verbs=create
 
 // NewMetrics returns the counter of collected Charges, registered with reg.
@@ -120,7 +113,7 @@ func (c *Collector) Start(ctx context.Context) (err error) {
 	defer tick.Stop()
 	for {
 		if err := c.Sweep(ctx); err != nil && ctx.Err() == nil {
-			c.Log.Error(err, "Not all Charges could be looked at; the next sweep will")
+			c.Log.Error(err, "Failed to collect all Charges; the next sweep retries")
 		}
 		select {
 		case <-ctx.Done():
@@ -139,9 +132,6 @@ func (c *Collector) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.announce(ctx); err != nil {
-		return err
-	}
 	var done tally
 	for _, part := range parts {
 		if err := c.sweepPart(ctx, string(part), now, &done); err != nil {
@@ -149,7 +139,7 @@ func (c *Collector) Sweep(ctx context.Context) error {
 		}
 	}
 	if done.collected > 0 {
-		c.Log.Info("Charges were collected", "count", done.collected)
+		c.Log.Info("Collected Charges", "count", done.collected)
 	}
 	return errors.Join(done.failures...)
 }
@@ -203,7 +193,7 @@ func (t *tally) hopeless() bool {
 	return len(t.failures) >= maxFailures
 }
 
-// mayDelete tells whether this process may delete anything now.
+// mayDelete reports whether this process may delete anything now.
 func (c *Collector) mayDelete() bool {
 	return (c.Leads == nil || c.Leads()) && (c.RestoreDetected == nil || !c.RestoreDetected())
 }
@@ -218,7 +208,7 @@ func (c *Collector) clock(ctx context.Context) (time.Time, error) {
 	}
 	now := c.Now()
 	if now.Sub(server).Abs() > clocksApart {
-		c.Log.Info("The clocks of this process and of the API server are apart", "here", now, "there", server)
+		c.Log.Info("The clocks of this process and of the API server differ", "here", now, "there", server)
 	}
 	if server.Before(now) {
 		return server, nil

@@ -19,7 +19,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/tools/events"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -61,8 +60,8 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 		Live:         interceptor.NewClient(w.api, interceptor.Funcs{Get: w.getLive}),
 		Installation: testInstallation, Settings: DefaultSettings(),
 		Now: func() time.Time { return noon }, ServerNow: at,
-		Collected: NewMetrics(prometheus.NewRegistry()), Recorder: events.NewFakeRecorder(1000),
-		Log: funcr.New(w.print, funcr.Options{Verbosity: 1}),
+		Collected: NewMetrics(prometheus.NewRegistry()),
+		Log:       funcr.New(w.print, funcr.Options{Verbosity: 1}),
 	}
 	return w
 }
@@ -236,7 +235,7 @@ func TestSweep_TrustsNoStaleCache(t *testing.T) {
 		"a Refund was applied again": func(w *world) error {
 			return errors.Join(w.change("sale", refunded("again", keep)), w.api.Create(w.t.Context(), newRefund("again")))
 		},
-		"it was made anew and is open": func(w *world) error {
+		"it was made again and is open": func(w *world) error {
 			return errors.Join(w.api.Delete(w.t.Context(), old("sale")), w.api.Create(w.t.Context(), old("sale", open)))
 		},
 	}
@@ -322,7 +321,7 @@ func TestSweep_TakesTheEarlierClock(t *testing.T) {
 			}
 			w.expectLeft(test.left...)
 			apart := test.err == nil && !test.here.Equal(test.there)
-			if strings.Contains(w.log.String(), "clocks") != apart {
+			if strings.Contains(w.log.String(), "The clocks of") != apart {
 				t.Errorf("the log: %s", w.log.String())
 			}
 		})
@@ -352,7 +351,7 @@ func TestSweep_DeletesNothingBehindAClosedGate(t *testing.T) {
 	}
 }
 
-// A failure keeps the Charge, is told, and does not stand in the way of others.
+// A failure keeps the Charge, is returned, and does not affect others.
 func TestSweep_GoesOnAfterAFailure(t *testing.T) {
 	broken := errors.New("broken")
 	for _, moment := range []string{"get Charge", "get Payment", "get Refund", "delete Charge"} {
@@ -401,7 +400,7 @@ func TestSweep_LeavesTheRestAfterManyFailures(t *testing.T) {
 	}
 }
 
-// Start sweeps at once, then as often as it is told, and ends with its context.
+// Start sweeps at once, then every interval, and ends with its context.
 func TestStart_SweepsUntilItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, old("first"))

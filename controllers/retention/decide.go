@@ -65,9 +65,7 @@ func decide(f facts) verdict {
 // ours: what this operator made and understands. Payments are found by the name, so
 // that one has to be right, too.
 func ours(c *v1alpha1.Charge, inst installation.Installation) bool {
-	return c.Spec.InstallationID == inst.ID &&
-		c.Spec.ReferenceVersion == installation.ReferenceVersion &&
-		c.Name == inst.ChargeName(c.Spec.Payment.Namespace, c.Spec.Payment.Name)
+	return inst.Made(c) && c.Name == inst.ChargeName(c.Spec.Payment.Namespace, c.Spec.Payment.Name)
 }
 
 // unsent: nothing was sent, neither for the payment nor for a refund of it.
@@ -77,7 +75,7 @@ func unsent(rec *v1alpha1.ChargeRecord) bool {
 			return false
 		}
 	}
-	return attempt.NothingSent(&rec.Attempt)
+	return attempt.NothingSent(&rec.Attempt) && rec.Session == nil
 }
 
 // over: it is known how the payment ended, and each refund of it. What is Unknown is

@@ -158,6 +158,7 @@ func TestDecide_NamesWhatKeepsACharge(t *testing.T) {
 		"a send that was refused":        {old("sale", neverSent(2*keep), func(c *v1alpha1.Charge) { c.Record.Refusal = &v1alpha1.Refusal{Send: send} }), nil, keepOpen},
 		"a reference that was known":     {old("sale", neverSent(2*keep), func(c *v1alpha1.Charge) { c.Record.ReferenceKnown = true }), nil, keepOpen},
 		"taken":                          {old("sale", neverSent(2*keep), func(c *v1alpha1.Charge) { c.Record.Taken = &v1alpha1.Taken{At: ago(2 * keep)} }), nil, keepOpen},
+		"a session":                      {old("sale", neverSent(2*keep), func(c *v1alpha1.Charge) { c.Record.Session = &v1alpha1.Session{ID: "s"} }), nil, keepOpen},
 		"never sent, but a refund taken": {old("sale", neverSent(2*keep), reserved, func(c *v1alpha1.Charge) { c.Record.Refunds[0].Taken = &v1alpha1.Taken{} }), nil, keepOpen},
 	}
 	for name, test := range tests {

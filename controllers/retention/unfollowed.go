@@ -6,27 +6,27 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 )
 
-const (
-	// indexUnfollowed finds the Charges that are open and whose notice says that the
-	// provider cannot be asked.
-	indexUnfollowed = "unfollowed"
-	// maxAnnounced in one sweep.
-	maxAnnounced = 100
-)
+// indexUnfollowed finds the Charges that are open and whose notice says that the
+// provider cannot be asked.
+const indexUnfollowed = "unfollowed"
 
-// unfollowedReasons of a notice: what the provider was asked with is gone.
-var unfollowedReasons = []v1alpha1.Reason{
-	v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountMismatch, v1alpha1.ReasonProviderNotSupported,
-	v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete, v1alpha1.ReasonEndpointNotAllowed,
+// cannotAsk: by that reason, what the provider was asked with is gone.
+func cannotAsk(reason v1alpha1.Reason) bool {
+	switch reason {
+	case v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountMismatch, v1alpha1.ReasonProviderNotSupported,
+		v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete, v1alpha1.ReasonRefundNotConfigured,
+		v1alpha1.ReasonEndpointNotAllowed:
+		return true
+	default:
+		return false
+	}
 }
 
 // whyUnfollowed is the notice of an attempt on c that is open and cannot be followed;
@@ -37,7 +37,7 @@ func whyUnfollowed(c *v1alpha1.Charge) *v1alpha1.Notice {
 		attempts = append(attempts, &c.Record.Refunds[i].Attempt)
 	}
 	for _, a := range attempts {
-		if a.Outcome == nil && a.Notice != nil && !attempt.NothingSent(a) && slices.Contains(unfollowedReasons, a.Notice.Reason) {
+		if a.Outcome == nil && a.Notice != nil && !attempt.NothingSent(a) && cannotAsk(a.Notice.Reason) {
 			return a.Notice
 		}
 	}
@@ -58,41 +58,17 @@ func unfollowed(ctx context.Context, cached client.Reader) ([]v1alpha1.Charge, e
 	}), nil
 }
 
-// announce tells once of each Charge that cannot be followed: the outcome cannot be
-// learnt before its account is back. What is over the limit is for the next sweep.
-func (c *Collector) announce(ctx context.Context) error {
-	charges, err := unfollowed(ctx, c.Client)
-	if err != nil {
-		return err
-	}
-	announced, left := sets.New[types.UID](), maxAnnounced
-	for i := range charges {
-		charge := &charges[i]
-		if !c.announced.Has(charge.UID) {
-			if left--; left < 0 {
-				continue
-			}
-			n, sale := whyUnfollowed(charge), charge.Spec.Payment
-			c.Log.Info("A Charge without a Payment cannot be followed", "charge", charge.Name,
-				"payment", sale.Namespace+"/"+sale.Name, "account", charge.Spec.Account.Name, "reason", n.Reason)
-			c.Recorder.Eventf(charge, nil, corev1.EventTypeWarning, "ChargeNotFollowed", "FollowCharge",
-				"The outcome of Payment %s/%s, which is gone, cannot be learnt: %s. %s", sale.Namespace, sale.Name, n.Reason, n.Message)
-		}
-		announced.Insert(charge.UID)
-	}
-	c.announced = announced
-	return nil
+func unfollowedDesc() *prometheus.Desc {
+	return prometheus.NewDesc("mobilemoney_charges_unfollowed",
+		"Open Charges without a Payment about which the provider cannot be asked: their account, Secret or namespace is gone.",
+		[]string{"provider", "reason"}, nil)
 }
-
-var unfollowedDesc = prometheus.NewDesc("mobilemoney_charges_unfollowed",
-	"Open Charges without a Payment about which the provider cannot be asked: their account, Secret or namespace is gone.",
-	[]string{"provider", "reason"}, nil)
 
 // UnfollowedMetric counts, at each scrape, the Charges that cannot be followed.
 type UnfollowedMetric struct{ Cached client.Reader }
 
 // Describe implements prometheus.Collector.
-func (UnfollowedMetric) Describe(out chan<- *prometheus.Desc) { out <- unfollowedDesc }
+func (UnfollowedMetric) Describe(out chan<- *prometheus.Desc) { out <- unfollowedDesc() }
 
 // Collect implements prometheus.Collector.
 func (m UnfollowedMetric) Collect(out chan<- prometheus.Metric) {
@@ -102,13 +78,13 @@ func (m UnfollowedMetric) Collect(out chan<- prometheus.Metric) {
 	defer cancel()
 	charges, err := unfollowed(ctx, m.Cached)
 	if err != nil {
-		out <- prometheus.NewInvalidMetric(unfollowedDesc, err)
+		out <- prometheus.NewInvalidMetric(unfollowedDesc(), err)
 		return
 	}
 	for i := range charges {
 		counts[labels{charges[i].Spec.Provider, whyUnfollowed(&charges[i]).Reason}]++
 	}
 	for l, n := range counts {
-		out <- prometheus.MustNewConstMetric(unfollowedDesc, prometheus.GaugeValue, float64(n), l.provider, l.reason)
+		out <- prometheus.MustNewConstMetric(unfollowedDesc(), prometheus.GaugeValue, float64(n), l.provider, l.reason)
 	}
 }

@@ -2,15 +2,16 @@ package testworld
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers/simulator"
 )
 
 // Events of the world: they happen before the point that they are planned for.
@@ -130,6 +131,15 @@ func (w *World) Settle(name string, outcome v1alpha1.SettledOutcome) {
 // Approve: who has a prompt pays.
 func (w *World) Approve() { w.sim.Approve() }
 
+// Decline: whoever was asked refuses.
+func (w *World) Decline() {
+	for _, s := range w.sim.Sessions() {
+		if s.Provider == simulator.MTN || slices.Contains(w.urls, s.URL) {
+			_ = w.sim.Refuse(s.ID)
+		}
+	}
+}
+
 // PayNow: who has a page pays, if that is still possible.
 func (w *World) PayNow() {
 	for _, url := range w.urls {
@@ -144,12 +154,10 @@ func restored(o client.Object) { o.SetLabels(map[string]string{v1alpha1.LabelRes
 
 // recreate deletes an object and applies its declaration again.
 func (w *World) recreate(k Key, change func(client.Object)) {
-	old := w.Store.Live(k)
-	if old == nil {
-		return
+	if old := w.Store.Live(k); old != nil {
+		w.Store.Delete(k)
+		w.apply(old, change)
 	}
-	w.Store.Delete(k)
-	w.apply(old, change)
 }
 
 func (w *World) apply(old client.Object, change func(client.Object)) {
@@ -158,10 +166,29 @@ func (w *World) apply(old client.Object, change func(client.Object)) {
 	next.SetUID("")
 	next.SetResourceVersion("")
 	next.SetCreationTimestamp(metav1.Time{})
+	next.SetDeletionTimestamp(nil)
 	if change != nil {
 		change(next)
 	}
-	w.must(w.Store.Create(next))
+	w.declare(next)
+}
+
+// declare applies an object under a name that is free, as whoever owns it does.
+func (w *World) declare(o client.Object) {
+	w.declared[keyOf(o)] = clone(o)
+	w.must(w.Store.Create(o))
+}
+
+// Remake applies what was declared under a name, changed; what is there under it is
+// deleted first. False: nothing was.
+func (w *World) Remake(k Key, change func(client.Object)) bool {
+	declared := w.declared[k]
+	if declared == nil {
+		return false
+	}
+	w.Store.Delete(k)
+	w.apply(declared, change)
+	return true
 }
 
 // remove an object. What a platform owns is put back after a while; what a user
@@ -182,40 +209,44 @@ func (w *World) remove(k Key) {
 }
 
 func (w *World) editAccount() {
-	w.Store.Edit(Key{Account, Shop, w.opts.Provider}, false, func(o client.Object) {
-		spec := &o.(*v1alpha1.MerchantAccount).Spec
-		spec.BaseURL = strings.Replace(spec.BaseURL, simulatorHost, otherHost, 1)
+	w.EditAccount(func(spec *v1alpha1.MerchantAccountSpec) {
+		Rename(spec)
 		spec.MerchantName = "Another name"
 		spec.Polling.Interval = &metav1.Duration{Duration: time.Minute}
 	})
 }
 
-// editKeys changes the secrets that prove who we are, by what is put after them.
-func (w *World) editKeys(suffix string) {
-	keys := []string{"apiSecret", "disbursementAPISecret", "clientSecret", "apiKey"}
-	have := credentials()[w.opts.Provider]
-	w.Store.Edit(Key{Secret, Shop, w.opts.Provider}, false, func(o client.Object) {
-		for _, k := range keys {
-			if v := have[k]; v != "" {
-				o.(*corev1.Secret).Data[k] = []byte(v + suffix)
-			}
-		}
-	})
-}
-
-// rightKeys mends what somebody got wrong; a Secret that is away, once it is back.
-func (w *World) rightKeys() {
-	if w.Store.Live(Key{Secret, Shop, w.opts.Provider}) == nil {
-		w.after(mendedAfter, w.rightKeys)
-		return
-	}
-	w.editKeys("")
-}
-
 // jump sets the operator's clock, while time goes on as it does.
 func (w *World) jump(d time.Duration) {
-	w.jumped = true
-	w.skew += d
+	w.SetClock(w.skew + d)
+}
+
+// Meanwhile does something while p is in the middle of a step.
+func (w *World) Meanwhile(p *Process, do func()) {
+	before := w.current
+	w.current = p
+	do()
+	w.current = before
+}
+
+// Other lets the other processes look at the sale while one is in the middle of a
+// step; false: none is.
+func (w *World) Other() bool {
+	if w.current == nil {
+		return false
+	}
+	w.others(w.current)
+	return true
+}
+
+// Pause the process that is in the middle of a step, while the world goes on; false:
+// none is.
+func (w *World) Pause(d time.Duration) bool {
+	if w.current == nil {
+		return false
+	}
+	w.paused(w.current, d)
+	return true
 }
 
 // others lets each other process look at the sale now.

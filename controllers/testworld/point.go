@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Class of a point: what can befall it.
@@ -89,6 +90,18 @@ func (w *World) arrive(p *Process, class Class, label string) hit {
 	place := Place{label, w.counts[label]}
 	w.Points = append(w.Points, Point{place, class})
 	var h hit
+	if o := w.outages[class]; w.clock.Now().Before(o.until) {
+		h.kind = o.kind
+	}
+	if a := w.disarm(label); a != nil {
+		w.lastFault = w.clock.Now()
+		w.logf(p, "*** %s", a.name)
+		if a.do != nil {
+			a.do(p)
+		} else {
+			h = a.hit
+		}
+	}
 	for i := range w.plan {
 		f := &w.plan[i]
 		if w.fired[i] || f.N != place.N || f.Label != place.Label {
@@ -112,6 +125,53 @@ func (w *World) arrive(p *Process, class Class, label string) hit {
 		}
 	}
 	return h
+}
+
+// outage is what befalls all points of a class for a while.
+type outage struct {
+	kind  string
+	until time.Time
+}
+
+// Outage lets a kind of fault befall all points of a class for a while.
+func (w *World) Outage(class Class, kind string, d time.Duration) {
+	w.outages[class] = outage{kind, w.clock.Now().Add(d)}
+}
+
+// armed is what befalls a point that comes.
+type armed struct {
+	label string
+	skip  int
+	name  string
+	hit   hit
+	do    func(*Process)
+}
+
+// Arm a fault for the point of a label that comes after skip others.
+func (w *World) Arm(label string, skip int, kind string, stale int) {
+	w.armed = append(w.armed, armed{label: label, skip: skip, name: kind, hit: hit{kind, stale}})
+}
+
+// ArmEvent lets something happen just before a point.
+func (w *World) ArmEvent(label string, skip int, name string, do func(*Process)) {
+	w.armed = append(w.armed, armed{label: label, skip: skip, name: name, do: do})
+}
+
+// Disarm drops what has not happened.
+func (w *World) Disarm() { w.armed, w.outages = nil, map[Class]outage{} }
+
+// disarm takes out what is armed for a point.
+func (w *World) disarm(label string) *armed {
+	for i := range w.armed {
+		if a := w.armed[i]; a.label == label {
+			if w.armed[i].skip--; a.skip > 0 {
+				return nil
+			}
+			w.armed = slices.Delete(w.armed, i, i+1)
+			return &a
+		}
+	}
+	return nil
 }
 
 // Fired tells whether the first n of the plan happened.

@@ -2,9 +2,12 @@ package testworld
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -19,6 +22,7 @@ import (
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/controllers/refund"
+	"mobilemoney.dev/operator/controllers/retention"
 	"mobilemoney.dev/operator/providers/transport"
 )
 
@@ -32,8 +36,9 @@ type Process struct {
 	skew time.Duration
 	// dead: it does nothing any more, whatever its code still runs into.
 	dead bool
-	// stale is how far behind the cache of its successor is.
+	// stale is how far behind the cache of its successor is, which comes after down.
 	stale int
+	down  time.Duration
 	busy  bool
 	// lostLead is the point at which it lost its lease; 0: it leads.
 	lostLead int
@@ -41,6 +46,7 @@ type Process struct {
 	payments  *payment.Reconciler
 	refunds   *refund.Reconciler
 	callbacks http.Handler
+	collector *retention.Collector
 
 	pausing  pausing
 	view     view
@@ -92,7 +98,7 @@ func (p *Process) die(stale int) {
 }
 
 func (p *Process) kill(stale int) {
-	p.dead, p.stale = true, stale
+	p.dead, p.stale, p.down = true, stale, downFor
 	p.w.logf(p, "dies")
 	p.w.observer.Died(p)
 }
@@ -105,18 +111,19 @@ func (w *World) boot(seat, stale int) *Process {
 		Name: fmt.Sprintf("process-%d", w.boots), w: w, seat: seat,
 		delayed: map[Job]time.Time{}, failures: map[Job]int{},
 	}
-	if seat > 0 {
-		p.skew = w.opts.Skew
+	if p.skew = w.Config.Skew; seat > 0 {
+		p.skew += w.opts.Skew
 	}
 	cached, live := &api{p: p}, &api{p: p, live: true}
 	clients := account.NewClients(&calls{p, transport.New(transport.Options{RoundTripper: &network{w}, Now: w.clock.Now})}, p.now)
 	clients.Sleep = p.sleep
 	resolver := &account.Resolver{
 		Reader: cached, Live: live, Registry: w.opts.Shared.Registry, OperatorNamespace: "mobile-money-system",
-		AllowedEndpoints: []string{simulatorHost, otherHost},
+		AllowedEndpoints: w.Config.Allowed,
 		Clients:          clients, InstallationIDGiven: true,
 	}
-	inst, settings := w.opts.Shared.Installation, w.opts.Settings
+	inst, settings := w.Config.Installation, w.opts.Settings
+	settings.AdoptOnly = w.Config.AdoptOnly
 	protocol := &attempt.Protocol{Client: cached, Live: live, Settings: settings, Now: p.now, Process: p.Name, Pause: p.pause, Leads: p.Leads}
 	p.payments = &payment.Reconciler{
 		Protocol: protocol, Client: cached, Live: live, Accounts: resolver, Installation: inst, Settings: settings,
@@ -128,9 +135,10 @@ func (w *World) boot(seat, stale int) *Process {
 	}
 	p.callbacks = (&callback.Receiver{
 		Client: cached, Paths: p.payments.URLs.Paths, Keyring: w.keyring(resolver), Registry: resolver.Registry,
-		Digest: w.opts.Shared.Installation.CallbackDigest, Now: p.now, NoteGap: w.opts.Settings.CallbackGap,
+		Digest: inst.CallbackDigest, Now: p.now, NoteGap: w.opts.Settings.CallbackGap,
 		Log: w.said.Logger(),
 	}).Handler()
+	p.collector = w.collector(p)
 	seen := max(0, len(w.Store.history)-stale)
 	p.list(seen)
 	if stale > 0 {
@@ -145,7 +153,7 @@ func (p *Process) Now() time.Time { return p.now() }
 // Installation that it runs as.
 func (p *Process) Installation() installation.Installation { return p.payments.Installation }
 
-// Trusts tells whether it was started with leave to send to a host.
+// Trusts tells whether it was started with permission to send to a host.
 func (p *Process) Trusts(host string) bool {
 	return slices.Contains(p.payments.Accounts.AllowedEndpoints, host)
 }
@@ -279,10 +287,22 @@ func (p *Process) wake(v Version) {
 		}
 	case *v1alpha1.Refund:
 		p.enqueue(refundJob(x))
-	case *v1alpha1.MerchantAccount:
-		for _, other := range p.view.objects {
-			if pay, ok := other.(*v1alpha1.Payment); ok && (pay.Status.Phase == "" || pay.Status.Phase == v1alpha1.PhasePending) {
-				p.enqueue(jobOf(pay))
+	case *v1alpha1.MerchantAccount, *v1alpha1.ClusterMerchantAccount:
+		p.wakeWaiting()
+	}
+}
+
+// wakeWaiting queues what may wait for an account.
+func (p *Process) wakeWaiting() {
+	for _, other := range p.view.objects {
+		switch x := other.(type) {
+		case *v1alpha1.Payment:
+			if x.Status.Phase == "" || x.Status.Phase == v1alpha1.PhasePending {
+				p.enqueue(jobOf(x))
+			}
+		case *v1alpha1.Refund:
+			if x.Status.Phase == "" || x.Status.Phase == v1alpha1.RefundPending {
+				p.enqueue(refundJob(x))
 			}
 		}
 	}
@@ -390,7 +410,8 @@ func (p *Process) reconcile(j Job) (result ctrl.Result, err error) {
 				panic(r)
 			}
 		default:
-			panic(r)
+			p.w.Panics = append(p.w.Panics, fmt.Sprintf("%v in %s", r, origin(debug.Stack())))
+			err = errPanic
 		}
 	}()
 	req := ctrl.Request{NamespacedName: j.Name}
@@ -400,6 +421,19 @@ func (p *Process) reconcile(j Job) (result ctrl.Result, err error) {
 	return p.payments.Reconcile(p.w.ctx, req)
 }
 
+var errPanic = errors.New("the loop panicked")
+
+// origin of a panic: the first lines of the stack that are the product's.
+func origin(stack []byte) string {
+	var at []string
+	for line := range strings.Lines(string(stack)) {
+		if _, where, ok := strings.Cut(line, "/controllers/"); ok && strings.HasPrefix(line, "\t") && !strings.HasPrefix(where, "testworld/") && len(at) < 3 {
+			at = append(at, strings.Fields(where)[0])
+		}
+	}
+	return strings.Join(at, ", ")
+}
+
 // succeed starts another process in place of one that died.
 func (w *World) succeed(dead *Process) {
 	at := slices.Index(w.processes, dead)
@@ -407,5 +441,65 @@ func (w *World) succeed(dead *Process) {
 		return
 	}
 	w.processes = slices.Delete(w.processes, at, at+1)
-	w.after(downFor, func() { w.processes = append(w.processes, w.boot(dead.seat, dead.stale)) })
+	w.away = append(w.away, dead)
+	w.after(dead.down, func() { w.up(dead) })
 }
+
+// up starts the successor of a process, if it is not there yet.
+func (w *World) up(dead *Process) {
+	if at := slices.Index(w.away, dead); at >= 0 {
+		w.away = slices.Delete(w.away, at, at+1)
+		w.processes = append(w.processes, w.boot(dead.seat, dead.stale))
+	}
+}
+
+// Up starts the processes that are away.
+func (w *World) Up() {
+	for _, dead := range slices.Clone(w.away) {
+		w.up(dead)
+	}
+}
+
+// Down ends all processes. Others come after d, and are started with the Config that
+// there is then.
+func (w *World) Down(d time.Duration) {
+	w.Up()
+	for _, p := range slices.Clone(w.processes) {
+		if p.dead {
+			continue
+		}
+		p.kill(0)
+		p.down = d
+		if !p.busy {
+			w.succeed(p)
+		}
+	}
+}
+
+// LoseLease lets the first process that leads lose its lease, or all of them.
+func (w *World) LoseLease(all bool) bool {
+	lost := false
+	for _, p := range w.processes {
+		if p.Leads() && (all || !lost) {
+			p.lostLead, lost = max(1, len(w.Points)), true
+		}
+	}
+	return lost
+}
+
+// GainLease lets all processes lead: they look at everything.
+func (w *World) GainLease() bool {
+	gained := false
+	for _, p := range w.processes {
+		if !p.Leads() && !p.dead {
+			p.lostLead, gained = 0, true
+			for _, o := range p.view.objects {
+				p.wake(Version{Key: keyOf(o), New: o})
+			}
+		}
+	}
+	return gained
+}
+
+// Processes that are there.
+func (w *World) Processes() []*Process { return w.processes }

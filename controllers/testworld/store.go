@@ -203,6 +203,8 @@ type Store struct {
 	committed func(Version)
 	// validate refuses what the CRDs refuse; nil: nothing is.
 	validate func(kind Kind, status bool, old, written []byte) error
+	// Prune takes away what a CRD does not know; nil: nothing.
+	Prune func(client.Object)
 	// careless is told about a write that names no version to stand on.
 	careless func(Key)
 }
@@ -235,6 +237,14 @@ func (s *Store) commit(v Version) {
 
 // wire is the object as it comes out of its JSON, which drops what the wire
 // drops: parts of seconds, empty fields.
+func (s *Store) wire(o client.Object) client.Object {
+	out := wire(o)
+	if s.Prune != nil {
+		s.Prune(out)
+	}
+	return out
+}
+
 func wire(o client.Object) client.Object {
 	out := kindOf(o).empty()
 	if err := json.Unmarshal(body(o), out); err != nil {
@@ -252,7 +262,7 @@ func (s *Store) Create(o client.Object) error {
 	if o.GetResourceVersion() != "" {
 		return apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
 	}
-	created := wire(o)
+	created := s.wire(o)
 	takeStatus(created, k.Kind.empty())
 	s.uids++
 	created.SetUID(types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012d", s.uids)))
@@ -282,7 +292,7 @@ func (s *Store) Update(o client.Object, status bool) error {
 	case o.GetResourceVersion() != "" && o.GetResourceVersion() != old.GetResourceVersion():
 		return apierrors.NewConflict(k.Kind.resource(), k.Name, fmt.Errorf("the object has been modified"))
 	}
-	next := wire(o)
+	next := s.wire(o)
 	if status {
 		whole := k.Kind.empty()
 		copyInto(whole, old)
@@ -345,7 +355,7 @@ func (s *Store) Edit(k Key, status bool, change func(client.Object)) bool {
 	next := k.Kind.empty()
 	copyInto(next, old)
 	change(next)
-	next = wire(next)
+	next = s.wire(next)
 	return s.replace(status, old, next, nil) == nil
 }
 
@@ -360,6 +370,19 @@ func (s *Store) Remove(k Key, uid types.UID, version string) error {
 	}
 	s.commit(Version{Key: k, Old: old})
 	return nil
+}
+
+// Lose the status of an object, as a careless restore does; false: there is none.
+func (s *Store) Lose(k Key) bool {
+	old := s.Live(k)
+	if old == nil {
+		return false
+	}
+	next := k.Kind.empty()
+	copyInto(next, old)
+	takeStatus(next, k.Kind.empty())
+	s.commit(Version{Key: k, Old: old, New: next})
+	return true
 }
 
 // Delete an object; false: there was none.

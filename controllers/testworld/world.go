@@ -10,11 +10,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -27,6 +27,7 @@ import (
 	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/controllers/refund"
+	"mobilemoney.dev/operator/controllers/retention"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
@@ -79,6 +80,7 @@ type Shared struct {
 	Installation installation.Installation
 	Payments     *payment.Metrics
 	Refunds      *refund.Metrics
+	Collected    *prometheus.CounterVec
 	Validate     func(kind Kind, status bool, old, written []byte) error
 	secrets      *canary.Scanner
 }
@@ -90,6 +92,7 @@ func NewShared() *Shared {
 		Installation: installation.Installation{ID: "torture", Given: true, Key: []byte("0123456789abcdef0123456789abcdef")},
 		Payments:     payment.NewMetrics(prometheus.NewRegistry()),
 		Refunds:      refund.NewMetrics(prometheus.NewRegistry()),
+		Collected:    retention.NewMetrics(prometheus.NewRegistry()),
 		secrets:      canary.New(),
 	}
 }
@@ -126,12 +129,20 @@ type World struct {
 	Points []Point
 	// FiredAt is how many points there were when the first of the plan happened.
 	FiredAt int
+	// Panics of the loops.
+	Panics []string
 	// Late requests are under way, cut off from who sent them.
 	Late []Arrival
 	// Trace in words.
 	Trace []string
 
-	opts      Options
+	// Config is what processes are started with.
+	Config Config
+
+	opts  Options
+	first Config
+	// current process is in the middle of a step while something else happens.
+	current   *Process
 	ctx       context.Context
 	observer  Observer
 	clock     *simulator.Clock
@@ -140,6 +151,8 @@ type World struct {
 	indexes   []index
 	processes []*Process
 	boots     int
+	// away are processes that ended, and whose successors are yet to come.
+	away      []*Process
 	steps     int
 	since     time.Duration
 	plan      []Planned
@@ -151,14 +164,34 @@ type World struct {
 	timers    []timer
 	urls      []string
 	rotated   bool
-	jumped    bool
-	skewed    bool
-	keyLost   bool
-	skew      time.Duration
+	// declared is what users and administrators last applied under a name.
+	declared map[Key]client.Object
+	// outages of what a whole class of points leads to.
+	outages map[Class]outage
+	armed   []armed
+	// shelves are read by goroutines of the collector.
+	shelves sync.Mutex
+	jumped  bool
+	skewed  bool
+	keyLost bool
+	// made is how many keys were made up.
+	made int
+	skew time.Duration
 	// delivering callbacks: they are carried one after another.
 	delivering bool
 	// said is all that processes logged, returned and published.
 	said canary.Transcript
+}
+
+// Config of processes that start from now on.
+type Config struct {
+	Installation installation.Installation
+	// Allowed endpoints.
+	Allowed []string
+	// AdoptOnly: nothing is sent.
+	AdoptOnly bool
+	// Skew of the operator's clock.
+	Skew time.Duration
 }
 
 type timer struct {
@@ -170,8 +203,10 @@ type timer struct {
 func New(o Options) (*World, error) {
 	w := &World{
 		opts: o, observer: o.Observer, plan: o.Plan, fired: make([]bool, len(o.Plan)), counts: map[string]int{},
-		begin: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+		begin: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), declared: map[Key]client.Object{}, outages: map[Class]outage{},
 	}
+	w.Config = Config{Installation: o.Shared.Installation, Allowed: Endpoints(), AdoptOnly: o.Settings.AdoptOnly}
+	w.first = w.Config
 	w.ctx = logr.NewContext(context.Background(), w.said.Logger())
 	w.clock = simulator.NewClock(w.begin)
 	w.Store = &Store{now: w.clock.Now, committed: w.committed, careless: w.observer.Careless}
@@ -181,6 +216,8 @@ func New(o Options) (*World, error) {
 	sim, err := simulator.New(simulator.Options{
 		Now: w.clock.Now, Rand: simulator.Seeded(1), PublicURL: "https://" + simulatorHost,
 		PayerOpens: true, CallbackTransport: &postman{w},
+		// Both environments are here; see admit.
+		MTN: simulator.MTNOptions{TargetEnvironment: everywhere, UncappedRefunds: true},
 		Wave: simulator.WaveOptions{Callbacks: []simulator.WaveCallback{{
 			URL: publicURL + "/callbacks/wave/account/" + Shop + "/wave", SigningSecrets: []string{waveSecret},
 		}}},
@@ -199,7 +236,10 @@ func New(o Options) (*World, error) {
 	if err := refund.SetupIndexes(w.ctx, w); err != nil {
 		return nil, err
 	}
-	w.openAccount()
+	if err := retention.SetupIndexes(w.ctx, w); err != nil {
+		return nil, err
+	}
+	w.openAccounts()
 	for seat := range max(1, o.Processes) {
 		w.processes = append(w.processes, w.boot(seat, 0))
 	}
@@ -226,7 +266,7 @@ func (w *World) LastFault() time.Duration { return max(0, w.lastFault.Sub(w.begi
 func (w *World) Jumped() bool { return w.jumped }
 
 // Installation of all processes.
-func (w *World) Installation() installation.Installation { return w.opts.Shared.Installation }
+func (w *World) Installation() installation.Installation { return w.Config.Installation }
 
 // Charge of a sale; nil: there is none.
 func (w *World) Charge(sale types.NamespacedName) *v1alpha1.Charge {
@@ -244,6 +284,30 @@ func (w *World) Payment(name types.NamespacedName) *v1alpha1.Payment {
 func (w *World) Refund(name types.NamespacedName) *v1alpha1.Refund {
 	r, _ := w.Store.Live(Key{Refund, name.Namespace, name.Name}).(*v1alpha1.Refund)
 	return r
+}
+
+// FirstConfig is what the first processes were started with.
+func (w *World) FirstConfig() Config { return w.first }
+
+// Endpoints that are trusted unless somebody says otherwise.
+func Endpoints() []string { return []string{simulatorHost, otherHost} }
+
+// Say puts a line into the trace.
+func (w *World) Say(text string) { w.logf(nil, "*** %s", text) }
+
+// LoseKey: processes that start from now on have a key of their own.
+func (w *World) LoseKey() {
+	w.keyLost = true
+	w.made++
+	w.Config.Installation.Key = fmt.Appendf(nil, "%032d", w.made)
+}
+
+// SetClock sets the operator's clock to d from the true time, while time goes on as
+// it does.
+func (w *World) SetClock(d time.Duration) {
+	w.jumped = w.jumped || d != w.skew
+	w.skewed = w.skewed || d.Abs() > w.opts.Settings.ExpiryMargin
+	w.skew = d
 }
 
 // Environment of the account that p would use now; empty: there is none.
@@ -315,32 +379,6 @@ func credentials() map[string]map[string]string {
 	}
 }
 
-func (w *World) openAccount() {
-	provider := w.opts.Provider
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: provider}, Data: map[string][]byte{}}
-	for k, v := range credentials()[provider] {
-		secret.Data[k] = []byte(v)
-	}
-	w.must(w.Store.Create(secret))
-	acct := &v1alpha1.MerchantAccount{
-		ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: provider},
-		Spec: v1alpha1.MerchantAccountSpec{
-			Provider: provider, Environment: "sandbox", Currency: "XOF",
-			SecretRef: v1alpha1.SecretReference{Name: provider},
-		},
-	}
-	switch provider {
-	case "mtn":
-		acct.Spec.BaseURL = w.sim.MTNURL()
-	case "orange":
-		acct.Spec.BaseURL = w.sim.OrangeURL("dev")
-		acct.Spec.Orange = &v1alpha1.OrangeAccount{TokenURL: w.sim.OrangeTokenURL()}
-	case "wave":
-		acct.Spec.BaseURL = w.sim.WaveURL()
-	}
-	w.must(w.Store.Create(acct))
-}
-
 func (w *World) must(err error) {
 	if err != nil {
 		panic(fmt.Sprintf("world: %v", err))
@@ -358,7 +396,7 @@ func (w *World) Pay(name, amount string, change func(*v1alpha1.Payment)) {
 	if change != nil {
 		change(p)
 	}
-	w.must(w.Store.Create(p))
+	w.declare(p)
 }
 
 // GiveBack creates a Refund; an empty amount: the whole.
@@ -371,7 +409,7 @@ func (w *World) GiveBack(name, paymentName, amount string) {
 		a := v1alpha1.NewAmount(amount)
 		r.Spec.Amount = &a
 	}
-	w.must(w.Store.Create(r))
+	w.declare(r)
 }
 
 // After lets something happen at a time, between two steps.
@@ -444,10 +482,7 @@ func (w *World) payers() {
 	}
 }
 
-// granularity of time between two steps.
 const (
-	soon  = 5 * time.Second
-	later = time.Minute
 	// maxSteps is more than any run makes in a window of time: one that makes more
 	// is a hot loop.
 	maxSteps = 2000
@@ -466,12 +501,19 @@ func (w *World) hot() bool {
 }
 
 // settling is how long a run goes on after the last fault at least: a payment that is
-// looked at slowly, and begins anew because of the fault, comes to its end.
+// looked at slowly, and starts over because of the fault, comes to its end.
 const settling = 90 * time.Minute
 
 // Run until the horizon, or longer if the last fault was late.
 func (w *World) Run(horizon time.Duration) error {
 	w.end = w.clock.Now().Add(horizon)
+	for w.work(nil) {
+		// What is ready is done also where no time passes.
+		if w.hot() {
+			return ErrHot
+		}
+		w.payers()
+	}
 	for w.clock.Now().Before(w.end) {
 		if w.hot() {
 			return ErrHot
@@ -503,16 +545,14 @@ func (w *World) work(paused *Process) bool {
 
 // next is how far the clock can move before somebody has something to do.
 func (w *World) next(limit time.Duration) time.Duration {
-	step := soon
-	if w.Elapsed() > time.Hour {
-		step = later
-	}
-	now := w.clock.Now()
+	step, now := limit, w.clock.Now()
 	sooner := func(t time.Time) {
-		if t.IsZero() {
-			return
+		if !t.IsZero() {
+			step = min(step, max(time.Millisecond, t.Sub(now)))
 		}
-		step = max(time.Millisecond, min(step, t.Sub(now)))
+	}
+	if at, ok := w.sim.Next(); ok {
+		sooner(at)
 	}
 	for _, p := range w.processes {
 		for _, at := range p.delayed {
@@ -526,7 +566,7 @@ func (w *World) next(limit time.Duration) time.Duration {
 	for _, t := range w.timers {
 		sooner(t.at)
 	}
-	return min(step, limit)
+	return step
 }
 
 // Quiet lets every process look once more at everything, with nothing new to see,

@@ -14,24 +14,22 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/testenv"
+	"mobilemoney.dev/operator/hack/internal/shop"
 )
 
 const (
-	operatorNamespace = "mobile-money-system"
-	installationID    = "bench"
-	shop              = "shop"
-	year              = 365 * 24 * time.Hour
+	installationID = "bench"
+	namespace      = "shop"
+	year           = 365 * 24 * time.Hour
 )
 
 // fill puts the Charges into the API server, and the Payments of those that have one.
 func fill(ctx context.Context, env *testenv.Env, o options) error {
-	for _, name := range []string{operatorNamespace, shop} {
-		if err := env.Client().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
-			return fmt.Errorf("creating namespace %s: %w", name, err)
-		}
-	}
-	if err := env.ApplyManifests(ctx, "config/rbac"); err != nil {
+	if err := shop.InstallOperator(ctx, env); err != nil {
 		return err
+	}
+	if err := env.Client().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
+		return fmt.Errorf("creating the shop's namespace: %w", err)
 	}
 	cfg := rest.CopyConfig(env.AdminConfig())
 	cfg.QPS = -1
@@ -51,9 +49,9 @@ func fill(ctx context.Context, env *testenv.Env, o options) error {
 				if err := api.Create(ctx, newPayment(charge)); err != nil {
 					return fmt.Errorf("creating a Payment: %w", err)
 				}
-			case i < o.due+o.declared+o.held:
+			case i < o.due+o.declared+o.unknown:
 				charge.Record.Outcome = nil
-				charge.Record.Hold = &v1alpha1.ChargeHold{Reason: v1alpha1.ReasonOutcomeUnknown, At: metav1.NewMicroTime(now.Add(-year))}
+				charge.Record.Unknown = &v1alpha1.Unknown{Reason: v1alpha1.ReasonOutcomeUnknown, Since: metav1.NewMicroTime(now.Add(-year))}
 			default:
 				charge.Record.Outcome.At = metav1.NewMicroTime(now.Add(year))
 			}
@@ -72,13 +70,13 @@ func newCharge(i int, now time.Time) *v1alpha1.Charge {
 	at := metav1.NewMicroTime(now.Add(-year))
 	money := v1alpha1.Money{Amount: "5000", Currency: "XOF"}
 	return &v1alpha1.Charge{
-		ObjectMeta: metav1.ObjectMeta{Name: installation.Installation{ID: installationID}.ChargeName(shop, sale)},
+		ObjectMeta: metav1.ObjectMeta{Name: installation.Installation{ID: installationID}.ChargeName(namespace, sale)},
 		Spec: v1alpha1.ChargeSpec{
 			InstallationID: installationID, ReferenceVersion: installation.ReferenceVersion,
-			Payment:   v1alpha1.PaymentIdentity{Namespace: shop, Name: sale, UID: "00000000-0000-4000-8000-000000000000"},
-			Reference: sale, Provider: "orange",
+			Payment:           v1alpha1.PaymentIdentity{Namespace: namespace, Name: sale, UID: "00000000-0000-4000-8000-000000000000"},
+			MerchantReference: sale, Provider: "orange",
 			Account: v1alpha1.AccountPin{
-				Kind: "MerchantAccount", Namespace: shop, Name: "orange", Environment: "production",
+				Kind: "MerchantAccount", Namespace: namespace, Name: "orange", Environment: "production",
 				BaseURL: "https://api.orange.example/orange-money-webpay/ci/v1", TokenURL: "https://api.orange.example/oauth/v3/token",
 			},
 			Requested: money, Money: money,
@@ -86,19 +84,21 @@ func newCharge(i int, now time.Time) *v1alpha1.Charge {
 			ProviderReference: fmt.Sprintf("%030d", i), TimeoutSeconds: 3600,
 		},
 		Record: v1alpha1.ChargeRecord{
-			Sends: 1, LastSend: &v1alpha1.Send{Number: 1, Sender: "mobile-money-operator-0000000000-00000/1/00000000", At: at},
-			Session: &v1alpha1.ChargeSession{
-				Send: 1, At: at, Token: fmt.Sprintf("%064d", i), NotificationTokenHash: fmt.Sprintf("%064d", i),
+			Attempt: v1alpha1.Attempt{
+				Sends: 1, Taken: &v1alpha1.Taken{Send: 1, At: at},
+				Outcome: &v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonPaid, TransactionID: fmt.Sprintf("MP%020d", i), Paid: &money, At: at},
+			},
+			Session: &v1alpha1.Session{
+				Token: fmt.Sprintf("%064d", i), NotificationTokenHash: fmt.Sprintf("%064d", i),
 				PaymentURL: fmt.Sprintf("https://mpayment.orange.example/mpayment/abstract/v4/wpresponse/%064d", i),
 			},
-			Outcome: &v1alpha1.ChargeOutcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonPaid, TransactionID: fmt.Sprintf("MP%020d", i), Paid: &money, At: at},
 		},
 	}
 }
 
 func newPayment(c *v1alpha1.Charge) *v1alpha1.Payment {
 	return &v1alpha1.Payment{
-		ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: c.Spec.Reference},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: c.Spec.Payment.Name},
 		Spec:       v1alpha1.PaymentSpec{Provider: c.Spec.Provider, Amount: v1alpha1.NewAmount(c.Spec.Money.Amount)},
 	}
 }

@@ -42,7 +42,7 @@ func paidEntry(amount, currency string) simulator.LedgerEntry {
 	}
 }
 
-func TestJudge(t *testing.T) {
+func TestJudgePayment(t *testing.T) {
 	paid := paidEntry("5000", "EUR")
 	opened := paid
 	opened.Event = simulator.Opened
@@ -65,19 +65,19 @@ func TestJudge(t *testing.T) {
 		},
 		"said to be paid": {
 			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{opened},
-			faults: []string{"charged 0 times"},
+			faults: []string{"was paid nothing"},
 		},
 		"said to be refused": {
 			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined", ledger: []simulator.LedgerEntry{paid},
-			faults: []string{"charged 1 times"},
+			faults: []string{"was not paid, and it was"},
 		},
 		"another amount": {
 			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{paidEntry("50", "EUR")},
-			faults: []string{"50 EUR were paid"},
+			faults: []string{"50 EUR was paid"},
 		},
 		"another currency": {
 			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{paidEntry("5000", "XOF")},
-			faults: []string{"5000 XOF were paid"},
+			faults: []string{"5000 XOF was paid"},
 		},
 		"another end than its sample says": {
 			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined",
@@ -110,7 +110,7 @@ func TestJudge(t *testing.T) {
 			if tt.change != nil {
 				tt.change(p)
 			}
-			faults := judge(p, books{ledger: tt.ledger}).faults
+			faults := judgePayment(p, books{ledger: tt.ledger}).faults
 			g.Expect(faults).To(HaveLen(len(tt.faults)), "%v", faults)
 			for i, part := range tt.faults {
 				g.Expect(faults[i]).To(ContainSubstring(part))

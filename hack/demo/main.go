@@ -15,18 +15,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
-
-	"github.com/go-logr/logr"
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	"mobilemoney.dev/operator/hack/internal/process"
 	"mobilemoney.dev/operator/hack/internal/shop"
 )
 
-func main() { process.Main(run) }
+func main() {
+	// With SIGPIPE too: a reader who leaves early (| head) must not leave etcd behind.
+	process.Main("demo", parse, play, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+}
 
 type options struct {
 	stay      bool
@@ -66,43 +65,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-func run(args []string, stdout *os.File, stderr io.Writer) int {
-	o, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintln(stderr, "demo:", err)
-		return process.ExitUsage
-	}
-	// The libraries would log between the lines of the table.
-	ctrl.SetLogger(logr.Discard())
-
-	// With SIGPIPE too: a reader who leaves early (| head) must not leave etcd behind.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-	defer stop()
-	out := newScreen(stdout)
-	quiet := context.AfterFunc(ctx, func() { out.printf("\nInterrupted: stopping, which takes a few seconds.\n") })
-	defer quiet()
-	err = play(ctx, o, out)
-	switch {
-	case ctx.Err() != nil && o.stay && err == nil:
-		return 0
-	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "demo: interrupted")
-		if err != nil && !errors.Is(err, context.Canceled) {
-			fmt.Fprintln(stderr, "demo:", err)
-		}
-		return process.ExitInterrupted
-	case err != nil:
-		fmt.Fprintln(stderr, "demo:", err)
-		return process.ExitFailed
-	}
-	return 0
-}
-
 // play sets the stage, plays, and clears it away whatever happens, a panic included.
-func play(ctx context.Context, o options, out *screen) (err error) {
+func play(ctx context.Context, o options, stdout *os.File) (err error) {
+	out := newScreen(stdout)
 	s := &stage{options: o, out: out, steps: 7, began: time.Now(),
 		shop: shop.Shop{Namespace: "shop", Clerk: clerk, Refunder: refunder, PollEvery: pollEvery}}
 	if o.stay {
@@ -115,7 +80,7 @@ func play(ctx context.Context, o options, out *screen) (err error) {
 			}
 			out.printf("\nStopping what was started.\n")
 		}
-		err = errors.Join(err, s.clear())
+		err = errors.Join(err, s.Clear())
 	}()
 	if err := s.set(ctx); err != nil {
 		return err

@@ -22,7 +22,7 @@ const (
 // perform applies the samples, shows how they go, and judges how they ended.
 func (s *stage) perform(ctx context.Context) error {
 	s.announce("applying " + samples + " as a user who may create Payments in namespace " + s.shop.Namespace + ", and watching")
-	objects, err := s.env.ReadManifests(samples)
+	objects, err := s.Env.ReadManifests(samples)
 	if err != nil {
 		return err
 	}
@@ -48,11 +48,11 @@ func (s *stage) perform(ctx context.Context) error {
 }
 
 func (s *stage) clientFor(user string) (client.Client, error) {
-	cfg, err := s.env.ConfigFor(user)
+	cfg, err := s.Env.ConfigFor(user)
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(cfg, client.Options{Scheme: s.env.Scheme})
+	c, err := client.New(cfg, client.Options{Scheme: s.Env.Scheme})
 	if err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", user, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/testworld/judge"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -86,11 +87,12 @@ func (s *stage) concludeRefunds(refunds []v1alpha1.Refund) error {
 		r := &refunds[i]
 		var p v1alpha1.Payment
 		key := client.ObjectKey{Namespace: s.shop.Namespace, Name: r.Spec.PaymentRef.Name}
-		if err := s.env.Client().Get(context.Background(), key, &p); err != nil {
+		if err := s.Env.Client().Get(context.Background(), key, &p); err != nil {
 			return fmt.Errorf("reading Payment %s: %w", key.Name, err)
 		}
 		back := s.sim.RefundedAmount(p.Status.ProviderReference)
 		v, mark := judgeRefund(r, back), s.out.paint(green, "ok  ")
+		v.rules(judge.BookOf(p.Status.ProviderReference, s.sim.Ledger(), nil, nil).OverRefund())
 		if len(v.faults) > 0 {
 			mark = s.out.paint(red, "BAD ")
 			wrong++

@@ -2,19 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	"k8s.io/client-go/rest"
-
 	"mobilemoney.dev/operator/controllers/testenv"
 	"mobilemoney.dev/operator/hack/internal/process"
 	"mobilemoney.dev/operator/hack/internal/shop"
+	base "mobilemoney.dev/operator/hack/internal/stage"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -31,7 +28,7 @@ const (
 	stopWithin = 20 * time.Second
 )
 
-// stage is all that runs, and how to clear it away.
+// stage is all that runs, and what is said about it.
 type stage struct {
 	options
 	out   *screen
@@ -39,15 +36,12 @@ type stage struct {
 	steps int
 	began time.Time
 
+	base.Stage
 	shop     shop.Shop
-	env      *testenv.Env
 	sim      *simulator.Simulator
 	manager  *process.Process
-	dir      string // temporary: kubeconfigs and the manager's log
 	callback string // host:port of the manager's callback receiver
 	probe    string // host:port of its probes
-
-	clearing []func() error
 }
 
 // set brings everything up.
@@ -56,7 +50,7 @@ func (s *stage) set(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.makeDir(); err != nil {
+	if err := s.Begin("demo"); err != nil {
 		return err
 	}
 
@@ -66,7 +60,7 @@ func (s *stage) set(ctx context.Context) error {
 		do   func(context.Context) error
 	}{
 		{"building the manager into bin/manager", func(ctx context.Context) error { return process.BuildManager(ctx, root, manager) }},
-		{"starting etcd and kube-apiserver, with the CRDs", s.startControlPlane},
+		{"starting etcd and kube-apiserver, with the CRDs", s.StartControlPlane},
 		{"starting the simulator of MTN, Orange and Wave", s.startSimulator},
 		{"installing the operator's RBAC, and a shop with three merchant accounts", s.install},
 		{"starting the manager as its ServiceAccount", func(ctx context.Context) error { return s.startManager(ctx, manager) }},
@@ -76,20 +70,6 @@ func (s *stage) set(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// makeDir makes the temporary folder, which all that we start has its own in.
-func (s *stage) makeDir() (err error) {
-	if s.dir, err = os.MkdirTemp("", "mobile-money-demo-"); err != nil {
-		return fmt.Errorf("making a temporary folder: %w", err)
-	}
-	dismiss, err := process.StartGuard(s.dir)
-	if err != nil {
-		return errors.Join(err, os.RemoveAll(s.dir))
-	}
-	s.later(dismiss)
-	s.later(func() error { return os.RemoveAll(s.dir) })
-	return os.Setenv("TMPDIR", s.dir)
 }
 
 // doing says what is being done, and every while that it still is.
@@ -128,33 +108,11 @@ func (s *stage) announce(what string) {
 	s.out.printf("%d/%d %s\n", s.step, s.steps, what)
 }
 
-// later adds to what clear does, in reverse order.
-func (s *stage) later(f func() error) { s.clearing = append(s.clearing, f) }
-
-// clear takes everything down again. It takes its time even after Ctrl-C: who stops
-// half-way leaves processes behind.
-func (s *stage) clear() error {
-	var errs []error
-	for i := len(s.clearing) - 1; i >= 0; i-- {
-		errs = append(errs, s.clearing[i]())
-	}
-	s.clearing = nil
-	return errors.Join(errs...)
-}
-
 // showLog shows the end of the manager's log, where there is one.
 func (s *stage) showLog() {
 	if s.manager != nil {
 		s.out.printf("\nThe manager's last words:\n\n%s\n", s.manager.Tail(30))
 	}
-}
-
-func (s *stage) startControlPlane(ctx context.Context) (err error) {
-	if s.env, err = testenv.Start(ctx); err != nil {
-		return err
-	}
-	s.later(s.env.Stop)
-	return nil
 }
 
 func (s *stage) startSimulator(ctx context.Context) error {
@@ -177,7 +135,7 @@ func (s *stage) startSimulator(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.later(s.sim.Close)
+	s.Later(s.sim.Close)
 	if s.byHand {
 		for _, p := range []simulator.Provider{simulator.MTN, simulator.Orange, simulator.Wave} {
 			s.sim.SetDefault(p, simulator.Scenario{})
@@ -188,28 +146,24 @@ func (s *stage) startSimulator(ctx context.Context) error {
 }
 
 func (s *stage) install(ctx context.Context) error {
-	if err := shop.InstallOperator(ctx, s.env); err != nil {
+	if err := shop.InstallOperator(ctx, s.Env); err != nil {
 		return err
 	}
-	return s.shop.Open(ctx, s.env.Client(), s.sim)
+	return s.shop.Open(ctx, s.Env.Client(), s.sim)
 }
 
 func (s *stage) startManager(ctx context.Context, path string) error {
-	cfg, err := s.env.ServiceAccountConfig(ctx, shop.OperatorNamespace, shop.OperatorAccount)
-	if err != nil {
-		return err
-	}
-	kubeconfig, err := s.writeKubeconfig("manager.kubeconfig", cfg)
+	kubeconfig, err := s.OperatorKubeconfig(ctx)
 	if err != nil {
 		return err
 	}
 	// An environment of its own: variables such as WAVE_API_KEY would describe accounts.
-	environment := []string{"HOME=" + s.dir}
-	s.manager, err = process.Start(path, s.flags(kubeconfig), environment, filepath.Join(s.dir, "manager.log"))
+	environment := []string{"HOME=" + s.Dir}
+	s.manager, err = process.Start(path, s.flags(kubeconfig), environment, filepath.Join(s.Dir, "manager.log"))
 	if err != nil {
 		return err
 	}
-	s.later(func() error { return s.manager.Stop(stopWithin) })
+	s.Later(func() error { return s.manager.Stop(stopWithin) })
 	return s.manager.Ready(ctx, "http://"+s.probe+"/readyz", readyWithin)
 }
 
@@ -219,7 +173,7 @@ func (s *stage) flags(kubeconfig string) []string {
 	return []string{
 		"--kubeconfig=" + kubeconfig,
 		"--namespace=" + shop.OperatorNamespace,
-		"--leader-elect=true",
+		"--installation-id=demo",
 		"--public-url=http://" + s.callback,
 		"--callback-bind-address=" + s.callback,
 		"--health-probe-bind-address=" + s.probe,
@@ -231,19 +185,8 @@ func (s *stage) flags(kubeconfig string) []string {
 		"--retry-min=500ms",
 		"--retry-max=5s",
 		"--callback-gap=500ms",
-		"--closer-interval=1s",
 		"--expiry-margin=2s",
-		"--slow-interval=10s",
 		"--zap-encoder=console",
 		"--zap-time-encoding=rfc3339",
 	}
-}
-
-func (s *stage) writeKubeconfig(name string, cfg *rest.Config) (string, error) {
-	content, err := testenv.Kubeconfig(cfg)
-	if err != nil {
-		return "", fmt.Errorf("writing %s: %w", name, err)
-	}
-	path := filepath.Join(s.dir, name)
-	return path, os.WriteFile(path, content, 0o600)
 }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/testworld/judge"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
 )
@@ -32,11 +33,11 @@ type verdict struct {
 	faults  []string
 }
 
-// judge compares how p ended with what its sample says, and with the ledger, which
-// knows nothing of the operator.
-func judge(p *v1alpha1.Payment, b books) verdict {
-	paid := b.paid(p)
-	v := verdict{charges: len(paid)}
+// judgePayment compares how p ended with what its sample says, and with the ledger,
+// which knows nothing of the operator.
+func judgePayment(p *v1alpha1.Payment, b books) verdict {
+	book := judge.BookOf(p.Status.ProviderReference, b.ledger, nil, nil)
+	v := verdict{charges: len(book.Charges)}
 	v.expect("phase", string(p.Status.Phase), p.Annotations[annotationEnd])
 	if want, ok := p.Annotations[annotationReason]; ok {
 		v.expect("reason", reasonOf(p), want)
@@ -51,16 +52,27 @@ func judge(p *v1alpha1.Payment, b books) verdict {
 	if !meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionFinished) {
 		v.fault("it is not finished")
 	}
-	succeeded := p.Status.Phase == v1alpha1.PhaseSucceeded
-	switch {
-	case succeeded && len(paid) != 1:
-		v.fault("it succeeded, and the payer was charged %d times", len(paid))
-	case !succeeded && len(paid) != 0:
-		v.fault("it did not succeed, and the payer was charged %d times", len(paid))
-	case succeeded:
-		v.compare(p, paid[0])
+	if v.charges > 1 {
+		v.fault("the payer was charged %d times", v.charges)
+	}
+	if p.Status.Phase != v1alpha1.PhaseSucceeded {
+		v.rules(book.Failure("it"))
+		return v
+	}
+	v.rules(book.Success("it", v1alpha1.Money{Amount: p.Status.Amount, Currency: p.Status.Currency}))
+	if !providers.EqualAmount(p.Status.Amount, p.Spec.Amount.String()) {
+		v.fault("status says that %s was paid, and %s was asked for", p.Status.Amount, p.Spec.Amount.String())
+	}
+	if p.Status.TransactionID == "" {
+		v.fault("it has no transactionID")
 	}
 	return v
+}
+
+func (v *verdict) rules(broken []judge.Violation) {
+	for _, b := range broken {
+		v.fault("%s", b.Text)
+	}
 }
 
 func (v *verdict) fault(format string, args ...any) {
@@ -71,27 +83,6 @@ func (v *verdict) expect(what, got, want string) {
 	if got != want {
 		v.fault("%s is %q, its sample says %q", what, got, want)
 	}
-}
-
-// compare what was paid with what status says was paid.
-func (v *verdict) compare(p *v1alpha1.Payment, e simulator.LedgerEntry) {
-	if string(e.Provider) != p.Spec.Provider || e.Currency != p.Status.Currency ||
-		!providers.EqualAmount(e.Amount, p.Status.Amount) || !providers.EqualAmount(e.Amount, p.Spec.Amount.String()) {
-		v.fault("%s %s were paid to %s, status says %s %s", e.Amount, e.Currency, e.Provider, p.Status.Amount, p.Status.Currency)
-	}
-	if p.Status.TransactionID == "" {
-		v.fault("it has no transactionID")
-	}
-}
-
-func (b books) paid(p *v1alpha1.Payment) []simulator.LedgerEntry {
-	var paid []simulator.LedgerEntry
-	for _, e := range b.ledger {
-		if e.Event == simulator.Paid && e.Reference == p.Status.ProviderReference {
-			paid = append(paid, e)
-		}
-	}
-	return paid
 }
 
 // strangers are charges that no Payment speaks of.
@@ -123,7 +114,7 @@ func (s *stage) conclude(payments []v1alpha1.Payment) error {
 	wrong, charges := 0, 0
 	for i := range payments {
 		p := &payments[i]
-		v := judge(p, b)
+		v := judgePayment(p, b)
 		charges += v.charges
 		mark := s.out.paint(green, "ok  ")
 		if len(v.faults) > 0 {

@@ -70,7 +70,7 @@ func (s *stage) tellReady(kubeconfig string) error {
 	if s.readyFile == "" {
 		return nil
 	}
-	content, err := json.Marshal(whereabouts{kubeconfig, s.env.Kubectl(), s.shop.Namespace, s.sim.URL(), s.manager.Log()})
+	content, err := json.Marshal(whereabouts{kubeconfig, s.Env.Kubectl(), s.shop.Namespace, s.sim.URL(), s.manager.Log()})
 	if err != nil {
 		return fmt.Errorf("writing the ready file: %w", err)
 	}
@@ -83,7 +83,7 @@ func (s *stage) tellReady(kubeconfig string) error {
 
 // wait leaves everything to a person until ctx is over.
 func (s *stage) wait(ctx context.Context) error {
-	kubeconfig, err := s.writeKubeconfig("kubeconfig", s.env.AdminConfig())
+	kubeconfig, err := s.Kubeconfig("kubeconfig", s.Env.AdminConfig())
 	if err != nil {
 		return err
 	}
@@ -94,10 +94,10 @@ func (s *stage) wait(ctx context.Context) error {
 	var text strings.Builder
 	err = t.Execute(&text, map[string]any{
 		"Kubeconfig": kubeconfig,
-		"Bin":        filepath.Dir(s.env.Kubectl()),
+		"Bin":        filepath.Dir(s.Env.Kubectl()),
 		"Shop":       s.shop.Namespace,
 		"Simulator":  s.sim.URL(),
-		"Samples":    filepath.Join(s.env.Root, samples),
+		"Samples":    filepath.Join(s.Env.Root, samples),
 		"Log":        s.manager.Log(),
 		"Speed":      s.speed,
 		"ByHand":     s.byHand,

@@ -9,25 +9,16 @@ import (
 	"syscall"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"mobilemoney.dev/operator/controllers/testenv"
 	"mobilemoney.dev/operator/hack/internal/process"
-	"mobilemoney.dev/operator/hack/internal/shop"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
 // chaos does to the managers and to the API server what a bad night does, one thing
 // after the other, in an order that follows from the seed.
 type chaos struct {
-	dir  string // of all that was started
-	env  *testenv.Env
-	sim  *simulator.Simulator
-	crew *crew
+	*stage
 	trap *trap
 	rng  *rand.Rand
-	logf func(string, ...any)
 
 	splits   atomic.Int32
 	restarts atomic.Int32
@@ -44,35 +35,10 @@ const (
 type deed string
 
 const (
-	killAny    deed = "kill one"
-	killLeader deed = "kill the leader in the middle of a request"
-	killBoth   deed = "kill both"
-	split      deed = "freeze the leader until the other one leads"
-	restart    deed = "restart the API server"
+	kill    deed = "kill managers"
+	split   deed = "freeze the leader until the other one leads"
+	restart deed = "restart the API server"
 )
-
-// agenda has enough deeds for the floors, and some more.
-func agenda(rng *rand.Rand, kills, splits, restarts int) []deed {
-	var deeds []deed
-	for n := 0; n < kills+kills/10+1; {
-		switch r := rng.IntN(10); {
-		case r < 4:
-			deeds, n = append(deeds, killAny), n+1
-		case r < 8:
-			deeds, n = append(deeds, killLeader), n+1
-		default:
-			deeds, n = append(deeds, killBoth), n+2
-		}
-	}
-	for range splits + splits/4 {
-		deeds = append(deeds, split)
-	}
-	for range restarts {
-		deeds = append(deeds, restart)
-	}
-	rng.Shuffle(len(deeds), func(i, j int) { deeds[i], deeds[j] = deeds[j], deeds[i] })
-	return deeds
-}
 
 // longestShare keeps a run with few deeds short.
 const longestShare = 4 * time.Second
@@ -96,12 +62,8 @@ func (c *chaos) run(ctx context.Context, deeds []deed, end time.Time) error {
 
 func (c *chaos) do(ctx context.Context, d deed) error {
 	switch d {
-	case killAny:
-		return c.kill(c.crew.members[c.rng.IntN(2)])
-	case killLeader:
-		return c.killLeader(ctx)
-	case killBoth:
-		return errors.Join(c.kill(c.crew.members[0]), c.kill(c.crew.members[1]))
+	case kill:
+		return c.kill(ctx)
 	case split:
 		return c.split(ctx)
 	default:
@@ -109,20 +71,29 @@ func (c *chaos) do(ctx context.Context, d deed) error {
 	}
 }
 
-func (c *chaos) kill(m *member) error {
-	_, err := m.kill()
-	return err
+// kill one, both, or the leader in the middle of a request.
+func (c *chaos) kill(ctx context.Context) (err error) {
+	one, leader := c.crew.members[c.rng.IntN(2)], c.crew.leader(ctx)
+	switch r := c.rng.IntN(10); {
+	case r < 2:
+		return errors.Join(one.kill(), c.crew.other(one).kill())
+	case r < 6 && leader != nil:
+		c.spring(ctx, c.snare(func() { err = leader.kill() }))
+		return err
+	default:
+		return one.kill()
+	}
 }
 
 // snare is a random moment of a request to a provider, mostly of one for money.
 func (c *chaos) snare(spring func()) *snare {
 	op := []simulator.Op{simulator.OpInitiate, simulator.OpInitiate, simulator.OpInitiate, simulator.OpStatus, simulator.OpRefund}[c.rng.IntN(5)]
-	return &snare{op: op, after: c.rng.IntN(2) == 0, spring: spring}
+	return &snare{op: op, after: c.rng.IntN(2) == 0, spring: spring, sprung: make(chan struct{})}
 }
 
 // spring waits for the request that s is set for, and does it without one if none comes.
 func (c *chaos) spring(ctx context.Context, s *snare) {
-	c.trap.arm(s)
+	c.trap.set.Store(s)
 	select {
 	case <-s.sprung:
 	case <-ctx.Done():
@@ -135,57 +106,32 @@ func (c *chaos) spring(ctx context.Context, s *snare) {
 	<-s.sprung
 }
 
-func (c *chaos) killLeader(ctx context.Context) (err error) {
-	victim := c.crew.leader(ctx)
-	if victim == nil {
-		return c.kill(c.crew.members[c.rng.IntN(2)])
-	}
-	c.spring(ctx, c.snare(func() { err = c.kill(victim) }))
-	return err
-}
-
-// holder of the lease of the managers, or nobody.
-func (c *chaos) holder(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	var lease coordinationv1.Lease
-	key := client.ObjectKey{Namespace: shop.OperatorNamespace, Name: "mobile-money-operator"}
-	if c.env.Client().Get(ctx, key, &lease) != nil || lease.Spec.HolderIdentity == nil {
-		return ""
-	}
-	return *lease.Spec.HolderIdentity
-}
-
 // split freezes the leader, mostly in the middle of a request, until the other one has
 // the lease and leads, and lets it go on then. It counts if the frozen one was the
-// leader to its own knowledge when it went on: the same process, which ends by itself
-// only after that, because it finds out. What does not count is no error: a manager may
-// end at any time.
+// leader to its own knowledge when it went on: the same process, which finds out only
+// after that. What does not count is no error: a manager may end at any time.
 func (c *chaos) split(ctx context.Context) error {
 	old := c.elected(ctx)
 	if old == nil {
 		c.logf("no split: nobody leads, or the other manager is not ready")
 		return ctx.Err()
 	}
-	next, p, before := c.crew.other(old), old.process(), c.holder(ctx)
+	next, p := c.crew.other(old), old.process()
 	var err error
 	c.spring(ctx, c.snare(func() { err = p.Signal(syscall.SIGSTOP) }))
 	if err != nil {
 		return err
 	}
-	taken := c.wait(ctx, func() bool {
-		after := c.holder(ctx)
-		return after != "" && after != before && c.crew.leads(ctx, next)
-	})
+	taken := c.wait(ctx, func() bool { return next.leads(ctx) })
 	// Some go on at once, some when what they sent must have been given up.
 	pause(ctx, time.Duration(c.rng.Int64N(int64(frozenAtMost))))
-	thought := p.Running() && taken && before != ""
+	thought := p.Running() && taken
 	if err := p.Signal(syscall.SIGCONT); err != nil || !thought {
 		c.logf("no split: nobody took the lease of who was frozen, or that one ended")
 		return err
 	}
-	said := c.crew.leads(ctx, old) // if it is quick enough to be asked
-	if !c.wait(ctx, func() bool { return !p.Running() }) {
+	said := old.leads(ctx) // if it is quick enough to be asked
+	if !c.wait(ctx, func() bool { return !p.Running() || old.ready(ctx) && !old.leads(ctx) }) {
 		c.logf("no split: who was frozen did not find out")
 		return ctx.Err()
 	}
@@ -198,7 +144,7 @@ func (c *chaos) split(ctx context.Context) error {
 func (c *chaos) elected(ctx context.Context) (leader *member) {
 	if !c.wait(ctx, func() bool {
 		leader = c.crew.leader(ctx)
-		return leader != nil && c.crew.ready(ctx, c.crew.other(leader))
+		return leader != nil && c.crew.other(leader).ready(ctx)
 	}) {
 		return nil
 	}
@@ -206,37 +152,29 @@ func (c *chaos) elected(ctx context.Context) (leader *member) {
 }
 
 // wait tells whether it became true in time.
-func (c *chaos) wait(ctx context.Context, holds func() bool) bool {
-	return until(ctx, patience, "", holds) == nil
+func (c *chaos) wait(ctx context.Context, is func() bool) bool {
+	return until(ctx, patience, "", is) == nil
 }
 
 // restart kills the API server and starts it again, at the same address and with what
 // etcd has. To stop it politely takes as long as somebody watches.
 func (c *chaos) restart(ctx context.Context) error {
 	began := time.Now()
-	if err := c.crash(ctx); err != nil {
-		return err
-	}
-	if err := c.env.StartAPIServer(); err != nil {
-		return err
-	}
-	c.restarts.Add(1)
-	c.logf("the API server was away for %.1f s", time.Since(began).Seconds())
-	return nil
-}
-
-func (c *chaos) crash(ctx context.Context) error {
-	for _, pid := range process.StartedFor(c.dir, "kube-apiserver") {
+	for _, pid := range process.StartedFor(c.Dir, "kube-apiserver") {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			return fmt.Errorf("killing the API server: %w", err)
 		}
 	}
 	// What started it has to notice, too.
-	var stopped error
-	return errors.Join(until(ctx, stopWithin, "the end of the API server", func() bool {
-		stopped = c.env.StopAPIServer()
-		return stopped == nil
-	}), stopped)
+	if err := until(ctx, stopWithin, "the end of the API server", func() bool { return c.Env.StopAPIServer() == nil }); err != nil {
+		return err
+	}
+	if err := c.Env.StartAPIServer(); err != nil {
+		return err
+	}
+	c.restarts.Add(1)
+	c.logf("the API server was away for %.1f s", time.Since(began).Seconds())
+	return nil
 }
 
 // weather lets faults befall requests, until ctx is over: some now, some in a row,

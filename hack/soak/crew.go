@@ -1,16 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"strconv"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"mobilemoney.dev/operator/hack/internal/process"
 )
@@ -19,7 +18,6 @@ import (
 type crew struct {
 	members [2]*member
 	running sync.WaitGroup
-	client  *http.Client
 }
 
 // member is one manager after the other at the same addresses.
@@ -32,11 +30,11 @@ type member struct {
 	probe    string
 	callback string
 
-	mu     sync.Mutex // guards everything below
-	now    *process.Process
-	starts int
-	kills  int  // by SIGKILL
-	done   bool // no more starts
+	kills atomic.Int32 // by SIGKILL
+
+	mu   sync.Mutex // guards everything below
+	now  *process.Process
+	done bool // no more starts
 }
 
 // A manager that ended soon after its start, as without an API server, is started
@@ -45,12 +43,6 @@ const (
 	startAgainAfter = 200 * time.Millisecond
 	crashLoop       = 1500 * time.Millisecond
 )
-
-func newCrew(members [2]*member) *crew {
-	return &crew{members: members, client: &http.Client{
-		Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true},
-	}}
-}
 
 // start starts both, and whatever follows them until stop.
 func (c *crew) start() error {
@@ -84,7 +76,6 @@ func (m *member) start() (bool, error) {
 	p, err := process.Start(m.path, m.args, m.environ, m.log)
 	if err == nil {
 		m.now = p
-		m.starts++
 	}
 	return err == nil, err
 }
@@ -96,22 +87,12 @@ func (m *member) process() *process.Process {
 }
 
 // kill ends the manager that runs now with SIGKILL, and waits until it is gone.
-func (m *member) kill() (bool, error) {
+func (m *member) kill() error {
 	killed, err := m.process().Kill()
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if killed {
-		m.kills++
+		m.kills.Add(1)
 	}
-	return killed, err
-}
-
-// ownEnds counts the ends that nobody here caused: a lease was lost, or there was no
-// API server to start with. All but the last of those that were started have ended.
-func (m *member) ownEnds() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.starts - 1 - m.kills
+	return err
 }
 
 // stop ends both for good.
@@ -131,72 +112,23 @@ func (c *crew) stop() error {
 	return errors.Join(errs...)
 }
 
-func (c *crew) kills() (n int) {
-	for _, m := range c.members {
-		m.mu.Lock()
-		n += m.kills
-		m.mu.Unlock()
-	}
-	return n
-}
+func (c *crew) kills() int { return int(c.members[0].kills.Load() + c.members[1].kills.Load()) }
 
 // ready tells whether the member's probe says so.
-func (c *crew) ready(ctx context.Context, m *member) bool {
-	resp, err := c.get(ctx, "http://"+m.probe+"/readyz")
-	if err != nil {
-		return false
-	}
-	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
-}
-
-func (c *crew) get(ctx context.Context, url string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	return c.client.Do(req)
-}
-
-// gauges that are read from a manager.
-const (
-	gaugeLeads      = "leader_election_master_status"
-	gaugeGoroutines = "go_goroutines"
-	gaugeHeap       = "go_memstats_heap_alloc_bytes"
-)
-
-// scrape reads the metrics of a manager, those without labels or with any.
-func (c *crew) scrape(ctx context.Context, m *member) (map[string]float64, error) {
-	resp, err := c.get(ctx, "http://"+m.metrics+"/metrics")
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	values := map[string]float64{}
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) != 2 || strings.HasPrefix(fields[0], "#") {
-			continue
-		}
-		name, _, _ := strings.Cut(fields[0], "{")
-		if value, err := strconv.ParseFloat(fields[1], 64); err == nil {
-			values[name] = value
-		}
-	}
-	return values, lines.Err()
+func (m *member) ready(ctx context.Context) bool {
+	return process.Answers(ctx, "http://"+m.probe+"/readyz")
 }
 
 // leads tells whether the manager says that it leads.
-func (c *crew) leads(ctx context.Context, m *member) bool {
-	values, err := c.scrape(ctx, m)
-	return err == nil && values[gaugeLeads] == 1
+func (m *member) leads(ctx context.Context) bool {
+	values, err := process.Scrape(ctx, m.metrics)
+	return err == nil && values.Sum("leader_election_master_status") == 1
 }
 
 // leader is the member that says so; nil if none does.
 func (c *crew) leader(ctx context.Context) *member {
 	for _, m := range c.members {
-		if c.leads(ctx, m) {
+		if m.leads(ctx) {
 			return m
 		}
 	}
@@ -210,15 +142,40 @@ func (c *crew) other(m *member) *member {
 	return c.members[0]
 }
 
-// until waits for what is true some time.
-func until(ctx context.Context, within time.Duration, what string, holds func() bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %v: %s", within, what))
-	defer cancel()
-	for !holds() {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+// needs of a manager while there is nothing to do.
+type needs struct {
+	goroutines int
+	heap       int64
+}
+
+// rest measures for a few seconds what the manager that needs more of it needs, and
+// returns the least: what is more comes and goes.
+func (c *crew) rest(ctx context.Context) (least needs, err error) {
+	const looks, between = 20, 300 * time.Millisecond
+	for look := range looks {
+		var now needs
+		for _, m := range c.members {
+			values, err := process.Scrape(ctx, m.metrics)
+			if err != nil {
+				return least, fmt.Errorf("reading the metrics of a manager: %w", err)
+			}
+			now.goroutines = max(now.goroutines, int(values.Sum("go_goroutines")))
+			now.heap = max(now.heap, int64(values.Sum("go_memstats_heap_alloc_bytes")))
 		}
-		pause(ctx, 50*time.Millisecond)
+		if look == 0 {
+			least = now
+		}
+		least.goroutines, least.heap = min(least.goroutines, now.goroutines), min(least.heap, now.heap)
+		pause(ctx, between)
+	}
+	return least, ctx.Err()
+}
+
+// until waits for what is true some time.
+func until(ctx context.Context, within time.Duration, what string, is func() bool) error {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, within, true, func(context.Context) (bool, error) { return is(), nil })
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w", what, err)
 	}
 	return nil
 }

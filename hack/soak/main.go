@@ -7,24 +7,21 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
 
-	"github.com/go-logr/logr"
-	ctrl "sigs.k8s.io/controller-runtime"
-
 	"mobilemoney.dev/operator/hack/internal/process"
 )
 
-func main() { process.Main(run) }
+// Not SIGPIPE: who listens for it gets it for sockets as well, of which many break here.
+// A reader who leaves early (| head) ends us, and the guard clears up.
+func main() { process.Main("soak", parse, run, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) }
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
@@ -52,46 +49,20 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-func run(args []string, stdout *os.File, stderr io.Writer) int {
-	o, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintln(stderr, "soak:", err)
-		return process.ExitUsage
-	}
-	// The libraries would log what is meant to happen here.
-	ctrl.SetLogger(logr.Discard())
-
-	// Not SIGPIPE: who listens for it gets it for sockets as well, of which many break
-	// here. A reader who leaves early (| head) ends us, and the guard clears up.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	logf := func(format string, args ...any) { fmt.Fprintf(stdout, format+"\n", args...) }
-	quiet := context.AfterFunc(ctx, func() { logf("Interrupted: stopping, which takes a few seconds.") })
-	defer quiet()
-
+func run(ctx context.Context, o options, stdout *os.File) error {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		fmt.Fprintln(stderr, "soak:", err)
-		return process.ExitFailed
+		return err
 	}
-	r, err := soak(ctx, o, logf)
-	switch {
-	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "soak: interrupted")
-		return process.ExitInterrupted
-	case err != nil:
-		fmt.Fprintln(stderr, "soak:", err)
-		return process.ExitFailed
+	r, err := soak(ctx, o, func(format string, args ...any) { fmt.Fprintf(stdout, format+"\n", args...) })
+	if err != nil {
+		return err
 	}
 	if err := r.write(o.out); err != nil {
-		fmt.Fprintln(stderr, "soak:", err)
-		return process.ExitFailed
+		return err
 	}
 	fmt.Fprint(stdout, "\n", r.summary(o))
-	if len(r.wrong(o)) > 0 {
-		return process.ExitFailed
+	if wrong := r.wrong(o); len(wrong) > 0 {
+		return fmt.Errorf("%d things are wrong", len(wrong))
 	}
-	return 0
+	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -22,10 +21,9 @@ const (
 	clients = 8
 	// No more Payments are opened while so many are, so that a slow machine sells less
 	// and not later.
-	openAtMost = 200
-	tryAgain   = 300 * time.Millisecond
-	// applyWithin this long, where the run is over.
-	applyWithin = 10 * time.Second
+	openAtMost  = 200
+	tryAgain    = 300 * time.Millisecond
+	churnWithin = 30 * time.Second
 	// longestGap between two sales keeps a run with few of them short.
 	longestGap = 250 * time.Millisecond
 )
@@ -42,20 +40,15 @@ type market struct {
 	mu    sync.Mutex // guards everything below
 	sales []sale
 	byKey map[key]*sale
-	// What was begun already: pages by their URL, prompts that are paid late, and refunds.
-	pages    map[string]bool
-	late     map[key]bool
-	returned map[key]bool
+	// begun already: pages by their URL, prompts that are paid late, and refunds.
+	begun map[any]bool
 }
 
 func newMarket(ctx context.Context, api client.Client, sim *simulator.Simulator, sales []sale) *market {
-	m := &market{
-		ctx: ctx, api: api, sim: sim, sales: sales, byKey: map[key]*sale{},
-		pages: map[string]bool{}, late: map[key]bool{}, returned: map[key]bool{},
-	}
+	m := &market{ctx: ctx, api: api, sim: sim, sales: sales, byKey: map[key]*sale{}, begun: map[any]bool{}}
 	for i := range sales {
 		s := &sales[i]
-		m.byKey[key{s.namespace, s.reference()}] = s
+		m.byKey[s.key()] = s
 	}
 	return m
 }
@@ -103,12 +96,9 @@ func (m *market) run(ctx context.Context, end time.Time, open func() int) {
 func (m *market) open(ctx context.Context, s *sale) {
 	var second sync.WaitGroup
 	if s.together {
-		second.Go(func() { m.apply(ctx, s, s.name, "colleague") })
+		second.Go(func() { m.apply(ctx, s, "colleague") })
 	}
-	done := m.apply(ctx, s, s.name, "shop")
-	if s.twin {
-		done = m.apply(ctx, s, s.twinName(), "shop") && done
-	}
+	done := m.apply(ctx, s, "shop")
 	second.Wait()
 	if !done {
 		return
@@ -126,10 +116,10 @@ func (m *market) open(ctx context.Context, s *sale) {
 	}
 }
 
-func manifest(s *sale, name string) *applyv1alpha1.PaymentApplyConfiguration {
-	return applyv1alpha1.Payment(name, s.namespace).WithSpec(applyv1alpha1.PaymentSpec().
+func manifest(s *sale) *applyv1alpha1.PaymentApplyConfiguration {
+	return applyv1alpha1.Payment(s.name, s.namespace).WithSpec(applyv1alpha1.PaymentSpec().
 		WithProvider(s.provider).WithAmount(v1alpha1.AmountFromInt(s.amount)).WithPhone(payerPhone).
-		WithReference(s.reference()).WithTimeoutSeconds(s.timeout))
+		WithReference(s.order()).WithTimeoutSeconds(s.timeout))
 }
 
 // insist tries until the API server has answered.
@@ -143,43 +133,32 @@ func insist(ctx context.Context, do func() error) bool {
 	return false
 }
 
-func (m *market) apply(ctx context.Context, s *sale, name, who string) bool {
+func (m *market) apply(ctx context.Context, s *sale, who string) bool {
 	return insist(ctx, func() error {
-		return m.api.Apply(ctx, manifest(s, name), client.FieldOwner(who), client.ForceOwnership)
+		return m.api.Apply(ctx, manifest(s), client.FieldOwner(who), client.ForceOwnership)
 	})
 }
 
-func (m *market) remove(ctx context.Context, s *sale) bool {
+func (m *market) remove(ctx context.Context, s *sale) {
 	p := &v1alpha1.Payment{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: s.name}}
-	return insist(ctx, func() error { return client.IgnoreNotFound(m.api.Delete(ctx, p)) })
+	insist(ctx, func() error { return client.IgnoreNotFound(m.api.Delete(ctx, p)) })
 }
 
-// churn deletes the Payment and applies it again, like a pipeline that replaces. Also
-// where the run ends in between, it does so with a Payment.
+// churn deletes the Payment and applies it again, like a pipeline that replaces; to the
+// end, also where the run ends meanwhile.
 func (m *market) churn(ctx context.Context, s *sale) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), churnWithin)
+	defer cancel()
 	for range s.churn {
-		if !m.remove(ctx, s) {
-			return
-		}
+		m.remove(ctx, s)
 		pause(ctx, s.pause/4)
-		if !m.applyAgain(ctx, s) {
-			return
-		}
+		m.apply(ctx, s, "shop")
 		pause(ctx, s.pause)
 	}
 }
 
-func (m *market) applyAgain(ctx context.Context, s *sale) bool {
-	if m.apply(ctx, s, s.name, "shop") {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyWithin)
-	defer cancel()
-	return m.apply(ctx, s, s.name, "shop")
-}
-
 func (m *market) callOff(ctx context.Context, s *sale) {
-	off := manifest(s, s.name)
+	off := manifest(s)
 	off.Spec.WithCancel(true)
 	insist(ctx, func() error {
 		return m.api.Apply(ctx, off, client.FieldOwner("shop"), client.ForceOwnership)
@@ -188,25 +167,28 @@ func (m *market) callOff(ctx context.Context, s *sale) {
 
 // see is what payers and shops do about what a Payment says.
 func (m *market) see(p *v1alpha1.Payment) {
-	k := key{p.Namespace, p.SaleReference()}
+	k := key{p.Namespace, p.Name}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.byKey[k]
 	if s == nil {
 		return
 	}
-	reference := p.Status.ProviderReference
-	switch a := p.Status.NextAction; {
-	case a != nil && a.URL != "" && !m.pages[a.URL]:
-		m.pages[a.URL] = true
-		m.later(s.after, func(context.Context) { m.act(s, a.URL) })
-	case s.payer == paysLate && p.Status.InitiatedAt != nil && reference != "" && !m.late[k]:
-		m.late[k] = true
-		m.later(s.after, func(context.Context) { m.act(s, reference) })
+	once := func(what any, after time.Duration, do func(ctx context.Context)) {
+		if !m.begun[what] {
+			m.begun[what] = true
+			m.later(after, do)
+		}
 	}
-	if p.Status.Phase == v1alpha1.PhaseSucceeded && s.refund != refundNothing && !m.returned[k] {
-		m.returned[k] = true
-		m.later(s.pause, func(ctx context.Context) { m.giveBack(ctx, s, p.Name) })
+	st := &p.Status
+	switch a := st.NextAction; {
+	case a != nil && a.URL != "":
+		once(a.URL, s.after, func(context.Context) { m.act(s, a.URL) })
+	case s.payer == paysLate && st.InitiatedAt != nil && st.ProviderReference != "":
+		once(k, s.after, func(context.Context) { m.act(s, st.ProviderReference) })
+	}
+	if st.Phase == v1alpha1.PhaseSucceeded && s.refunds > 0 {
+		once(s, s.pause, func(ctx context.Context) { m.giveBack(ctx, s) })
 	}
 }
 
@@ -220,38 +202,21 @@ func (m *market) act(s *sale, page string) {
 	_ = m.sim.Pay(page)
 }
 
-func (m *market) giveBack(ctx context.Context, s *sale, payment string) {
-	if s.refund == refundWhole {
-		m.ask(ctx, s, payment, s.name, 0)
-		return
-	}
+func (m *market) giveBack(ctx context.Context, s *sale) {
 	var group sync.WaitGroup
-	for i := range 3 {
-		// 500 is no magic number at the end of an amount.
-		group.Go(func() { m.ask(ctx, s, payment, s.name+"-"+strconv.Itoa(i), part(s.amount)) })
+	for i := range s.refunds {
+		spec := applyv1alpha1.RefundSpec().WithReason("goods came back").WithPaymentRef(applyv1alpha1.PaymentReference().WithName(s.name))
+		if s.refunds > 1 {
+			spec.WithAmount(v1alpha1.AmountFromInt(part(s.amount)))
+		}
+		r := applyv1alpha1.Refund(s.name+"-"+strconv.Itoa(i), s.namespace).WithSpec(spec)
+		group.Go(func() { insist(ctx, func() error { return m.api.Apply(ctx, r, client.FieldOwner("shop")) }) })
 	}
 	group.Wait()
 }
 
 // part of which two fit into an amount, and three do not.
 func part(amount int64) int64 { return amount*4/10/1000*1000 + plain }
-
-func (m *market) ask(ctx context.Context, s *sale, payment, name string, amount int64) {
-	r := &v1alpha1.Refund{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name},
-		Spec:       v1alpha1.RefundSpec{PaymentRef: v1alpha1.PaymentReference{Name: payment}, Reason: "goods came back"},
-	}
-	if amount > 0 {
-		a := v1alpha1.AmountFromInt(amount)
-		r.Spec.Amount = &a
-	}
-	insist(ctx, func() error {
-		if err := m.api.Create(ctx, r.DeepCopy()); !apierrors.IsAlreadyExists(err) {
-			return err
-		}
-		return nil
-	})
-}
 
 // opened are the sales that were begun, as the judge needs them.
 func (m *market) opened() []sale {

@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"mobilemoney.dev/operator/providers/simulator"
@@ -19,34 +21,26 @@ type report struct {
 	DoubleCharges  int `json:"double_charges"`
 	LostOutcomes   int `json:"lost_outcomes"`
 	FalseSuccesses int `json:"false_successes"`
+	OverRefunds    int `json:"over_refunds"`
 
-	// Held payments of Orange, which nobody can pay, and those that the provider has
-	// not decided.
-	Held      int `json:"held"`
+	// Unpayable payments of Orange, and those that the provider has not decided.
+	Unpayable int `json:"unpayable"`
 	Undecided int `json:"undecided"`
 	// Outcomes by phase and reason.
 	Outcomes map[string]int `json:"outcomes"`
 	// Faults by kind, as they befell requests and callbacks.
-	Faults        map[string]int `json:"faults"`
-	Refunds       refundCounts   `json:"refunds"`
-	DoubleRefunds int            `json:"double_refunds"`
-	WrongRefunds  int            `json:"wrong_refunds"`
+	Faults  map[string]int `json:"faults"`
+	Refunds refundCounts   `json:"refunds"`
 
-	// Charges that the provider made, and versions of Payments that were judged.
-	Charges   int `json:"charges"`
-	Versions  int `json:"versions"`
-	WatchGaps int `json:"watch_gaps"`
-	// ManagerEnds that nobody here caused: a lease was lost.
-	ManagerEnds int `json:"manager_ends"`
+	// Charges that the provider made, and versions of objects that were judged.
+	Charges  int `json:"charges"`
+	Versions int `json:"versions"`
 
-	// The leader at rest, before the load and after it.
+	// The manager that needs more of it at rest, before the load and after it.
 	GoroutinesBefore int   `json:"goroutines_before"`
 	GoroutinesAfter  int   `json:"goroutines_after"`
 	HeapBefore       int64 `json:"heap_before"`
 	HeapAfter        int64 `json:"heap_after"`
-	// The same of both managers.
-	Before resting `json:"before"`
-	After  resting `json:"after"`
 
 	// Cut: the time was over before everything had come to its end.
 	Cut        bool     `json:"cut"`
@@ -62,38 +56,33 @@ type refundCounts struct {
 	Open   int `json:"open"`
 }
 
-// fill puts in what was judged.
-func (r *report) fill(e evidence, v verdict) {
-	r.DoubleCharges, r.LostOutcomes, r.FalseSuccesses = v.doubleCharges, v.lostOutcomes, v.falseSuccesses
-	r.Held, r.Undecided = v.held, v.undecided
-	r.DoubleRefunds, r.WrongRefunds = v.doubleRefunds, v.wrongRefunds
-	r.Refunds = refundCounts{v.madeRefunds, v.failedRefunds, v.manualRefunds, v.openRefunds}
-	r.Violations = append(r.Violations, v.violations...)
-	r.Versions = len(e.versions)
+// fill puts in what was judged: at the end, and version by version.
+func (r *report) fill(e evidence, v verdict, versions []fault) {
+	faults := slices.Concat(v.faults, versions)
+	r.DoubleCharges, r.FalseSuccesses, r.OverRefunds, r.LostOutcomes = count(faults)
+	r.Unpayable, r.Undecided, r.Refunds = v.unpayable, v.undecided, v.refunds
+	for _, f := range faults {
+		r.Violations = append(r.Violations, f.String())
+	}
 	for _, l := range e.ledger {
 		if l.Event == simulator.Paid {
 			r.Charges++
 		}
 	}
 	r.Outcomes = map[string]int{}
-	for i := range e.payments {
-		p := &e.payments[i]
+	for i := range e.payments.Items {
+		p := &e.payments.Items[i]
 		r.Outcomes[fmt.Sprintf("%s %s", p.Status.Phase, reasonOf(p))]++
 	}
 }
 
 // countFaults counts what befell requests, by the simulator's journal, and callbacks,
-// by its sessions and by what it sent.
+// by what it sent.
 func (r *report) countFaults(sim *simulator.Simulator) {
 	r.Faults = map[string]int{}
 	for _, e := range sim.Journal() {
 		if e.Fault != "" {
 			r.Faults[e.Fault]++
-		}
-	}
-	for _, s := range sim.Sessions() {
-		if _, story, ok := strings.Cut(s.Scenario, " "); ok && s.Seen && !strings.Contains(story, ":") {
-			r.Faults["story: "+story]++
 		}
 	}
 	for _, c := range sim.Callbacks() {
@@ -108,8 +97,30 @@ func (r *report) countFaults(sim *simulator.Simulator) {
 	}
 }
 
-// floors are what a run has to reach to prove anything.
-func (r *report) floors(o options) (missed []string) {
+// How much more a manager may need at rest after the load. Every Payment and its Charge
+// stay in the cache, twice as much until the garbage is collected; goroutines depend on
+// nothing that stays.
+const (
+	moreGoroutines = 40
+	moreHeap       = 64 << 20
+	heapPerPayment = 64 << 10
+)
+
+// compare complains about what did not come back to rest.
+func (r *report) compare(before, after needs) {
+	r.GoroutinesBefore, r.GoroutinesAfter = before.goroutines, after.goroutines
+	r.HeapBefore, r.HeapAfter = before.heap, after.heap
+	if after.goroutines > before.goroutines+moreGoroutines {
+		r.Violations = append(r.Violations, fmt.Sprintf("a manager has %d goroutines at rest, and had %d", after.goroutines, before.goroutines))
+	}
+	if after.heap > before.heap+moreHeap+int64(r.Payments)*heapPerPayment {
+		r.Violations = append(r.Violations, fmt.Sprintf("a manager has %d kB of heap at rest, and had %d", after.heap/1024, before.heap/1024))
+	}
+}
+
+// wrong is everything for which the run fails: it has to reach its floors to prove
+// anything.
+func (r *report) wrong(o options) (wrong []string) {
 	for _, f := range []struct {
 		what      string
 		got, want int
@@ -118,15 +129,10 @@ func (r *report) floors(o options) (missed []string) {
 		{"splits", r.Splits, o.splits}, {"restarts", r.Restarts, o.restarts},
 	} {
 		if f.got < f.want {
-			missed = append(missed, fmt.Sprintf("%d %s, and not %d", f.got, f.what, f.want))
+			wrong = append(wrong, fmt.Sprintf("%d %s, and not %d", f.got, f.what, f.want))
 		}
 	}
-	return missed
-}
-
-// wrong is everything for which the run fails.
-func (r *report) wrong(o options) []string {
-	wrong := append(r.floors(o), r.Violations...)
+	wrong = append(wrong, r.Violations...)
 	if r.Cut {
 		wrong = append(wrong, "the time was over before everything had come to its end")
 	}
@@ -152,21 +158,22 @@ func (r *report) write(dir string) error {
 // summary for a person; its last line has the counts.
 func (r *report) summary(o options) string {
 	var b strings.Builder
-	for _, name := range sorted(r.Outcomes) {
-		fmt.Fprintf(&b, "%6d  %s\n", r.Outcomes[name], name)
+	list := func(m map[string]int) {
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			fmt.Fprintf(&b, "%6d  %s\n", m[name], name)
+		}
 	}
+	list(r.Outcomes)
 	fmt.Fprintf(&b, "\nFaults:\n")
-	for _, name := range sorted(r.Faults) {
-		fmt.Fprintf(&b, "%6d  %s\n", r.Faults[name], name)
-	}
-	fmt.Fprintf(&b, "\nThe provider made %d charges; %d versions of Payments agree with that, or are listed below.\n", r.Charges, r.Versions)
+	list(r.Faults)
+	fmt.Fprintf(&b, "\nThe provider made %d charges; %d versions of objects agree with that, or are listed below.\n", r.Charges, r.Versions)
 	fmt.Fprintf(&b, "Refunds: %d made, %d failed, %d by hand, %d open.\n", r.Refunds.Made, r.Refunds.Failed, r.Refunds.ByHand, r.Refunds.Open)
-	fmt.Fprintf(&b, "The leader at rest: %d goroutines and %d kB before, %d and %d kB after.\n",
+	fmt.Fprintf(&b, "A manager at rest: %d goroutines and %d kB before, %d and %d kB after.\n",
 		r.GoroutinesBefore, r.HeapBefore/1024, r.GoroutinesAfter, r.HeapAfter/1024)
 	for _, w := range r.wrong(o) {
 		fmt.Fprintf(&b, "WRONG: %s\n", w)
 	}
-	fmt.Fprintf(&b, "payments=%d kills=%d splits=%d restarts=%d held=%d undecided=%d seconds=%.0f seed=%d double_charges=%d lost_outcomes=%d false_successes=%d\n",
-		r.Payments, r.Kills, r.Splits, r.Restarts, r.Held, r.Undecided, r.Seconds, r.Seed, r.DoubleCharges, r.LostOutcomes, r.FalseSuccesses)
+	fmt.Fprintf(&b, "payments=%d kills=%d splits=%d restarts=%d unpayable=%d undecided=%d seconds=%.0f seed=%d double_charges=%d lost_outcomes=%d false_successes=%d over_refunds=%d\n",
+		r.Payments, r.Kills, r.Splits, r.Restarts, r.Unpayable, r.Undecided, r.Seconds, r.Seed, r.DoubleCharges, r.LostOutcomes, r.FalseSuccesses, r.OverRefunds)
 	return b.String()
 }

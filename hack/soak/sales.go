@@ -27,15 +27,14 @@ type sale struct {
 
 	// together: two clients apply the manifest at once.
 	together bool
-	// twin: a second Payment has the same reference.
-	twin bool
 	// churn is how often the Payment is deleted and applied again.
 	churn int
 	// gone: it is deleted for good, on the way.
 	gone bool
 	// cancel: the merchant calls it off.
 	cancel bool
-	refund refundPlan
+	// refunds, once it is paid: one of all of it, or three parts at once.
+	refunds int
 	// pause before each of these.
 	pause time.Duration
 
@@ -57,21 +56,11 @@ const (
 	comesLate conduct = "comes late"
 )
 
-// refundPlan is what is given back of a sale that was paid.
-type refundPlan string
+// key of the sale.
+func (s *sale) key() key { return key{s.namespace, s.name} }
 
-const (
-	refundNothing refundPlan = ""
-	refundWhole   refundPlan = "whole"
-	// refundParts: three Refunds at once, of which two fit.
-	refundParts refundPlan = "parts"
-)
-
-// reference that all Payments of the sale share.
-func (s *sale) reference() string { return "sale-" + strconv.Itoa(s.number) }
-
-// twinName is the name of the second Payment.
-func (s *sale) twinName() string { return s.name + "-twin" }
+// order number of the merchant, which two sales share: it identifies none.
+func (s *sale) order() string { return "order-" + strconv.Itoa(s.number/2) }
 
 // story is one line of the simulator's table of magic numbers.
 type story struct {
@@ -197,10 +186,8 @@ func newSale(rng *rand.Rand, number int, provider string, st story) sale {
 	default:
 	}
 	switch n := rng.IntN(100); {
-	case n < 6:
-		s.together = true
 	case n < 9:
-		s.twin = true
+		s.together = true
 	case n < 17:
 		s.churn = 1 + rng.IntN(3)
 	case n < 20:
@@ -208,9 +195,9 @@ func newSale(rng *rand.Rand, number int, provider string, st story) sale {
 	case n < 23:
 		s.cancel = true
 	case n < 30 && !st.shortest: // the refund would have the same story, and never end
-		s.refund = refundWhole
+		s.refunds = 1
 	case n < 32 && provider == "mtn":
-		s.refund = refundParts
+		s.refunds = 3
 	}
 	return s
 }

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
-	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -39,6 +37,7 @@ const (
 	drainUntil = 0.94
 )
 
+// at is when a share of the duration is over.
 func (o options) at(began time.Time, share float64) time.Time {
 	return began.Add(time.Duration(share * float64(o.duration)))
 }
@@ -48,63 +47,46 @@ func soak(ctx context.Context, o options, logf func(string, ...any)) (r report, 
 	began := time.Now()
 	ctx, cancel := context.WithDeadlineCause(ctx, began.Add(o.duration), errors.New("the time is over"))
 	defer cancel()
-	s := &stage{manager: o.manager, seed: o.seed, speed: o.speed, shops: []string{"shop-a", "shop-b", "shop-c", "shop-d"}, logf: logf}
+	s := &stage{options: o, shops: []string{"shop-a", "shop-b", "shop-c", "shop-d"}, logf: logf}
 	defer func() {
-		err = errors.Join(err, s.keepLogs(o.out), s.clear())
+		err = errors.Join(err, s.Clear())
 		r.Seconds = time.Since(began).Round(100 * time.Millisecond).Seconds()
 	}()
 	if err := s.set(ctx); err != nil {
 		return r, err
 	}
-	t := &trial{o: o, stage: s, began: began, report: report{Seed: o.seed}}
+	t := &trial{stage: s, began: began, report: report{Seed: o.seed}}
 	err = t.play(ctx)
 	return t.report, err
 }
 
-// keepLogs keeps what the managers said, for whoever looks for the reason of a fault.
-func (s *stage) keepLogs(out string) error {
-	if s.crew == nil || out == "" {
-		return nil
-	}
-	var errs []error
-	for i, m := range s.crew.members {
-		content, err := os.ReadFile(m.log)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(out, fmt.Sprintf("manager-%d.log", i)), content, 0o600)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
 // trial is one run on a stage that is set.
 type trial struct {
-	o options
 	*stage
-	began    time.Time
-	market   *market
-	recorder *recorder
-	chaos    *chaos
-	report   report
+	began   time.Time
+	market  *market
+	witness *witness
+	chaos   *chaos
+	report  report
+	before  needs
 }
 
 func (t *trial) play(ctx context.Context) (err error) {
-	if t.report.Before, err = t.crew.rest(ctx); err != nil {
+	if t.before, err = t.crew.rest(ctx); err != nil {
 		return err
 	}
-	t.logf("at rest %v", t.report.Before)
 	working, stop := context.WithCancel(ctx)
-	var recording sync.WaitGroup
-	t.market = newMarket(working, t.env.Client(), t.sim, plan(t.seed, t.o.payments+t.o.payments/20, t.o.slow, t.shops))
-	t.recorder = newRecorder(t.env.Client(), t.market.see)
-	t.chaos = &chaos{dir: t.dir, env: t.env, sim: t.sim, crew: t.crew, trap: newTrap(t.seed, t.sim), rng: t.rng(3), logf: t.logf}
-	recording.Go(func() { t.recorder.run(working) })
-	finish := func() {
+	t.market = newMarket(working, t.Env.Client(), t.sim, plan(t.seed, t.payments+t.payments/20, t.slow, t.shops))
+	t.witness = &witness{ledger: t.sim.Ledger, see: t.market.see, open: map[types.UID]bool{}}
+	t.chaos = &chaos{stage: t.stage, trap: newTrap(t.sim), rng: t.rng(3)}
+	watched := make(chan error, 1)
+	go func() { watched <- t.witness.run(working, t.Env) }()
+	finish := sync.OnceValue(func() error {
 		stop()
 		t.market.tasks.Wait()
-		recording.Wait()
-	}
-	defer finish()
+		return <-watched
+	})
+	defer func() { err = errors.Join(err, finish()) }()
 
 	if err := t.load(working); err != nil {
 		return err
@@ -112,7 +94,9 @@ func (t *trial) play(ctx context.Context) (err error) {
 	if err := t.drain(working); err != nil {
 		return err
 	}
-	finish()
+	if err := finish(); err != nil {
+		return err
+	}
 	return t.conclude(ctx)
 }
 
@@ -127,33 +111,35 @@ func (t *trial) load(ctx context.Context) error {
 	selling := make(chan struct{})
 	group.Go(func() {
 		defer close(selling)
-		t.market.run(ctx, t.o.at(t.began, loadUntil), t.recorder.open)
+		t.market.run(ctx, t.at(t.began, loadUntil), t.witness.opened)
 	})
 	group.Go(func() { t.chaos.weather(ctx, t.rng(4)) })
 	group.Go(func() { t.tell(ctx) })
 
-	err := t.chaos.run(ctx, agenda(t.rng(5), t.o.kills, t.o.splits, t.o.restarts), t.o.at(t.began, chaosUntil))
 	// Not each deed comes off: a manager may end by itself just then.
-	for err == nil && len(t.missing()) > 0 && time.Now().Before(t.o.at(t.began, loadUntil)) {
-		err = t.chaos.run(ctx, t.missing(), t.o.at(t.began, loadUntil))
-	}
-	if err != nil {
-		return err
+	end, last := t.at(t.began, chaosUntil), t.at(t.began, loadUntil)
+	for deeds := t.missing(); len(deeds) > 0 && time.Now().Before(last); deeds, end = t.missing(), last {
+		if err := t.chaos.run(ctx, deeds, end); err != nil {
+			return err
+		}
 	}
 	t.logf("chaos is over: %d kills, %d splits, %d restarts of the API server", t.crew.kills(), t.chaos.splits.Load(), t.chaos.restarts.Load())
 	select {
 	case <-selling:
-	case <-time.After(time.Until(t.o.at(t.began, cutAt))):
+	case <-time.After(time.Until(t.at(t.began, cutAt))):
 		t.logf("not all Payments could be opened in time")
 	}
 	return nil
 }
 
-// missing are the deeds that the floors still want.
-func (t *trial) missing() (deeds []deed) {
-	deeds = append(deeds, slices.Repeat([]deed{split}, max(0, t.o.splits-int(t.chaos.splits.Load())))...)
-	deeds = append(deeds, slices.Repeat([]deed{restart}, max(0, t.o.restarts-int(t.chaos.restarts.Load())))...)
-	return append(deeds, slices.Repeat([]deed{killAny}, max(0, t.o.kills-t.crew.kills()))...)
+// missing are the deeds that the floors still want, in an order that follows from the
+// seed.
+func (t *trial) missing() []deed {
+	deeds := slices.Concat(slices.Repeat([]deed{kill}, max(0, t.kills-t.crew.kills())),
+		slices.Repeat([]deed{split}, max(0, t.splits-int(t.chaos.splits.Load()))),
+		slices.Repeat([]deed{restart}, max(0, t.restarts-int(t.chaos.restarts.Load()))))
+	t.chaos.rng.Shuffle(len(deeds), func(i, j int) { deeds[i], deeds[j] = deeds[j], deeds[i] })
+	return deeds
 }
 
 // tell says every now and then how it goes.
@@ -161,7 +147,7 @@ func (t *trial) tell(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause(ctx, 15*time.Second)
 		t.logf("%3.0f s: %d Payments, %d open; %d kills, %d splits, %d restarts of the API server", time.Since(t.began).Seconds(),
-			t.market.acknowledged(), t.recorder.open(), t.crew.kills(), t.chaos.splits.Load(), t.chaos.restarts.Load())
+			t.market.acknowledged(), t.witness.opened(), t.crew.kills(), t.chaos.splits.Load(), t.chaos.restarts.Load())
 	}
 }
 
@@ -172,16 +158,16 @@ func (t *trial) drain(ctx context.Context) error {
 	if err := t.complete(ctx); err != nil {
 		return err
 	}
-	end := t.o.at(t.began, drainUntil)
+	end := t.at(t.began, drainUntil)
 	for time.Now().Before(end) {
 		e, err := t.evidence(ctx)
 		if err != nil {
 			return err
 		}
-		v, alive, busy := judge(e), alive(e.sessions, time.Now()), int(t.market.busy.Load())
-		t.logf("%3.0f s: %d sessions alive, %d things left to do for payers and shops, %d outcomes and %d refunds not told yet; %d held, %d undecided",
-			time.Since(t.began).Seconds(), alive, busy, v.lostOutcomes, v.openRefunds, v.held, v.undecided)
-		if alive+busy+v.lostOutcomes+v.openRefunds == 0 {
+		v, alive, busy := assess(e), alive(e.sessions, time.Now()), int(t.market.busy.Load())
+		t.logf("%3.0f s: %d sessions alive, %d things left to do for payers and shops, %d outcomes and %d refunds not told yet; %d unpayable, %d undecided",
+			time.Since(t.began).Seconds(), alive, busy, len(v.faults), v.refunds.Open, v.unpayable, v.undecided)
+		if alive+busy+len(v.faults)+v.refunds.Open == 0 {
 			return nil
 		}
 		pause(ctx, 3*time.Second)
@@ -204,21 +190,18 @@ func alive(sessions []simulator.Session, now time.Time) (n int) {
 // evidence as it is now.
 func (t *trial) evidence(ctx context.Context) (evidence, error) {
 	e := evidence{sales: t.market.opened()}
-	var payments v1alpha1.PaymentList
-	var charges v1alpha1.ChargeList
-	var refunds v1alpha1.RefundList
-	if err := errors.Join(t.env.Client().List(ctx, &payments), t.env.Client().List(ctx, &charges), t.env.Client().List(ctx, &refunds)); err != nil {
+	c := t.Env.Client()
+	if err := errors.Join(c.List(ctx, &e.payments), c.List(ctx, &e.charges), c.List(ctx, &e.refunds)); err != nil {
 		return e, err
 	}
-	e.payments, e.charges, e.refunds = payments.Items, charges.Items, refunds.Items
-	e.versions, t.report.WatchGaps = t.recorder.all()
 	e.ledger, e.sessions = t.sim.Ledger(), t.sim.Sessions()
 	return e, nil
 }
 
 // conclude measures the managers at rest, stops them, and judges.
-func (t *trial) conclude(ctx context.Context) (err error) {
-	if t.report.After, err = t.crew.rest(ctx); err != nil {
+func (t *trial) conclude(ctx context.Context) error {
+	after, err := t.crew.rest(ctx)
+	if err != nil {
 		return err
 	}
 	if err := t.crew.stop(); err != nil {
@@ -230,11 +213,10 @@ func (t *trial) conclude(ctx context.Context) (err error) {
 	}
 	t.report.Payments = t.market.acknowledged()
 	t.report.Kills, t.report.Splits, t.report.Restarts = t.crew.kills(), int(t.chaos.splits.Load()), int(t.chaos.restarts.Load())
-	for _, m := range t.crew.members {
-		t.report.ManagerEnds += m.ownEnds()
-	}
-	t.report.fill(e, judge(e))
+	var versions []fault
+	versions, t.report.Versions = t.witness.testify()
+	t.report.fill(e, assess(e), versions)
 	t.report.countFaults(t.sim)
-	t.report.compare()
+	t.report.compare(t.before, after)
 	return nil
 }

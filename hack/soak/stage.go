@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -16,12 +15,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"k8s.io/client-go/rest"
-
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/testenv"
-	"mobilemoney.dev/operator/hack/internal/process"
 	"mobilemoney.dev/operator/hack/internal/shop"
+	base "mobilemoney.dev/operator/hack/internal/stage"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -36,19 +33,13 @@ const (
 
 // stage is all that runs, and how to clear it away.
 type stage struct {
-	manager string // the program
-	seed    uint64
-	speed   float64 // of what the simulator does
-	shops   []string
-	logf    func(string, ...any)
-
-	dir   string
-	env   *testenv.Env
+	options
+	base.Stage
+	shops []string
+	logf  func(string, ...any)
 	sim   *simulator.Simulator
 	crew  *crew
 	front string // host:port of what stands for the Service of the callbacks
-
-	clearing []func() error
 }
 
 // set brings everything up but the managers.
@@ -57,7 +48,7 @@ func (s *stage) set(ctx context.Context) error {
 		what string
 		do   func(context.Context) error
 	}{
-		{"making a temporary folder", s.makeDir},
+		{"making a temporary folder", func(context.Context) error { return s.Begin("soak") }},
 		{"starting etcd and kube-apiserver", s.startControlPlane},
 		{"starting the simulator", s.startSimulator},
 		{"installing the operator and the shops", s.install},
@@ -74,58 +65,14 @@ func (s *stage) set(ctx context.Context) error {
 	return nil
 }
 
-// later adds to what clear does, in reverse order.
-func (s *stage) later(f func() error) { s.clearing = append(s.clearing, f) }
-
-// clear takes everything down again.
-func (s *stage) clear() error {
-	var errs []error
-	for i := len(s.clearing) - 1; i >= 0; i-- {
-		errs = append(errs, s.clearing[i]())
-	}
-	s.clearing = nil
-	return errors.Join(errs...)
-}
-
-// makeDir makes the temporary folder, which all that we start has its own in.
-func (s *stage) makeDir(context.Context) (err error) {
-	if s.dir, err = os.MkdirTemp("", "mobile-money-soak-"); err != nil {
+func (s *stage) startControlPlane(ctx context.Context) error {
+	if err := s.StartControlPlane(ctx); err != nil {
 		return err
 	}
-	dismiss, err := process.StartGuard(s.dir)
-	if err != nil {
-		return errors.Join(err, os.RemoveAll(s.dir))
-	}
-	s.later(dismiss)
-	s.later(func() error { return os.RemoveAll(s.dir) })
-	before, had := os.LookupEnv("TMPDIR")
-	s.later(func() error {
-		if had {
-			return os.Setenv("TMPDIR", before)
-		}
-		return os.Unsetenv("TMPDIR")
-	})
-	return os.Setenv("TMPDIR", s.dir)
-}
-
-func (s *stage) startControlPlane(ctx context.Context) (err error) {
-	if s.env, err = testenv.Start(ctx); err != nil {
-		return err
-	}
-	s.later(s.env.Stop)
 	// For whoever wants to look on.
-	path, err := s.writeKubeconfig("admin.kubeconfig", s.env.AdminConfig())
+	path, err := s.Kubeconfig("admin.kubeconfig", s.Env.AdminConfig())
 	s.logf("export KUBECONFIG=%s", path)
 	return err
-}
-
-func (s *stage) writeKubeconfig(name string, cfg *rest.Config) (string, error) {
-	content, err := testenv.Kubeconfig(cfg)
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(s.dir, name)
-	return path, os.WriteFile(path, content, 0o600)
 }
 
 func (s *stage) startSimulator(ctx context.Context) error {
@@ -134,10 +81,10 @@ func (s *stage) startSimulator(ctx context.Context) error {
 		return err
 	}
 	s.front = ports[0]
-	s.crew = newCrew([2]*member{
-		{callback: ports[1], probe: ports[2], metrics: ports[3]},
-		{callback: ports[4], probe: ports[5], metrics: ports[6]},
-	})
+	s.crew = &crew{}
+	for i := range s.crew.members {
+		s.crew.members[i] = &member{callback: ports[3*i+1], probe: ports[3*i+2], metrics: ports[3*i+3]}
+	}
 	var callbacks []simulator.WaveCallback
 	for _, name := range s.shops {
 		callbacks = append(callbacks, simulator.WaveCallback{
@@ -155,7 +102,7 @@ func (s *stage) startSimulator(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.later(s.sim.Close)
+	s.Later(s.sim.Close)
 	if err := s.startFront(); err != nil {
 		return err
 	}
@@ -166,32 +113,22 @@ func (s *stage) startSimulator(ctx context.Context) error {
 // startFront starts what stands for the Service of the callbacks: it hands each to one
 // of the managers, whether that one is alive or not.
 func (s *stage) startFront() error {
-	var turn atomic.Uint32
+	var taken atomic.Uint32
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			m := s.crew.members[turn.Add(1)%managersInCrew]
+			m := s.crew.members[taken.Add(1)%managersInCrew]
 			r.SetURL(&url.URL{Scheme: "http", Host: m.callback})
 		},
 		Transport: &http.Transport{ResponseHeaderTimeout: 5 * time.Second, DisableKeepAlives: true},
 		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
-			w.WriteHeader(http.StatusBadGateway)
-		},
 	}
 	l, err := net.Listen("tcp", s.front)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: proxy, ReadHeaderTimeout: 5 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
-	s.later(func() error {
-		err := server.Close()
-		if end := <-served; !errors.Is(end, http.ErrServerClosed) {
-			return end
-		}
-		return err
-	})
+	go func() { _ = server.Serve(l) }() // until it is closed
+	s.Later(server.Close)
 	return nil
 }
 
@@ -204,11 +141,11 @@ func open(namespace string) shop.Shop {
 }
 
 func (s *stage) install(ctx context.Context) error {
-	if err := shop.InstallOperator(ctx, s.env); err != nil {
+	if err := shop.InstallOperator(ctx, s.Env); err != nil {
 		return err
 	}
 	for _, name := range s.shops {
-		if err := open(name).Open(ctx, s.env.Client(), s.sim); err != nil {
+		if err := open(name).Open(ctx, s.Env.Client(), s.sim); err != nil {
 			return err
 		}
 	}
@@ -217,31 +154,30 @@ func (s *stage) install(ctx context.Context) error {
 
 // startManagers starts them and waits until both are ready and one leads.
 func (s *stage) startManagers(ctx context.Context) error {
-	cfg, err := s.env.ServiceAccountConfig(ctx, shop.OperatorNamespace, shop.OperatorAccount)
-	if err != nil {
-		return err
-	}
-	path, err := s.writeKubeconfig("manager.kubeconfig", cfg)
+	path, err := s.OperatorKubeconfig(ctx)
 	if err != nil {
 		return err
 	}
 	for i, m := range s.crew.members {
 		m.path, m.args = s.manager, s.flags(path, m)
 		// An environment of its own: variables such as WAVE_API_KEY would describe accounts.
-		m.environ = []string{"HOME=" + s.dir}
-		m.log = filepath.Join(s.dir, fmt.Sprintf("manager-%d.log", i))
+		m.environ = []string{"HOME=" + s.Dir}
+		m.log = filepath.Join(s.out, fmt.Sprintf("manager-%d.log", i))
+		if err := os.RemoveAll(m.log); err != nil {
+			return err
+		}
 	}
 	if err := s.crew.start(); err != nil {
 		return err
 	}
-	s.later(s.crew.stop)
+	s.Later(s.crew.stop)
 	return s.complete(ctx)
 }
 
 // complete waits until both managers are ready and one leads.
 func (s *stage) complete(ctx context.Context) error {
 	return until(ctx, readyWithin, "both managers ready, and one of them leads", func() bool {
-		return s.crew.ready(ctx, s.crew.members[0]) && s.crew.ready(ctx, s.crew.members[1]) && s.crew.leader(ctx) != nil
+		return s.crew.members[0].ready(ctx) && s.crew.members[1].ready(ctx) && s.crew.leader(ctx) != nil
 	})
 }
 
@@ -252,7 +188,6 @@ func (s *stage) flags(kubeconfig string, m *member) []string {
 		"--kubeconfig=" + kubeconfig,
 		"--namespace=" + shop.OperatorNamespace,
 		"--installation-id=soak",
-		"--leader-elect=true",
 		"--leader-elect-lease-duration=3s",
 		"--leader-elect-renew-deadline=2400ms",
 		"--leader-elect-retry-period=400ms",
@@ -269,10 +204,8 @@ func (s *stage) flags(kubeconfig string, m *member) []string {
 		"--retry-min=300ms",
 		"--retry-max=3s",
 		"--callback-gap=300ms",
-		"--closer-interval=2s",
 		"--workers=40",
 		"--expiry-margin=2s",
-		"--slow-interval=5s",
 		"--zap-time-encoding=rfc3339nano",
 	}
 }

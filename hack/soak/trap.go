@@ -2,19 +2,15 @@ package main
 
 import (
 	"math/rand/v2"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// trap holds every request to a provider up a little, as a network does, and springs
-// when one comes that it was set for: a manager dies, or freezes, in the middle of it.
-type trap struct {
-	mu  sync.Mutex // guards everything below
-	rng *rand.Rand
-	set *snare
-}
+// trap delays every request to a provider a little, as a network does, and springs when
+// one comes that it was set for: a manager dies, or freezes, in the middle of it.
+type trap struct{ set atomic.Pointer[snare] }
 
 // snare springs on one request.
 type snare struct {
@@ -27,12 +23,12 @@ type snare struct {
 
 const latency = 40 * time.Millisecond
 
-func newTrap(seed uint64, sim *simulator.Simulator) *trap {
-	t := &trap{rng: rand.New(rand.NewPCG(seed, 2))}
+func newTrap(sim *simulator.Simulator) *trap {
+	t := &trap{}
 	sim.BeforeProcess(func(r simulator.Request) {
 		select {
 		case <-r.Gone:
-		case <-time.After(t.delay()):
+		case <-time.After(rand.N(latency)):
 		}
 		t.catch(r, false)
 	})
@@ -40,40 +36,12 @@ func newTrap(seed uint64, sim *simulator.Simulator) *trap {
 	return t
 }
 
-func (t *trap) delay() time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return time.Duration(t.rng.Int64N(int64(latency)))
-}
-
-// arm sets the trap; only one is set at a time.
-func (t *trap) arm(s *snare) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s.sprung = make(chan struct{})
-	t.set = s
-}
-
-// disarm tells whether it has not sprung.
-func (t *trap) disarm(s *snare) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.set != s {
-		return false
-	}
-	t.set = nil
-	return true
-}
+// disarm tells whether s has not sprung.
+func (t *trap) disarm(s *snare) bool { return t.set.CompareAndSwap(s, nil) }
 
 func (t *trap) catch(r simulator.Request, after bool) {
-	t.mu.Lock()
-	s := t.set
-	if s == nil || s.op != r.Op || s.after != after {
-		t.mu.Unlock()
-		return
+	if s := t.set.Load(); s != nil && s.op == r.Op && s.after == after && t.disarm(s) {
+		s.spring()
+		close(s.sprung)
 	}
-	t.set = nil
-	t.mu.Unlock()
-	s.spring()
-	close(s.sprung)
 }

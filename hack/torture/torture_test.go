@@ -85,7 +85,7 @@ func discovered(t *testing.T) map[string]bool {
 	return found
 }
 
-// Every write that the operator has leave to make is swept, or there is a reason.
+// Every write that the operator may make is swept, or there is a reason.
 func TestEveryWriteIsSwept(t *testing.T) {
 	elsewhere := map[string]string{
 		"delete charges": "old Charges are collected days after their end; package retention tests that",

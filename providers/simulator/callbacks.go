@@ -122,6 +122,26 @@ func (s *Simulator) forge(p *payment) {
 	}
 }
 
+// Announce calls back about every session of a reference, with what authenticates
+// it: how it stands, or that it was paid, whether it was or not.
+func (s *Simulator) Announce(reference string, paid bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle()
+	for _, p := range s.payments {
+		if p.reference != reference || p.payout != nil {
+			continue
+		}
+		said := *p
+		if paid {
+			said.state, said.txn, said.ended = settled, s.transactionID(p.provider), s.now()
+		}
+		for _, d := range s.callbacksOf(&said) {
+			s.post(d)
+		}
+	}
+}
+
 // post puts a callback into the outbox; the caller holds the lock.
 func (s *Simulator) post(d delivery) {
 	if d.url == "" {

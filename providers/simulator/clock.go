@@ -99,6 +99,20 @@ func (s *Simulator) Tick() {
 	}
 }
 
+// Next is when something is due next by itself; false: nothing is.
+func (s *Simulator) Next() (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case len(s.outbox) > 0:
+		return s.now(), true
+	case len(s.agenda) == 0:
+		return time.Time{}, false
+	default:
+		return s.agenda[0].at, true
+	}
+}
+
 func (s *Simulator) due() []delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()

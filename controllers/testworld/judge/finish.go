@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -12,17 +14,20 @@ import (
 // Finish looks at how everything stands at the end of a run. waits: it is one in
 // which a Payment may wait for ever.
 func (j *Judge) Finish(waits bool) {
+	for _, p := range j.w.Panics {
+		j.violated(NoPanic, "%s", p)
+	}
 	for name, s := range j.sales {
 		j.charged(name, s)
 	}
 	for kind, r := range j.requests {
 		if kind[0] == 'p' {
-			j.overRefund(r.reference)
+			j.found(j.books(r.reference).OverRefund())
 		}
 	}
 	open := false
 	for _, o := range j.w.Store.All(testworld.Charge) {
-		open = j.finishCharge(o.(*v1alpha1.Charge)) || open
+		open = j.finishCharge(o.(*v1alpha1.Charge), waits) || open
 	}
 	for _, o := range j.w.Store.All(testworld.Payment) {
 		open = j.finishPayment(o.(*v1alpha1.Payment), waits) || open
@@ -51,7 +56,7 @@ func (j *Judge) charged(name types.NamespacedName, s *sale) {
 		if s.lost {
 			kind += "|" + r.provider + "|" + r.installation
 		}
-		paid[kind] += j.books(r.reference).paid
+		paid[kind] += len(j.books(r.reference).Charges)
 	}
 	for _, n := range paid {
 		if n > 1 {
@@ -61,22 +66,21 @@ func (j *Judge) charged(name types.NamespacedName, s *sale) {
 }
 
 // finishCharge tells whether the Charge may still have something to do.
-func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
+func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 	rec, b := &c.Record, j.books(c.Spec.ProviderReference)
 	outcome := rec.Outcome
-	asked := attempt.MayHaveArrived(&rec.Attempt) || rec.Refusal != nil
-	switch {
-	case outcome == nil && rec.Unknown == nil && asked:
-		j.violated(Schedule, "a Charge that was asked for is neither over nor Unknown")
-		j.unlearnt(c, b)
-	case outcome == nil:
-		j.unlearnt(c, b)
-	case outcome.SettledBy != "":
-		// A person said so.
-	case outcome.Phase != v1alpha1.PhaseSucceeded && b.paid > 0 && !b.saidSo:
-		j.violated(NoFalseFailure, "the Charge ended %s, and was paid", outcome.Phase)
+	if c.Spec.InstallationID != j.w.Config.Installation.ID {
+		return false // nobody's who is here
 	}
-	if s := j.sale(saleOf(c)); c.Spec.Provider == string(simulator.Wave) && outcome != nil && b.open > 0 && !s.lost {
+	j.found(ChargeEnd(c, b))
+	lost := j.sale(saleOf(c)).lost
+	if r := j.request("pay ", c.Spec.ProviderReference); outcome == nil && !waits && !j.mayNotKnow(c) {
+		j.found(Unlearnt(c, b))
+		if !b.Known && r.undecided == 0 && r.refused > 0 && rec.Unknown != nil && !lost {
+			j.violated(Recovered, "each send was refused, and the Charge does not say so")
+		}
+	}
+	if c.Spec.Provider == string(simulator.Wave) && outcome != nil && b.Open > 0 && !lost {
 		j.violated(OnePage, "it is over, and a session can still be paid")
 	}
 	for i := range rec.Refunds {
@@ -85,23 +89,6 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge) bool {
 		}
 	}
 	return outcome == nil || outcome.SettledBy != "" // that is followed on
-}
-
-// unlearnt: a Charge without an outcome must not be what the provider knows more of.
-func (j *Judge) unlearnt(c *v1alpha1.Charge, b book) {
-	rec := &c.Record
-	if j.mayNotKnow(c) {
-		return
-	}
-	r := j.request("pay ", c.Spec.ProviderReference)
-	switch {
-	case b.paid > 0:
-		j.violated(Schedule, "it was paid, and the Charge does not say so")
-	case b.known && b.open == 0 && b.saidSo && rec.Taken != nil:
-		j.violated(Schedule, "the provider knows that it ended unpaid, and the Charge does not say so")
-	case !b.known && r.undecided == 0 && r.refused > 0 && rec.Unknown != nil && !j.sale(saleOf(c)).lost:
-		j.violated(Recovered, "each send was refused, and the Charge does not say so")
-	}
 }
 
 // mayNotKnow: what was answered was not what was asked for, or was known before it
@@ -123,27 +110,26 @@ func (j *Judge) finishPayment(p *v1alpha1.Payment, waits bool) bool {
 	phase := p.Status.Phase
 	key := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
 	c := j.w.Charge(key)
-	if !settled(phase) && !waits {
+	if c != nil && c.Spec.InstallationID != j.w.Config.Installation.ID {
+		return false
+	}
+	if !settled(phase) && !waits && !waitsForPerson(p.Status.Conditions) {
 		j.violated(Schedule, "Payment %s is %q at the end", p.Name, phase)
 	}
-	if c == nil || p.Status.ChargeName != c.Name {
-		return !settled(phase)
-	}
-	rec := &c.Record
-	switch {
-	case rec.Outcome != nil && rec.Outcome.Phase != phase && !refusedItself(p) && phase != v1alpha1.PhaseUnknown:
-		j.violated(Schedule, "Payment %s says %q, and its Charge %s", p.Name, phase, rec.Outcome.Phase)
-	case rec.Outcome != nil && rec.Later != nil && attempt.Contradicts(rec.Outcome, rec.Later) && phase.Terminal() && !refusedItself(p) && !late(p):
-		j.violated(Final, "Payment %s does not show what contradicts it", p.Name)
+	if c != nil && p.Status.ChargeName == c.Name {
+		j.found(PaymentEnd(p, c))
 	}
 	return !settled(phase)
 }
 
-// refusedItself: the Payment says nothing about the Charge of its sale, but that
-// it is not its own.
-func refusedItself(p *v1alpha1.Payment) bool {
-	switch failureReason(p) {
-	case v1alpha1.ReasonSaleConflict, v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonNotAsked:
+// waitsForPerson tells whether an object says what somebody else has to do first.
+func waitsForPerson(conditions []metav1.Condition) bool {
+	c := meta.FindStatusCondition(conditions, v1alpha1.ConditionSucceeded)
+	if c == nil {
+		return false
+	}
+	switch c.Reason {
+	case v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountNotAllowed, v1alpha1.ReasonAdoptOnly, v1alpha1.ReasonInstallationChanged:
 		return true
 	default:
 		return false
@@ -158,7 +144,7 @@ func (j *Judge) finishRefund(r *v1alpha1.Refund, waits bool) bool {
 		return false
 	case !phase.Terminal():
 		p := j.w.Payment(types.NamespacedName{Namespace: r.Namespace, Name: r.Spec.PaymentRef.Name})
-		if p != nil && p.Status.Phase.Terminal() && !waits && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
+		if p != nil && p.Status.Phase.Terminal() && !waits && !waitsForPerson(r.Status.Conditions) && !attempt.Restored(r) && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
 			j.violated(Schedule, "Refund %s is %q at the end", r.Name, phase)
 		}
 		return true

@@ -3,6 +3,7 @@
 // never only how a payment says that it ended.
 //
 //	judge.go     what it is told, and what it remembers
+//	rules.go     what needs no world: objects, their versions and the books
 //	sends.go     requests for money and what they stand on
 //	verdicts.go  what is said about an end, against the books
 //	versions.go  what may not change
@@ -13,6 +14,7 @@ package judge
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -62,6 +64,8 @@ const (
 	Trusted = "R14"
 	// Bounds: no input makes the operator write, call or store without bound.
 	Bounds = "bounds"
+	// NoPanic: no loop panics.
+	NoPanic = "panic"
 	// Privacy: no log, error or status holds a secret or a phone.
 	Privacy = "privacy"
 )
@@ -70,7 +74,7 @@ const (
 func Rules() []string {
 	return []string{
 		OneCharge, NoOverRefund, Sending, RightObject, AnswersKept, OnePage, Recovered, NoFalseFailure, NoFalseSuccess,
-		Evidence, Schedule, Limits, Leadership, Restored, Final, Trusted, Bounds, Privacy,
+		Evidence, Schedule, Limits, Leadership, Restored, Final, Trusted, Bounds, NoPanic, Privacy,
 	}
 }
 
@@ -82,6 +86,23 @@ type Violation struct {
 
 func (v Violation) String() string { return v.Rule + ": " + v.Text }
 
+// Alike tells whether o is the same violation, whatever numbers it names.
+func (v Violation) Alike(o Violation) bool { return v.Rule == o.Rule && words(v.Text) == words(o.Text) }
+
+// Kind is the violation without numbers and names.
+func (v Violation) Kind() string { return v.Rule + ": " + words(v.Text) }
+
+// words of a text that have no digit in them.
+func words(text string) string {
+	var out []string
+	for w := range strings.FieldsSeq(text) {
+		if !strings.ContainsAny(w, "0123456789") && !strings.HasPrefix(w, "back") {
+			out = append(out, w)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
 // Judge is a testworld.Observer.
 type Judge struct {
 	Violations []Violation
@@ -91,6 +112,8 @@ type Judge struct {
 	SettledAt time.Time
 	// NoSends: from now on nothing may be sent.
 	NoSends bool
+	// Pruned: a CRD lost a field for a while, and objects with it.
+	Pruned bool
 	// Unreadable: the provider's answers do not say how it ended.
 	Unreadable bool
 
@@ -114,6 +137,8 @@ type sale struct {
 	lost bool
 	// had are the Payments that showed a Charge when it was lost.
 	had map[types.UID]bool
+	// said: a person who saw the Unknown said how it ended.
+	said bool
 	// disclosed pages.
 	disclosed []string
 	bounds    bounds
@@ -165,7 +190,7 @@ type process struct {
 	left   []time.Time
 }
 
-// grant is the leave to send once.
+// grant is the permission to send once.
 type grant struct {
 	at     time.Time
 	used   bool
@@ -205,6 +230,13 @@ func (j *Judge) violated(rule, format string, args ...any) {
 		}
 	}
 	j.Violations = append(j.Violations, Violation{rule, text})
+}
+
+// found notes what a rule found.
+func (j *Judge) found(violations []Violation) {
+	for _, v := range violations {
+		j.violated(v.Rule, "%s", v.Text)
+	}
 }
 
 func (j *Judge) sale(name types.NamespacedName) *sale {
@@ -253,7 +285,7 @@ func (j *Judge) Committed(v testworld.Version) {
 		j.paymentVersion(o, n, v.By)
 	case *v1alpha1.Refund:
 		o, _ := v.Old.(*v1alpha1.Refund)
-		j.refundVersion(o, n)
+		j.refundVersion(o, n, v.By)
 	case nil:
 		j.removed(v)
 	}
@@ -278,9 +310,14 @@ func (j *Judge) removed(v testworld.Version) {
 	}
 }
 
-// deletedByUs: only a Charge of which nothing was sent stands in nobody's way.
+// deletedByUs: only a Charge of which nothing was sent stands in nobody's way, or one
+// that was over long ago.
 func (j *Judge) deletedByUs(c *v1alpha1.Charge) {
-	if !attempt.NothingSent(&c.Record.Attempt) {
+	rec := &c.Record
+	if attempt.NothingSent(&rec.Attempt) {
+		return
+	}
+	if rec.Outcome == nil || j.w.Now().Sub(rec.Outcome.At.Time) < 90*24*time.Hour {
 		j.violated(RightObject, "a Charge was deleted that was, or may have been, sent")
 	}
 }
@@ -327,7 +364,7 @@ func mayBeAsked(c *v1alpha1.Charge, p *v1alpha1.Payment) bool {
 func (j *Judge) Ends(p *testworld.Process, job testworld.Job, _ ctrl.Result, err error) {
 	q := j.process(p)
 	q.over = false
-	if c := j.waiting(job); c != nil && p.Leads() && !p.WillWake(job) {
+	if c := j.waiting(job); c != nil && c.Spec.InstallationID == p.Installation().ID && p.Leads() && !p.WillWake(job) {
 		j.violated(Schedule, "a Charge that was asked for is left alone, with nothing to wake it")
 	}
 	if err == nil {

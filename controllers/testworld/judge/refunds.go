@@ -1,8 +1,6 @@
 package judge
 
 import (
-	"math/big"
-
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -37,31 +35,21 @@ func (j *Judge) refundArrives(f *testworld.Flight, q *process, g *grant) {
 	q2.sale, q2.refund = saleOf(c), g.refund
 }
 
-func (j *Judge) entryVersion(c *v1alpha1.Charge, before *v1alpha1.Attempt, e *v1alpha1.ChargeRefund) {
-	j.onlyForward("refund "+e.Name, before, &e.Attempt)
-	if before.Outcome == nil && e.Outcome != nil && e.Outcome.SettledBy == "" {
-		j.refundVerdict("the entry of "+e.Name, c, e, e.Outcome.Phase == v1alpha1.PhaseSucceeded)
+func (j *Judge) refundVersion(old, r *v1alpha1.Refund, by *testworld.Process) {
+	if by != nil {
+		j.found(RefundChange(old, r))
 	}
-}
-
-func (j *Judge) refundVersion(old, r *v1alpha1.Refund) {
 	if old == nil {
 		old = &v1alpha1.Refund{}
 	}
 	if u := r.Status.Unknown; u != nil && r.Spec.Confirmation == nil {
 		j.shown[string(r.UID)+u.ID] = true
 	}
-	if old.Status.Phase.Terminal() && old.Status.Phase != r.Status.Phase {
-		j.violated(Final, "Refund %s went from %s to %q", r.Name, old.Status.Phase, r.Status.Phase)
-	}
 	if r.Status.Phase != v1alpha1.RefundSucceeded || old.Status.Phase == r.Status.Phase {
 		return
 	}
 	if r.Status.ConfirmedBy != "" {
-		if said := r.Spec.Confirmation; said == nil || !j.shown[string(r.UID)+said.UnknownID] {
-			j.violated(RightObject, "Refund %s is settled by what was said about something else", r.Name)
-		}
-		return
+		return // see confirmation
 	}
 	c := j.w.Charge(types.NamespacedName{Namespace: r.Namespace, Name: r.Spec.PaymentRef.Name})
 	if c == nil {
@@ -72,28 +60,20 @@ func (j *Judge) refundVersion(old, r *v1alpha1.Refund) {
 	}
 }
 
-// givenBack is how often the provider gave back under an entry.
-func (j *Judge) givenBack(c *v1alpha1.Charge, e *v1alpha1.ChargeRefund) int {
-	n := 0
-	for _, entry := range j.w.Sim().Refunds(c.Spec.ProviderReference) {
-		if e.Reference == "" || entry.Refund == e.Reference {
-			n++
-		}
+// confirmation: a person who saw what the Refund of that name shows said so.
+func (j *Judge) confirmation(c *v1alpha1.Charge, name string) {
+	r := j.w.Refund(types.NamespacedName{Namespace: c.Spec.Payment.Namespace, Name: name})
+	if r == nil || r.Spec.Confirmation == nil {
+		return // whoever said so is gone
 	}
-	return n
+	if !j.shown[string(r.UID)+r.Spec.Confirmation.UnknownID] {
+		j.violated(RightObject, "Refund %s is settled by what was said about something else", r.Name)
+	}
 }
 
 func (j *Judge) refundVerdict(who string, c *v1alpha1.Charge, e *v1alpha1.ChargeRefund, succeeded bool) {
-	n := j.givenBack(c, e)
-	if n > 1 {
-		j.violated(NoOverRefund, "%s was given back %d times", who, n)
-	}
-	switch {
-	case succeeded && n == 0:
-		j.violated(NoFalseSuccess, "%s says Succeeded, and nothing was given back", who)
-	case !succeeded && n > 0 && e.Reference != "":
-		j.violated(NoFalseFailure, "%s says Failed, and it was given back", who)
-	case !succeeded && e.Reference != "" && j.refundUnderWay(e.Reference):
+	j.found(j.books(c.Spec.ProviderReference).Refund(who, e, succeeded))
+	if !succeeded && e.Reference != "" && j.refundUnderWay(e.Reference) {
 		j.violated(NoFalseFailure, "%s says Failed, and the request can still arrive", who)
 	}
 }
@@ -105,25 +85,4 @@ func (j *Judge) refundUnderWay(ref string) bool {
 		}
 	}
 	return false
-}
-
-// overRefund: all refunds of a reference together give back no more than was paid.
-func (j *Judge) overRefund(ref string) {
-	paid, back := new(big.Rat), new(big.Rat)
-	for _, e := range j.w.Sim().Ledger() {
-		if e.Reference != ref {
-			continue
-		}
-		amount, _ := new(big.Rat).SetString(e.Amount)
-		switch e.Event {
-		case simulator.Paid:
-			paid.Add(paid, amount)
-		case simulator.Refunded:
-			back.Add(back, amount)
-		default:
-		}
-	}
-	if back.Cmp(paid) > 0 {
-		j.violated(NoOverRefund, "%s was given back of %s", back.FloatString(2), paid.FloatString(2))
-	}
 }

@@ -12,7 +12,7 @@ import (
 // maxAge of a raise when its request leaves.
 const maxAge = time.Minute
 
-// Acknowledged gives leave to send once, if that is what was written, and takes it
+// Acknowledged permits exactly one send, if that is what was written, and takes it
 // where the sender says that it did not.
 func (j *Judge) Acknowledged(p *testworld.Process, v testworld.Version) {
 	j.WriteCount++
@@ -64,15 +64,6 @@ func (j *Judge) voids(p *testworld.Process, before, after *v1alpha1.Attempt) {
 			j.violated(Sending, "a send was voided by another process than its sender")
 		}
 	}
-}
-
-func isOpen(a *v1alpha1.Attempt, number int32) bool {
-	for _, s := range a.Open {
-		if s.Number == number {
-			return true
-		}
-	}
-	return false
 }
 
 // refundReference is what the provider knows a refund by.
@@ -231,7 +222,7 @@ func (j *Judge) Answered(f *testworld.Flight) {
 		default:
 			r.undecided++
 		}
-	case (f.Asks == simulator.OpStatus || f.Asks == simulator.OpSearch) && accepted(f) && j.books(f.Reference).paid > 0:
+	case (f.Asks == simulator.OpStatus || f.Asks == simulator.OpSearch) && accepted(f) && len(j.books(f.Reference).Charges) > 0:
 		j.request("pay ", f.Reference).confirmed = true
 	}
 }
@@ -256,7 +247,7 @@ func (j *Judge) unkept(q *process) {
 // kept: it is recorded, or there is nothing to record it on.
 func (j *Judge) kept(a answer) bool {
 	c := j.charge(a.g)
-	if c == nil {
+	if c == nil || j.Pruned {
 		return true
 	}
 	if a.g.refund != "" {

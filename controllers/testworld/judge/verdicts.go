@@ -11,51 +11,12 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// book is what the provider has on a reference.
-type book struct {
-	paid    int
-	money   v1alpha1.Money
-	paidAt  time.Time
-	known   bool
-	payable bool
-	// saidSo: it reported a final failure before it was paid.
-	saidSo bool
-	// open sessions at the provider, whether or not anybody can pay them.
-	open int
-	// newest session.
-	newest time.Time
-}
-
 // books of a reference.
-func (j *Judge) books(ref string) book {
-	var b book
-	for _, e := range j.w.Sim().Ledger() {
-		if e.Reference != ref || e.Refund != "" {
-			continue
-		}
-		switch e.Event {
-		case simulator.Paid:
-			b.paid++
-			b.money, b.paidAt = v1alpha1.Money{Amount: e.Amount, Currency: e.Currency}, e.At
-		case simulator.Refused, simulator.Expired:
-			b.saidSo = b.saidSo || e.Provider != simulator.Wave && b.paid == 0 && !(e.Provider == simulator.Orange && e.Event == simulator.Expired)
-		default:
-		}
-	}
-	for _, s := range j.w.Sim().Sessions() {
-		if s.Reference != ref {
-			continue
-		}
-		b.known = true
-		if s.Created.After(b.newest) {
-			b.newest = s.Created
-		}
-		if s.State != "open" && s.State != "confirming" {
-			continue
-		}
-		b.open++
-		b.payable = b.payable || s.Provider != simulator.Orange || j.isDisclosed(s.URL)
-	}
+func (j *Judge) books(ref string) Book {
+	b := BookOf(ref, j.w.Sim().Ledger(), j.w.Sim().Sessions(), func(s simulator.Session) bool {
+		return s.Provider != simulator.Orange || j.isDisclosed(s.URL)
+	})
+	b.Payable = b.Payable && !j.w.OrangeSkewed()
 	return b
 }
 
@@ -84,33 +45,25 @@ func (j *Judge) chargeVerdict(c *v1alpha1.Charge) {
 		return
 	}
 	j.failure("the Charge", b, c.Spec.ProviderReference)
-	// A person who is told that the payer did not pay has a payer who could.
-	found := c.Record.Taken != nil && c.Record.Taken.Found
-	if o.Reason == v1alpha1.ReasonPayerTimeout && len(c.Record.Open) == 0 && !found && b.newest.Before(c.CreationTimestamp.Time) {
+	// Who is told that the payer did not pay has a payer who could.
+	p := j.w.Payment(saleOf(c))
+	own := p != nil && c.Spec.Payment.UID == string(p.UID) && !j.sale(saleOf(c)).had[p.UID] && !consents(p)
+	if o.Reason == v1alpha1.ReasonPayerTimeout && own && len(c.Record.Open) == 0 && b.Newest.Before(p.CreationTimestamp.Time) {
 		j.violated(NoFalseFailure, "the Charge says that the payer did not pay in time, and nobody was asked")
 	}
 }
 
-func (j *Judge) success(who string, c *v1alpha1.Charge, b book) {
-	switch {
-	case b.paid == 0:
-		j.violated(NoFalseSuccess, "%s says Succeeded, and the provider was paid nothing", who)
-	case b.money != c.Spec.Money:
-		j.violated(NoFalseSuccess, "%s says Succeeded, and %s %s was paid", who, b.money.Amount, b.money.Currency)
-	case !j.request("pay ", c.Spec.ProviderReference).confirmed:
+func (j *Judge) success(who string, c *v1alpha1.Charge, b Book) {
+	wrong := b.Success(who, c.Spec.Money)
+	j.found(wrong)
+	if len(wrong) == 0 && !j.request("pay ", c.Spec.ProviderReference).confirmed {
 		j.violated(NoFalseSuccess, "%s says Succeeded, and no question of ours was answered so", who)
 	}
 }
 
-func (j *Judge) failure(who string, b book, ref string) {
-	switch {
-	case b.saidSo:
-		// The provider said first that it failed, and contradicted itself.
-	case b.paid > 0:
-		j.violated(NoFalseFailure, "%s says that it was not paid, and it was", who)
-	case b.payable && !j.w.OrangeSkewed():
-		j.violated(NoFalseFailure, "%s says that it was not paid, and it can still be", who)
-	case !b.known && j.underWay(ref):
+func (j *Judge) failure(who string, b Book, ref string) {
+	j.found(b.Failure(who))
+	if !b.Known && j.underWay(ref) {
 		j.violated(NoFalseFailure, "%s says that it was not paid, and a request can still arrive", who)
 	}
 }
@@ -132,7 +85,9 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 	c := j.w.Charge(key)
 	who := "Payment " + p.Name
 	if p.Status.SettledBy != "" {
-		j.settlement(p)
+		if c == nil || c.Record.Outcome == nil || c.Record.Outcome.SettledBy == "" {
+			j.settlement(p)
+		}
 		return
 	}
 	if p.Status.Phase == v1alpha1.PhaseSucceeded {
@@ -156,16 +111,12 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 	j.unasked(who, key, p, by)
 }
 
-func failureReason(p *v1alpha1.Payment) v1alpha1.Reason {
-	if p.Status.Failure == nil {
-		return ""
-	}
-	return p.Status.Failure.Reason
-}
-
 // neverAsked: whoever is refused as written was not asked for.
 func (j *Judge) neverAsked(who string, key types.NamespacedName, p *v1alpha1.Payment) {
 	for _, r := range j.sale(key).references {
+		if r.undecided == 0 && !j.books(r.reference).Known {
+			continue // each request was refused, or did not arrive
+		}
 		for _, i := range r.intents {
 			if i.uid == p.UID {
 				j.violated(NoFalseFailure, "%s says that nothing was sent, and it was", who)
@@ -184,7 +135,7 @@ func (j *Judge) unasked(who string, key types.NamespacedName, p *v1alpha1.Paymen
 		if r.installation != by.Installation().ID || r.provider != p.Spec.Provider || !j.askedNow(r, p) {
 			continue
 		}
-		if b := j.books(r.reference); !b.saidSo || b.payable {
+		if b := j.books(r.reference); !b.SaidSo || b.Payable {
 			j.failure(who, b, r.reference)
 		}
 	}
@@ -221,7 +172,7 @@ func (j *Judge) succeeded(who string, p *v1alpha1.Payment, c *v1alpha1.Charge) {
 	case consents(p), p.Status.ChargeName == "":
 	case outcome != nil && p.CreationTimestamp.Sub(outcome.At.Time) > j.w.Settings().AdoptionWindow+time.Minute && j.w.Settings().AdoptionWindow > 0:
 		j.violated(RightObject, "%s says Succeeded by a sale that was over long before it", who)
-	case outcome != nil && outcome.At.Time.Before(p.CreationTimestamp.Time) && j.environments[p.UID] != c.Spec.Account.Environment && c.Spec.Payment.UID != string(p.UID):
+	case outcome != nil && outcome.At.Time.Before(p.CreationTimestamp.Time) && j.environments[p.UID] != "" && j.environments[p.UID] != c.Spec.Account.Environment && c.Spec.Payment.UID != string(p.UID):
 		j.violated(RightObject, "%s says Succeeded by money of another environment", who)
 	}
 }
@@ -230,7 +181,7 @@ func (j *Judge) succeeded(who string, p *v1alpha1.Payment, c *v1alpha1.Charge) {
 func (j *Judge) ghost(who string, p *v1alpha1.Payment) {
 	s := j.sale(types.NamespacedName{Namespace: p.Namespace, Name: p.Name})
 	for _, r := range s.references {
-		if s.lost && j.books(r.reference).paid > 0 {
+		if s.lost && len(j.books(r.reference).Charges) > 0 {
 			return
 		}
 	}

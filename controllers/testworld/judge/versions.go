@@ -1,8 +1,6 @@
 package judge
 
 import (
-	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -10,50 +8,43 @@ import (
 )
 
 func (j *Judge) chargeVersion(old, c *v1alpha1.Charge) {
+	if !j.Pruned { // what a CRD loses nobody can hold
+		j.found(ChargeChange(old, c))
+	}
 	if old == nil {
-		old = &v1alpha1.Charge{Spec: c.Spec}
+		old = &v1alpha1.Charge{}
 	}
-	if !equality.Semantic.DeepEqual(old.Spec, c.Spec) {
-		j.violated(Final, "the intent of the Charge changed")
-	}
-	a, b := &old.Record, &c.Record
-	if a.Session != nil && !equality.Semantic.DeepEqual(a.Session, b.Session) {
-		j.violated(Final, "the session of the Charge changed")
-	}
-	j.onlyForward("the Charge", &a.Attempt, &b.Attempt)
-	if a.Outcome == nil && b.Outcome != nil && b.Outcome.SettledBy == "" {
+	switch {
+	case old.Record.Outcome != nil || c.Record.Outcome == nil:
+	case newOutcome(&c.Record.Attempt):
 		j.chargeVerdict(c)
-	}
-	for i := range b.Refunds {
-		before := v1alpha1.Attempt{}
-		for k := range a.Refunds {
-			if a.Refunds[k].Name == b.Refunds[i].Name {
-				before = a.Refunds[k].Attempt
-			}
+	default:
+		if p := j.w.Payment(saleOf(c)); p != nil && p.Spec.Settlement != nil {
+			j.settlement(p)
+		} else if !j.sale(saleOf(c)).said {
+			j.violated(RightObject, "a Charge is settled, and nobody said so")
 		}
-		j.entryVersion(c, &before, &b.Refunds[i])
+	}
+	for i := range c.Record.Refunds {
+		e := &c.Record.Refunds[i]
+		switch {
+		case e.Outcome == nil || entryBefore(old, e.Name).Outcome != nil:
+		case newOutcome(&e.Attempt):
+			j.refundVerdict("the entry of "+e.Name, c, e, e.Outcome.Phase == v1alpha1.PhaseSucceeded)
+		default:
+			j.confirmation(c, e.Name)
+		}
 	}
 }
 
-// onlyForward: what is recorded stays as it is.
-func (j *Judge) onlyForward(who string, a, b *v1alpha1.Attempt) {
-	switch {
-	case b.Sends < a.Sends:
-		j.violated(Final, "sends of %s fell from %d to %d", who, a.Sends, b.Sends)
-	case a.Outcome != nil && !equality.Semantic.DeepEqual(a.Outcome, b.Outcome):
-		j.violated(Final, "the outcome of %s changed", who)
-	case a.Taken != nil && !equality.Semantic.DeepEqual(a.Taken, b.Taken):
-		j.violated(Final, "that the provider has the request of %s changed", who)
-	}
-	for _, s := range b.Open {
-		if s.Number <= a.Sends && !isOpen(a, s.Number) {
-			j.violated(Final, "an answered send of %s is open again", who)
-		}
-	}
-}
+// newOutcome: the provider's word, and no person's.
+func newOutcome(a *v1alpha1.Attempt) bool { return a.Outcome != nil && a.Outcome.SettledBy == "" }
 
 func (j *Judge) paymentVersion(old, p *v1alpha1.Payment, by *testworld.Process) {
 	key := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
+	if by != nil {
+		j.found(PaymentChange(old, p, true))
+	}
 	if old == nil {
 		j.environments[p.UID] = j.w.Environment(p)
 		old = &v1alpha1.Payment{}
@@ -63,20 +54,16 @@ func (j *Judge) paymentVersion(old, p *v1alpha1.Payment, by *testworld.Process) 
 		j.shown[string(p.UID)+u.ID] = true
 	}
 	if said := p.Spec.Settlement; said != nil && old.Spec.Settlement == nil && old.UID != "" && a.Unknown != nil && a.Unknown.ID == said.UnknownID {
+		j.sale(key).said = true
 		j.shown[string(p.UID)+said.UnknownID] = true
-	}
-	switch {
-	case a.Phase.Terminal() && a.Phase != b.Phase:
-		j.violated(Final, "Payment %s went from %s to %q", p.Name, a.Phase, b.Phase)
-	case a.ChargeName != "" && a.ChargeName != b.ChargeName && by != nil:
-		j.violated(Final, "Payment %s changed its Charge", p.Name)
-	case a.Phase != "" && a.Phase != v1alpha1.PhasePending && b.Phase == v1alpha1.PhasePending && by != nil:
-		j.violated(Final, "Payment %s went back to Pending", p.Name)
 	}
 	if j.SettledAt.IsZero() && p.Name == testworld.Sale && settled(b.Phase) {
 		j.SettledAt = j.w.Now()
 	}
 	if by == nil {
+		if a.ChargeName != "" && b.ChargeName == "" {
+			delete(j.sale(key).had, p.UID) // whoever loses both is new
+		}
 		return
 	}
 	j.statusWritten(key, by)
@@ -87,9 +74,6 @@ func (j *Judge) paymentVersion(old, p *v1alpha1.Payment, by *testworld.Process) 
 		j.disclosure(key, next.URL)
 	}
 }
-
-// settled: over, or for a person to look at.
-func settled(p v1alpha1.Phase) bool { return p.Terminal() || p == v1alpha1.PhaseUnknown }
 
 func (j *Judge) disclosure(key types.NamespacedName, url string) {
 	c, s := j.w.Charge(key), j.sale(key)
@@ -105,9 +89,4 @@ func (j *Judge) disclosure(key types.NamespacedName, url string) {
 	if len(s.disclosed) > 1 && !s.lost {
 		j.violated(OnePage, "two sessions of one sale are published")
 	}
-}
-
-// late tells whether a Payment shows what contradicts it.
-func late(p *v1alpha1.Payment) bool {
-	return meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionLateSettlement)
 }

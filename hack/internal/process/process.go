@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -102,8 +102,7 @@ func (p *Process) Kill() (bool, error) {
 func (p *Process) Ready(ctx context.Context, url string, within time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("the %s was not ready within %v", p.name, within))
 	defer cancel()
-	c := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for !answers(ctx, c, url) {
+	for !Answers(ctx, url) {
 		select {
 		case <-p.done:
 			return p.Ended()
@@ -113,18 +112,6 @@ func (p *Process) Ready(ctx context.Context, url string, within time.Duration) e
 		}
 	}
 	return nil
-}
-
-func answers(ctx context.Context, c *http.Client, url string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	resp, err := c.Do(req)
-	if err != nil {
-		return false
-	}
-	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 }
 
 // Ended is the error of a process that ended by itself.
@@ -151,6 +138,22 @@ func (p *Process) Stop(patience time.Duration) error {
 	err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.done
 	return errors.Join(fmt.Errorf("the %s did not stop within %v and was killed", p.name, patience), err)
+}
+
+// Peak is the most memory that was resident, in bytes, as Linux tells; 0 where it does
+// not.
+func (p *Process) Peak() float64 {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(content)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kilobytes, _ := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
+			return kilobytes * 1024
+		}
+	}
+	return 0
 }
 
 // Tail is the end of the log.

@@ -150,7 +150,7 @@ func followMutants() []Mutant {
 	}
 }
 
-// quietMutants tell what is nobody's business.
+// quietMutants reveal what must stay private.
 func quietMutants() []Mutant {
 	return []Mutant{
 		one("payer-logged", "a log holds no phone",

@@ -19,15 +19,15 @@ type AttemptApplyConfiguration struct {
 	Open []SendApplyConfiguration `json:"open,omitempty"`
 	// Taken is set once the provider is known to have the request.
 	Taken *TakenApplyConfiguration `json:"taken,omitempty"`
-	// ReferenceKnown is set when the provider knew the reference before the
-	// first send that this record tells of. What it knows may be an earlier
-	// sale's, whose outcome is not this one's.
+	// ReferenceKnown is set when the provider knew the reference before the first
+	// send of this record. What it knows may be an earlier sale's, whose outcome is
+	// not this one's.
 	ReferenceKnown *bool `json:"referenceKnown,omitempty"`
 	// Refusal is the newest definite refusal of a send.
 	Refusal *RefusalApplyConfiguration `json:"refusal,omitempty"`
-	// Unknown is set once the outcome cannot be told. An outcome may still come.
+	// Unknown is set once the outcome cannot be determined. An outcome may still come.
 	Unknown *UnknownApplyConfiguration `json:"unknown,omitempty"`
-	// Notice is the newest thing to tell people that is neither progress nor an
+	// Notice is the newest message for people that is neither progress nor an
 	// outcome, such as why a send was void.
 	Notice *NoticeApplyConfiguration `json:"notice,omitempty"`
 	// Outcome, with its evidence. It never changes.

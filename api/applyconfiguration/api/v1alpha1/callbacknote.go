@@ -15,7 +15,7 @@ import (
 type CallbackNoteApplyConfiguration struct {
 	// ReceivedAt is when it came.
 	ReceivedAt *v1.MicroTime `json:"receivedAt,omitempty"`
-	// Claim is what it said, in the provider's word. It is not evidence.
+	// Claim is what it said, in the provider's word. It proves nothing.
 	Claim *string `json:"claim,omitempty"`
 	// Digest of what it said, keyed: the same callback is not noted twice.
 	Digest *string `json:"digest,omitempty"`

@@ -18,7 +18,7 @@ import (
 //
 // Charge is the lasting record that a provider has been, or may have been,
 // asked to take money. The operator creates it before the first request and it
-// outlives its Payment, as a PersistentVolume outlives its claim. People read
+// outlives its Payment, as a PersistentVolume outlives its PersistentVolumeClaim. People read
 // it; only the operator writes it. Nothing of it is named status, because
 // backup tools drop what is.
 type ChargeApplyConfiguration struct {

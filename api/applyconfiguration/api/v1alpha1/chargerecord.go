@@ -13,8 +13,8 @@ type ChargeRecordApplyConfiguration struct {
 	// Session holds what the provider opened for the payer, where it opens
 	// something.
 	Session *SessionApplyConfiguration `json:"session,omitempty"`
-	// LastCallback notes the last verified callback where no Payment is there to
-	// note it. It decides nothing: it makes the operator ask the provider.
+	// LastCallback notes the last verified callback where no Payment shows the
+	// Charge. It changes no outcome: it makes the operator ask the provider.
 	LastCallback *CallbackNoteApplyConfiguration `json:"lastCallback,omitempty"`
 	// Refunds that reserved a part of what was paid, by the name of their Refund.
 	// The reservation is written before the provider is asked; all that have not

@@ -17,7 +17,7 @@ import (
 // with apply.
 //
 // ClusterMerchantAccount is an account at a provider for the namespaces that it
-// allows; it allows none until told. Its Secret is in the operator's namespace.
+// allows; by default none. Its Secret is in the operator's namespace.
 type ClusterMerchantAccountApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration    `json:""`
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`

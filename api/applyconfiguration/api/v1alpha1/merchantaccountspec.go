@@ -25,8 +25,8 @@ type MerchantAccountSpecApplyConfiguration struct {
 	Currency *string `json:"currency,omitempty"`
 	// MerchantName that the payer sees, where the provider shows one.
 	MerchantName *string `json:"merchantName,omitempty"`
-	// Suspend stops everything new: Payments wait, and what is claimed but was
-	// never sent is not sent. What was asked for already is followed to its end.
+	// Suspend stops everything new: Payments and Refunds wait. What was sent already
+	// is followed to its end.
 	Suspend *bool `json:"suspend,omitempty"`
 	// SecretRef names the Secret with the credentials, in the account's own
 	// namespace (a ClusterMerchantAccount: in the operator's). It is of type Opaque or
@@ -49,7 +49,7 @@ type MerchantAccountSpecApplyConfiguration struct {
 	Wave *WaveAccountApplyConfiguration `json:"wave,omitempty"`
 	// Polling says how often an open payment is asked about, and for how long.
 	Polling *PollingApplyConfiguration `json:"polling,omitempty"`
-	// Prompts limits how often payers may be rung, where the provider rings them (mtn).
+	// Prompts limits how often payers are prompted on their phones (mtn).
 	Prompts *PromptsApplyConfiguration `json:"prompts,omitempty"`
 	// RateLimit of the calls through the account.
 	RateLimit *RateLimitApplyConfiguration `json:"rateLimit,omitempty"`

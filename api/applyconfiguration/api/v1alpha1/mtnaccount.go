@@ -12,7 +12,7 @@ type MTNAccountApplyConfiguration struct {
 	// TargetEnvironment is MTN's word for the country, such as mtnivorycoast.
 	// Never "production".
 	TargetEnvironment *string `json:"targetEnvironment,omitempty"`
-	// Callbacks: Disabled tells mtn no callback URL, so that payments are only
+	// Callbacks: Disabled sends mtn no callback URL, so that payments are only
 	// polled; needed where the operator's public host is not registered at MTN.
 	Callbacks *string `json:"callbacks,omitempty"`
 }

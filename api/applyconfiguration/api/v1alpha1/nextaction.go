@@ -16,7 +16,7 @@ import (
 type NextActionApplyConfiguration struct {
 	// Type: ApproveOnPhone (the payer's phone rings) or OpenURL.
 	Type *apiv1alpha1.NextActionType `json:"type,omitempty"`
-	// URL that the payer opens to pay. Whoever has it can pay.
+	// URL that the payer opens to pay. Anybody who has it can pay.
 	URL *string `json:"url,omitempty"`
 	// ExpiresAt is when it is too late.
 	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`

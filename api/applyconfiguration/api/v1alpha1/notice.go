@@ -11,7 +11,7 @@ import (
 // NoticeApplyConfiguration represents a declarative configuration of the Notice type for use
 // with apply.
 //
-// Notice is something to tell people that is neither progress nor an outcome.
+// Notice is a message for people that is neither progress nor an outcome.
 type NoticeApplyConfiguration struct {
 	// Reason from the closed list of docs/payment.md.
 	Reason *string `json:"reason,omitempty"`

@@ -27,7 +27,7 @@ type OutcomeApplyConfiguration struct {
 	// Paid is the money that the provider, or a person, confirmed.
 	Paid *MoneyApplyConfiguration `json:"paid,omitempty"`
 	// SettledBy is the user name of the person who found out, where the provider
-	// did not tell.
+	// gave no outcome.
 	SettledBy *string `json:"settledBy,omitempty"`
 	// Note says how that person knows.
 	Note *string `json:"note,omitempty"`

@@ -18,7 +18,7 @@ import (
 //
 // Payment asks a mobile-money provider to collect an amount from a payer, once.
 // The operator asks, follows the payment until it is over and reports in status.
-// Deleting a Payment and applying it again takes up the same charge: nobody is
+// Deleting a Payment and applying it again adopts the same charge: nobody is
 // charged twice. To charge again, use a new name.
 type PaymentApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration    `json:""`

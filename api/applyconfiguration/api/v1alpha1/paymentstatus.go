@@ -17,7 +17,7 @@ import (
 type PaymentStatusApplyConfiguration struct {
 	// Phase: Pending (not asked yet), Processing (the provider was asked, or
 	// may have been), Succeeded, Failed, Expired, Cancelled, or Unknown: the
-	// provider cannot tell the outcome; nobody is asked again.
+	// outcome cannot be determined now; nobody is asked for money again.
 	Phase *apiv1alpha1.Phase `json:"phase,omitempty"`
 	// Conditions: Finished is True when it is over, whatever the outcome;
 	// Succeeded (and Ready, which mirrors it) is True when it was paid, False
@@ -54,13 +54,13 @@ type PaymentStatusApplyConfiguration struct {
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
 	// Refunded is how much of the amount was given back by Refunds.
 	Refunded *string `json:"refunded,omitempty"`
-	// Unknown says why the outcome cannot be told, while the phase is Unknown.
+	// Unknown says why the outcome cannot be determined, while the phase is Unknown.
 	Unknown *UnknownStatusApplyConfiguration `json:"unknown,omitempty"`
-	// SettledBy is who settled a payment whose outcome the provider did not tell.
+	// SettledBy is who settled a payment whose outcome the provider did not give.
 	SettledBy *string `json:"settledBy,omitempty"`
 	// Failure says why a payment did not succeed.
 	Failure *PaymentFailureApplyConfiguration `json:"failure,omitempty"`
-	// LastCallback notes the last verified callback. It decides nothing: it
+	// LastCallback notes the last verified callback. It changes no phase: it
 	// makes the operator ask the provider.
 	LastCallback *CallbackNoteApplyConfiguration `json:"lastCallback,omitempty"`
 }

@@ -7,13 +7,13 @@ package v1alpha1
 // PromptsApplyConfiguration represents a declarative configuration of the Prompts type for use
 // with apply.
 //
-// Prompts limits how often payers may be rung. The Payments of a namespace that are
+// Prompts limits how often payers are prompted. The Payments of a namespace that are
 // over a limit wait.
 type PromptsApplyConfiguration struct {
-	// PerPhone is how often one phone may be rung in an hour by the Payments of one
+	// PerPhone is how many prompts one phone gets in an hour from the Payments of one
 	// namespace. Default: 20, unless the operator was started with another number.
 	PerPhone *int32 `json:"perPhone,omitempty"`
-	// PerNamespace is how often payers may be rung in an hour by the Payments of one
+	// PerNamespace is how many prompts payers get in an hour from the Payments of one
 	// namespace. Default: 3000, unless the operator was started with another number.
 	PerNamespace *int32 `json:"perNamespace,omitempty"`
 }

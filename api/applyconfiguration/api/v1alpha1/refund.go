@@ -18,7 +18,7 @@ import (
 //
 // Refund asks to give back all or part of a Payment that succeeded, once.
 // Deleting a Refund gives nothing back and takes nothing back; applying it
-// again under the same name takes up the same refund. To give back more, use a
+// again under the same name continues the same refund. To give back more, use a
 // new name.
 type RefundApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration    `json:""`

@@ -18,7 +18,7 @@ import (
 type RefundStatusApplyConfiguration struct {
 	// Phase: Pending (not asked yet), Processing, ManualActionRequired (a
 	// person has to give the money back), Succeeded, Failed, or Unknown: the
-	// provider cannot tell; nothing is sent again.
+	// outcome cannot be determined now; nothing is sent again.
 	Phase *apiv1alpha1.RefundPhase `json:"phase,omitempty"`
 	// Conditions: Finished is True when it is over, whatever the outcome;
 	// Succeeded (and Ready, which mirrors it) is True when the money was given
@@ -52,7 +52,7 @@ type RefundStatusApplyConfiguration struct {
 	InitiatedAt *metav1.Time `json:"initiatedAt,omitempty"`
 	// CompletedAt is when the operator learnt the outcome.
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
-	// ConfirmedBy is who confirmed an outcome that no provider told.
+	// ConfirmedBy is who confirmed an outcome that the provider did not give.
 	ConfirmedBy *string `json:"confirmedBy,omitempty"`
 	// Failure says why nothing was given back.
 	Failure *RefundFailureApplyConfiguration `json:"failure,omitempty"`

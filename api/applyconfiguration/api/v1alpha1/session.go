@@ -19,7 +19,7 @@ type SessionApplyConfiguration struct {
 	Token *string `json:"token,omitempty"`
 	// NotificationTokenHash recognises the provider's callback.
 	NotificationTokenHash *string `json:"notificationTokenHash,omitempty"`
-	// PaymentURL that the payer opens. Whoever has it can pay.
+	// PaymentURL that the payer opens. Anybody who has it can pay.
 	PaymentURL *string `json:"paymentURL,omitempty"`
 	// ExpiresAt is when it is too late to pay.
 	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`

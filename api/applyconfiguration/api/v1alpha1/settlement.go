@@ -12,7 +12,7 @@ import (
 // with apply.
 //
 // Settlement is what a person says about a payment whose outcome the provider
-// did not tell the operator. It counts only where an update adds it: what a Payment
+// did not give. It counts only where an update adds it: what a Payment
 // is created with, such as by a restore, names the id of another object.
 type SettlementApplyConfiguration struct {
 	// UnknownID is the status.unknown.id that the person saw: the settlement

@@ -17,8 +17,8 @@ type TakenApplyConfiguration struct {
 	Send *int32 `json:"send,omitempty"`
 	// At is when the answer was read.
 	At *v1.MicroTime `json:"at,omitempty"`
-	// Found is set when no send that this record tells of made it: it was there
-	// already, and so may be refunds that this record does not tell of.
+	// Found is set when no send of this record made it: it was there already, and
+	// so may be refunds that this record does not list.
 	Found *bool `json:"found,omitempty"`
 }
 

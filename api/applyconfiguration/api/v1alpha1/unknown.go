@@ -11,7 +11,7 @@ import (
 // UnknownApplyConfiguration represents a declarative configuration of the Unknown type for use
 // with apply.
 //
-// Unknown says why the outcome cannot be told.
+// Unknown says why the outcome cannot be determined.
 type UnknownApplyConfiguration struct {
 	// Reason from the closed list of docs/payment.md.
 	Reason *string `json:"reason,omitempty"`

@@ -37,8 +37,8 @@ func (a *arrivals) Accept() (net.Conn, error) {
 	return p, nil
 }
 
-// enter lets a peer come; nil: the gate does not take it.
-func enter(g *gate, address string) (*connection, *peer) {
+// enter lets a peer connect; nil: it is refused.
+func enter(g *connections, address string) (*connection, *peer) {
 	p := &peer{address: address}
 	g.Listener.(*arrivals).next = []*peer{p}
 	c, err := g.Accept()
@@ -49,8 +49,8 @@ func enter(g *gate, address string) (*connection, *peer) {
 }
 
 // Where it is full, who has waited longest goes; who is being served stays.
-func TestG12WhoLeaves(t *testing.T) {
-	g := newGate(&arrivals{}, Limits{Connections: 6, SourceConnections: 3, TrustedProxies: prefixes("10.0.0.0/8")})
+func TestG12_ClosesTheConnectionThatWaitedLongest(t *testing.T) {
+	g := newConnections(&arrivals{}, Limits{Connections: 6, SourceConnections: 3, TrustedProxies: prefixes("10.0.0.0/8")})
 	first, p1 := enter(g, "203.0.113.9:1")
 	_, p2 := enter(g, "203.0.113.9:2")
 	_, p3 := enter(g, "203.0.113.9:3")
@@ -59,7 +59,7 @@ func TestG12WhoLeaves(t *testing.T) {
 	if p1.closed || !p2.closed || p3.closed || p4.closed {
 		t.Error("not the one that waited longest")
 	}
-	// Once it is served it waits from anew.
+	// Once it is served it counts as new.
 	first.setBusy(false)
 	_, p5 := enter(g, "203.0.113.9:5")
 	if p1.closed || !p3.closed || p4.closed || p5.closed {
@@ -83,8 +83,8 @@ func TestG12WhoLeaves(t *testing.T) {
 }
 
 // Where all are being served, there is no room for a moment.
-func TestG12AllBusy(t *testing.T) {
-	g := newGate(&arrivals{}, Limits{Connections: 10, SourceConnections: 2})
+func TestG12_ClosesNoneThatIsBeingAnswered(t *testing.T) {
+	g := newConnections(&arrivals{}, Limits{Connections: 10, SourceConnections: 2})
 	a, pa := enter(g, "203.0.113.9:1")
 	b, pb := enter(g, "203.0.113.9:2")
 	a.setBusy(true)
@@ -103,10 +103,10 @@ func TestG12AllBusy(t *testing.T) {
 
 // Whatever comes and goes: no more than the limits, nothing is forgotten or kept,
 // and who is being served is never cut off.
-func TestG12GateProperty(t *testing.T) {
+func TestG12_ConnectionsStayWithinTheLimits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := Limits{Connections: rapid.IntRange(1, 8).Draw(t, "all"), SourceConnections: rapid.IntRange(1, 4).Draw(t, "each")}
-		g := newGate(&arrivals{}, l)
+		g := newConnections(&arrivals{}, l)
 		in := map[*connection]*peer{}
 		t.Repeat(map[string]func(*rapid.T){
 			"comes": func(t *rapid.T) {

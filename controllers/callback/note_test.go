@@ -1,0 +1,166 @@
+package callback
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+)
+
+// chargeNote is the note on the Charge of a sale, after checking that nothing else
+// of it is new.
+func (f *fixture) chargeNote(s sale) *v1alpha1.CallbackNote {
+	f.t.Helper()
+	var c v1alpha1.Charge
+	must(f.t, f.api.Get(f.ctx, client.ObjectKeyFromObject(s.charge), &c))
+	note := c.Record.LastCallback
+	if c.Record.LastCallback = s.charge.Record.LastCallback; !equality.Semantic.DeepEqual(c.Record, s.charge.Record) {
+		f.t.Errorf("a callback changed the Charge: %+v", c.Record)
+	}
+	return note
+}
+
+// K2g: a callback is noted on the Payment that shows the Charge, and on the Charge
+// where none does.
+func TestNote_IsOnTheChargeWhereNoPaymentShowsIt(t *testing.T) {
+	notFound := apierrors.NewNotFound(schema.GroupResource{Resource: "payments"}, "order-1")
+	for name, hide := range map[string]func(f *fixture, p *v1alpha1.Payment){
+		"no Payment": func(f *fixture, p *v1alpha1.Payment) { must(t, f.api.Delete(f.ctx, p)) },
+		"not shown yet": func(f *fixture, p *v1alpha1.Payment) {
+			p.Status.ChargeName = ""
+			must(t, f.api.Status().Update(f.ctx, p))
+		},
+		"shows another one": func(f *fixture, p *v1alpha1.Payment) {
+			p.Status.ChargeName = "c"
+			must(t, f.api.Status().Update(f.ctx, p))
+		},
+		"it goes in this moment": func(f *fixture, _ *v1alpha1.Payment) { f.onCall = failing("apply status", notFound) },
+	} {
+		for _, provider := range []string{"mtn", "orange"} {
+			t.Run(name+" "+provider, func(t *testing.T) {
+				s := newSale("shop", "order-1", provider)
+				f := withSales(t, s)
+				p, _ := f.get(s)
+				hide(f, p)
+				body := map[string]string{"mtn": mtnBody, "orange": orangeBody("SUCCESSFUL", notifToken)}[provider]
+				f.expect(http.StatusOK, http.MethodPost, s.path(), body)
+				if n := f.chargeNote(s); n == nil || n.Claim != "SUCCESSFUL" || !n.ReceivedAt.Time.Equal(f.now) || n.Digest == "" {
+					t.Errorf("noted %+v", n)
+				}
+				f.Receiver.memory = newMemory() // another process notes it no second time
+				writes := len(f.writes)
+				f.now = f.now.Add(time.Minute)
+				if f.onCall == nil {
+					f.expect(http.StatusOK, http.MethodPost, s.path(), body)
+				}
+				if len(f.writes) != writes {
+					t.Errorf("noted again: %v", f.writes)
+				}
+			})
+		}
+	}
+}
+
+func failing(label string, err error) func(string) error {
+	return func(l string) error {
+		if l == label {
+			return err
+		}
+		return nil
+	}
+}
+
+// The loop writes Charges, too: on conflict, the note is written on what it wrote.
+func TestNote_OnAChargeIsRetriedOnConflict(t *testing.T) {
+	s := newSale("shop", "order-1", "mtn")
+	f := withSales(t, s)
+	must(t, f.api.Delete(f.ctx, s.payment.DeepCopy()))
+	tries := 0
+	f.onCall = func(label string) error {
+		if label != "update" {
+			return nil
+		}
+		if tries++; tries == 1 {
+			var c v1alpha1.Charge
+			must(t, f.api.Get(f.ctx, client.ObjectKeyFromObject(s.charge), &c))
+			c.Record.Unknown = &v1alpha1.Unknown{Reason: v1alpha1.ReasonOutcomeUnknown}
+			must(t, f.api.Update(f.ctx, &c))
+		}
+		return nil
+	}
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	s.charge.Record.Unknown = &v1alpha1.Unknown{Reason: v1alpha1.ReasonOutcomeUnknown}
+	if n := f.chargeNote(s); n == nil || tries != 2 {
+		t.Errorf("%d tries, noted %+v", tries, n)
+	}
+
+	// A conflict that stays is an error, and the callback comes again.
+	f.now = f.now.Add(time.Minute)
+	f.onCall = failing("update", apierrors.NewConflict(schema.GroupResource{Resource: "charges"}, "c", errAPI))
+	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), `{"status":"FAILED"}`)
+	// A Charge that is gone, or was made again, has nothing to learn.
+	f.onCall = failing("update", apierrors.NewNotFound(schema.GroupResource{Resource: "charges"}, "c"))
+	f.expect(http.StatusOK, http.MethodPost, s.path(), `{"status":"FAILED"}`)
+}
+
+// K2g: only what the provider said was paid has nothing to learn. Any other end is
+// noted, even within the gap of a note that was before it, and even the same words.
+func TestNote_AfterAnEnd(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		change  []func(*sale)
+		earlier time.Duration // of another note, before now
+		noted   bool
+	}{
+		{"paid", []func(*sale){ended(v1alpha1.PhaseSucceeded)}, 0, false},
+		{"settled as paid", []func(*sale){ended(v1alpha1.PhaseSucceeded), settledByHand}, 0, true},
+		{"settled as not paid", []func(*sale){ended(v1alpha1.PhaseFailed), settledByHand}, 0, true},
+		{"failed", []func(*sale){ended(v1alpha1.PhaseFailed)}, 0, true},
+		{"expired", []func(*sale){ended(v1alpha1.PhaseExpired)}, 0, true},
+		{"cancelled", []func(*sale){ended(v1alpha1.PhaseCancelled)}, 0, true},
+		{"failed after a note just now", []func(*sale){ended(v1alpha1.PhaseFailed)}, 6 * time.Second, true},
+		{"failed before a note just now", []func(*sale){ended(v1alpha1.PhaseFailed)}, 4 * time.Second, false},
+		{"open after a note just now", nil, 6 * time.Second, false},
+	} {
+		for _, words := range []string{"other words", "the same words"} {
+			for _, place := range []string{"Payment", "Charge"} {
+				t.Run(test.name+", "+words+" on a "+place, func(t *testing.T) {
+					s := newSale("shop", "order-1", "mtn", test.change...)
+					f := setUp(t)
+					if o := s.charge.Record.Outcome; o != nil {
+						o.At.Time = f.now.Add(-5 * time.Second)
+					}
+					f.add(s)
+					p, _ := f.get(s)
+					if place == "Charge" {
+						must(t, f.api.Delete(f.ctx, p))
+					}
+					note := func() *v1alpha1.CallbackNote {
+						if place == "Charge" {
+							return f.chargeNote(s)
+						}
+						return f.noteOf(s)
+					}
+					before := map[string]string{"other words": `{"status":"PENDING"}`, "the same words": mtnBody}[words]
+					if test.earlier > 0 {
+						now := f.now
+						f.now = now.Add(-test.earlier)
+						f.expect(http.StatusOK, http.MethodPost, s.path(), before)
+						f.now = now
+					}
+					f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+					n := note()
+					if got := n != nil && n.ReceivedAt.Time.Equal(f.now); got != test.noted {
+						t.Errorf("noted %+v, want a note of now: %t", n, test.noted)
+					}
+				})
+			}
+		}
+	}
+}

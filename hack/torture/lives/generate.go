@@ -1,0 +1,226 @@
+package lives
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"mobilemoney.dev/operator/controllers/testworld"
+)
+
+// Pair of a word and a state that it is played in.
+type Pair struct {
+	Word  string `json:"word"`
+	State State  `json:"state"`
+}
+
+func (p Pair) String() string { return p.Word + " in " + string(p.State) }
+
+// Pairs that there are, in order.
+var Pairs = sync.OnceValue(func() []Pair {
+	var out []Pair
+	for _, w := range slices.Sorted(maps.Keys(table())) {
+		for _, s := range States() {
+			out = append(out, Pair{w, s})
+		}
+	}
+	return out
+})
+
+var providers = []string{"mtn", "orange", "wave"}
+
+// labels of points that steps can wait for.
+var labels = []string{
+	"create Charge", "update Charge", "update Payment/status", "live get Payment", "live get Charge", "get Payment", "get Charge",
+	"live get MerchantAccount", "live get Secret", "get MerchantAccount", "patch Payment/status", "call token", "call initiate",
+	"call status", "call search", "call cancel", "update Refund/status", "call refund", "call refund-status", "live get Refund",
+}
+
+// generator of one life.
+type generator struct{ *rand.Rand }
+
+// Generate the life of a seed. Every second one is led to a state of a Charge, so that
+// each word is played in each state; the other ones go where chance takes them.
+func Generate(seed uint64) Program {
+	g := generator{rand.New(rand.NewPCG(seed, 11))}
+	n := seed / 2
+	pairs := Pairs()
+	target := pairs[n%uint64(len(pairs))]
+	p := Program{Provider: providers[(n+n/uint64(len(pairs)))%3], Amount: g.amount()}
+	if seed%2 == 1 {
+		p.Provider = providers[g.IntN(3)]
+	}
+	p.Options = g.options()
+	if seed%2 == 0 {
+		p = g.lead(p, target.State)
+		last := Step{Word: target.Word}
+		if g.IntN(3) == 0 {
+			last.After = g.wait()
+		}
+		p.Steps = append(p.Steps, g.follow(p, target, last)...)
+	} else if g.IntN(8) > 0 {
+		p.Steps = append(p.Steps, Step{Word: "apply"})
+	}
+	for range g.IntN(7) {
+		p.Steps = append(p.Steps, g.step(p))
+	}
+	return p
+}
+
+// follow is the word that a life was led to a state for.
+func (g generator) follow(p Program, target Pair, last Step) []Step {
+	if target.State == Refused && p.Provider != "mtn" {
+		// It is over at once: only between two writes.
+		return []Step{{At: "update Charge", Skip: 1, Word: target.Word}, {Word: "apply"}}
+	}
+	if target.State == Unsent && last.After > 3*time.Second {
+		last.After = time.Second
+	}
+	return []Step{last}
+}
+
+func (g generator) options() []string {
+	var out []string
+	for _, o := range []struct {
+		name    string
+		percent int
+	}{{"two", 25}, {"eager", 10}, {"never", 15}, {"broken", 12}, {"checked", 6}} {
+		if g.IntN(100) < o.percent {
+			out = append(out, o.name)
+		}
+	}
+	return out
+}
+
+// amount of a story: most payers wait for what the life has them do.
+func (g generator) amount() string {
+	stories := []string{"1909", "1909", "2901", "2901", "1902", "1902", "1903", "1906", "1907", "1908", "1911", "1912", "1941", "1942", "1943", "1944", "1962", "1963", "1964", "1966", "1967", "1904"}
+	return stories[g.IntN(len(stories))]
+}
+
+func (g generator) wait() time.Duration {
+	switch n := g.IntN(100); {
+	case n < 30:
+		return 0
+	case n < 50:
+		return time.Duration(1+g.IntN(20)) * time.Second
+	case n < 68:
+		return time.Duration(20+g.IntN(160)) * time.Second
+	case n < 84:
+		return time.Duration(3+g.IntN(25)) * time.Minute
+	case n < 93:
+		return time.Duration(1+g.IntN(12)) * time.Hour
+	case n < 98:
+		return time.Duration(20+g.IntN(80)) * time.Hour
+	default:
+		return time.Duration(7+g.IntN(21)) * 24 * time.Hour
+	}
+}
+
+// step of any kind: a word after a while, or a word or a fault at a point.
+func (g generator) step(p Program) Step {
+	if g.IntN(100) < 55 {
+		return Step{After: g.wait(), Word: g.word()}
+	}
+	s := Step{At: labels[g.IntN(len(labels))], Skip: max(0, g.IntN(6)-2)}
+	if g.IntN(100) < 35 {
+		s.Word = g.word()
+		return s
+	}
+	ways := testworld.Ways(p.Provider, testworld.Point{Place: testworld.Place{Label: s.At}, Class: classOf(s.At)})
+	s.Word = ways[g.IntN(len(ways))]
+	return s
+}
+
+// word of the table; what leads on is played more often.
+func (g generator) word() string {
+	often := []string{"apply", "again", "delete", "cancel", "pay", "decline", "refund", "refund-part", "settle-paid", "lose-charge", "mend-account", "other", "other"}
+	if g.IntN(3) == 0 {
+		return often[g.IntN(len(often))]
+	}
+	all := words()
+	return all[g.IntN(len(all))]
+}
+
+var words = sync.OnceValue(func() []string { return slices.Sorted(maps.Keys(table())) })
+
+// lead a life to a state, as far as its provider comes there.
+func (g generator) lead(p Program, to State) Program {
+	apply := Step{Word: "apply"}
+	fault := func(label, kind string) Step { return Step{At: label, Word: kind} }
+	then := func(word string, after time.Duration) Step { return Step{After: after, Word: word} }
+	pick := func(kinds ...string) string { return kinds[g.IntN(len(kinds))] }
+	switch to {
+	case None:
+		if g.IntN(3) > 0 {
+			p.Steps = []Step{{Word: pick("suspend", "break-keys", "delete-secret", "delete-account", "distrust", "no-leader", "unreachable-10m")}, apply, then("touch", time.Second)}
+		}
+	case Unsent:
+		p.Steps = []Step{fault("call initiate", pick(testworld.Throttled, testworld.Unauthorized, testworld.Unsent, testworld.Forbidden)), apply, then("touch", time.Second)}
+	case Open:
+		p.Steps = []Step{fault("call initiate", pick(testworld.Lost, testworld.Dropped, testworld.Error500, testworld.LaterArrival)), apply, then("touch", time.Second)}
+	case Taken:
+		p.Amount = pick("1909", "1907")
+		p.Steps = []Step{apply, then("touch", time.Duration(g.IntN(100))*time.Second)}
+	case Refused:
+		p.Steps = []Step{fault("call initiate", testworld.Rejects)}
+		if p.Provider == "mtn" {
+			p.Steps = append(p.Steps, apply, then("touch", time.Second))
+		}
+	case Foreign:
+		p.Steps = []Step{apply, then("other-installation", g.wait()), then("touch", 3*time.Second)}
+	default:
+		return g.leadToEnd(p, to)
+	}
+	return p
+}
+
+// leadToEnd leads to a state in which the request is decided, or cannot be.
+func (g generator) leadToEnd(p Program, to State) Program {
+	apply := Step{Word: "apply"}
+	then := func(word string, after time.Duration) Step { return Step{After: after, Word: word} }
+	later := func(d time.Duration) Step { return then("touch", d) }
+	unknown := []Step{apply, later(16 * time.Minute)}
+	switch to {
+	case Unknown, Settled:
+		p.Amount, p.Steps = "1908", unknown
+		switch {
+		case p.Provider == "wave" || g.IntN(4) == 0:
+			p.Amount = "1943" // paid, with other money
+		case g.IntN(3) == 0:
+			p.Amount, p.Steps = "2901", []Step{apply, then("lose-charge", 2*time.Minute), then("again", time.Second), later(30 * time.Second)}
+		}
+		if to == Settled {
+			p.Steps = append(p.Steps, Step{Word: []string{"settle-paid", "settle-unpaid"}[g.IntN(2)]}, later(5*time.Second))
+		}
+	case Paid:
+		p.Amount, p.Steps = "2901", []Step{apply, later(2 * time.Minute)}
+	case Failed:
+		p.Amount, p.Steps = "1903", []Step{apply, later(2 * time.Minute)}
+		if p.Provider == "wave" {
+			p.Steps = append([]Step{{At: "call initiate", Word: testworld.Rejects}}, p.Steps...)
+		}
+	case Expired:
+		p.Amount, p.Steps = "1906", []Step{apply, later(40 * time.Minute)}
+	case Cancelled:
+		p.Amount, p.Steps = "1909", []Step{apply, then("cancel", 5*time.Second), later(4 * time.Minute)}
+		if p.Provider == "orange" {
+			p.Steps = append([]Step{{At: "call initiate", Word: testworld.Dropped}}, p.Steps...)
+		}
+	case Refunding, Refunded:
+		p.Amount, p.Steps = "2901", []Step{apply, then("refund", 2*time.Minute), later(5 * time.Second)}
+		if to == Refunding && p.Provider != "orange" {
+			p.Steps = append([]Step{{At: "call refund", Word: []string{testworld.Lost, testworld.Dropped, testworld.LaterArrival}[g.IntN(3)]}}, p.Steps...)
+		}
+		if to == Refunded {
+			p.Steps = append(p.Steps, later(2*time.Minute))
+			if p.Provider == "orange" {
+				p.Steps = append(p.Steps, Step{Word: "confirm"}, later(5*time.Second))
+			}
+		}
+	default:
+	}
+	return p
+}

@@ -1,0 +1,150 @@
+package lives
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/testworld"
+	"mobilemoney.dev/operator/controllers/testworld/judge"
+)
+
+// Result of a life.
+type Result struct {
+	Program    Program
+	Violations []judge.Violation
+	// Played pairs.
+	Played []Pair
+	// Lived is the simulated time.
+	Lived time.Duration
+	Trace []string
+}
+
+// calm is how long a life goes on once nothing is wrong any more: longer than the
+// longest interval between two checks, and than an unanswered request is followed.
+const calm = 27 * time.Hour
+
+// isFault tells whether a word is a kind of fault rather than something that somebody
+// does.
+func isFault(word string) bool {
+	for _, label := range labels {
+		for _, provider := range providers {
+			if slices.Contains(testworld.Ways(provider, testworld.Point{Place: testworld.Place{Label: label}, Class: classOf(label)}), word) {
+				return true
+			}
+		}
+	}
+	return word == testworld.Rejects || word == testworld.RejectsRings || word == testworld.TwiceLost
+}
+
+func classOf(label string) testworld.Class {
+	switch {
+	case strings.HasPrefix(label, "call "):
+		return testworld.Call
+	case strings.HasPrefix(label, "live "):
+		return testworld.LiveRead
+	case strings.HasPrefix(label, "get "), strings.HasPrefix(label, "list "):
+		return testworld.Read
+	default:
+		return testworld.Write
+	}
+}
+
+// Run a life.
+func Run(shared *testworld.Shared, p Program, trace bool) (Result, error) {
+	j := judge.New()
+	o := testworld.Options{
+		Shared: shared, Observer: j, Provider: p.Provider, Settings: attempt.DefaultSettings(), Trace: trace,
+		Eager: p.has("eager"), NoCallbacks: p.has("never"), Checked: p.has("checked"),
+	}
+	if p.has("two") {
+		o.Processes = 2
+	}
+	w, err := testworld.New(o)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { _ = w.Close() }()
+	j.Watch(w)
+	l := &life{program: p, w: w, judge: j}
+	r := Result{Program: p}
+	err = l.live(&r)
+	if err == nil {
+		err = l.mend()
+	}
+	if err != nil {
+		j.Violations = append(j.Violations, judge.Violation{Rule: judge.Bounds, Text: err.Error()})
+	} else {
+		j.Unreadable = p.Amount == "1942"
+		j.Finish(p.has("broken"))
+	}
+	for _, leak := range w.Leaks() {
+		j.Violations = append(j.Violations, judge.Violation{Rule: judge.Privacy, Text: leak.Name + " is told (" + leak.Form + ")"})
+	}
+	r.Violations, r.Lived, r.Trace = j.Violations, w.Elapsed(), w.Trace
+	return r, nil
+}
+
+// live plays the steps.
+func (l *life) live(r *Result) error {
+	for _, s := range l.program.Steps {
+		if err := l.w.Run(s.After); err != nil {
+			return err
+		}
+		l.look()
+		do, isWord := table()[s.Word]
+		switch {
+		case s.At == "" && isWord:
+			l.play(r, s.Word, do)
+		case s.At != "" && isWord:
+			l.w.ArmEvent(s.At, s.Skip, s.Word, func(p *testworld.Process) {
+				l.w.Meanwhile(p, func() { l.play(r, s.Word, do) })
+			})
+		default:
+			l.w.Arm(s.At, s.Skip, s.Word, 0)
+		}
+	}
+	return nil
+}
+
+// play a word, and note in which state of the Charge.
+func (l *life) play(r *Result, name string, do word) {
+	l.look()
+	state := stateOf(l.w)
+	l.w.Say(name + " in " + string(state))
+	if do(l) {
+		r.Played = append(r.Played, Pair{name, state})
+	}
+}
+
+// look at the sale as people do, who note what they see.
+func (l *life) look() {
+	if p := l.payment(); p != nil && p.Status.Unknown != nil && !slices.Contains(l.seen, p.Status.Unknown.ID) {
+		l.seen = append(l.seen, p.Status.Unknown.ID)
+	}
+}
+
+// mend all that was broken, but for the account where the life leaves that broken, and
+// let time pass.
+func (l *life) mend() error {
+	l.w.Disarm()
+	l.w.Store.Prune = nil
+	l.w.Say("mend")
+	first := l.w.FirstConfig()
+	installation := l.w.Config.Installation
+	installation.ID = first.Installation.ID
+	if !l.program.has("broken") {
+		l.w.MendAccount()
+		l.w.Config.Allowed = first.Allowed
+	}
+	l.w.SetClock(0)
+	l.w.Config.AdoptOnly, l.w.Config.Installation = false, installation
+	l.w.Down(2 * time.Second)
+	l.w.GainLease()
+	if err := l.w.Run(calm); err != nil {
+		return err
+	}
+	l.w.Collect()
+	return l.w.Run(time.Minute)
+}
