@@ -38,10 +38,14 @@ type Protocol struct {
 	// RestoreDetected tells that the API server went back in time; nil: it never
 	// does.
 	RestoreDetected func() bool
+	// Behind tells that an object, as a cache shows it, is older than what this
+	// process wrote to it; nil: it never is.
+	Behind func(client.Object) bool
 	// Pause waits between two tries to record an answer; nil: with a timer.
 	Pause func(context.Context, time.Duration) error
 
 	seen    Memory[Observation]
+	behind  Memory[time.Time]
 	pending pending
 }
 
@@ -82,7 +86,7 @@ func (w Where) On(folds ...Fold) Change {
 	return func(c *v1alpha1.Charge) bool {
 		a, changed := w(c), false
 		for _, f := range folds {
-			changed = a != nil && f(a) || changed
+			changed = a != nil && f != nil && f(a) || changed
 		}
 		return changed
 	}

@@ -1,25 +1,25 @@
 // Command torture puts every fault that there is at every point of every story of
-// a payment, one at a time and in pairs, and lets the providers' own books judge
-// what became of the money. See docs/torture.md.
+// a payment, one at a time and in pairs, then lives thousands of random lives, and lets
+// the providers' own books judge what became of the money. See docs/torture.md.
 package main
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
 
+	"mobilemoney.dev/operator/controllers/testworld"
+	"mobilemoney.dev/operator/hack/torture/lives"
 	"mobilemoney.dev/operator/hack/torture/mutants"
 	"mobilemoney.dev/operator/hack/torture/mutation"
 	"mobilemoney.dev/operator/hack/torture/sweep"
@@ -42,47 +42,52 @@ func main() {
 
 type options struct {
 	seed      uint64
-	pairs     int
 	singles   int
-	mutants   bool
+	pairs     int
 	scenarios string
+	lives     int
+	focus     string
+	mutants   bool
 	first     bool
 	replay    string
+	life      string
 	report    string
 	workers   int
 }
 
-func run(ctx context.Context, args []string, out io.Writer, now func() time.Time) (code int, err error) {
-	var o options
+func parse(args []string) (o options, err error) {
 	fs := flag.NewFlagSet("torture", flag.ContinueOnError)
-	fs.Uint64Var(&o.seed, "seed", randomSeed(), "What pairs are chosen by. Default: random, and printed.")
+	fs.Uint64Var(&o.seed, "seed", randomSeed(), "What is chosen by. Default: random, and printed.")
+	fs.IntVar(&o.singles, "singles", -1, "How many single faults, chosen by the seed; -1: all there are, 0: none, and no pairs.")
 	fs.IntVar(&o.pairs, "pairs", 20000, "How many pairs of faults; 0: none, -1: all there are.")
-	fs.IntVar(&o.singles, "singles", 0, "How many single faults, chosen by the seed; 0: all there are.")
 	fs.StringVar(&o.scenarios, "scenarios", "", "Regular expression for scenario/provider. Default: all.")
+	fs.IntVar(&o.lives, "lives", 0, "How many random lives.")
+	fs.StringVar(&o.focus, "focus", "", "Regular expression for 'provider word in state': the lives that are led there, and no others. Default: all.")
 	fs.BoolVar(&o.first, "first", false, "Stop at the first violation.")
 	fs.StringVar(&o.replay, "replay", "", "Make one run, and tell what happens in it.")
+	fs.StringVar(&o.life, "life", "", "Live one life, given as a program, and tell what happens in it.")
 	fs.StringVar(&o.report, "report", "", "File for the report in JSON.")
 	fs.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "Runs at the same time.")
 	if !mutation.Built {
-		fs.BoolVar(&o.mutants, "mutants", false, "Take the safeguards away, one at a time: the sweep has to find out each time.")
+		fs.BoolVar(&o.mutants, "mutants", false, "Take the safeguards away, one at a time: random lives have to find out each time.")
 	}
 	mutation.Flag(fs)
-	if err := fs.Parse(args); err != nil {
+	return o, fs.Parse(args)
+}
+
+func run(ctx context.Context, args []string, out io.Writer, now func() time.Time) (code int, err error) {
+	o, err := parse(args)
+	if err != nil {
 		return 2, err
 	}
 	started := now()
-	so := sweep.Options{
-		Seed: o.seed, Pairs: o.pairs, Singles: o.singles, First: o.first, Workers: o.workers,
-		Log: func(format string, args ...any) {
-			fmt.Fprintf(out, "%6.1f s  "+format+"\n", append([]any{now().Sub(started).Seconds()}, args...)...)
-		},
+	log := func(format string, args ...any) {
+		fmt.Fprintf(out, "%6.1f s  "+format+"\n", append([]any{now().Sub(started).Seconds()}, args...)...)
 	}
-	if o.scenarios != "" {
-		if so.Scenarios, err = regexp.Compile(o.scenarios); err != nil {
-			return 2, fmt.Errorf("-scenarios: %w", err)
-		}
+	if o.life != "" {
+		return relive(o.life, out)
 	}
-	s, err := sweep.New(sweep.Scenarios(), so)
+	s, err := newSweep(o, log)
 	if err != nil {
 		return 2, err
 	}
@@ -90,28 +95,82 @@ func run(ctx context.Context, args []string, out io.Writer, now func() time.Time
 		return replay(s, o.replay, out)
 	}
 	fmt.Fprintf(out, "seed %d\n", o.seed)
-	report, err := s.Run(ctx)
-	if err != nil {
-		return 2, err
+	report := report{Seed: o.seed}
+	if o.singles != 0 {
+		swept, err := s.Run(ctx)
+		if err != nil {
+			return 2, err
+		}
+		report.addSweep(swept)
+	}
+	if o.lives > 0 {
+		lived, err := live(ctx, o, log)
+		if err != nil {
+			return 2, err
+		}
+		report.addLives(lived)
 	}
 	if o.mutants {
 		m, err := mutants.Run(ctx, mutants.Options{Log: out})
 		if err != nil {
 			return 2, fmt.Errorf("mutants: %w", err)
 		}
-		report.Mutants = sweep.Mutants{Killed: m.Killed, Total: m.Total, Survivors: m.Survivors}
+		report.addMutants(m)
 	}
 	report.Seconds = now().Sub(started).Seconds()
-	if err := write(o.report, report); err != nil {
+	if err := report.write(o.report); err != nil {
 		return 2, err
 	}
-	return tell(report, out), nil
+	return report.tell(out), nil
+}
+
+func newSweep(o options, log func(string, ...any)) (*sweep.Sweep, error) {
+	so := sweep.Options{Seed: o.seed, Pairs: o.pairs, Singles: max(0, o.singles), First: o.first, Workers: o.workers, Log: log}
+	var err error
+	if o.scenarios != "" {
+		if so.Scenarios, err = regexp.Compile(o.scenarios); err != nil {
+			return nil, fmt.Errorf("-scenarios: %w", err)
+		}
+	}
+	return sweep.New(sweep.Scenarios(), so)
+}
+
+func live(ctx context.Context, o options, log func(string, ...any)) (lives.Report, error) {
+	validate, err := sweep.NewValidator()
+	if err != nil {
+		return lives.Report{}, err
+	}
+	lo := lives.Options{Seed: o.seed, Lives: o.lives, First: o.first, Workers: o.workers, Validate: validate}
+	if o.focus != "" {
+		if lo.Focus, err = regexp.Compile(o.focus); err != nil {
+			return lives.Report{}, fmt.Errorf("-focus: %w", err)
+		}
+	}
+	r, err := lives.Live(ctx, lo)
+	log("%d lives, %.0f days, %d violations", r.Lives, r.Days, len(r.Violations))
+	return r, err
 }
 
 func randomSeed() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:])
 	return binary.LittleEndian.Uint64(b[:]) >> 1
+}
+
+func relive(text string, out io.Writer) (int, error) {
+	p, err := lives.Parse(text)
+	if err != nil {
+		return 2, err
+	}
+	r, err := lives.Run(testworld.NewShared(), p, true)
+	if err != nil {
+		return 2, err
+	}
+	fmt.Fprintln(out, strings.Join(r.Trace, "\n"))
+	for _, v := range r.Violations {
+		fmt.Fprintln(out, v)
+	}
+	return min(1, len(r.Violations)), nil
 }
 
 func replay(s *sweep.Sweep, text string, out io.Writer) (int, error) {
@@ -136,43 +195,4 @@ func replay(s *sweep.Sweep, text string, out io.Writer) (int, error) {
 		fmt.Fprintf(out, "no violation; the sale ended %q\n", res.Phase)
 		return 0, nil
 	}
-}
-
-func write(file string, report sweep.Report) error {
-	if file == "" {
-		return nil
-	}
-	body, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.WriteFile(file, append(body, '\n'), 0o644); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	return nil
-}
-
-// tell the outcome; the last line is for machines, too.
-func tell(r sweep.Report, out io.Writer) (code int) {
-	for _, f := range r.Violations {
-		if f.Trace == nil {
-			continue
-		}
-		fmt.Fprintf(out, "\n%s\n  %s\n\n    %s\n", f.Violation, f.Replay(), strings.Join(f.Trace, "\n    "))
-	}
-	for _, name := range r.Mutants.Survivors {
-		fmt.Fprintf(out, "mutant not found out: %s\n", name)
-	}
-	for _, label := range r.Unperturbed {
-		fmt.Fprintf(out, "never perturbed: %s\n", label)
-	}
-	if len(r.Violations) > 0 || len(r.Mutants.Survivors) > 0 || len(r.Unperturbed) > 0 {
-		code = 1
-	}
-	fmt.Fprintf(out, "%d schedules, %d mutants killed of %d, %d violations\n",
-		r.Schedules, r.Mutants.Killed, r.Mutants.Total, len(r.Violations))
-	return code
 }

@@ -41,14 +41,23 @@ var labels = []string{
 // generator of one life.
 type generator struct{ *rand.Rand }
 
+// target of a seed's life: where it is led, and at which provider.
+func target(seed uint64) (string, Pair) {
+	n, pairs := seed/2, Pairs()
+	return providers[(n+n/uint64(len(pairs)))%3], pairs[n%uint64(len(pairs))]
+}
+
+func led(seed uint64) string {
+	provider, pair := target(seed)
+	return provider + " " + pair.String()
+}
+
 // Generate the life of a seed. Every second one is led to a state of a Charge, so that
 // each word is played in each state; the other ones go where chance takes them.
 func Generate(seed uint64) Program {
 	g := generator{rand.New(rand.NewPCG(seed, 11))}
-	n := seed / 2
-	pairs := Pairs()
-	target := pairs[n%uint64(len(pairs))]
-	p := Program{Provider: providers[(n+n/uint64(len(pairs)))%3], Amount: g.amount()}
+	provider, target := target(seed)
+	p := Program{Provider: provider, Amount: g.amount()}
 	if seed%2 == 1 {
 		p.Provider = providers[g.IntN(3)]
 	}

@@ -3,7 +3,9 @@ package lives
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -23,10 +25,8 @@ type Options struct {
 	Workers int
 	// Validate is what the CRDs refuse; nil: nothing is refused.
 	Validate func(kind testworld.Kind, status bool, old, written []byte) error
-	// Pairs that lives are led to; nil: all.
-	Only func(Pair) bool
-	// Log says how far it is; nil: nobody wants to know.
-	Log func(format string, args ...any)
+	// Focus on lives that are led to "provider word in state"; nil: all lives.
+	Focus *regexp.Regexp
 }
 
 // Report of many lives.
@@ -90,11 +90,11 @@ func Live(ctx context.Context, o Options) (Report, error) {
 			}
 		})
 	}
-	for i := range o.Lives {
+	for seed := range o.seeds() {
 		if ctx.Err() != nil {
 			break
 		}
-		seeds <- o.Seed + uint64(i)
+		seeds <- seed
 	}
 	close(seeds)
 	group.Wait()
@@ -103,7 +103,49 @@ func Live(ctx context.Context, o Options) (Report, error) {
 			return Report{}, err
 		}
 	}
-	return sum(workers), nil
+	return explain(sum(workers))
+}
+
+// explained is how many kinds of violations are shrunk and told in full.
+const explained = 10
+
+// explain shrinks the first violation of each kind, and tells what happens in it.
+func explain(r Report) (Report, error) {
+	shared, told := testworld.NewShared(), map[string]bool{}
+	for i := range r.Violations {
+		f := &r.Violations[i]
+		if told[f.Kind()] || len(told) >= explained {
+			continue
+		}
+		told[f.Kind()] = true
+		p, err := Parse(f.Program)
+		if err != nil {
+			return r, err
+		}
+		small, res, err := Shrink(shared, p, f.Violation)
+		if err != nil {
+			return r, err
+		}
+		f.Program, f.Trace = small.String(), res.Trace
+	}
+	return r, nil
+}
+
+// Replay is the command that shows it again.
+func (f Found) Replay() string { return fmt.Sprintf("go run ./hack/torture -life '%s'", f.Program) }
+
+// seeds of the lives that are wanted.
+func (o Options) seeds() iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for seed, n := o.Seed, 0; n < o.Lives; seed++ {
+			if o.Focus != nil && (seed%2 != 0 || !o.Focus.MatchString(led(seed))) {
+				continue
+			}
+			if n++; !yield(seed) {
+				return
+			}
+		}
+	}
 }
 
 func (k *worker) live(seed uint64) error {

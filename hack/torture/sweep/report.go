@@ -23,9 +23,7 @@ type Report struct {
 	Unfired int `json:"unfired"`
 	// Unperturbed is what was found and not perturbed in every way.
 	Unperturbed []string `json:"unperturbed"`
-	Violations  []Found  `json:"violations"`
-	Mutants     Mutants  `json:"mutants"`
-	Seconds     float64  `json:"seconds"`
+	Violations  []Found  `json:"violations,omitempty"`
 }
 
 // Found is a violation and the run that it was found in.
@@ -39,13 +37,6 @@ type Found struct {
 
 // Replay is the command that shows it again.
 func (f Found) Replay() string { return fmt.Sprintf("go run ./hack/torture -replay '%s'", f.Schedule) }
-
-// Mutants of the product, and how many of them the sweep found out.
-type Mutants struct {
-	Killed    int      `json:"killed"`
-	Total     int      `json:"total"`
-	Survivors []string `json:"survivors"`
-}
 
 // explained is how many violations are shrunk and told in full.
 const explained = 10
