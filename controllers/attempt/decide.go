@@ -3,6 +3,8 @@ package attempt
 import (
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/providers"
 )
@@ -43,6 +45,43 @@ type Decision struct {
 	// Phase and Reason of an end, of an Unknown or of a notice.
 	Phase  v1alpha1.Phase
 	Reason v1alpha1.Reason
+}
+
+// Fold is what a decision records, of the attempt that it was made from; nil: it takes
+// more than that.
+func (d Decision) Fold(a *v1alpha1.Attempt, now time.Time) Fold {
+	at := metav1.NewMicroTime(now)
+	switch d.Action {
+	case Conclude:
+		o := v1alpha1.Outcome{Phase: d.Phase, Reason: d.Reason, At: at}
+		if a.Refusal != nil && d.Phase == v1alpha1.PhaseFailed {
+			o = RefusalOutcome(a.Refusal, now)
+		}
+		return FoldConcluded(o, a)
+	case GiveUp:
+		return FoldUnknown(v1alpha1.Unknown{Reason: d.Reason, Since: at})
+	case Note:
+		return FoldNotice(v1alpha1.Notice{Reason: d.Reason, At: at})
+	default:
+		return nil
+	}
+}
+
+// Again is how long after a run to come back, given what is to be done next. wait, if
+// set, is how long a limit holds the next call up; age, if set, is that of an object
+// without a record, whose account has to be mended: Secrets are not watched, so it is
+// looked at again, the sooner the younger it is.
+func (d Decision) Again(wait, age time.Duration, s Settings) time.Duration {
+	switch {
+	case wait > 0:
+		return wait
+	case d.Action == Wait && age > 0:
+		return min(max(age/4, s.RetryMin), d.After)
+	case d.Action == Wait:
+		return d.After
+	default:
+		return time.Millisecond
+	}
 }
 
 // Decide is the request protocol: what to do next, from what is known. It does no
@@ -128,14 +167,10 @@ func (f Facts) endUnasked(phase v1alpha1.Phase, reason v1alpha1.Reason) Decision
 func (f Facts) unanswered() Decision {
 	late, deadline := f.lateUntil(), f.deadline()
 	verdict := latest(late, deadline)
-	nobodyCanPay := f.Rules.PageOnly && !f.EarlierLife && !f.Attempt.ReferenceKnown && !f.Now.Before(late) && (!f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound)
+	ended, certain := f.nobodyCanPay(late)
 	switch {
-	case nobodyCanPay && f.Attempt.Refusal != nil:
-		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: f.Attempt.Refusal.Reason}
-	case nobodyCanPay && (!f.Wanted || f.CalledOff):
-		return Decision{Action: Conclude, Phase: v1alpha1.PhaseCancelled, Reason: v1alpha1.ReasonCancelled}
-	case nobodyCanPay && !f.Now.Before(deadline):
-		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}
+	case certain:
+		return ended
 	case f.mayRepeat(late):
 		return f.afterRetry(Raise)
 	case !f.Now.Before(verdict) && (!f.Rules.Askable || f.undecided(verdict)):
@@ -146,6 +181,26 @@ func (f Facts) unanswered() Decision {
 		return f.waitUntil(earliest(deadline, f.Now.Add(f.Settings.RetryMax)))
 	default:
 		return f.ask(f.nextCheck(late, verdict), verdict.Add(silentFor))
+	}
+}
+
+// nobodyCanPay is the end of a request of which no page was ever published, and no
+// send can arrive any more; false: that is not certain, or it may be sent again.
+func (f Facts) nobodyCanPay(late time.Time) (Decision, bool) {
+	a := f.Attempt
+	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
+	if !f.Rules.PageOnly || f.EarlierLife || a.ReferenceKnown || f.Now.Before(late) || !unknownThere {
+		return Decision{}, false
+	}
+	switch {
+	case a.Refusal != nil:
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: a.Refusal.Reason}, true
+	case !f.Wanted || f.CalledOff:
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseCancelled, Reason: v1alpha1.ReasonCancelled}, true
+	case !f.Now.Before(f.deadline()):
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}, true
+	default:
+		return Decision{}, false
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"hash/fnv"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/providers"
 )
@@ -96,6 +98,29 @@ type Facts struct {
 
 	// Seen is what this process learnt from the provider.
 	Seen Observation
+}
+
+// Facts of this process, to which those of an attempt are added; key spreads checks.
+func (p *Protocol) Facts(key string, rules Rules, seen Observation) Facts {
+	return Facts{
+		Now: p.Now(), Settings: p.Settings, Process: p.Process, AdoptOnly: p.AdoptOnly(), Rules: rules, Key: key, Seen: seen,
+	}
+}
+
+// InitiatedAt is when an attempt is first known to have been asked for; nil: it is not.
+func InitiatedAt(a *v1alpha1.Attempt) *metav1.Time {
+	at := metav1.MicroTime{}
+	switch {
+	case a.Taken != nil:
+		at = a.Taken.At
+	case len(a.Open) > 0:
+		at = a.Open[0].At
+	case a.Refusal != nil:
+		at = a.Refusal.At
+	default:
+		return nil
+	}
+	return &metav1.Time{Time: at.Truncate(time.Second)}
 }
 
 // Observation is what one process remembers of its calls for an attempt. It

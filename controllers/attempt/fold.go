@@ -224,12 +224,15 @@ func (e Expected) ofEarlierSale(a *v1alpha1.Attempt, st providers.Status) bool {
 func FoldStatus(st providers.Status, e Expected, now time.Time) Fold {
 	return func(a *v1alpha1.Attempt) bool {
 		at := metav1.NewMicroTime(now)
-		found := e.ofEarlierSale(a, st)
-		if found && st.State.Final() && !e.Consent {
-			return FoldUnknown(v1alpha1.Unknown{Reason: v1alpha1.ReasonReusedName, Since: at, Reported: e.reported(st)})(a)
+		unknown := func(reason v1alpha1.Reason) Fold {
+			return FoldUnknown(v1alpha1.Unknown{Reason: reason, Since: at, Reported: e.reported(st)})
 		}
-		if found && !st.State.Final() && st.Money.Amount != "" && !sameMoney(st.Money, e.Money) {
-			return FoldUnknown(v1alpha1.Unknown{Reason: v1alpha1.ReasonAmountMismatch, Since: at, Reported: e.reported(st)})(a)
+		found := e.ofEarlierSale(a, st)
+		switch {
+		case found && st.State.Final() && !e.Consent:
+			return unknown(v1alpha1.ReasonReusedName)(a)
+		case found && !st.State.Final() && st.Money.Amount != "" && !sameMoney(st.Money, e.Money):
+			return unknown(v1alpha1.ReasonAmountMismatch)(a)
 		}
 		taken := e.Ours(st) && FoldTaken(v1alpha1.Taken{At: at, Found: found})(a)
 		outcome, mismatch := conclude(st, e, now)
@@ -237,17 +240,26 @@ func FoldStatus(st providers.Status, e Expected, now time.Time) Fold {
 		case mismatch && a.Outcome != nil:
 			return foldLater(a, otherMoney(st, now)) || taken
 		case mismatch:
-			return FoldUnknown(v1alpha1.Unknown{Reason: v1alpha1.ReasonAmountMismatch, Since: at, Reported: e.reported(st)})(a) || taken
+			return unknown(v1alpha1.ReasonAmountMismatch)(a) || taken
 		case outcome != nil:
 			return FoldOutcome(*outcome)(a) || taken
-		case st.LastError != "" && !st.State.Final():
-			// A try failed and the payer may try again.
-			return FoldNotice(v1alpha1.Notice{Reason: v1alpha1.ReasonAwaitingPayer, Code: st.LastError, At: at})(a) || taken
-		case st.Unrecognized || st.State.Final():
-			return FoldNotice(v1alpha1.Notice{Reason: v1alpha1.ReasonUnrecognizedStatus, Code: st.Code, At: at})(a) || taken
 		default:
-			return FoldNotice(v1alpha1.Notice{At: at})(a) || taken
+			return FoldNotice(undecided(st, at))(a) || taken
 		}
+	}
+}
+
+// undecided is what to tell people of an answer that is neither progress nor an
+// outcome.
+func undecided(st providers.Status, at metav1.MicroTime) v1alpha1.Notice {
+	switch {
+	case st.LastError != "" && !st.State.Final():
+		// A try failed and the payer may try again.
+		return v1alpha1.Notice{Reason: v1alpha1.ReasonAwaitingPayer, Code: st.LastError, At: at}
+	case st.Unrecognized || st.State.Final():
+		return v1alpha1.Notice{Reason: v1alpha1.ReasonUnrecognizedStatus, Code: st.Code, At: at}
+	default:
+		return v1alpha1.Notice{At: at}
 	}
 }
 

@@ -10,7 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
 // A run whose own write wakes it at once, as that of a CRD that lost a field (K6b).
@@ -90,5 +93,34 @@ func TestPaced_ForgetsKeysThatAreNotRun(t *testing.T) {
 	}
 	if n := len(p.keys); n > 200 {
 		t.Errorf("%d keys are remembered", n)
+	}
+}
+
+// A run waits for a cache that does not show our own write yet, but not for ever.
+func TestCatchUp_WaitsForOwnWritesForAWhile(t *testing.T) {
+	now, behind := time.Unix(1_700_000_000, 0), true
+	p := &Protocol{Now: func() time.Time { return now }, Behind: func(client.Object) bool { return behind }}
+	read := &v1alpha1.Charge{}
+	for range 19 {
+		if p.CatchUp("a", read) == 0 {
+			t.Fatalf("goes on after %v", now.Sub(time.Unix(1_700_000_000, 0)))
+		}
+		now = now.Add(100 * time.Millisecond)
+	}
+	if p.CatchUp("a") != 0 || p.CatchUp("b", read) == 0 {
+		t.Fatal("what was not read is behind, or another key is not")
+	}
+	p.CatchUp("a", read)
+	if now = now.Add(maxBehind); p.CatchUp("a", read) != 0 {
+		t.Fatal("waits for ever")
+	}
+	if behind = false; p.CatchUp("a", read) != 0 {
+		t.Fatal("waits for nothing")
+	}
+	if behind = true; p.CatchUp("a", read) == 0 {
+		t.Fatal("does not wait again")
+	}
+	if (&Protocol{Now: p.Now}).CatchUp("a", read) != 0 {
+		t.Fatal("waits though nothing tells that the cache is behind")
 	}
 }

@@ -38,10 +38,14 @@ type Protocol struct {
 	// RestoreDetected tells that the API server went back in time; nil: it never
 	// does.
 	RestoreDetected func() bool
+	// Behind tells that an object, as a cache shows it, is older than what this
+	// process wrote to it; nil: it never is.
+	Behind func(client.Object) bool
 	// Pause waits between two tries to record an answer; nil: with a timer.
 	Pause func(context.Context, time.Duration) error
 
 	seen    Memory[Observation]
+	behind  Memory[time.Time]
 	pending pending
 }
 
@@ -82,7 +86,7 @@ func (w Where) On(folds ...Fold) Change {
 	return func(c *v1alpha1.Charge) bool {
 		a, changed := w(c), false
 		for _, f := range folds {
-			changed = a != nil && f(a) || changed
+			changed = a != nil && f != nil && f(a) || changed
 		}
 		return changed
 	}
@@ -133,7 +137,9 @@ func (p *Protocol) Send(ctx context.Context, s Sending) (*v1alpha1.Charge, *Answ
 		c, err = p.Record(ctx, c, s.Where.On(FoldVoid(send.Number, whyVoid(void, p.Now()))))
 		return c, nil, err
 	}
-	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.Settings.CallTimeout)
+	// All of it, from the raise on, takes CallTimeout at most: later another process may
+	// think that this send can no longer arrive.
+	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.Settings.CallTimeout-p.Now().Sub(send.At.Time))
 	defer cancel()
 	initiation, callErr := s.Call(callCtx, c)
 	answer := &Answer{Send: send, Initiation: initiation, Err: callErr}
@@ -162,9 +168,9 @@ func (p *Protocol) raise(ctx context.Context, s Sending) (*v1alpha1.Charge, v1al
 		}
 	}
 	if err := write(ctx, c); err != nil {
-		if !definite(err) {
-			// It may have been written all the same, and nobody but us can know
-			// that nothing was sent.
+		if Refused(err) == nil {
+			// It may have been written all the same, also where a repeat conflicts
+			// with it, and nobody but us can know that nothing was sent.
 			p.pending.add(c.Name, pendingAnswer{change: s.Where.On(foldNotSent(send, p.Now()))})
 		}
 		return nil, v1alpha1.Send{}, fmt.Errorf("%w: %w", ErrNotRaised, err)
@@ -173,11 +179,6 @@ func (p *Protocol) raise(ctx context.Context, s Sending) (*v1alpha1.Charge, v1al
 		return nil, v1alpha1.Send{}, fmt.Errorf("%w: something in the cluster changed Charge %s while it was written", ErrNotRaised, c.Name)
 	}
 	return c, send, nil
-}
-
-// definite tells whether the API server certainly did not write.
-func definite(err error) bool {
-	return Conflicts(err) || IsGone(err) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)
 }
 
 // foldNotSent voids a raise whose acknowledgement was lost, if it was written.
@@ -212,8 +213,7 @@ func (p *Protocol) hindrance(ctx context.Context, s Sending, c *v1alpha1.Charge,
 		return &Problem{Reason: v1alpha1.ReasonAdoptOnly, Message: "an etcd restore was detected"}
 	case !p.Begins():
 		return errors.New("another replica leads now")
-	case p.Now().Sub(send.At.Time) > p.Settings.CallTimeout || p.Now().Before(send.At.Time):
-		// Another process may think that this send can no longer arrive.
+	case p.Now().Sub(send.At.Time) > p.Settings.CallTimeout/2 || p.Now().Before(send.At.Time):
 		return errors.New("too much time passed since the send was raised")
 	default:
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/providers"
@@ -187,6 +189,31 @@ func (p *Protocol) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+const (
+	// catchUp is how long a run waits for a cache to show our own writes, which wake it
+	// when they come, and maxBehind after how long it goes on with what there is.
+	catchUp   = 100 * time.Millisecond
+	maxBehind = 2 * time.Second
+)
+
+// CatchUp tells how long a run should wait that has read objects from a cache; 0: it may
+// go on. What was read before our own write would only be written once more, in vain.
+func (p *Protocol) CatchUp(key string, read ...client.Object) time.Duration {
+	since := p.behind.Recall(key)
+	p.behind.Forget(key)
+	if p.Behind == nil || !slices.ContainsFunc(read, p.Behind) {
+		return 0
+	}
+	if since.IsZero() {
+		since = p.Now()
+	}
+	p.behind.Keep(key, since)
+	if p.Now().Sub(since).Abs() >= maxBehind {
+		return 0
+	}
+	return catchUp
+}
+
 // Recall is what this process remembers of an attempt, as of now.
 func (p *Protocol) Recall(key string, a *v1alpha1.Attempt) Observation {
 	o := p.seen.Recall(key).See(a, p.Now())
@@ -203,7 +230,10 @@ func (p *Protocol) Remember(key string, change func(*Observation)) Observation {
 }
 
 // Forget drops what is remembered of an attempt.
-func (p *Protocol) Forget(key string) { p.seen.Forget(key) }
+func (p *Protocol) Forget(key string) {
+	p.seen.Forget(key)
+	p.behind.Forget(key)
+}
 
 // Answered remembers a usable answer to a question that began at asked: the state that
 // the provider told, or that it does not know the reference.

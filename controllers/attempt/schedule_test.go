@@ -15,7 +15,7 @@ func TestNextCheck(t *testing.T) {
 	const second, minute, hour, day = time.Second, time.Minute, time.Hour, 24 * time.Hour
 	outcomeUnknown := func(ago time.Duration) change { return unknown(v1alpha1.ReasonOutcomeUnknown, ago) }
 	requested := func(ago time.Duration) change { return func(f *Facts) { f.Requested = noon.Add(-ago) } }
-	open := func(ago time.Duration) change { return taken(ago) }
+	open := taken
 	for _, c := range []struct {
 		name     string
 		facts    []change

@@ -82,7 +82,7 @@ func rulesOf(g Gomega, objects []*unstructured.Unstructured, ref rbacv1.RoleRef,
 // audited is what is read of a line of the audit log.
 type audited struct {
 	Verb, UserAgent, RequestURI string
-	ObjectRef                   *struct{ Namespace, APIGroup, Resource, Subresource string }
+	ObjectRef                   *struct{ Namespace, Name, APIGroup, Resource, Subresource string }
 	Annotations                 map[string]string
 }
 

@@ -65,6 +65,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, opts Options, inst installatio
 		Process:         process,
 		Leads:           p.gate.Leads,
 		RestoreDetected: p.restore.Detected,
+		Behind:          p.restore.Behind,
 	}
 	for _, add := range []func() error{p.addLoops, p.addAccounts, p.addCollector, p.addReceiver} {
 		if err := add(); err != nil {

@@ -15,7 +15,6 @@ import (
 
 // act does what was decided: at most one call that could move money.
 func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view, error) {
-	now := metav1.NewMicroTime(r.Now())
 	switch d.Action {
 	case attempt.Recreate:
 		return r.recreate(ctx, v)
@@ -27,23 +26,15 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 		return r.endSession(ctx, v)
 	case attempt.EndUnasked:
 		return r.endUnasked(ctx, v, d)
-	case attempt.Conclude:
-		o := v1alpha1.Outcome{Phase: d.Phase, Reason: d.Reason, At: now}
-		if refusal := v.charge.Record.Refusal; refusal != nil && d.Phase == v1alpha1.PhaseFailed {
-			o = attempt.RefusalOutcome(refusal, r.Now())
-		}
-		return r.record(ctx, v, attempt.FoldConcluded(o, &v.charge.Record.Attempt))
-	case attempt.GiveUp:
-		return r.record(ctx, v, attempt.FoldUnknown(v1alpha1.Unknown{Reason: d.Reason, Since: now}))
 	case attempt.Settle:
 		return r.settle(ctx, v)
-	case attempt.Note:
-		return r.record(ctx, v, attempt.FoldNotice(v1alpha1.Notice{Reason: d.Reason, At: now}))
-	default:
+	case attempt.Wait, attempt.Idle:
 		if d.Reason != "" && v.problem == nil {
 			v.problem = &attempt.Problem{Reason: d.Reason, Message: message(d.Reason, "")}
 		}
 		return r.noteUnfollowed(ctx, v)
+	default:
+		return r.record(ctx, v, d.Fold(&v.charge.Record.Attempt, r.Now()))
 	}
 }
 

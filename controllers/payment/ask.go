@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -121,7 +122,7 @@ func (r *Reconciler) search(ctx context.Context, v view, c *account.Client) (vie
 	if err != nil || found == nil {
 		return v, err
 	}
-	switch surplus := append(found.surplus, found.foreign...); {
+	switch surplus := slices.Concat(found.surplus, found.foreign); {
 	case len(surplus) > 0:
 		// One of them may have been paid meanwhile: look again before choosing.
 		return r.endAll(ctx, v, c, surplus)
@@ -149,7 +150,7 @@ func (r *Reconciler) searchBefore(ctx context.Context, v view, c *account.Client
 		v, err = r.learn(ctx, v, *found.best.Status, attempt.SessionOf(*found.best))
 		return false, v, err
 	}
-	earlier := append(found.surplus, found.foreign...)
+	earlier := slices.Concat(found.surplus, found.foreign)
 	if found.best != nil && rank(*found.best) == open {
 		earlier = append(earlier, *found.best)
 	}
@@ -235,7 +236,7 @@ func (r *Reconciler) others(ctx context.Context, v view, c *account.Client, st p
 	if err != nil || found == nil {
 		return st, false, v, err
 	}
-	open := append(found.surplus, found.foreign...)
+	open := slices.Concat(found.surplus, found.foreign)
 	switch {
 	case found.best == nil:
 	case rank(*found.best) == paid:

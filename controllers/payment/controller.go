@@ -99,6 +99,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if wait := r.Protocol.CatchUp(v.key.String(), v.objects()...); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
 	d := attempt.Decide(r.facts(v))
 	after, actErr := r.act(ctx, v, d)
 	after, projectErr := r.conclude(ctx, after, d)
@@ -108,6 +111,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, fmt.Errorf("%s of Payment %s: %w", d.Action, req.NamespacedName, err)
 	}
 	return next, nil
+}
+
+// objects that were read.
+func (v view) objects() (all []client.Object) {
+	if v.payment != nil {
+		all = append(all, v.payment)
+	}
+	if v.charge != nil {
+		all = append(all, v.charge)
+	}
+	return all
 }
 
 // logDecision says what a run decided and when it comes back.
@@ -130,27 +144,19 @@ func (r *Reconciler) next(v view, done attempt.Decision) ctrl.Result {
 	if done.Action != attempt.Wait && done.Action != attempt.Idle {
 		d = attempt.Decide(r.facts(v))
 	}
-	priority := priorityNew
-	if v.limited || v.charge != nil && v.charge.Record.Taken != nil {
-		priority = priorityCheck
-	}
-	switch {
-	case d.Action == attempt.Idle:
+	if d.Action == attempt.Idle {
 		r.Prompts.Forget(r.Installation.ChargeName(v.key.Namespace, v.key.Name))
 		r.Protocol.Forget(v.key.String())
 		return ctrl.Result{}
-	case v.wait > 0:
-		return ctrl.Result{RequeueAfter: v.wait, Priority: &priority}
-	case d.Action == attempt.Wait && v.charge == nil && v.payment != nil:
-		// The account has to be mended; Secrets are not watched. Look again, the
-		// sooner the younger the Payment.
-		age := r.Now().Sub(v.payment.CreationTimestamp.Time)
-		return ctrl.Result{RequeueAfter: min(max(age/4, r.Settings.RetryMin), d.After), Priority: &priority}
-	case d.Action == attempt.Wait:
-		return ctrl.Result{RequeueAfter: d.After, Priority: &priority}
-	default:
-		return ctrl.Result{RequeueAfter: time.Millisecond, Priority: &priority}
 	}
+	priority, age := priorityNew, time.Duration(0)
+	if v.limited || v.charge != nil && v.charge.Record.Taken != nil {
+		priority = priorityCheck
+	}
+	if v.charge == nil && v.payment != nil {
+		age = r.Now().Sub(v.payment.CreationTimestamp.Time)
+	}
+	return ctrl.Result{RequeueAfter: d.Again(v.wait, age, r.Settings), Priority: &priority}
 }
 
 // observe reads what there is about a sale: the object before its Charge.

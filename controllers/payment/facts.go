@@ -11,18 +11,9 @@ import (
 
 // facts are what the protocol decides from.
 func (r *Reconciler) facts(v view) attempt.Facts {
-	f := attempt.Facts{
-		Now:       r.Now(),
-		Settings:  r.Settings,
-		Process:   r.Protocol.Process,
-		Rules:     attempt.CollectionRules(r.traits(v)),
-		Key:       v.key.String(),
-		AdoptOnly: r.Protocol.AdoptOnly(),
-		Interval:  account.DefaultInterval,
-		Timeout:   account.DefaultTimeout,
-		Seen:      v.seen,
-		Usable:    v.account != nil || v.last != nil,
-	}
+	f := r.Protocol.Facts(v.key.String(), attempt.CollectionRules(r.traits(v)), v.seen)
+	f.Interval, f.Timeout = account.DefaultInterval, account.DefaultTimeout
+	f.Usable = v.account != nil || v.last != nil
 	if v.account != nil {
 		f.Interval = v.account.Interval
 	}

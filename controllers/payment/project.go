@@ -297,7 +297,7 @@ func showCharge(status *v1alpha1.PaymentStatus, in projection) {
 	status.Amount = spec.Money.Amount
 	status.Currency = spec.Money.Currency
 	status.ProviderReference = spec.ProviderReference
-	if t := initiatedAt(rec); t != nil && !in.fencing && status.InitiatedAt == nil {
+	if t := attempt.InitiatedAt(&rec.Attempt); t != nil && !in.fencing && status.InitiatedAt == nil {
 		status.InitiatedAt = t
 	}
 	status.Sends = max(status.Sends, rec.Sends)
@@ -309,19 +309,6 @@ func showCharge(status *v1alpha1.PaymentStatus, in projection) {
 		status.TransactionID = o.TransactionID
 		status.SettledBy = o.SettledBy
 		status.CompletedAt = toSecond(o.At)
-	}
-}
-
-func initiatedAt(rec *v1alpha1.ChargeRecord) *metav1.Time {
-	switch {
-	case rec.Taken != nil:
-		return toSecond(rec.Taken.At)
-	case len(rec.Open) > 0:
-		return toSecond(rec.Open[0].At)
-	case rec.Refusal != nil:
-		return toSecond(rec.Refusal.At)
-	default:
-		return nil
 	}
 }
 

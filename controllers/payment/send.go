@@ -29,7 +29,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		var problem *attempt.Problem
 		if intent, problem = r.intent(v); problem != nil {
 			v.problem, v.settled = problem, v1alpha1.PhaseFailed
-			return v, nil
+			return v, nil //nolint:nilerr // It is the user's to read, not ours to try again.
 		}
 	}
 	c, ready, v, err := r.prepare(ctx, v, first)
@@ -90,7 +90,7 @@ func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.
 	}
 	if first {
 		if v.problem = r.firstRequestProblem(ctx, v); v.problem != nil {
-			return nil, false, v, nil
+			return nil, false, v, nil //nolint:nilerr // It is the user's to read, not ours to try again.
 		}
 		// Whoever is limited takes part in no other queue.
 		if v, err = r.promptLimit(ctx, v, r.Prompts.Check); v.problem != nil || err != nil {
@@ -187,7 +187,7 @@ func (r *Reconciler) unsentLimit(ctx context.Context, v view) *attempt.Problem {
 	}
 	unsent, err := attempt.UnsentCharges(ctx, r.Client, v.key.Namespace)
 	if err != nil || unsent < r.Settings.UnsentCharges {
-		return nil
+		return nil //nolint:nilerr // A cache that cannot be read limits nobody.
 	}
 	return &attempt.Problem{Reason: v1alpha1.ReasonUnsentChargesLimited, Message: message(v1alpha1.ReasonUnsentChargesLimited, "")}
 }

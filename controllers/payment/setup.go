@@ -2,10 +2,9 @@ package payment
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -48,29 +47,18 @@ func request(namespace, name string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
 }
 
-// Everything lists what the loop works on, for a process that begins to lead: nothing
-// was done behind the closed gate. Payments that nobody was asked for come first.
+// Everything lists what the loop works on, for a process that begins to lead.
 func (r *Reconciler) Everything(ctx context.Context) (unbegun, rest []reconcile.Request, err error) {
-	var payments v1alpha1.PaymentList
-	var charges v1alpha1.ChargeList
-	if err := errors.Join(r.Client.List(ctx, &payments, client.UnsafeDisableDeepCopy), r.Client.List(ctx, &charges, client.UnsafeDisableDeepCopy)); err != nil {
-		return nil, nil, fmt.Errorf("listing what is open: %w", err)
+	stage := func(o runtime.Object) (unbegun, over bool) {
+		phase := o.(*v1alpha1.Payment).Status.Phase
+		return phase == "" || phase == v1alpha1.PhasePending, phase.Terminal()
 	}
-	for i := range payments.Items {
-		switch p := &payments.Items[i]; {
-		case p.Status.Phase == "" || p.Status.Phase == v1alpha1.PhasePending:
-			unbegun = append(unbegun, request(p.Namespace, p.Name))
-		case !p.Status.Phase.Terminal():
-			rest = append(rest, request(p.Namespace, p.Name))
+	return attempt.Backlog(ctx, r.Client, &v1alpha1.PaymentList{}, stage, func(c *v1alpha1.Charge) []reconcile.Request {
+		if o := c.Record.Outcome; o != nil && paidByProvider(o) && len(c.Record.Refunds) == 0 {
+			return nil
 		}
-	}
-	for i := range charges.Items {
-		c := &charges.Items[i]
-		if c.Record.Outcome == nil || !paidByProvider(c.Record.Outcome) || len(c.Record.Refunds) > 0 {
-			rest = append(rest, request(c.Spec.Payment.Namespace, c.Spec.Payment.Name))
-		}
-	}
-	return unbegun, rest, nil
+		return []reconcile.Request{request(c.Spec.Payment.Namespace, c.Spec.Payment.Name)}
+	})
 }
 
 // waitingFor wakes the open Payments that a changed account may concern.

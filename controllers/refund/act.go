@@ -13,8 +13,9 @@ import (
 
 // act does what was decided: at most one call that could move money.
 func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view, error) {
-	now := metav1.NewMicroTime(r.Now())
 	switch d.Action {
+	case attempt.Wait, attempt.Idle:
+		return r.noteUnfollowed(ctx, v)
 	case attempt.Recreate, actReserve:
 		return r.reserveOnly(ctx, v)
 	case actRelease, actRefuse:
@@ -23,16 +24,10 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 		return r.send(ctx, v)
 	case attempt.Ask:
 		return r.ask(ctx, v)
-	case attempt.Conclude:
-		return r.record(ctx, v, attempt.FoldConcluded(attempt.RefusalOutcome(v.entry().Refusal, r.Now()), &v.entry().Attempt))
-	case attempt.GiveUp:
-		return r.record(ctx, v, attempt.FoldUnknown(v1alpha1.Unknown{Reason: d.Reason, Since: now}))
 	case attempt.Settle:
-		return r.record(ctx, v, attempt.FoldSettled(r.confirmed(v, now), v.entry().Unknown))
-	case attempt.Note:
-		return r.record(ctx, v, attempt.FoldNotice(v1alpha1.Notice{Reason: d.Reason, At: now}))
+		return r.confirm(ctx, v)
 	default:
-		return r.noteUnfollowed(ctx, v)
+		return r.record(ctx, v, d.Fold(&v.entry().Attempt, r.Now()))
 	}
 }
 
@@ -84,6 +79,11 @@ func (r *Reconciler) reserveOnly(ctx context.Context, v view) (view, error) {
 	}
 	v.charge = next
 	return v, nil
+}
+
+// confirm records what a person said.
+func (r *Reconciler) confirm(ctx context.Context, v view) (view, error) {
+	return r.record(ctx, v, attempt.FoldSettled(r.confirmed(v, metav1.NewMicroTime(r.Now())), v.entry().Unknown))
 }
 
 // confirmed is the outcome that a person found out.

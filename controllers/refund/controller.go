@@ -106,7 +106,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return ctrl.Result{}, fmt.Errorf("Refund %s: %w", req.NamespacedName, err)
+		return ctrl.Result{}, fmt.Errorf("reconciling Refund %s: %w", req.NamespacedName, err)
 	}
 	return soonest, nil
 }
@@ -175,6 +175,9 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if wait := r.Protocol.CatchUp(v.memoryKey(), v.objects()...); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
 	d := r.decide(v)
 	after, actErr := r.act(ctx, v, d)
 	after, publishErr := r.publish(ctx, after)
@@ -184,28 +187,31 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 	return next, err
 }
 
+// objects that were read and that the loop writes.
+func (v view) objects() (all []client.Object) {
+	if v.refund != nil {
+		all = append(all, v.refund)
+	}
+	if v.charge != nil {
+		all = append(all, v.charge)
+	}
+	return all
+}
+
 // next is when to come back.
-func (r *Reconciler) next(v view, done attempt.Decision) ctrl.Result {
-	d := done
-	if done.Action != attempt.Wait && done.Action != attempt.Idle {
+func (r *Reconciler) next(v view, d attempt.Decision) ctrl.Result {
+	if d.Action != attempt.Wait && d.Action != attempt.Idle {
 		d = r.decide(v)
 	}
-	switch {
-	case d.Action == attempt.Idle || v.refused != nil:
+	if d.Action == attempt.Idle || v.refused != nil {
 		r.Protocol.Forget(v.memoryKey())
 		return ctrl.Result{}
-	case v.wait > 0:
-		return ctrl.Result{RequeueAfter: v.wait}
-	case d.Action != attempt.Wait:
-		return ctrl.Result{RequeueAfter: time.Millisecond}
-	case v.entry() == nil:
-		// The account has to be mended; Secrets are not watched. Look again, the
-		// sooner the younger the Refund.
-		age := r.Now().Sub(v.refund.CreationTimestamp.Time)
-		return ctrl.Result{RequeueAfter: min(max(age/4, r.Settings.RetryMin), d.After)}
-	default:
-		return ctrl.Result{RequeueAfter: d.After}
 	}
+	age := time.Duration(0)
+	if v.entry() == nil {
+		age = r.Now().Sub(v.refund.CreationTimestamp.Time)
+	}
+	return ctrl.Result{RequeueAfter: d.Again(v.wait, age, r.Settings)}
 }
 
 // observe reads what there is: the Refund, then its Payment, then the Charge.

@@ -70,14 +70,26 @@ func (r *Reconciler) decide(v view) attempt.Decision {
 		return attempt.Decision{Action: attempt.Wait, After: r.Settings.RetryMax}
 	case e == nil && (!v.open() || r.lost(v) || !paid(v.payment, v.charge) && !v.recordLost()):
 		return idle
-	case v.byHand && e == nil:
-		return attempt.Decision{Action: actReserve}
-	case v.byHand && v.open() && sameRefund(v.refund, v.charge, e) && r.confirmation(v) != nil:
-		return attempt.Decision{Action: attempt.Settle}
-	case v.byHand, e != nil && superseded(v.charge, e, r.kind(v.charge).Traits.Refund):
+	case v.byHand:
+		return r.byHand(v)
+	case e != nil && superseded(v.charge, e, r.kind(v.charge).Traits.Refund):
 		return idle
 	default:
 		return attempt.Decide(r.facts(v))
+	}
+}
+
+// byHand: a person gives back. The operator reserves, and records what the person
+// says.
+func (r *Reconciler) byHand(v view) attempt.Decision {
+	e := v.entry()
+	switch {
+	case e == nil:
+		return attempt.Decision{Action: actReserve}
+	case v.open() && sameRefund(v.refund, v.charge, e) && r.confirmation(v) != nil:
+		return attempt.Decision{Action: attempt.Settle}
+	default:
+		return attempt.Decision{Action: attempt.Idle}
 	}
 }
 
@@ -126,11 +138,8 @@ func (r *Reconciler) lost(v view) bool {
 
 // facts are what the protocol decides from.
 func (r *Reconciler) facts(v view) attempt.Facts {
-	f := attempt.Facts{
-		Now: r.Now(), Settings: r.Settings, Process: r.Protocol.Process, Rules: attempt.RefundRules(r.kind(v.charge).Traits),
-		Key: v.memoryKey(), AdoptOnly: r.Protocol.AdoptOnly(), Usable: v.account != nil || v.last != nil,
-		Interval: account.DefaultInterval, Timeout: followedFor, Seen: v.seen,
-	}
+	f := r.Protocol.Facts(v.memoryKey(), attempt.RefundRules(r.kind(v.charge).Traits), v.seen)
+	f.Interval, f.Timeout, f.Usable = account.DefaultInterval, followedFor, v.account != nil || v.last != nil
 	if v.account != nil {
 		f.Interval = v.account.Interval
 	}
@@ -140,13 +149,15 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 		f.Attempt, f.Created = &e.Attempt, e.ReservedAt.Time
 	}
 	if v.refund != nil && (same || f.Attempt == nil) {
-		f.Wanted = v.open()
-		f.EarlierLife = attempt.Restored(v.refund)
-		f.RecordLost = v.recordLost()
-		f.Consent = true // the name of a refund is the refund
-		f.Settled = r.confirmation(v) != nil
-		f.Blocked = blocked(v)
+		f = r.ofRefund(f, v)
 	}
+	return f
+}
+
+func (r *Reconciler) ofRefund(f attempt.Facts, v view) attempt.Facts {
+	f.Wanted, f.Blocked, f.Settled = v.open(), blocked(v), r.confirmation(v) != nil
+	f.EarlierLife, f.RecordLost = attempt.Restored(v.refund), v.recordLost()
+	f.Consent = true // the name of a refund is the refund
 	return f
 }
 

@@ -120,7 +120,10 @@ func (r *Reconciler) standingOf(v view) standing {
 	case r.lost(v):
 		if r.confirmation(v) != nil {
 			// There is no record of this Refund to settle, so it is settled here.
-			return confirmedHere(r.confirmed(v, metav1.NewMicroTime(r.Now())))
+			o := r.confirmed(v, metav1.NewMicroTime(r.Now()))
+			s := ended(&o)
+			s.settled = &o
+			return s
 		}
 		return stand(v1alpha1.RefundUnknown, v1alpha1.ReasonLostInitiation, "")
 	case e == nil, !sameRefund(v.refund, v.charge, e):
@@ -168,12 +171,8 @@ func phaseOf(e *v1alpha1.ChargeRefund) v1alpha1.RefundPhase {
 func ofEntry(e *v1alpha1.ChargeRefund) standing {
 	phase := phaseOf(e)
 	switch {
-	case e.Outcome != nil && e.Outcome.Phase == v1alpha1.PhaseSucceeded:
-		return stand(v1alpha1.RefundSucceeded, e.Outcome.Reason, "")
 	case e.Outcome != nil:
-		s := stand(v1alpha1.RefundFailed, e.Outcome.Reason, e.Outcome.Code)
-		s.message = cmp.Or(e.Outcome.Message, s.message)
-		return s
+		return ended(e.Outcome)
 	case e.Unknown != nil:
 		return stand(v1alpha1.RefundUnknown, e.Unknown.Reason, "")
 	case e.Notice != nil:
@@ -200,24 +199,17 @@ func showEntry(status *v1alpha1.RefundStatus, v view, fencing bool) {
 	status.ChargeName = v.charge.Name
 	status.Account = account.DisplayName(spec.Account)
 	status.Environment = spec.Account.Environment
-	status.Amount = e.Money.Amount
-	status.Currency = e.Money.Currency
+	status.Amount, status.Currency = e.Money.Amount, e.Money.Currency
 	status.ProviderReference = e.Reference
 	status.Sends = max(status.Sends, e.Sends)
 	if fencing {
 		status.Sends = max(v.refund.Status.Sends+1, e.Sends)
 	}
-	switch {
-	case status.InitiatedAt != nil || fencing:
-	case e.Taken != nil:
-		status.InitiatedAt = seconds(e.Taken.At.Time)
-	case len(e.Open) > 0:
-		status.InitiatedAt = seconds(e.Open[0].At.Time)
+	if t := attempt.InitiatedAt(&e.Attempt); t != nil && !fencing && status.InitiatedAt == nil {
+		status.InitiatedAt = t
 	}
 	if o := e.Outcome; o != nil {
-		status.TransactionID = o.TransactionID
-		status.CompletedAt = seconds(o.At.Time)
-		status.ConfirmedBy = o.SettledBy
+		status.TransactionID, status.ConfirmedBy, status.CompletedAt = o.TransactionID, o.SettledBy, seconds(o.At.Time)
 	}
 }
 
@@ -262,14 +254,13 @@ func setConditions(status *v1alpha1.RefundStatus, v view, s standing, now time.T
 	}, v.refund.Generation, now)
 }
 
-// confirmedHere is the end of a Refund by the word of a person.
-func confirmedHere(o v1alpha1.Outcome) standing {
-	phase := v1alpha1.RefundFailed
+// ended is how a refund with that outcome stands.
+func ended(o *v1alpha1.Outcome) standing {
 	if o.Phase == v1alpha1.PhaseSucceeded {
-		phase = v1alpha1.RefundSucceeded
+		return stand(v1alpha1.RefundSucceeded, o.Reason, "")
 	}
-	s := stand(phase, o.Reason, "")
-	s.settled = &o
+	s := stand(v1alpha1.RefundFailed, o.Reason, o.Code)
+	s.message = cmp.Or(o.Message, s.message)
 	return s
 }
 

@@ -503,9 +503,9 @@ func TestConfirmation_K4bPlanted(t *testing.T) {
 		known := w.get("back").Status.Unknown.ID
 		w.delete(r)
 		for _, id := range []string{known, "", "guess"} {
-			r = w.refund("back", "sale", "", planted(id))
+			w.refund("back", "sale", "", planted(id))
 			w.settled("back", 30*time.Hour, want, reason)
-			r = w.get("back")
+			r := w.get("back")
 			r.Labels = nil
 			must(t, w.api.Update(w.ctx, r))
 			w.settled("back", 30*time.Hour, want, reason)
@@ -740,8 +740,7 @@ func TestRefund_RefusedByOneReservedByTheOther(t *testing.T) {
 		second := w.loop
 		request := ctrl.Request{NamespacedName: types.NamespacedName{Namespace: shop, Name: "back"}}
 		w.onPoint = func(_ int, label string, after bool) error {
-			switch {
-			case after || label != "update refund status" || inside:
+			if after || label != "update refund status" || inside {
 				return nil
 			}
 			inside = true

@@ -14,9 +14,8 @@ import (
 
 // send asks the provider to give back, after everything that can fail without asking.
 func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
-	first := v.entry() == nil || !attempt.MayHaveArrived(&v.entry().Attempt)
-	s := attempt.Sending{Charge: v.charge, Rules: attempt.RefundRules(r.kind(v.charge).Traits), Known: true}
-	if first {
+	old, reservation := v.entry(), (*v1alpha1.ChargeRefund)(nil)
+	if old == nil || !attempt.MayHaveArrived(&old.Attempt) {
 		entry, problem := newEntry(v.refund, v.charge, r.kind(v.charge), r.Installation, r.Now())
 		if problem != nil {
 			return v, problem
@@ -24,20 +23,38 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		if failed := unverified(v.charge, entry); len(failed) > 0 {
 			return r.verify(ctx, v, failed[0])
 		}
-		s.Where, s.Reserve = at(&entry), func(c *v1alpha1.Charge) error { return reserve(c, entry, v.byHand) }
-	} else {
-		s.Where = at(v.entry())
+		reservation = &entry
 	}
-	c, v, err := r.prepare(ctx, v, first)
+	c, v, err := r.prepare(ctx, v, reservation != nil)
 	if c == nil || err != nil {
 		return v, err
 	}
-	refunder, ok := c.Provider.(providers.Refunder)
-	if !ok {
-		return v, fmt.Errorf("provider %s says that it refunds, and cannot", v.charge.Spec.Provider)
+	refunder, err := refunderOf(c, v.charge)
+	if err != nil {
+		return v, err
 	}
+	sending, fenced := r.sending(v, refunder, reservation)
+	sending.Credentials = r.Installation.Credentials(c.Credentials)
+	sent, answer, err := r.Protocol.Send(ctx, sending)
+	if v.charge, v.refund = sent, *fenced; answer != nil {
+		v.seen = r.Protocol.Heard(ctx, v.memoryKey(), c.Heed, providers.OpRefund, answer)
+	} else if errors.Is(err, attempt.ErrNotRaised) {
+		v.problem = attempt.Refused(err)
+	}
+	return v, err
+}
+
+// sending is a send for the Refund: the first one reserves. It returns the Refund as it
+// will be once it is fenced, too.
+func (r *Reconciler) sending(v view, refunder providers.Refunder, reservation *v1alpha1.ChargeRefund) (attempt.Sending, **v1alpha1.Refund) {
 	fenced := v.refund
-	s.Credentials = r.Installation.Credentials(c.Credentials)
+	s := attempt.Sending{Charge: v.charge, Rules: attempt.RefundRules(r.kind(v.charge).Traits), Known: true}
+	if reservation == nil {
+		s.Where = at(v.entry())
+	} else {
+		s.Where = at(reservation)
+		s.Reserve = func(c *v1alpha1.Charge) error { return reserve(c, *reservation, v.byHand) }
+	}
 	s.Fence = func(ctx context.Context, charge *v1alpha1.Charge) (err error) {
 		fenced, err = r.fence(ctx, v, charge)
 		return err
@@ -48,58 +65,57 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		r.Called(charge.Spec.Provider, providers.OpRefund, err)
 		return providers.Initiation{}, err
 	}
-	sent, answer, err := r.Protocol.Send(ctx, s)
-	v.charge, v.refund = sent, fenced
-	if errors.Is(err, attempt.ErrNotRaised) {
-		v.problem = attempt.Refused(err)
+	return s, &fenced
+}
+
+func refunderOf(c *account.Client, charge *v1alpha1.Charge) (providers.Refunder, error) {
+	refunder, ok := c.Provider.(providers.Refunder)
+	if !ok {
+		return nil, fmt.Errorf("provider %s says that it refunds, and cannot", charge.Spec.Provider)
 	}
-	if answer == nil {
-		v.seen = r.Protocol.Unsent(v.memoryKey())
-		return v, err
-	}
-	v.seen = r.Protocol.Heard(ctx, v.memoryKey(), c.Heed, providers.OpRefund, answer)
-	return v, err
+	return refunder, nil
 }
 
 // prepare does what can fail without giving back: credentials, the account as the API
 // server has it now, and an access token. Without a client, the send has to wait.
-func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.Client, view, error) {
+func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (c *account.Client, _ view, err error) {
 	if v.account == nil {
 		v.wait = r.Settings.RetryMax
 		return nil, v, nil
 	}
-	c, err := r.Accounts.RefundClient(ctx, v.account)
-	if err != nil {
+	if c, err = r.Accounts.RefundClient(ctx, v.account); err != nil {
 		v, err = r.failed(ctx, v, nil, err)
 		return nil, v, err
 	}
-	if v.wait = c.Paused(); v.wait > 0 {
-		return nil, v, nil
-	}
-	if !first && !attempt.SentWith(&v.entry().Attempt, r.Installation.Credentials(c.Credentials)) {
-		v.seen, v.wait = r.Protocol.OtherCredentials(v.memoryKey()), r.Settings.RetryMax
-		return nil, v, nil
-	}
 	if first {
-		if v.problem, err = r.Accounts.ClosedNow(ctx, v.account, v.charge); v.problem != nil || err != nil {
-			return nil, v, err
-		}
+		v.problem, err = r.Accounts.ClosedNow(ctx, v.account, v.charge)
+	} else if !attempt.SentWith(&v.entry().Attempt, r.Installation.Credentials(c.Credentials)) {
+		v.seen, v.wait = r.Protocol.OtherCredentials(v.memoryKey()), r.Settings.RetryMax
 	}
+	if err != nil || v.problem != nil || v.wait > 0 {
+		return nil, v, err
+	}
+	return r.ready(ctx, v, c)
+}
+
+// ready waits for the limit of calls, and fetches an access token.
+func (r *Reconciler) ready(ctx context.Context, v view, c *account.Client) (*account.Client, view, error) {
 	who := caller(v, account.ToSend)
 	if v.wait = c.Reserve(who); v.wait > 0 {
 		return nil, v, nil
 	}
-	if p, ok := c.Provider.(providers.RefundPreparer); ok {
-		ctx, cancel := context.WithTimeout(account.WithCaller(ctx, who), r.Settings.CallTimeout)
-		defer cancel()
-		err := p.PrepareRefund(ctx)
-		r.Called(v.charge.Spec.Provider, providers.OpToken, err)
-		if err != nil {
-			v, err = r.failed(ctx, v, c.Heed, err)
-			return nil, v, err
-		}
+	p, ok := c.Provider.(providers.RefundPreparer)
+	if !ok {
+		return c, v, nil
 	}
-	return c, v, nil
+	ctx, cancel := context.WithTimeout(account.WithCaller(ctx, who), r.Settings.CallTimeout)
+	defer cancel()
+	err := p.PrepareRefund(ctx)
+	if r.Called(v.charge.Spec.Provider, providers.OpToken, err); err == nil {
+		return c, v, nil
+	}
+	v, err = r.failed(ctx, v, c.Heed, err)
+	return nil, v, err
 }
 
 // fence writes the Refund that wants the send, under its uid and resourceVersion. The
@@ -183,9 +199,9 @@ func (r *Reconciler) question(ctx context.Context, v view, e *v1alpha1.ChargeRef
 		v, err = r.failed(ctx, v, nil, err)
 		return answer{}, v, err
 	}
-	refunder, ok := c.Provider.(providers.Refunder)
-	if !ok {
-		return answer{}, v, fmt.Errorf("provider %s says that it refunds, and cannot", v.charge.Spec.Provider)
+	refunder, err := refunderOf(c, v.charge)
+	if err != nil {
+		return answer{}, v, err
 	}
 	who := caller(v, account.Scheduled)
 	if v.wait = c.Reserve(who); v.wait > 0 {

@@ -2,11 +2,11 @@ package refund
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -72,28 +72,13 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began sourc
 		Complete(redact.Panics(attempt.Paced(r, r.Now)))
 }
 
-// Everything lists what the loop works on, for a process that begins to lead: the Refunds
-// that nobody was asked for first.
+// Everything lists what the loop works on, for a process that begins to lead.
 func (r *Reconciler) Everything(ctx context.Context) (unbegun, rest []reconcile.Request, err error) {
-	var refunds v1alpha1.RefundList
-	var charges v1alpha1.ChargeList
-	if err := errors.Join(r.Client.List(ctx, &refunds, client.UnsafeDisableDeepCopy), r.Client.List(ctx, &charges, client.UnsafeDisableDeepCopy)); err != nil {
-		return nil, nil, fmt.Errorf("listing what is open: %w", err)
+	stage := func(o runtime.Object) (unbegun, over bool) {
+		phase := o.(*v1alpha1.Refund).Status.Phase
+		return phase == "" || phase == v1alpha1.RefundPending, phase.Terminal()
 	}
-	for i := range refunds.Items {
-		refund := &refunds.Items[i]
-		name := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(refund)}
-		switch {
-		case refund.Status.Phase == "" || refund.Status.Phase == v1alpha1.RefundPending:
-			unbegun = append(unbegun, name)
-		case !refund.Status.Phase.Terminal():
-			rest = append(rest, name)
-		}
-	}
-	for i := range charges.Items {
-		rest = append(rest, requests(&charges.Items[i], nil)...)
-	}
-	return unbegun, rest, nil
+	return attempt.Backlog(ctx, r.Client, &v1alpha1.RefundList{}, stage, func(c *v1alpha1.Charge) []reconcile.Request { return requests(c, nil) })
 }
 
 // chargeHandler wakes the Refunds whose entry changed: one Charge may hold

@@ -97,6 +97,17 @@ func (d *Detector) read(m moment, o client.Object) {
 	d.saw(kind(o), o.GetResourceVersion())
 }
 
+// Behind tells whether o, as a cache shows it, is older than what this process wrote to it.
+func (d *Detector) Behind(o client.Object) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ours, ok := d.written[o.GetUID()]
+	if !ok {
+		ours = d.older[o.GetUID()]
+	}
+	return !d.detected && less(o.GetResourceVersion(), ours.version)
+}
+
 // listed: the newest revision is version, by a list past every cache of objects like o.
 func (d *Detector) listed(m moment, o client.Object, version string) {
 	if less(version, m.newest) {

@@ -267,3 +267,19 @@ func TestClients_CompareWhatTheyReadAndWrite(t *testing.T) {
 		})
 	}
 }
+
+// A cache that does not show our own write yet is behind, and one that went back in time
+// is not worth waiting for.
+func TestDetector_Behind(t *testing.T) {
+	d := &Detector{}
+	d.write1("a", 0, 1000)
+	for revision, want := range map[int]bool{999: true, 1000: false, 1001: false} {
+		if d.Behind(chargeAt("a", revision)) != want || d.Behind(chargeAt("b", revision)) {
+			t.Errorf("at %d: behind %t, want %t", revision, d.Behind(chargeAt("a", revision)), want)
+		}
+	}
+	d.read1("a", 999)
+	if d.Behind(chargeAt("a", 999)) {
+		t.Error("waits for what a restore undid")
+	}
+}

@@ -46,29 +46,19 @@ const longestShare = 4 * time.Second
 // run spreads the deeds over the time until the end; what takes longer than its share
 // makes the others wait for less. Nothing is begun after the end.
 func (c *chaos) run(ctx context.Context, deeds []deed, end time.Time) error {
+	do := map[deed]func(context.Context) error{kill: c.kill, split: c.split, restart: c.restart}
 	for i, d := range deeds {
 		share := min(longestShare, time.Until(end)/time.Duration(len(deeds)-i))
 		began := time.Now()
 		if ctx.Err() != nil || began.After(end) {
 			return ctx.Err()
 		}
-		if err := c.do(ctx, d); err != nil {
+		if err := do[d](ctx); err != nil {
 			return fmt.Errorf("%s: %w", d, err)
 		}
 		pause(ctx, share-time.Since(began))
 	}
 	return ctx.Err()
-}
-
-func (c *chaos) do(ctx context.Context, d deed) error {
-	switch d {
-	case kill:
-		return c.kill(ctx)
-	case split:
-		return c.split(ctx)
-	default:
-		return c.restart(ctx)
-	}
 }
 
 // kill one, both, or the leader in the middle of a request.

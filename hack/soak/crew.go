@@ -148,27 +148,28 @@ type needs struct {
 	heap       int64
 }
 
-// rest measures for a few seconds what the manager that needs more of it needs, and
-// returns the least: what is more comes and goes.
-func (c *crew) rest(ctx context.Context) (least needs, err error) {
-	const looks, between = 20, 300 * time.Millisecond
-	for look := range looks {
+// rest measures what the manager needs that needs more of it, once for a few seconds no
+// goroutine has come or gone to speak of; of the heap the least, because what is more is
+// not collected yet. A manager that never rests is measured as it is in the end.
+func (c *crew) rest(ctx context.Context) (n needs, err error) {
+	const looks, enough, between, near = 40, 10, 300 * time.Millisecond, 5
+	for look, still := 0, 0; look < looks && still < enough; look++ {
 		var now needs
 		for _, m := range c.members {
 			values, err := process.Scrape(ctx, m.metrics)
 			if err != nil {
-				return least, fmt.Errorf("reading the metrics of a manager: %w", err)
+				return n, fmt.Errorf("reading the metrics of a manager: %w", err)
 			}
 			now.goroutines = max(now.goroutines, int(values.Sum("go_goroutines")))
 			now.heap = max(now.heap, int64(values.Sum("go_memstats_heap_alloc_bytes")))
 		}
-		if look == 0 {
-			least = now
+		if still++; now.goroutines > n.goroutines+near || now.goroutines < n.goroutines-near {
+			n, still = now, 0
 		}
-		least.goroutines, least.heap = min(least.goroutines, now.goroutines), min(least.heap, now.heap)
+		n.heap = min(n.heap, now.heap)
 		pause(ctx, between)
 	}
-	return least, ctx.Err()
+	return n, ctx.Err()
 }
 
 // until waits for what is true some time.

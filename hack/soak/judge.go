@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld/judge"
@@ -71,6 +73,12 @@ type file struct {
 	payment  *v1alpha1.Payment
 	charge   *v1alpha1.Charge
 	refunds  []*v1alpha1.Refund
+}
+
+// lapsed: nobody can pay at Orange any more, which does not say so and counts as open
+// for longer than a run lasts.
+func (f *file) lapsed() bool {
+	return slices.ContainsFunc(f.sessions, func(s simulator.Session) bool { return s.State == "lapsed" })
 }
 
 // assess compares what the operator says with the providers' books. It is pure.
@@ -169,7 +177,9 @@ func (v *verdict) chargeOf(f *file, book judge.Book) {
 		return
 	}
 	who, rec := "the Charge of "+f.name, &f.charge.Record
-	v.add(f.key(), judge.ChargeEnd(f.charge, book))
+	if !f.lapsed() {
+		v.add(f.key(), judge.ChargeEnd(f.charge, book))
+	}
 	v.add(f.key(), judge.Unlearnt(f.charge, book))
 	switch {
 	case rec.Outcome != nil:
@@ -178,8 +188,6 @@ func (v *verdict) chargeOf(f *file, book judge.Book) {
 		v.unpayable++
 	case len(f.sessions) > 0 && !slices.ContainsFunc(f.sessions, func(s simulator.Session) bool { return s.State != "failed" && s.State != "expired" }):
 		v.blame(f.key(), judge.Schedule, "%s does not say that it ended as %s (%s)", who, f.sessions[0].State, f.sessions[0].Reason)
-	case len(f.sessions) == 0 && !f.gone && !f.cancel:
-		v.blame(f.key(), judge.Recovered, "%s: nothing arrived at the provider, and nothing was sent again", who)
 	default:
 		v.undecided++
 	}
@@ -206,7 +214,7 @@ func (v *verdict) paymentOf(f *file, book judge.Book) {
 	who, st, c := "Payment "+p.Name, &p.Status, f.charge
 	v.says(f, who, st.Phase, v1alpha1.Money{Amount: st.Amount, Currency: st.Currency}, book)
 	switch {
-	case !st.Phase.Terminal() && st.Phase != v1alpha1.PhaseUnknown:
+	case !st.Phase.Terminal() && st.Phase != v1alpha1.PhaseUnknown && !f.lapsed():
 		v.blame(f.key(), judge.Schedule, "%s says %q (%s) at the end", who, st.Phase, reasonOf(p))
 	case c == nil:
 		return // it was never sent, or assess has said so
@@ -221,10 +229,8 @@ func (v *verdict) paymentOf(f *file, book judge.Book) {
 
 // reasonOf is the reason that kubectl's column shows too.
 func reasonOf(p *v1alpha1.Payment) string {
-	for _, c := range p.Status.Conditions {
-		if c.Type == v1alpha1.ConditionSucceeded {
-			return c.Reason
-		}
+	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionSucceeded); c != nil {
+		return c.Reason
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/providers/simulator"
@@ -119,7 +120,9 @@ func TestAssess(t *testing.T) {
 		"refused, and says so":                  {begun("mtn").end(failed), func(sc *scene) { sc.session("failed") }, good},
 		"refused before it had a session":       {begun("orange").nothing().end(failed), nil, good},
 		"undecided":                             {begun("mtn").end(unknown), nil, good},
-		"over, and Orange never says so":        {begun("orange").end(unknown), func(sc *scene) { sc.session("lapsed") }, good},
+		"over, and Orange never says so":        {begun("orange"), func(sc *scene) { sc.session("lapsed") }, good},
+		"undecided, and says nothing":           {begun("mtn"), nil, lost},
+		"nothing arrived in time":               {begun("mtn").nothing().end(unknown), nil, good},
 		"nobody can pay it":                     {begun("orange").lost(), nil, good},
 		"deleted, and followed to its end":      {paid("wave"), func(sc *scene) { sc.sales[0].gone, sc.payments.Items = true, nil }, good},
 		"deleted before anything arrived":       {begun("wave").nothing().end(unknown), func(sc *scene) { sc.sales[0].gone, sc.payments.Items = true, nil }, good},
@@ -134,7 +137,6 @@ func TestAssess(t *testing.T) {
 		"paid, and nobody could":                {begun("orange").lost(), (*scene).pay, lost},
 		"Unknown, and refused":                  {begun("mtn").end(unknown), func(sc *scene) { sc.session("failed") }, lost},
 		"Unknown, and expired":                  {begun("wave").end(unknown), func(sc *scene) { sc.session("expired") }, lost},
-		"Unknown, and nothing was sent again":   {begun("mtn").nothing().end(unknown), nil, lost},
 		"never sent":                            {begun("mtn").nothing(), func(sc *scene) { sc.says(v1alpha1.PhasePending) }, lost},
 		"says expired, and can still be paid":   {begun("wave").end(v1alpha1.PhaseExpired), nil, lost},
 		"the Payment is gone":                   {paid("mtn"), func(sc *scene) { sc.payments.Items = nil }, lost},
@@ -171,27 +173,27 @@ func TestWitness(t *testing.T) {
 	for name, tt := range map[string]struct {
 		scene  *scene
 		phases []v1alpha1.Phase
+		again  bool // each is made again
 		faults int
 	}{
-		"paid, and says so":               {paid("mtn"), []v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseSucceeded}, 0},
-		"said it before it was paid":      {begun("mtn"), []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseSucceeded}, 1},
-		"a success that was taken back":   {paid("mtn"), []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseFailed}, 1},
-		"a refusal that became an expiry": {begun("mtn"), []v1alpha1.Phase{v1alpha1.PhaseFailed, v1alpha1.PhaseExpired}, 1},
-		"back to Pending":                 {begun("mtn"), []v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhasePending}, 1},
+		"paid, and says so":               {paid("mtn"), []v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseSucceeded}, false, 0},
+		"said it before it was paid":      {begun("mtn"), []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseSucceeded}, false, 1},
+		"a success that was taken back":   {paid("mtn"), []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseFailed}, false, 1},
+		"a refusal that became an expiry": {begun("mtn"), []v1alpha1.Phase{v1alpha1.PhaseFailed, v1alpha1.PhaseExpired}, false, 1},
+		"back to Pending":                 {begun("mtn"), []v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhasePending}, false, 1},
+		"made again, and begins anew":     {paid("mtn"), []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseProcessing}, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, saw := NewWithT(t), 0
 			w := &witness{open: map[types.UID]bool{}, ledger: func() []simulator.LedgerEntry { return tt.scene.ledger }, see: func(*v1alpha1.Payment) { saw++ }}
-			var old *v1alpha1.Payment
+			var old client.Object
 			for i, phase := range tt.phases {
 				tt.scene.says(phase)
 				p := tt.scene.payments.Items[0].DeepCopy()
-				p.ResourceVersion = fmt.Sprint(i)
-				if old == nil {
-					w.record(nil, p)
-				} else {
-					w.record(old, p)
+				if p.ResourceVersion = fmt.Sprint(i); tt.again {
+					p.UID = types.UID(p.ResourceVersion)
 				}
+				w.record(old, p)
 				w.record(p, p) // a list that says nothing new
 				old = p
 			}

@@ -56,8 +56,13 @@ func (w *witness) run(ctx context.Context, env *testenv.Env) error {
 }
 
 func (w *witness) record(old, o client.Object) {
-	if old != nil && old.GetResourceVersion() == o.GetResourceVersion() {
+	switch {
+	case old == nil:
+	case old.GetResourceVersion() == o.GetResourceVersion():
 		return
+	case old.GetUID() != o.GetUID():
+		w.forget(old) // it was made again while nobody watched
+		old = nil
 	}
 	w.mu.Lock()
 	w.versions++

@@ -11,12 +11,19 @@ import (
 	"time"
 
 	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/internal/simtest"
 	"mobilemoney.dev/operator/providers/internal/wiretest"
 	"mobilemoney.dev/operator/providers/mtn"
+	"mobilemoney.dev/operator/providers/providertest"
 )
 
-// What every answer means is said in the tables of package simtest, which
-// TestConformance goes through. Here is what is sent, and what the suite cannot know.
+// What an answer means is said in the tables of package simtest. The other tests are of what
+// is sent, and of what the suite cannot know.
+func TestConformance(t *testing.T) {
+	for name, factory := range simtest.MTN() {
+		t.Run(name, func(t *testing.T) { providertest.Run(t, factory) })
+	}
+}
 
 type answer = wiretest.Answer
 
@@ -519,10 +526,10 @@ func TestCheckAccount_CallbackHost(t *testing.T) {
 				}
 				return
 			}
-			wiretest.Diagnosis{
-				Operation: providers.OpAccountCheck, Class: providers.ClassMisconfigured, Status: 200,
-				Field: "providerCallbackHost", Fault: providers.FaultOperator, Says: tt.says,
-			}.Check(t, err)
+			wiretest.CheckDiagnosis(t, err, providers.Error{
+				Operation: providers.OpAccountCheck, Class: providers.ClassMisconfigured, HTTPStatus: 200,
+				Field: "providerCallbackHost", Fault: providers.FaultOperator,
+			}, tt.says...)
 		})
 	}
 }

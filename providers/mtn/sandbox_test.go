@@ -171,11 +171,9 @@ func TestDiagnosis_OfWrongSecrets(t *testing.T) {
 					mtn.KeySubscription: tt.subscription, mtn.KeyUserID: tt.user, mtn.KeyAPISecret: tt.secret,
 				},
 			}, wiretest.NewClock().Now)
-			want := wiretest.Diagnosis{
-				Operation: providers.OpToken, Class: providers.ClassMisconfigured, Status: 401, Code: tt.code, Fault: providers.FaultAccount, Says: tt.says,
-			}
-			want.Check(t, p.(providers.Preparer).Prepare(t.Context()))
-			want.Check(t, p.(providers.AccountChecker).CheckAccount(t.Context(), providers.AccountCheck{}))
+			want := providers.Error{Operation: providers.OpToken, Class: providers.ClassMisconfigured, HTTPStatus: 401, Code: tt.code, Fault: providers.FaultAccount}
+			wiretest.CheckDiagnosis(t, p.(providers.Preparer).Prepare(t.Context()), want, tt.says...)
+			wiretest.CheckDiagnosis(t, p.(providers.AccountChecker).CheckAccount(t.Context(), providers.AccountCheck{}), want, tt.says...)
 		})
 	}
 }
@@ -186,9 +184,9 @@ func TestRefusal_MayHaveBeenProcessed(t *testing.T) {
 	req := inEUR("refused")
 	req.Money.Amount = "1973" // mtn-no-funds-processed
 	_, err := p.Initiate(t.Context(), req)
-	wiretest.Diagnosis{
-		Operation: providers.OpInitiate, Class: providers.ClassRejected, Status: 500, Code: "NOT_ENOUGH_FUNDS", Fault: providers.FaultPayment,
-	}.Check(t, err)
+	wiretest.CheckDiagnosis(t, err, providers.Error{
+		Operation: providers.OpInitiate, Class: providers.ClassRejected, HTTPStatus: 500, Code: "NOT_ENOUGH_FUNDS", Fault: providers.FaultPayment, Failure: providers.FailureInsufficientFunds,
+	})
 	pass(time.Minute)
 	h := providers.Handle{Reference: req.Reference, Money: req.Money}
 	if got, err := p.Status(t.Context(), h); err != nil || got.State != providers.StateSucceeded || !got.Matches(h) {

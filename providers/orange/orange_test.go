@@ -10,9 +10,19 @@ import (
 	"time"
 
 	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/internal/simtest"
 	"mobilemoney.dev/operator/providers/internal/wiretest"
 	"mobilemoney.dev/operator/providers/orange"
+	"mobilemoney.dev/operator/providers/providertest"
 )
+
+// What an answer means is said in the tables of package simtest. The other tests are of what
+// is sent, and of what the suite cannot know.
+func TestConformance(t *testing.T) {
+	for name, factory := range simtest.Orange() {
+		t.Run(name, func(t *testing.T) { providertest.Run(t, factory) })
+	}
+}
 
 type answer = wiretest.Answer
 
@@ -433,10 +443,9 @@ func TestKind_ReferencesAndTraits(t *testing.T) {
 func TestCheckAccount_Placeholder(t *testing.T) {
 	p, _ := clientWith(t, func(a *providers.Account) { a.Credentials[orange.KeyClientID] = "<client id>" },
 		answer{Status: 401, Body: `{"error":"invalid_client","error_description":"canary"}`})
-	wiretest.Diagnosis{
-		Operation: providers.OpToken, Class: providers.ClassMisconfigured, Status: 401, Code: "invalid_client",
-		Fault: providers.FaultAccount, Says: []string{"left in clientID"},
-	}.Check(t, p.CheckAccount(t.Context(), providers.AccountCheck{}))
+	wiretest.CheckDiagnosis(t, p.CheckAccount(t.Context(), providers.AccountCheck{}), providers.Error{
+		Operation: providers.OpToken, Class: providers.ClassMisconfigured, HTTPStatus: 401, Code: "invalid_client", Fault: providers.FaultAccount,
+	}, "left in clientID")
 }
 
 // Orange Money Web Payment, notification.

@@ -3,6 +3,7 @@ package providertest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -59,14 +60,10 @@ func checkTraits(t T, w *world) {
 
 // with is the account with another value for one credential, or without it.
 func with(a providers.Account, key string, value providers.Secret) providers.Account {
-	credentials := map[string]providers.Secret{}
-	for k, v := range a.Credentials {
-		credentials[k] = v
+	a.Credentials = maps.Clone(a.Credentials)
+	if a.Credentials[key] = value; value == "" {
+		delete(a.Credentials, key)
 	}
-	if credentials[key] = value; value == "" {
-		delete(credentials, key)
-	}
-	a.Credentials = credentials
 	return a
 }
 

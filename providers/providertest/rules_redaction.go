@@ -1,7 +1,6 @@
 package providertest
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,32 +9,16 @@ import (
 	"strings"
 
 	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/providertest/canary"
 )
 
-// shortest text that is looked for; shorter ones are found by chance.
-const shortest = 6
-
-// canaries are all forms of everything that must never be shown.
-func (w *world) canaries() []string {
-	plain := append([]string(nil), w.told...)
+// secrets are all that must never be shown, but for the payer.
+func (w *world) secrets() []string {
+	all := append(slices.Clone(w.told), w.facts.Request.CallbackURL)
 	for _, secret := range w.facts.Account.Credentials {
-		plain = append(plain, secret.Reveal())
+		all = append(all, secret.Reveal())
 	}
-	payer := w.facts.Request.Payer.Reveal()
-	plain = append(plain, payer, strings.TrimPrefix(payer, "+"), w.facts.Request.CallbackURL)
-	plain = append(plain, w.wire.authorizations()...)
-	var out []string
-	slices.Sort(plain)
-	for _, p := range slices.Compact(plain) {
-		if len(p) < shortest {
-			continue
-		}
-		out = append(out,
-			p, base64.StdEncoding.EncodeToString([]byte(p)), base64.RawStdEncoding.EncodeToString([]byte(p)),
-			base64.RawURLEncoding.EncodeToString([]byte(p)), url.QueryEscape(p), url.PathEscape(p),
-		)
-	}
-	return out
+	return append(all, w.wire.authorizations()...)
 }
 
 // printed is a value in every form in which it may get into a log.
@@ -70,10 +53,14 @@ func (w *world) showError(err error) {
 // noLeaks looks at everything that was shown so far.
 func (w *world) noLeaks(t failer) {
 	t.Helper()
-	canaries := w.canaries()
+	find := canary.New()
+	for i, secret := range w.secrets() {
+		find.Secret(fmt.Sprint("secret ", i), secret)
+	}
+	find.Phone("payer", w.facts.Request.Payer.Reveal())
 	for text, kind := range w.shown {
-		if i := slices.IndexFunc(canaries, func(c string) bool { return strings.Contains(text, c) }); i >= 0 {
-			t.Errorf("a %s shows something secret of %d characters", kind, len(canaries[i]))
+		for _, leak := range find.Find(text) {
+			t.Errorf("a %s shows %s", kind, leak)
 		}
 	}
 	clear(w.shown)
@@ -98,7 +85,7 @@ func talkative(secrets []string) map[string]providers.Answer {
 
 func checkRedaction(t T, w *world) {
 	w.paid(t) // so that there are tokens and a URL to keep quiet about
-	everything := talkative(w.canaries())
+	everything := talkative(append(w.secrets(), w.facts.Request.Payer.Reveal()))
 	for _, op := range []Op{OpPrepare, OpPrepareRefund} {
 		if _, err := w.preparing(op); err != nil {
 			continue

@@ -1,7 +1,7 @@
 package simulator
 
 import (
-	"container/heap"
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,30 +31,8 @@ func (c *Clock) Add(d time.Duration) {
 
 // job is something that happens at a time. It runs under the lock.
 type job struct {
-	at    time.Time
-	order int
-	do    func()
-}
-
-// agenda is a heap: jobs of the same time run in the order of their planning.
-type agenda []job
-
-func (a agenda) Len() int      { return len(a) }
-func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(j any)   { *a = append(*a, j.(job)) }
-
-func (a agenda) Less(i, j int) bool {
-	if a[i].at.Equal(a[j].at) {
-		return a[i].order < a[j].order
-	}
-	return a[i].at.Before(a[j].at)
-}
-
-func (a *agenda) Pop() any {
-	last := len(*a) - 1
-	j := (*a)[last]
-	*a = (*a)[:last]
-	return j
+	at time.Time
+	do func()
 }
 
 // later schedules do after a simulated duration; the caller holds the lock.
@@ -66,9 +44,15 @@ func (s *Simulator) scaled(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / s.opts.Speed)
 }
 
+// at plans a job, behind those of the same time.
 func (s *Simulator) at(t time.Time, do func()) {
-	s.jobs++
-	heap.Push(&s.agenda, job{t, s.jobs, do})
+	i, _ := slices.BinarySearchFunc(s.agenda, t, func(j job, t time.Time) int {
+		if j.at.After(t) {
+			return 1
+		}
+		return -1
+	})
+	s.agenda = slices.Insert(s.agenda, i, job{t, do})
 	s.wake()
 }
 
@@ -83,7 +67,8 @@ func (s *Simulator) wake() {
 // has jumped; the caller holds the lock.
 func (s *Simulator) settle() {
 	for len(s.agenda) > 0 && !s.agenda[0].at.After(s.opts.Now()) {
-		due := heap.Pop(&s.agenda).(job)
+		due := s.agenda[0]
+		s.agenda = slices.Delete(s.agenda, 0, 1)
 		s.moment = due.at
 		due.do()
 		s.moment = time.Time{}

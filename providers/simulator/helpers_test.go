@@ -99,7 +99,7 @@ func (rc *receiver) all() []received {
 	return append([]received(nil), rc.got...)
 }
 
-// reply is an answer as the client got it; err if it got none.
+// reply is an answer as the client got it; err and no status if it got none.
 type reply struct {
 	status int
 	header http.Header
@@ -135,7 +135,10 @@ func (b *bench) do(method, url, body string, header ...string) reply {
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
-	return reply{resp.StatusCode, resp.Header, string(got), err}
+	if err != nil {
+		return reply{err: err}
+	}
+	return reply{resp.StatusCode, resp.Header, string(got), nil}
 }
 
 func (b *bench) want(r reply, status int, contains ...string) {

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -32,20 +33,14 @@ type MTNOptions struct {
 }
 
 func (o MTNOptions) withDefaults() MTNOptions {
-	orElse(&o.APIUser, DefaultMTNUser)
-	orElse(&o.APIKey, DefaultMTNKey)
-	orElse(&o.SubscriptionKey, DefaultMTNSubscriptionKey)
-	orElse(&o.DisbursementUser, DefaultMTNDisbursementUser)
-	orElse(&o.DisbursementKey, DefaultMTNDisbursementKey)
-	orElse(&o.DisbursementSubscriptionKey, DefaultMTNDisbursementSubscriptionKey)
-	orElse(&o.TargetEnvironment, "sandbox")
+	o.APIUser = cmp.Or(o.APIUser, DefaultMTNUser)
+	o.APIKey = cmp.Or(o.APIKey, DefaultMTNKey)
+	o.SubscriptionKey = cmp.Or(o.SubscriptionKey, DefaultMTNSubscriptionKey)
+	o.DisbursementUser = cmp.Or(o.DisbursementUser, DefaultMTNDisbursementUser)
+	o.DisbursementKey = cmp.Or(o.DisbursementKey, DefaultMTNDisbursementKey)
+	o.DisbursementSubscriptionKey = cmp.Or(o.DisbursementSubscriptionKey, DefaultMTNDisbursementSubscriptionKey)
+	o.TargetEnvironment = cmp.Or(o.TargetEnvironment, "sandbox")
 	return o
-}
-
-func orElse(s *string, value string) {
-	if *s == "" {
-		*s = value
-	}
 }
 
 // Credentials of a simulator that was not given others.

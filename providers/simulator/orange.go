@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -24,12 +25,10 @@ type OrangeOptions struct {
 }
 
 func (o OrangeOptions) withDefaults() OrangeOptions {
-	orElse(&o.ClientID, DefaultOrangeClientID)
-	orElse(&o.ClientSecret, DefaultOrangeClientSecret)
-	orElse(&o.MerchantKey, DefaultOrangeMerchantKey)
-	if o.TokenLife == 0 {
-		o.TokenLife = time.Hour
-	}
+	o.ClientID = cmp.Or(o.ClientID, DefaultOrangeClientID)
+	o.ClientSecret = cmp.Or(o.ClientSecret, DefaultOrangeClientSecret)
+	o.MerchantKey = cmp.Or(o.MerchantKey, DefaultOrangeMerchantKey)
+	o.TokenLife = cmp.Or(o.TokenLife, time.Hour)
 	return o
 }
 

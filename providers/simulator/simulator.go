@@ -4,6 +4,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -96,8 +97,7 @@ type Simulator struct {
 	url      string
 	closed   bool
 	random   io.Reader
-	agenda   agenda
-	jobs     int       // how many were ever planned
+	agenda   []job     // in the order of their times
 	moment   time.Time // of the running job
 	outbox   []delivery
 	ledger   []LedgerEntry // only grows
@@ -144,9 +144,7 @@ func New(opts Options) (*Simulator, error) {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Listen == "" {
-		o.Listen = "127.0.0.1:0"
-	}
+	o.Listen = cmp.Or(o.Listen, "127.0.0.1:0")
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"net"
 	"net/http"
@@ -45,12 +46,10 @@ type WaveCallback struct {
 }
 
 func (o WaveOptions) withDefaults() WaveOptions {
-	orElse(&o.APIKey, DefaultWaveKey)
-	orElse(&o.Currency, "XOF")
-	orElse(&o.BusinessName, "Simulated Merchant")
-	if o.SessionLife == 0 {
-		o.SessionLife = 30 * time.Minute
-	}
+	o.APIKey = cmp.Or(o.APIKey, DefaultWaveKey)
+	o.Currency = cmp.Or(o.Currency, "XOF")
+	o.BusinessName = cmp.Or(o.BusinessName, "Simulated Merchant")
+	o.SessionLife = cmp.Or(o.SessionLife, 30*time.Minute)
 	return o
 }
 
@@ -111,7 +110,7 @@ func waveFailure(status int) answer {
 		404: "checkout-session-not-found", 409: "checkout-session-not-open",
 		429: "too-many-requests", 503: "service-unavailable",
 	}[status]
-	orElse(&code, "internal-server-error")
+	code = cmp.Or(code, "internal-server-error")
 	return waveError(status, code, http.StatusText(status))
 }
 
@@ -311,10 +310,10 @@ func (s *Simulator) waveSession(p *payment, base string, v view) waveObject {
 		o.LastPaymentError = &waveFault{Code: v.reason, Message: "The payment failed."}
 	}
 	if v.state == settled {
-		o.TransactionID, o.WhenCompleted = &v.txn, ptr(iso(v.ended))
+		o.TransactionID, o.WhenCompleted = &v.txn, new(iso(v.ended))
 	}
 	if !p.refunded.IsZero() {
-		o.WhenRefunded = ptr(iso(p.refunded))
+		o.WhenRefunded = new(iso(p.refunded))
 	}
 	return o
 }
@@ -331,8 +330,6 @@ func waveWords(st state) (checkout, payment string) {
 }
 
 func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
-
-func ptr(s string) *string { return &s }
 
 func (s *Simulator) getSession(c *call) answer {
 	p := c.payment

@@ -163,18 +163,18 @@ func TestCompressedAnswerIsNotDecoded(t *testing.T) {
 	}
 }
 
+func tlsServer(t *testing.T, config *tls.Config) *httptest.Server {
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.TLS, s.Config.ErrorLog = config, log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
 func TestNotSent(t *testing.T) {
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
-	strange := httptest.NewUnstartedServer(http.NotFoundHandler())
-	strange.Config.ErrorLog = log.New(io.Discard, "", 0)
-	strange.StartTLS()
-	t.Cleanup(strange.Close)
-	old := httptest.NewUnstartedServer(http.NotFoundHandler())
-	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
-	old.Config.ErrorLog = log.New(io.Discard, "", 0)
-	old.StartTLS()
-	t.Cleanup(old.Close)
+	strange, old := tlsServer(t, nil), tlsServer(t, &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10})
 	roots := x509.NewCertPool()
 	roots.AddCert(old.Certificate())
 	roots.AddCert(strange.Certificate())

@@ -17,9 +17,18 @@ import (
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/internal/simtest"
 	"mobilemoney.dev/operator/providers/internal/wiretest"
+	"mobilemoney.dev/operator/providers/providertest"
 	"mobilemoney.dev/operator/providers/simulator"
 	"mobilemoney.dev/operator/providers/wave"
 )
+
+// What an answer means is said in the tables of package simtest. The other tests are of what
+// is sent, and of what the suite cannot know.
+func TestConformance(t *testing.T) {
+	for name, factory := range simtest.Wave() {
+		t.Run(name, func(t *testing.T) { providertest.Run(t, factory) })
+	}
+}
 
 type answer = wiretest.Answer
 
@@ -408,10 +417,9 @@ func TestKind_ReferencesAndTraits(t *testing.T) {
 func TestCheckAccount_Refused(t *testing.T) {
 	for key, words := range map[providers.Secret]string{"canary-key": "wallet", "<your API key>": "placeholder"} {
 		p, _ := clientWith(t, func(a *providers.Account) { a.Credentials[wave.KeyAPI] = key }, answer{Status: 401, Body: `{"code":"no-matching-api-key","message":"canary"}`})
-		wiretest.Diagnosis{
-			Operation: providers.OpAccountCheck, Class: providers.ClassMisconfigured, Status: 401, Code: "no-matching-api-key", Fault: providers.FaultAccount,
-			Says: []string{"apiKey", words},
-		}.Check(t, p.CheckAccount(t.Context(), providers.AccountCheck{}))
+		wiretest.CheckDiagnosis(t, p.CheckAccount(t.Context(), providers.AccountCheck{}), providers.Error{
+			Operation: providers.OpAccountCheck, Class: providers.ClassMisconfigured, HTTPStatus: 401, Code: "no-matching-api-key", Fault: providers.FaultAccount,
+		}, "apiKey", words)
 	}
 }
 
@@ -464,10 +472,10 @@ func TestAggregatedMerchant_AtTheSimulator(t *testing.T) {
 			}
 			continue
 		}
-		wiretest.Diagnosis{
-			Operation: providers.OpInitiate, Class: providers.ClassMisconfigured, Status: 400, Code: "request-validation-error",
+		wiretest.CheckDiagnosis(t, err, providers.Error{
+			Operation: providers.OpInitiate, Class: providers.ClassMisconfigured, HTTPStatus: 400, Code: "request-validation-error",
 			Field: "aggregated_merchant_id", Fault: providers.FaultAccount,
-		}.Check(t, err)
+		})
 	}
 }
 
@@ -563,17 +571,38 @@ func TestG8_PublishedVector(t *testing.T) {
 	}
 }
 
+// sign is a header with these signatures.
+func sign(sums ...string) string {
+	out := fmt.Sprintf("t=%d", ownTime)
+	for _, s := range sums {
+		out += ",v1=" + s
+	}
+	return out
+}
+
+var wrong = strings.Repeat("0", 64)
+
 // Wave webhooks, signing secret.
 func TestG8_Signatures(t *testing.T) {
-	wrong := strings.Repeat("0", 64)
-	sign := func(sums ...string) string {
-		out := fmt.Sprintf("t=%d", ownTime)
-		for _, s := range sums {
-			out += ",v1=" + s
+	for name, cb := range signedCallbacks() {
+		got, err := wave.Callbacks{}.ParseCallback(cb)
+		want := providers.Callback{EventID: "EV_1", Claim: "checkout.session.payment_failed", SessionID: "cos-1", Reference: "ref-1"}
+		if err != nil || got != want {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
-		return out
 	}
-	good := map[string]providers.CallbackRequest{
+	for name, cb := range forgedCallbacks() {
+		got, err := wave.Callbacks{}.ParseCallback(cb)
+		if !errors.Is(err, providers.ErrBadCallback) || got != (providers.Callback{}) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		} else {
+			wiretest.NoCanary(t, err.Error(), "canary", ownSum, "EV_1")
+		}
+	}
+}
+
+func signedCallbacks() map[string]providers.CallbackRequest {
+	return map[string]providers.CallbackRequest{
 		"plain":             callback(sign(ownSum), ownBody, ownTime, ownSecret),
 		"capitals":          callback(sign(strings.ToUpper(ownSum)), ownBody, ownTime, ownSecret),
 		"blanks":            callback(fmt.Sprintf(" t=%d , v1=%s ", ownTime, ownSum), ownBody, ownTime, ownSecret),
@@ -588,18 +617,14 @@ func TestG8_Signatures(t *testing.T) {
 		"signature first":   callback(fmt.Sprintf("v1=%s,t=%d", ownSum, ownTime), ownBody, ownTime, ownSecret),
 		"bearer is ignored": withBearer(callback(sign(ownSum), ownBody, ownTime, ownSecret), "wrong"),
 	}
-	for name, cb := range good {
-		got, err := wave.Callbacks{}.ParseCallback(cb)
-		want := providers.Callback{EventID: "EV_1", Claim: "checkout.session.payment_failed", SessionID: "cos-1", Reference: "ref-1"}
-		if err != nil || got != want {
-			t.Errorf("%s: %+v, %v", name, got, err)
-		}
-	}
+}
+
+func forgedCallbacks() map[string]providers.CallbackRequest {
 	twice := callback(sign(ownSum), ownBody, ownTime, ownSecret)
 	twice.Header.Add("Wave-Signature", sign(ownSum))
 	twiceWithBearer := withBearer(callback(sign(ownSum), ownBody, ownTime, ownSecret), ownSecret)
 	twiceWithBearer.Header.Add("Wave-Signature", sign(ownSum))
-	bad := map[string]providers.CallbackRequest{
+	return map[string]providers.CallbackRequest{
 		"two with bearer":    twiceWithBearer,
 		"wrong":              callback(sign(wrong), ownBody, ownTime, ownSecret),
 		"with a dot":         callback(sign(dottedSum), ownBody, ownTime, ownSecret),
@@ -633,14 +658,6 @@ func TestG8_Signatures(t *testing.T) {
 		"no header":          callback("", ownBody, ownTime, ownSecret),
 		"bearer instead":     withBearer(callback(sign(wrong), ownBody, ownTime, ownSecret), ownSecret),
 		"empty with bearer":  withBearer(emptySignature(), ownSecret),
-	}
-	for name, cb := range bad {
-		got, err := wave.Callbacks{}.ParseCallback(cb)
-		if !errors.Is(err, providers.ErrBadCallback) || got != (providers.Callback{}) {
-			t.Errorf("%s: %+v, %v", name, got, err)
-		} else {
-			wiretest.NoCanary(t, err.Error(), "canary", ownSum, "EV_1")
-		}
 	}
 }
 
