@@ -10,6 +10,7 @@
 package payment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,18 +93,25 @@ type view struct {
 // Reconcile does one step for one sale.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	// Answers are recorded by whoever has them, also when another process leads.
-	if err := r.Protocol.Flush(ctx, r.Installation.ChargeName(req.Namespace, req.Name)); err != nil || !r.Protocol.Begins() {
-		return ctrl.Result{}, err
+	flushErr := r.Protocol.Flush(ctx, r.Installation.ChargeName(req.Namespace, req.Name))
+	refused := attempt.Refused(flushErr)
+	if !r.Protocol.Begins() || flushErr != nil && refused == nil {
+		return ctrl.Result{}, flushErr
 	}
 	v, err := r.observe(ctx, req.NamespacedName, r.Client)
 	if err != nil {
 		return ctrl.Result{}, err
+	}
+	if v.problem = cmp.Or(refused, v.problem); refused != nil {
+		_, err := r.publish(ctx, v)
+		return ctrl.Result{}, fmt.Errorf("Payment %s: %w", req.NamespacedName, errors.Join(flushErr, err))
 	}
 	if wait := r.Protocol.CatchUp(v.key.String(), v.objects()...); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	d := attempt.Decide(r.facts(v))
 	after, actErr := r.act(ctx, v, d)
+	after.problem = cmp.Or(attempt.Refused(actErr), after.problem)
 	after, projectErr := r.conclude(ctx, after, d)
 	next, err := attempt.Finish(r.next(after, d), actErr, projectErr)
 	r.logDecision(ctx, after, d, next)

@@ -62,9 +62,6 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	if sent.ResourceVersion != "" {
 		v.charge, v.relation = sent, relate(v.payment, sent, r.Installation, sent.Spec.Account.Environment, r.Settings.AdoptionWindow)
 	}
-	if errors.Is(err, attempt.ErrNotRaised) {
-		v.problem = attempt.Refused(err)
-	}
 	if answer == nil {
 		v.seen = r.Protocol.Unsent(v.key.String())
 		return v, err

@@ -2,7 +2,6 @@ package refund
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -50,9 +49,6 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	}
 	sent, answer, err := r.Protocol.Send(ctx, s)
 	v.charge, v.refund = sent, fenced
-	if errors.Is(err, attempt.ErrNotRaised) {
-		v.problem = attempt.Refused(err)
-	}
 	if answer == nil {
 		v.seen = r.Protocol.Unsent(v.memoryKey())
 		return v, err
