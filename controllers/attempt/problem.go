@@ -77,11 +77,11 @@ func (p *Protocol) Heard(ctx context.Context, key string, heed Heed, op provider
 }
 
 // Unsent remembers that a send was not made after all: the next one waits as after a
-// call that failed, whatever the writes of this one wake.
+// call that failed, whatever the writes of this one wake and questions tell meanwhile.
 func (p *Protocol) Unsent(key string) Observation {
 	return p.Remember(key, func(o *Observation) {
-		o.At, o.NotFound = p.Now(), false
-		o.Failures++
+		o.UnsentAt = p.Now()
+		o.Unsent++
 	})
 }
 
