@@ -35,7 +35,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	c, ready, v, err := r.prepare(ctx, v, first)
 	if !ready || err != nil {
 		if v.wait == 0 {
-			v.seen = r.Protocol.Unsent(v.key.String())
+			v.seen = r.Protocol.Unsent(v.key.String(), err)
 		}
 		return v, err
 	}
