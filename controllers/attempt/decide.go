@@ -124,7 +124,7 @@ func (f Facts) unsent() Decision {
 	case f.Blocked != "":
 		return Decision{Action: Wait, Reason: f.Blocked, After: f.Settings.RetryMax}
 	default:
-		return f.afterRetry(Raise)
+		return f.raise()
 	}
 }
 
@@ -172,7 +172,7 @@ func (f Facts) unanswered() Decision {
 	case certain:
 		return ended
 	case f.mayRepeat(late):
-		return f.afterRetry(Raise)
+		return f.raise()
 	case !f.Now.Before(verdict) && (!f.Rules.Askable || f.undecided(verdict)):
 		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}
 	case !f.Rules.Askable && f.Now.Before(late):
@@ -312,6 +312,15 @@ func (f Facts) afterRetry(a Action) Decision {
 		return Decision{Action: a}
 	}
 	return f.waitUntil(f.Seen.At.Add(f.Settings.Retry(f.Seen.Failures)), a)
+}
+
+// raise a send once the waits for those that were not made, and for the failures so
+// far, are over.
+func (f Facts) raise() Decision {
+	if again := f.Seen.UnsentAt.Add(f.Settings.Retry(f.Seen.Unsent)); f.Seen.Unsent > 0 && again.After(f.Now) {
+		return f.waitUntil(again)
+	}
+	return f.afterRetry(Raise)
 }
 
 // waitUntil waits until t and then does a, if one is given.

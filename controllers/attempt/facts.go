@@ -143,6 +143,9 @@ type Observation struct {
 	// Notice is what the last failure means for people; nil: the last call did not
 	// fail.
 	Notice *v1alpha1.Notice
+	// Unsent sends in a row that were not made after all, the last one at UnsentAt.
+	Unsent   int
+	UnsentAt time.Time
 	// Newest is the number of the newest send, and FirstSeen when this process
 	// first saw it: a bound on when it was sent that needs no other clock.
 	Newest    int32
@@ -155,7 +158,7 @@ func (o Observation) OK() bool { return !o.At.IsZero() && o.Failures == 0 }
 // See notes which send is the newest, and returns o as of now: where the clock
 // was set back, waits count from now.
 func (o Observation) See(a *v1alpha1.Attempt, now time.Time) Observation {
-	for _, t := range []*time.Time{&o.At, &o.Asked, &o.EndedAt, &o.FirstSeen} {
+	for _, t := range []*time.Time{&o.At, &o.Asked, &o.EndedAt, &o.FirstSeen, &o.UnsentAt} {
 		*t = earliest(*t, now)
 	}
 	if a != nil && a.Sends > o.Newest {

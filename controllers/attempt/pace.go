@@ -17,7 +17,7 @@ const (
 	lastRetry  = time.Minute
 	// burst of runs that follow each other at once, and how many there may be a second
 	// in the long run. A payment takes less than ten from its creation to its end.
-	burst         = 30
+	burst         = 20
 	runsPerSecond = 2
 )
 

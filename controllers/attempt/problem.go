@@ -77,14 +77,14 @@ func (p *Protocol) Heard(ctx context.Context, key string, heed Heed, op provider
 }
 
 // Unsent remembers that a send was not made after all: the next one waits as after a
-// call that failed, whatever the writes of this one wake.
+// call that failed, whatever the writes of this one wake and questions tell meanwhile.
 func (p *Protocol) Unsent(key string, err error) Observation {
 	return p.Remember(key, func(o *Observation) {
-		o.At, o.NotFound, o.Notice = p.Now(), false, nil
+		o.UnsentAt = p.Now()
+		o.Unsent++
 		if refused := Refused(err); refused != nil {
 			o.Notice = &v1alpha1.Notice{Reason: refused.Reason, Message: refused.Message, At: metav1.NewMicroTime(p.Now())}
 		}
-		o.Failures++
 	})
 }
 

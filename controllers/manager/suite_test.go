@@ -167,6 +167,14 @@ func (o *output) String() string {
 // that begin with -- are flags, the others are of its environment.
 func startManager(ctx context.Context, settings ...string) *process {
 	GinkgoHelper()
+	p := startManagerUnready(ctx, settings...)
+	Eventually(p.ready, "30s", "50ms").Should(Succeed(), p.out.String)
+	return p
+}
+
+// startManagerUnready does not wait until it is ready.
+func startManagerUnready(ctx context.Context, settings ...string) *process {
+	GinkgoHelper()
 	cfg, err := env.ServiceAccountConfig(ctx, operatorNamespace, "mobile-money-operator")
 	Expect(err).NotTo(HaveOccurred())
 	kubeconfig, err := testenv.Kubeconfig(cfg)
@@ -211,7 +219,6 @@ func startManager(ctx context.Context, settings ...string) *process {
 		expectNoSecrets(ctx, "the metrics", measured)
 		expectNoSecrets(ctx, "what a manager prints", p.out.String())
 	})
-	Eventually(p.ready, "30s", "50ms").Should(Succeed(), p.out.String)
 	return p
 }
 

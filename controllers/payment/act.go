@@ -86,7 +86,6 @@ func (r *Reconciler) recreate(ctx context.Context, v view) (view, error) {
 	}
 	c, _ := r.intent(v)
 	if err := r.Client.Create(ctx, c); err != nil {
-		v.problem = attempt.Refused(err)
 		return v, fmt.Errorf("creating the Charge: %w", err)
 	}
 	v.charge, v.relation = c, relationOwn

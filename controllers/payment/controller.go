@@ -10,6 +10,7 @@
 package payment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,6 +112,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	d := attempt.Decide(r.facts(v))
 	after, actErr := r.act(ctx, v, d)
+	after.problem = cmp.Or(attempt.Refused(actErr), after.problem)
 	after, projectErr := r.conclude(ctx, after, d)
 	next, err := attempt.Finish(r.next(after, d), actErr, projectErr)
 	r.logDecision(ctx, after, d, next)

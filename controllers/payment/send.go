@@ -34,6 +34,9 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	}
 	c, ready, v, err := r.prepare(ctx, v, first)
 	if !ready || err != nil {
+		if v.wait == 0 {
+			v.seen = r.Protocol.Unsent(v.key.String())
+		}
 		return v, err
 	}
 	if v, err = r.vacate(ctx, v); err != nil {

@@ -74,7 +74,6 @@ func (r *Reconciler) reserveOnly(ctx context.Context, v view) (view, error) {
 		return v, err
 	}
 	if err := r.Client.Update(ctx, next); err != nil {
-		v.problem = attempt.Refused(err)
 		return v, fmt.Errorf("reserving on Charge %s: %w", next.Name, err)
 	}
 	v.charge = next

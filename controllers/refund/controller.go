@@ -11,6 +11,7 @@
 package refund
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -168,18 +169,25 @@ func get[T any, P interface {
 // step does one step for a Refund at one Charge.
 func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeName string) (ctrl.Result, error) {
 	// Answers are recorded by whoever has them, also when another process leads.
-	if err := r.Protocol.Flush(ctx, chargeName); err != nil || !r.Protocol.Begins() {
-		return ctrl.Result{}, err
+	flushErr := r.Protocol.Flush(ctx, chargeName)
+	refused := attempt.Refused(flushErr)
+	if !r.Protocol.Begins() || flushErr != nil && refused == nil {
+		return ctrl.Result{}, flushErr
 	}
 	v, err := r.observe(ctx, r.Client, key, chargeName)
 	if err != nil {
 		return ctrl.Result{}, err
+	}
+	if v.problem = cmp.Or(refused, v.problem); refused != nil {
+		_, err := r.publish(ctx, v)
+		return ctrl.Result{}, errors.Join(flushErr, err)
 	}
 	if wait := r.Protocol.CatchUp(v.memoryKey(), v.objects()...); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	d := r.decide(v)
 	after, actErr := r.act(ctx, v, d)
+	after.problem = cmp.Or(attempt.Refused(actErr), after.problem)
 	after, publishErr := r.publish(ctx, after)
 	next, err := attempt.Finish(r.next(after, d), actErr, publishErr)
 	log.FromContext(ctx).V(1).Info("Decided", "refund", key.String(), "charge", chargeName, "action", d.Action, "reason", d.Reason,

@@ -27,6 +27,9 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	}
 	c, v, err := r.prepare(ctx, v, reservation != nil)
 	if c == nil || err != nil {
+		if v.wait == 0 {
+			v.seen = r.Protocol.Unsent(v.memoryKey(), err)
+		}
 		return v, err
 	}
 	refunder, err := refunderOf(c, v.charge)

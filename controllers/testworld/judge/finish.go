@@ -88,7 +88,8 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 			return true
 		}
 	}
-	return outcome == nil || outcome.SettledBy != "" // that is followed on
+	// What a person said is followed on, and what a callback came about lately.
+	return outcome == nil || outcome.SettledBy != "" || mayBeAsked(c, j.w.Payment(saleOf(c)))
 }
 
 // mayNotKnow: what was answered was not what was asked for, or was known before it

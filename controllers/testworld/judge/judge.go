@@ -122,9 +122,8 @@ type Judge struct {
 	processes map[*testworld.Process]*process
 	// requests for money that arrived, by what asked for them and their reference.
 	requests map[string]*request
-	// shown are the ids of each Unknown that an object showed before anybody said
-	// something about it, after the uid of the object.
-	shown map[string]bool
+	// shown is what each object showed of an Unknown, by uid and id, when it first did.
+	shown map[string]*v1alpha1.UnknownStatus
 	// environments of the account that each Payment would have used when it was made.
 	environments map[types.UID]string
 }
@@ -215,7 +214,7 @@ type answer struct {
 func New() *Judge {
 	return &Judge{
 		sales: map[types.NamespacedName]*sale{}, processes: map[*testworld.Process]*process{}, requests: map[string]*request{},
-		shown: map[string]bool{}, environments: map[types.UID]string{},
+		shown: map[string]*v1alpha1.UnknownStatus{}, environments: map[types.UID]string{},
 	}
 }
 
@@ -325,6 +324,9 @@ func (j *Judge) deletedByUs(c *v1alpha1.Charge) {
 // Refused: the rules of the CRDs are a second wall, and nothing of ours may run
 // into it.
 func (j *Judge) Refused(_ *testworld.Process, k testworld.Key, err error) {
+	if j.Pruned {
+		return // what is left does not fit together
+	}
 	j.violated(Final, "the API server refused our own write of %s: %v", k, err)
 }
 

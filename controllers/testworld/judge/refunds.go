@@ -42,9 +42,7 @@ func (j *Judge) refundVersion(old, r *v1alpha1.Refund, by *testworld.Process) {
 	if old == nil {
 		old = &v1alpha1.Refund{}
 	}
-	if u := r.Status.Unknown; u != nil && r.Spec.Confirmation == nil {
-		j.shown[string(r.UID)+u.ID] = true
-	}
+	j.shows(r.UID, r.Status.Unknown)
 	if r.Status.Phase != v1alpha1.RefundSucceeded || old.Status.Phase == r.Status.Phase {
 		return
 	}
@@ -66,7 +64,7 @@ func (j *Judge) confirmation(c *v1alpha1.Charge, name string) {
 	if r == nil || r.Spec.Confirmation == nil {
 		return // whoever said so is gone
 	}
-	if !j.shown[string(r.UID)+r.Spec.Confirmation.UnknownID] {
+	if j.shown[string(r.UID)+r.Spec.Confirmation.UnknownID] == nil {
 		j.violated(RightObject, "Refund %s is settled by what was said about something else", r.Name)
 	}
 }

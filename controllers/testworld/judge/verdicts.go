@@ -3,6 +3,7 @@ package judge
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -86,7 +87,7 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 	who := "Payment " + p.Name
 	if p.Status.SettledBy != "" {
 		if c == nil || c.Record.Outcome == nil || c.Record.Outcome.SettledBy == "" {
-			j.settlement(p)
+			j.settlement(p, nil)
 		}
 		return
 	}
@@ -101,7 +102,7 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 		}
 		return
 	case v1alpha1.ReasonInvalidRequest:
-		j.neverAsked(who, key, p)
+		j.neverAsked(who, key, p, by)
 		return
 	}
 	if c != nil && p.Status.ChargeName == c.Name {
@@ -111,10 +112,20 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 	j.unasked(who, key, p, by)
 }
 
+// sawThis tells whether what a person saw is what is recorded.
+func sawThis(saw *v1alpha1.UnknownStatus, u *v1alpha1.Unknown) bool {
+	switch {
+	case saw == nil || u == nil:
+		return saw != nil
+	default:
+		return saw.Reason == u.Reason && saw.Since.Unix() == u.Since.Unix() && equality.Semantic.DeepEqual(saw.Reported, u.Reported)
+	}
+}
+
 // neverAsked: whoever is refused as written was not asked for.
-func (j *Judge) neverAsked(who string, key types.NamespacedName, p *v1alpha1.Payment) {
+func (j *Judge) neverAsked(who string, key types.NamespacedName, p *v1alpha1.Payment, by *testworld.Process) {
 	for _, r := range j.sale(key).references {
-		if r.undecided == 0 && !j.books(r.reference).Known {
+		if r.installation != by.Installation().ID || r.undecided == 0 && !j.books(r.reference).Known {
 			continue // each request was refused, or did not arrive
 		}
 		for _, i := range r.intents {
@@ -139,7 +150,7 @@ func (j *Judge) unasked(who string, key types.NamespacedName, p *v1alpha1.Paymen
 			j.failure(who, b, r.reference)
 		}
 	}
-	j.neverAsked(who, key, p)
+	j.neverAsked(who, key, p, by)
 }
 
 // askedNow: the operator has what it takes to ask about r. At Orange only signs of an
@@ -188,10 +199,11 @@ func (j *Judge) ghost(who string, p *v1alpha1.Payment) {
 	j.violated(NoFalseSuccess, "%s says Succeeded, and there is no record of it", who)
 }
 
-// settlement: a person who saw the present Unknown said so.
-func (j *Judge) settlement(p *v1alpha1.Payment) {
+// settlement: a person who saw the present Unknown said so. u is what the Charge
+// records; nil: nothing.
+func (j *Judge) settlement(p *v1alpha1.Payment, u *v1alpha1.Unknown) {
 	said := p.Spec.Settlement
-	if said == nil || !j.shown[string(p.UID)+said.UnknownID] {
+	if said == nil || !sawThis(j.shown[string(p.UID)+said.UnknownID], u) {
 		j.violated(RightObject, "Payment %s is settled by what was said about something else", p.Name)
 	}
 }

@@ -20,7 +20,7 @@ func (j *Judge) chargeVersion(old, c *v1alpha1.Charge) {
 		j.chargeVerdict(c)
 	default:
 		if p := j.w.Payment(saleOf(c)); p != nil && p.Spec.Settlement != nil {
-			j.settlement(p)
+			j.settlement(p, old.Record.Unknown)
 		} else if !j.sale(saleOf(c)).said {
 			j.violated(RightObject, "a Charge is settled, and nobody said so")
 		}
@@ -37,6 +37,13 @@ func (j *Judge) chargeVersion(old, c *v1alpha1.Charge) {
 	}
 }
 
+// shows notes what an object shows of an Unknown.
+func (j *Judge) shows(uid types.UID, u *v1alpha1.UnknownStatus) {
+	if u != nil && j.shown[string(uid)+u.ID] == nil {
+		j.shown[string(uid)+u.ID] = u
+	}
+}
+
 // newOutcome: the provider's word, and no person's.
 func newOutcome(a *v1alpha1.Attempt) bool { return a.Outcome != nil && a.Outcome.SettledBy == "" }
 
@@ -50,12 +57,9 @@ func (j *Judge) paymentVersion(old, p *v1alpha1.Payment, by *testworld.Process) 
 		old = &v1alpha1.Payment{}
 	}
 	a, b := &old.Status, &p.Status
-	if u := b.Unknown; u != nil && p.Spec.Settlement == nil {
-		j.shown[string(p.UID)+u.ID] = true
-	}
-	if said := p.Spec.Settlement; said != nil && old.Spec.Settlement == nil && old.UID != "" && a.Unknown != nil && a.Unknown.ID == said.UnknownID {
+	j.shows(p.UID, b.Unknown)
+	if said := p.Spec.Settlement; said != nil && old.UID != "" && j.shown[string(p.UID)+said.UnknownID] != nil {
 		j.sale(key).said = true
-		j.shown[string(p.UID)+said.UnknownID] = true
 	}
 	if j.SettledAt.IsZero() && p.Name == testworld.Sale && settled(b.Phase) {
 		j.SettledAt = j.w.Now()
