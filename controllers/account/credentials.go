@@ -98,13 +98,13 @@ func (r *Resolver) LastKnown(c *v1alpha1.Charge, refund bool) (*Client, bool) {
 }
 
 // ClientToAsk returns the client to ask with about c, or about a refund of it: that of a,
-// else the one with which this process asked last. a is nil with its problem where the
-// account is gone.
+// else the one with which this process asked last. Where the account is gone, a is nil and
+// gone says why.
 func (r *Resolver) ClientToAsk(ctx context.Context, a *Account, gone *Problem, c *v1alpha1.Charge, refund bool) (*Client, error) {
-	var err error
-	if gone != nil {
-		err = gone
+	if a == nil && gone == nil {
+		gone = problem(v1alpha1.ReasonAccountNotFound, "there is no account to ask with")
 	}
+	var err error = gone
 	if a != nil {
 		var found *Client
 		if found, err = r.clientFor(ctx, a, refund); err == nil {
@@ -112,8 +112,10 @@ func (r *Resolver) ClientToAsk(ctx context.Context, a *Account, gone *Problem, c
 		}
 	}
 	var p *Problem
-	if last, ok := r.LastKnown(c, refund); ok && errors.As(err, &p) {
-		return last, nil
+	if c != nil && errors.As(err, &p) {
+		if last, ok := r.LastKnown(c, refund); ok {
+			return last, nil
+		}
 	}
 	return nil, err
 }

@@ -55,16 +55,6 @@ type Where func(*v1alpha1.Charge) *v1alpha1.Attempt
 // Payment is where the attempt to collect is.
 func Payment(c *v1alpha1.Charge) *v1alpha1.Attempt { return &c.Record.Attempt }
 
-// Refund is where the attempt of the Refund of that name is.
-func Refund(name string) Where {
-	return func(c *v1alpha1.Charge) *v1alpha1.Attempt {
-		if r := RefundOf(c, name); r != nil {
-			return &r.Attempt
-		}
-		return nil
-	}
-}
-
 // RefundOf is what a Charge holds for the Refund of that name; nil: nothing.
 func RefundOf(c *v1alpha1.Charge, name string) *v1alpha1.ChargeRefund {
 	if c == nil {

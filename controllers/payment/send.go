@@ -195,16 +195,7 @@ func (r *Reconciler) unsentLimit(ctx context.Context, v view) *attempt.Problem {
 // client to ask with, unless it may not be called now: that of the account, else the
 // one that this process asked with last.
 func (r *Reconciler) client(ctx context.Context, v view) (*account.Client, view, error) {
-	if v.account == nil {
-		return v.last, v, nil
-	}
-	c, err := r.Accounts.Client(ctx, v.account)
-	var p *attempt.Problem
-	if errors.As(err, &p) && v.charge != nil {
-		if last, ok := r.Accounts.LastKnown(v.charge, false); ok {
-			c, err = last, nil
-		}
-	}
+	c, err := r.Accounts.ClientToAsk(ctx, v.account, v.problem, v.charge, false)
 	if err != nil {
 		v, err = r.failed(ctx, v, nil, err)
 		return nil, v, err
