@@ -62,8 +62,10 @@ type Gate struct {
 	log     logr.Logger
 
 	mu sync.Mutex
-	// until is when the gate closes unless the lease is renewed.
+	// until is when the gate closes unless the lease is renewed; open: it was opened,
+	// and is not closed by anything but that.
 	until time.Time
+	open  bool
 	// followers list what there is to do whenever the gate opens.
 	followers []func(context.Context)
 	opened    chan struct{}
@@ -132,10 +134,10 @@ func (g *Gate) tell(ctx context.Context) {
 func (g *Gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.now().Before(g.until) {
+	if g.open {
 		g.log.Info("This process leads no more, and begins nothing")
 	}
-	g.until = time.Time{}
+	g.until, g.open = time.Time{}, false
 }
 
 // hold keeps the gate open until the time given.
@@ -147,7 +149,7 @@ func (g *Gate) hold(until time.Time) {
 		return
 	}
 	g.prepare()
-	g.until = until
+	g.until, g.open = until, true
 	g.log.Info("This process leads")
 	select {
 	case g.opened <- struct{}{}:
