@@ -141,13 +141,13 @@ func Advice(e *providers.Error) string {
 	return clipTo(text, 1024)
 }
 
-// Finish makes one result of the errors of a run: where somebody else was faster, it
-// comes back soon; any other error backs off.
+// Finish makes one result of the errors of a run: where somebody else was faster, or
+// deleted the object, it comes back soon; any other error backs off.
 func Finish(result ctrl.Result, errs ...error) (ctrl.Result, error) {
 	var others []error
 	for _, err := range errs {
 		switch {
-		case err != nil && Conflicts(err):
+		case err != nil && (Conflicts(err) || IsGone(err)):
 			result = ctrl.Result{RequeueAfter: time.Second}
 		case err != nil:
 			others = append(others, err)

@@ -116,6 +116,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	after, projectErr := r.conclude(ctx, after, d)
 	next, err := attempt.Finish(r.next(after, d), actErr, projectErr)
 	r.logDecision(ctx, after, d, next)
+	if err == nil && next.IsZero() {
+		r.Prompts.Forget(r.Installation.ChargeName(v.key.Namespace, v.key.Name))
+		r.Protocol.Forget(v.key.String())
+	}
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("%s of Payment %s: %w", d.Action, req.NamespacedName, err)
 	}
@@ -154,8 +158,6 @@ func (r *Reconciler) next(v view, done attempt.Decision) ctrl.Result {
 		d = attempt.Decide(r.facts(v))
 	}
 	if d.Action == attempt.Idle {
-		r.Prompts.Forget(r.Installation.ChargeName(v.key.Namespace, v.key.Name))
-		r.Protocol.Forget(v.key.String())
 		return ctrl.Result{}
 	}
 	priority, age := priorityNew, time.Duration(0)

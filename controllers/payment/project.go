@@ -7,7 +7,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -70,7 +69,7 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 	// Update carries resourceVersion and uid: a stale view cannot overwrite.
 	if err := r.Client.Status().Update(ctx, next); err != nil {
 		r.told.Failed(p.UID)
-		return v, client.IgnoreNotFound(err)
+		return v, err
 	}
 	r.announce(p, next)
 	v.payment = next

@@ -192,6 +192,9 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 	next, err := attempt.Finish(r.next(after, d), actErr, publishErr)
 	log.FromContext(ctx).V(1).Info("Decided", "refund", key.String(), "charge", chargeName, "action", d.Action, "reason", d.Reason,
 		"next", next.RequeueAfter.String())
+	if err == nil && next.IsZero() {
+		r.Protocol.Forget(v.memoryKey())
+	}
 	return next, err
 }
 
@@ -212,7 +215,6 @@ func (r *Reconciler) next(v view, d attempt.Decision) ctrl.Result {
 		d = r.decide(v)
 	}
 	if d.Action == attempt.Idle || v.refused != nil {
-		r.Protocol.Forget(v.memoryKey())
 		return ctrl.Result{}
 	}
 	age := time.Duration(0)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -45,6 +46,7 @@ type Process struct {
 
 	payments  *payment.Reconciler
 	refunds   *refund.Reconciler
+	paced     map[bool]reconcile.Reconciler // by Job.Refund
 	callbacks http.Handler
 	collector *retention.Collector
 
@@ -133,6 +135,7 @@ func (w *World) boot(seat, stale int) *Process {
 		Protocol: protocol, Client: cached, Live: live, Accounts: resolver, Installation: inst, Settings: settings,
 		Metrics: w.opts.Shared.Refunds, Called: w.opts.Shared.Payments.Called, Now: p.now,
 	}
+	p.paced = map[bool]reconcile.Reconciler{false: attempt.Paced(p.payments, p.now), true: attempt.Paced(p.refunds, p.now)}
 	p.callbacks = (&callback.Receiver{
 		Client: cached, Paths: p.payments.URLs.Paths, Keyring: w.keyring(resolver), Registry: resolver.Registry,
 		Digest: inst.CallbackDigest, Now: p.now, NoteGap: w.opts.Settings.CallbackGap,
@@ -415,10 +418,7 @@ func (p *Process) reconcile(j Job) (result ctrl.Result, err error) {
 		}
 	}()
 	req := ctrl.Request{NamespacedName: j.Name}
-	if j.Refund {
-		return p.refunds.Reconcile(p.w.ctx, req)
-	}
-	return p.payments.Reconcile(p.w.ctx, req)
+	return p.paced[j.Refund].Reconcile(p.w.ctx, req)
 }
 
 var errPanic = errors.New("the loop panicked")
