@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -157,4 +158,29 @@ func Finish(result ctrl.Result, errs ...error) (ctrl.Result, error) {
 		return ctrl.Result{}, err
 	}
 	return result, nil
+}
+
+// FailedSince tells whether a call or send failed since an earlier observation.
+func (o Observation) FailedSince(earlier Observation) bool {
+	return o.Failures > earlier.Failures || o.Unsent > earlier.Unsent
+}
+
+// Told is what to tell people about calls that failed before there is a record: what
+// failed in this run, else what the object tells already. Two processes that remember
+// different failures do not overwrite each other's.
+func (o Observation) Told(failed bool, shown []metav1.Condition, text func(v1alpha1.Notice) string) *Problem {
+	if failed && o.Notice != nil {
+		return &Problem{Reason: o.Notice.Reason, Message: text(*o.Notice)}
+	}
+	c := meta.FindStatusCondition(shown, v1alpha1.ConditionSucceeded)
+	if c == nil {
+		return nil
+	}
+	switch c.Reason {
+	case v1alpha1.ReasonProviderUnreachable, v1alpha1.ReasonProviderThrottled, v1alpha1.ReasonAccountMisconfigured,
+		v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete, v1alpha1.ReasonRecordRefused:
+		return &Problem{Reason: c.Reason, Message: c.Message}
+	default:
+		return nil
+	}
 }

@@ -81,6 +81,8 @@ type view struct {
 	wait time.Duration
 	// limited: that is the prompt limit.
 	limited bool
+	// failed: the call of this run had no usable answer.
+	failed bool
 }
 
 // +kubebuilder:rbac:groups=mobilemoney.dev,resources=payments,verbs=get;list;watch
@@ -113,6 +115,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	d := attempt.Decide(r.facts(v))
 	after, actErr := r.act(ctx, v, d)
 	after.problem = cmp.Or(attempt.Refused(actErr), after.problem)
+	after.failed = after.seen.FailedSince(v.seen)
 	after, projectErr := r.conclude(ctx, after, d)
 	next, err := attempt.Finish(r.next(after, d), actErr, projectErr)
 	r.logDecision(ctx, after, d, next)

@@ -52,9 +52,10 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 		payment: p, charge: v.charge, relation: v.relation, traits: r.traits(v),
 		problem: v.problem, settled: v.settled,
 	}
-	if n := v.seen.Notice; n != nil && in.problem == nil && (v.charge == nil || v.relation == relationVacant || n.Reason == v1alpha1.ReasonRecordRefused) {
-		in.problem = &attempt.Problem{Reason: n.Reason, Message: noticeText(*n)}
+	if in.problem == nil && (v.charge == nil || v.relation == relationVacant) {
+		in.problem = v.seen.Told(v.failed, p.Status.Conditions, noticeText)
 	}
+
 	if v.relation == relationVacant {
 		in.charge, in.relation = nil, relationNone
 	}

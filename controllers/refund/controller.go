@@ -76,6 +76,8 @@ type view struct {
 	// refused: nothing was sent and nothing will be, and why.
 	refused *attempt.Problem
 	seen    attempt.Observation
+	// failed: the call of this run had no usable answer.
+	failed bool
 	// wait, if set, is how long a limit holds the next call up.
 	wait time.Duration
 }
@@ -188,6 +190,7 @@ func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeN
 	d := r.decide(v)
 	after, actErr := r.act(ctx, v, d)
 	after.problem = cmp.Or(attempt.Refused(actErr), after.problem)
+	after.failed = after.seen.FailedSince(v.seen)
 	after, publishErr := r.publish(ctx, after)
 	next, err := attempt.Finish(r.next(after, d), actErr, publishErr)
 	log.FromContext(ctx).V(1).Info("Decided", "refund", key.String(), "charge", chargeName, "action", d.Action, "reason", d.Reason,

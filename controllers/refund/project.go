@@ -150,12 +150,11 @@ func unreserved(v view) standing {
 		return said(v1alpha1.RefundPending, v.problem)
 	case v.account != nil && v.account.Closed != nil:
 		return said(v1alpha1.RefundPending, v.account.Closed)
-	case v.seen.Notice != nil:
-		n := v.seen.Notice
-		return standing{phase: v1alpha1.RefundPending, reason: n.Reason, code: n.Code, message: noticeText(*n)}
-	default:
-		return stand(v1alpha1.RefundPending, v1alpha1.ReasonAccepted, "")
 	}
+	if told := v.seen.Told(v.failed, v.refund.Status.Conditions, noticeText); told != nil {
+		return said(v1alpha1.RefundPending, told)
+	}
+	return stand(v1alpha1.RefundPending, v1alpha1.ReasonAccepted, "")
 }
 
 // phaseOf an entry that is neither over nor with a person.

@@ -2,7 +2,6 @@ package refund
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -41,8 +40,8 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	sent, answer, err := r.Protocol.Send(ctx, sending)
 	if v.charge, v.refund = sent, *fenced; answer != nil {
 		v.seen = r.Protocol.Heard(ctx, v.memoryKey(), c.Heed, providers.OpRefund, answer)
-	} else if errors.Is(err, attempt.ErrNotRaised) {
-		v.problem = attempt.Refused(err)
+	} else {
+		v.seen = r.Protocol.Unsent(v.memoryKey(), err)
 	}
 	return v, err
 }

@@ -46,7 +46,8 @@ func (j *Judge) calls(f *testworld.Flight, q *process) {
 			left = append(left, t)
 		}
 	}
-	q.left = append(left, now)
+	left = append(left, now)
+	q.left = left
 	if len(q.left) > callsPerSecond {
 		j.violated(Limits, "%d calls left in one second", len(q.left))
 	}

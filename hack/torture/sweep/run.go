@@ -112,10 +112,11 @@ func (sc Scenario) plan(s Schedule) []testworld.Planned {
 // What a fault may cost more than the clean run: questions at closer intervals
 // until no request can arrive any more, and the notices of what went wrong.
 const (
-	callsPerFault  = 30
+	callsPerFault  = 70
 	writesPerFault = 14
-	// patience until the sale is over or Unknown, after the last fault.
-	patience = 45 * time.Minute
+	// patience until the sale is over or Unknown, after the last fault: without any
+	// usable answer that takes a day from the deadline on.
+	patience = 26 * time.Hour
 )
 
 func (h how) compare(r Result, w *testworld.World) []judge.Violation {
