@@ -65,7 +65,7 @@ func (r *Reconciler) decide(v view) attempt.Decision {
 		return attempt.Decision{Action: actRelease}
 	case r.refusal(v) != nil:
 		return attempt.Decision{Action: actRefuse}
-	case e == nil && v.open() && succeeded(v.payment) && v.charge != nil && !payable(v.charge):
+	case e == nil && v.behind():
 		// One of the caches is behind, and the Charge does not wake us.
 		return attempt.Decision{Action: attempt.Wait, After: r.Settings.RetryMax}
 	case e == nil && (!v.open() || r.lost(v) || !paid(v.payment, v.charge) && !v.recordLost()):
@@ -77,6 +77,11 @@ func (r *Reconciler) decide(v view) attempt.Decision {
 	default:
 		return attempt.Decide(r.facts(v))
 	}
+}
+
+// behind: the Payment shows that it was paid, and the Charge does not yet.
+func (v view) behind() bool {
+	return v.open() && succeeded(v.payment) && v.charge != nil && !payable(v.charge)
 }
 
 // byHand: a person gives back. The operator reserves, and records what the person

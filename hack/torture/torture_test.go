@@ -195,12 +195,13 @@ func TestSweep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var r sweep.Report
-		if err := json.Unmarshal(body, &r); err != nil {
+		var whole report
+		if err := json.Unmarshal(body, &whole); err != nil {
 			t.Fatal(err)
 		}
+		r := whole.Sweep
 		lines := strings.Split(strings.TrimSpace(out), "\n")
-		last := fmt.Sprintf("%d schedules, 0 mutants killed of 0, 0 violations", r.Schedules)
+		last := fmt.Sprintf("%d schedules, 0 lives, 0 simulated days, 0 mutants killed of 0, 0 violations", whole.Schedules)
 		if r.Seed != 1 || r.Singles < 400 || r.Pairs < 50 || r.Schedules < r.Singles+r.Pairs || lines[len(lines)-1] != last {
 			t.Errorf("%v: %d singles, %d pairs, %d schedules; %q", args, r.Singles, r.Pairs, r.Schedules, lines[len(lines)-1])
 		}

@@ -19,6 +19,8 @@ type Pair struct {
 func (p Pair) String() string { return p.Word + " in " + string(p.State) }
 
 // Pairs that there are, in order.
+//
+//nolint:gochecknoglobals // Made once, and only read.
 var Pairs = sync.OnceValue(func() []Pair {
 	var out []Pair
 	for _, w := range slices.Sorted(maps.Keys(table())) {
@@ -153,6 +155,7 @@ func (g generator) word() string {
 	return all[g.IntN(len(all))]
 }
 
+//nolint:gochecknoglobals // Made once, and only read.
 var words = sync.OnceValue(func() []string { return slices.Sorted(maps.Keys(table())) })
 
 // lead a life to a state, as far as its provider comes there.

@@ -31,10 +31,11 @@ type Mutant struct {
 	Rule string
 	// Breaks are the invariants that the sweep is expected to see violated.
 	Breaks []string
-	// Stories is a regular expression of the scenarios that show it; empty: all.
+	// Focus is a regular expression for "provider word in state", by which the lives are
+	// chosen that it is looked for in; empty: all.
 	// It saves time, no more.
-	Stories string
-	Edits   []Edit
+	Focus string
+	Edits []Edit
 }
 
 // Edit is one place of a mutant. Find occurs exactly once in the file; Replace

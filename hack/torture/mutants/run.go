@@ -30,9 +30,9 @@ type Options struct {
 	Root string
 	// Table of mutants; default Table().
 	Table []Mutant
-	// Invariants of which each needs a mutant that was caught by it; default
-	// Invariants().
-	Invariants []string
+	// Rules of which each needs a mutant that was caught by it; default
+	// Rules().
+	Rules []string
 	// Parallel is how many mutants run at once; default 2.
 	Parallel int
 	// Timeout of one mutant; default a minute.
@@ -102,7 +102,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		return Report{}, err
 	}
 	results, err := o.sweepAll(ctx, dir, program)
-	r := sum(results, o.Invariants)
+	r := sum(results, o.Rules)
 	r.Seconds = time.Since(started).Seconds()
 	if err == nil && len(r.Unseen) > 0 {
 		err = fmt.Errorf("no mutant was caught by %s", strings.Join(r.Unseen, ", "))
@@ -115,8 +115,8 @@ func (o Options) withDefaults(ctx context.Context) (Options, error) {
 	if o.Table == nil {
 		o.Table = Table()
 	}
-	if o.Invariants == nil {
-		o.Invariants = Invariants()
+	if o.Rules == nil {
+		o.Rules = Rules()
 	}
 	if o.Log == nil {
 		o.Log = io.Discard
@@ -159,7 +159,7 @@ func (o Options) buildSweep(ctx context.Context, dir string) (string, error) {
 // there would pass for the kill of every mutant, so then none counts.
 func (o Options) control(ctx context.Context, dir, program string) error {
 	o.Timeout *= controlTimeouts
-	c, err := o.sweep(ctx, dir, program, Mutant{Stories: union(o.Table)})
+	c, err := o.sweep(ctx, dir, program, Mutant{Focus: union(o.Table)})
 	switch {
 	case err != nil:
 		return err
@@ -174,10 +174,10 @@ func (o Options) control(ctx context.Context, dir, program string) error {
 func union(table []Mutant) string {
 	var stories []string
 	for _, m := range table {
-		if m.Stories == "" {
+		if m.Focus == "" {
 			return ""
 		}
-		stories = append(stories, m.Stories)
+		stories = append(stories, m.Focus)
 	}
 	slices.Sort(stories)
 	return strings.Join(slices.Compact(stories), "|")
@@ -214,7 +214,7 @@ func (o Options) sweep(ctx context.Context, dir, program string, m Mutant) (Resu
 		workers = o.Parallel
 	}
 	run := exec.CommandContext(ctx, program, "-first", "-pairs", "0", "-seed", "1", "-workers", strconv.Itoa(workers),
-		"-scenarios", m.Stories, "-mutant", m.Name, "-report", report)
+		"-scenarios", m.Focus, "-mutant", m.Name, "-report", report)
 	run.Dir, run.WaitDelay = o.Root, time.Second
 	var out bytes.Buffer
 	run.Stdout, run.Stderr = &out, &out
