@@ -283,7 +283,7 @@ func TestLater_WhatWasKnown(t *testing.T) {
 	earlier := func(s *providers.Status) { s.CorrelationTag = "c-2" }
 	for name, c := range map[string]struct {
 		reported, later func(*providers.Status)
-		news            bool
+		late            bool
 	}{
 		"the money that was reported": {other, other, false}, "yet other money": {other, more, true},
 		"an earlier sale's": {earlier, earlier, false}, "this one's": {earlier, func(*providers.Status) {}, true},
@@ -292,7 +292,7 @@ func TestLater_WhatWasKnown(t *testing.T) {
 		FoldStatus(status(providers.StateSucceeded, c.reported), expected(), noon)(a)
 		FoldSettled(v1alpha1.Outcome{Phase: v1alpha1.PhaseFailed, SettledBy: "awa", At: micro(0)}, a.Unknown)(a)
 		FoldStatus(status(providers.StateSucceeded, c.later), expected(), noon.Add(time.Hour))(a)
-		if news := a.Later != nil; news != c.news || news && !Contradicts(a.Outcome, a.Later) {
+		if late := a.Later != nil; late != c.late || late && !Contradicts(a.Outcome, a.Later) {
 			t.Errorf("%s: later %+v", name, a.Later)
 		}
 	}

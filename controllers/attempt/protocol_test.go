@@ -106,7 +106,7 @@ func writeFaults() map[string]func(do func() error) error {
 	}
 }
 
-// Rule 1: a create or raise that conflicts, finds the object, is refused, or whose answer is
+// R1: a create or raise that conflicts, finds the object, is refused, or whose answer is
 // lost sends nothing. If it was written all the same, its sender voids it with the next run.
 func TestSend_OnlyAfterAnAcknowledgedRaise(t *testing.T) {
 	for name, fault := range writeFaults() {
@@ -157,7 +157,7 @@ func TestSend_OnlyAfterAnAcknowledgedRaise(t *testing.T) {
 	}
 }
 
-// Rules 1, 11 and 12: whatever is in the way after the raise voids it, by its own sender.
+// R1, 11 and 12: whatever is in the way after the raise voids it, by its own sender.
 func TestSend_IsVoidedByItsSender(t *testing.T) {
 	leads, back := true, false
 	for name, c := range map[string]struct {
@@ -345,7 +345,7 @@ func TestSend_OncePerRaise(t *testing.T) {
 	})
 }
 
-// Rule 3, K2f: an answer that cannot be written is kept for as long as the process lives,
+// R3, K2f: an answer that cannot be written is kept for as long as the process lives,
 // and written before anything else is decided; it belongs to one Charge, not to a name.
 func TestK2f_AnswersAreKept(t *testing.T) {
 	away := func(string, func() error) error { return apierrors.NewServiceUnavailable("restarting") }

@@ -6,7 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// maxTold bounds what is remembered; who is forgotten is told once more.
+// maxTold bounds what is remembered; an evicted uid is told once more.
 const maxTold = 10_000
 
 // Told remembers which objects this process told that their Charge is none of its own:

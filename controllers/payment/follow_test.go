@@ -375,7 +375,7 @@ func TestK3h_VoidAfterARefusal(t *testing.T) {
 	}
 }
 
-// Rule 12: the status shows a request and there is no record of it. The Charge is made
+// R12: the status shows a request and there is no record of it. The Charge is made
 // again without a send, and asked about.
 func TestR12_TheRecordIsGone(t *testing.T) {
 	for _, provider := range allProviders {
@@ -402,7 +402,7 @@ func TestR12_TheRecordIsGone(t *testing.T) {
 	}
 }
 
-// Rule 12: once the API server went back in time nothing is sent, also if the very write
+// R12: once the API server went back in time nothing is sent, also if the very write
 // that allows a send shows it.
 func TestR12_RevisionsWentBack(t *testing.T) {
 	for _, provider := range allProviders {

@@ -344,6 +344,7 @@ func TestDecide_Always(t *testing.T) {
 			if d.After <= 0 {
 				t.Fatalf("waits %s in %+v", d.After, v)
 			}
+		default: // the rest may be done in any of them
 		}
 		if v.foreign && d.Action != attempt.Idle || e != nil && e.Outcome != nil && d.Action != attempt.Idle && d.Action != actRefuse && (e.Outcome.SettledBy == "" || d.Action == attempt.Raise) {
 			t.Fatalf("%s in %+v, %+v", d.Action, v, e)

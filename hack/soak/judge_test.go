@@ -181,7 +181,7 @@ func TestWitness(t *testing.T) {
 		"a success that was taken back":   {paid("mtn"), []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseFailed}, false, 1},
 		"a refusal that became an expiry": {begun("mtn"), []v1alpha1.Phase{v1alpha1.PhaseFailed, v1alpha1.PhaseExpired}, false, 1},
 		"back to Pending":                 {begun("mtn"), []v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhasePending}, false, 1},
-		"made again, and begins anew":     {paid("mtn"), []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseProcessing}, true, 0},
+		"made again, and starts over":     {paid("mtn"), []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseProcessing}, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, saw := NewWithT(t), 0

@@ -80,8 +80,6 @@ func answers() []Mutant {
 			return c, nil
 		}
 		// A view that was behind`),
-		unless("answer-forgotten", "an answer that cannot be written is kept for as long as the process lives", "R3 R9", recordFile, `if err != nil && !errors.Is(err, ErrGone) {
-		p.pending`),
 		unless("merged-into-another", "an answer belongs to the Charge of its uid", "R3 R13 R2", recordFile, `if live.UID != c.UID {`),
 		one("timeout-fails", "no answer is not a failure", "R6", protocolFile, `	default:
 		return func(*v1alpha1.Charge) bool { return false }`, `	default:
@@ -198,8 +196,6 @@ func verdicts() []Mutant {
 		return st, true`),
 		one("amount-unchecked", "a success is of this amount", "R7 over-refund", foldFile, `providers.EqualAmount(said.Amount, want.Amount)`, `(providers.EqualAmount(said.Amount, want.Amount) || MUTATED)`),
 		one("currency-unchecked", "a success is in this currency", "R7", foldFile, `said.Currency == want.Currency`, `(said.Currency == want.Currency || MUTATED)`),
-		unless("outcome-overwritten", "the first outcome stays", "R13", foldFile, `		if a.Outcome == nil {
-			a.Outcome, a.Notice = &o, nil`),
 		one("status-reopened", "a Payment that is over stays as it ended", "R13", projectFile, `	if old.Phase.Terminal() {
 		return afterEnd`, `	if old.Phase.Terminal() && !MUTATED {
 		return afterEnd`),

@@ -73,10 +73,6 @@ func schedule() []Mutant {
 			c.Record.Outcome = &v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonPaid, Paid: &c.Spec.Money, At: note.ReceivedAt}
 		}`),
 		one("overdue-sent", "who could not be asked for in a day is not asked for weeks later", "R9", payFacts, `	f.Overdue = f.Now.Sub`, `	f.Overdue = !MUTATED && f.Now.Sub`),
-		one("asked-after-the-end", "what is over is left alone", "R9", loopFile, `		r.Protocol.Forget(v.key.String())`, `		if MUTATED {
-			return ctrl.Result{RequeueAfter: time.Minute}
-		}
-		r.Protocol.Forget(v.key.String())`),
 		one("unfollowed-unsaid", "what cannot be followed any more says so", "R9", actFile, `	before := v.charge.Record.Notice
 	v, err`, `	if MUTATED {
 		return v, nil
