@@ -76,7 +76,7 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 	lost := j.sale(saleOf(c)).lost
 	if r := j.request("pay ", c.Spec.ProviderReference); outcome == nil && !waits && !j.mayNotKnow(c) {
 		j.found(Unlearnt(c, b))
-		if !b.Known && r.undecided == 0 && r.refused > 0 && rec.Unknown != nil && len(rec.Open) == 0 && !lost {
+		if !b.Known && r.refusedOnly() && rec.Unknown != nil && len(rec.Open) == 0 && !lost {
 			j.violated(Recovered, "each send was refused, and the Charge does not say so")
 		}
 	}

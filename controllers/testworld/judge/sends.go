@@ -260,3 +260,6 @@ func (j *Judge) kept(a answer) bool {
 	}
 	return !isOpen(&rec.Attempt, a.g.number) && (rec.Taken != nil || rec.Outcome != nil)
 }
+
+// refusedOnly tells whether the provider refused every send that left.
+func (r *request) refusedOnly() bool { return r.undecided == 0 && r.refused > 0 }
