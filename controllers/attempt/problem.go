@@ -83,8 +83,9 @@ func (p *Protocol) Unsent(key string, err error) Observation {
 	return p.Remember(key, func(o *Observation) {
 		o.UnsentAt = p.Now()
 		o.Unsent++
-		if refused := Refused(err); refused != nil {
-			o.Notice = &v1alpha1.Notice{Reason: refused.Reason, Message: refused.Message, At: metav1.NewMicroTime(p.Now())}
+		why := Refused(err)
+		if why != nil || errors.As(err, &why) {
+			o.Notice = &v1alpha1.Notice{Reason: why.Reason, Message: why.Message, At: metav1.NewMicroTime(p.Now())}
 		}
 	})
 }
@@ -165,11 +166,11 @@ func (o Observation) FailedSince(earlier Observation) bool {
 	return o.Failures > earlier.Failures || o.Unsent > earlier.Unsent
 }
 
-// Told is what to tell people about calls that failed before there is a record: what
-// failed in this run, else what the object tells already. Two processes that remember
+// Told is what to tell people about calls that failed, and sends that were not made,
+// before there is a record: what failed in this run, else what the object tells already. Two processes that remember
 // different failures do not overwrite each other's.
 func (o Observation) Told(failed bool, shown []metav1.Condition, text func(v1alpha1.Notice) string) *Problem {
-	if failed && o.Notice != nil {
+	if (failed || o.Unsent > 0) && o.Notice != nil {
 		return &Problem{Reason: o.Notice.Reason, Message: text(*o.Notice)}
 	}
 	c := meta.FindStatusCondition(shown, v1alpha1.ConditionSucceeded)

@@ -52,7 +52,7 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 		payment: p, charge: v.charge, relation: v.relation, traits: r.traits(v),
 		problem: v.problem, settled: v.settled,
 	}
-	if in.problem == nil && (v.charge == nil || v.relation == relationVacant) {
+	if in.problem == nil && (v.charge == nil || v.relation == relationVacant || v.seen.Unsent > 0 && attempt.NothingSent(&v.charge.Record.Attempt)) {
 		in.problem = v.seen.Told(v.failed, p.Status.Conditions, noticeText)
 	}
 

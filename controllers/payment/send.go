@@ -35,7 +35,11 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	c, ready, v, err := r.prepare(ctx, v, first)
 	if !ready || err != nil {
 		if v.wait == 0 {
-			v.seen = r.Protocol.Unsent(v.key.String(), err)
+			why := err
+			if v.problem != nil {
+				why = v.problem
+			}
+			v.seen = r.Protocol.Unsent(v.key.String(), why)
 		}
 		return v, err
 	}

@@ -26,8 +26,12 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	}
 	c, v, err := r.prepare(ctx, v, reservation != nil)
 	if c == nil || err != nil {
+		why := err
+		if v.problem != nil {
+			why = v.problem
+		}
 		if v.wait == 0 {
-			v.seen = r.Protocol.Unsent(v.memoryKey(), err)
+			v.seen = r.Protocol.Unsent(v.memoryKey(), why)
 		}
 		return v, err
 	}
