@@ -90,6 +90,18 @@ func (p *Protocol) Unsent(key string, err error) Observation {
 	})
 }
 
+// NotReady is Unsent for what could not be prepared, unless a limit says when to come
+// back.
+func (p *Protocol) NotReady(key string, limit time.Duration, problem *Problem, err error) Observation {
+	if limit > 0 {
+		return p.seen.Recall(key)
+	}
+	if problem != nil {
+		err = problem
+	}
+	return p.Unsent(key, err)
+}
+
 // heard lets heed know how a call ended, and logs an error.
 func (p *Protocol) heard(ctx context.Context, key string, heed Heed, op providers.Operation, err error) {
 	if heed != nil && heed(op, err) {

@@ -56,7 +56,8 @@ func (r *Receiver) noteOnce(ctx context.Context, n received) (result, error) {
 	if client.IgnoreNotFound(err) != nil {
 		return resultLater, fmt.Errorf("reading the Payment: %w", err)
 	}
-	onPayment := err == nil && p.Status.ChargeName == n.charge.Name
+	// The cache may not show yet that the Payment holds the charge.
+	onPayment := err == nil && (p.Status.ChargeName == n.charge.Name || string(p.UID) == sale.UID)
 	last := n.charge.Record.LastCallback
 	if onPayment {
 		last = p.Status.LastCallback

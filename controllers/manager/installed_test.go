@@ -307,7 +307,7 @@ var _ = Describe("A policy of the cluster", func() {
 			Expect(meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionStalled)).To(BeTrue())
 			Expect(meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReconciling)).To(BeNil())
 			Expect(messageOf(p)).To(And(ContainSubstring("admission policies"), MatchRegexp(`\((Invalid|Forbidden)\)`)))
-			Expect(m.out.String()).To(MatchRegexp(`"error": "[^"]*Payment ` + ns + "/" + provider))
+			Eventually(m.out.String).Should(MatchRegexp(`"error": "[^"]*Payment ` + ns + "/" + provider))
 		})
 		Expect(chargesOf(ctx, ns)).To(BeEmpty())
 		allow()

@@ -20,7 +20,6 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -94,43 +93,38 @@ type view struct {
 
 // Reconcile does one step for one sale.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	// Answers are recorded by whoever has them, also when another process leads.
-	flushErr := r.Protocol.Flush(ctx, r.Installation.ChargeName(req.Namespace, req.Name))
-	if refused := attempt.Refused(flushErr); flushErr != nil && refused == nil || !r.Protocol.Begins() {
-		return ctrl.Result{}, flushErr
-	}
-	v, err := r.observe(ctx, req.NamespacedName, r.Client)
+	name := r.Installation.ChargeName(req.Namespace, req.Name)
+	next, err := attempt.Once(ctx, r.Protocol, attempt.Run[view]{
+		Charge:  name,
+		Observe: func(ctx context.Context) (view, error) { return r.observe(ctx, req.NamespacedName, r.Client) },
+		Decide:  func(v view) attempt.Decision { return attempt.Decide(r.facts(v)) },
+		Act:     r.act,
+		Publish: r.conclude,
+		Next:    r.next,
+	})
 	if err != nil {
-		return ctrl.Result{}, err
+		return ctrl.Result{}, fmt.Errorf("reconciling Payment %s: %w", req.NamespacedName, err)
 	}
-	if flushErr != nil {
-		// Nothing is decided before it is written, but people are told.
-		v.problem = attempt.Refused(flushErr)
-		_, err := r.publish(ctx, v)
-		return ctrl.Result{}, fmt.Errorf("answers about Payment %s: %w", req.NamespacedName, errors.Join(flushErr, err))
-	}
-	if wait := r.Protocol.CatchUp(v.key.String(), v.objects()...); wait > 0 {
-		return ctrl.Result{RequeueAfter: wait}, nil
-	}
-	d := attempt.Decide(r.facts(v))
-	after, actErr := r.act(ctx, v, d)
-	after.problem = cmp.Or(attempt.Refused(actErr), after.problem)
-	after.failed = after.seen.FailedSince(v.seen)
-	after, projectErr := r.conclude(ctx, after, d)
-	next, err := attempt.Finish(r.next(after, d), actErr, projectErr)
-	r.logDecision(ctx, after, d, next)
-	if err == nil && next.IsZero() {
-		r.Prompts.Forget(r.Installation.ChargeName(v.key.Namespace, v.key.Name))
-		r.Protocol.Forget(v.key.String())
-	}
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("%s of Payment %s: %w", d.Action, req.NamespacedName, err)
+	if next.IsZero() {
+		r.Prompts.Forget(name)
 	}
 	return next, nil
 }
 
-// objects that were read.
-func (v view) objects() (all []client.Object) {
+// Key of the attempt in this process.
+func (v view) Key() string { return v.key.String() }
+
+// Observed is what this process remembers.
+func (v view) Observed() attempt.Observation { return v.seen }
+
+// Told is the view with a problem to tell, if there is one.
+func (v view) Told(problem *attempt.Problem, failed bool) view {
+	v.problem, v.failed = cmp.Or(problem, v.problem), failed
+	return v
+}
+
+// Objects that were read.
+func (v view) Objects() (all []client.Object) {
 	if v.payment != nil {
 		all = append(all, v.payment)
 	}
@@ -138,19 +132,6 @@ func (v view) objects() (all []client.Object) {
 		all = append(all, v.charge)
 	}
 	return all
-}
-
-// logDecision says what a run decided and when it comes back.
-func (r *Reconciler) logDecision(ctx context.Context, v view, d attempt.Decision, next ctrl.Result) {
-	log.FromContext(ctx).V(1).Info("Decided", "payment", v.key.String(), "charge", v.chargeName(), "action", d.Action,
-		"reason", d.Reason, "next", next.RequeueAfter.String())
-}
-
-func (v view) chargeName() string {
-	if v.charge == nil {
-		return ""
-	}
-	return v.charge.Name
 }
 
 // next is when to come back: at once if there is something to do, else when what

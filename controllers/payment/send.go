@@ -34,13 +34,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	}
 	c, ready, v, err := r.prepare(ctx, v, first)
 	if !ready || err != nil {
-		if v.wait == 0 {
-			why := err
-			if v.problem != nil {
-				why = v.problem
-			}
-			v.seen = r.Protocol.Unsent(v.key.String(), why)
-		}
+		v.seen = r.Protocol.NotReady(v.key.String(), v.wait, v.problem, err)
 		return v, err
 	}
 	if v, err = r.vacate(ctx, v); err != nil {

@@ -22,7 +22,6 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
@@ -170,39 +169,30 @@ func get[T any, P interface {
 
 // step does one step for a Refund at one Charge.
 func (r *Reconciler) step(ctx context.Context, key types.NamespacedName, chargeName string) (ctrl.Result, error) {
-	// Answers are recorded by whoever has them, also when another process leads.
-	flushErr := r.Protocol.Flush(ctx, chargeName)
-	refused := attempt.Refused(flushErr)
-	if !r.Protocol.Begins() || flushErr != nil && refused == nil {
-		return ctrl.Result{}, flushErr
-	}
-	v, err := r.observe(ctx, r.Client, key, chargeName)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if v.problem = cmp.Or(refused, v.problem); refused != nil {
-		_, err := r.publish(ctx, v)
-		return ctrl.Result{}, errors.Join(flushErr, err)
-	}
-	if wait := r.Protocol.CatchUp(v.memoryKey(), v.objects()...); wait > 0 {
-		return ctrl.Result{RequeueAfter: wait}, nil
-	}
-	d := r.decide(v)
-	after, actErr := r.act(ctx, v, d)
-	after.problem = cmp.Or(attempt.Refused(actErr), after.problem)
-	after.failed = after.seen.FailedSince(v.seen)
-	after, publishErr := r.publish(ctx, after)
-	next, err := attempt.Finish(r.next(after, d), actErr, publishErr)
-	log.FromContext(ctx).V(1).Info("Decided", "refund", key.String(), "charge", chargeName, "action", d.Action, "reason", d.Reason,
-		"next", next.RequeueAfter.String())
-	if err == nil && next.IsZero() {
-		r.Protocol.Forget(v.memoryKey())
-	}
-	return next, err
+	return attempt.Once(ctx, r.Protocol, attempt.Run[view]{
+		Charge:  chargeName,
+		Observe: func(ctx context.Context) (view, error) { return r.observe(ctx, r.Client, key, chargeName) },
+		Decide:  r.decide,
+		Act:     r.act,
+		Publish: func(ctx context.Context, v view, _ attempt.Decision) (view, error) { return r.publish(ctx, v) },
+		Next:    r.next,
+	})
 }
 
-// objects that were read and that the loop writes.
-func (v view) objects() (all []client.Object) {
+// Key of the attempt in this process.
+func (v view) Key() string { return v.memoryKey() }
+
+// Observed is what this process remembers.
+func (v view) Observed() attempt.Observation { return v.seen }
+
+// Told is the view with a problem to tell, if there is one.
+func (v view) Told(problem *attempt.Problem, failed bool) view {
+	v.problem, v.failed = cmp.Or(problem, v.problem), failed
+	return v
+}
+
+// Objects that were read and that the loop writes.
+func (v view) Objects() (all []client.Object) {
 	if v.refund != nil {
 		all = append(all, v.refund)
 	}

@@ -13,28 +13,23 @@ import (
 
 // send asks the provider to give back, after everything that can fail without asking.
 func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
-	old, reservation := v.entry(), (*v1alpha1.ChargeRefund)(nil)
-	if old == nil || !attempt.MayHaveArrived(&old.Attempt) {
-		entry, problem := newEntry(v.refund, v.charge, r.kind(v.charge), r.Installation, r.Now())
-		if problem != nil {
-			return v, problem
-		}
-		if failed := unverified(v.charge, entry); len(failed) > 0 {
-			return r.verify(ctx, v, failed[0])
-		}
-		reservation = &entry
+	reservation, failed, err := r.reservation(v)
+	switch {
+	case err != nil:
+		return v, err
+	case failed != "":
+		return r.verify(ctx, v, failed)
 	}
 	c, v, err := r.prepare(ctx, v, reservation != nil)
 	if c == nil || err != nil {
-		why := err
-		if v.problem != nil {
-			why = v.problem
-		}
-		if v.wait == 0 {
-			v.seen = r.Protocol.Unsent(v.memoryKey(), why)
-		}
+		v.seen = r.Protocol.NotReady(v.memoryKey(), v.wait, v.problem, err)
 		return v, err
 	}
+	return r.sendThrough(ctx, v, c, reservation)
+}
+
+// sendThrough sends with the client of the account.
+func (r *Reconciler) sendThrough(ctx context.Context, v view, c *account.Client, reservation *v1alpha1.ChargeRefund) (view, error) {
 	refunder, err := refunderOf(c, v.charge)
 	if err != nil {
 		return v, err
@@ -48,6 +43,22 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		v.seen = r.Protocol.Unsent(v.memoryKey(), err)
 	}
 	return v, err
+}
+
+// reservation that a first send makes; nil: the request may have arrived, and is
+// repeated. It names a failed refund that the provider has to be asked about before.
+func (r *Reconciler) reservation(v view) (entry *v1alpha1.ChargeRefund, failed string, err error) {
+	if old := v.entry(); old != nil && attempt.MayHaveArrived(&old.Attempt) {
+		return nil, "", nil
+	}
+	first, problem := newEntry(v.refund, v.charge, r.kind(v.charge), r.Installation, r.Now())
+	if problem != nil {
+		return nil, "", problem
+	}
+	if names := unverified(v.charge, first); len(names) > 0 {
+		return nil, names[0], nil
+	}
+	return &first, "", nil
 }
 
 // sending is a send for the Refund: the first one reserves. It returns the Refund as it
