@@ -42,11 +42,17 @@ type standing struct {
 	unknown *v1alpha1.Unknown
 }
 
+// briefly is how long a new Payment may wait for a limit without a status of its own.
+const briefly = 5 * time.Second
+
 // publish writes the status of the Payment, where it is not what it should be.
 func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 	p := v.payment
 	if p == nil || v.relation == relationForeign && !r.told.Once(p.UID, p.Status.ChargeName == v.charge.Name) {
 		return v, nil
+	}
+	if p.Status.Phase == "" && v.charge == nil && v.problem == nil && v.settled == "" && v.wait > 0 && v.wait <= briefly {
+		return v, nil // it is asked for in a moment, and then there is something to say
 	}
 	in := projection{
 		payment: p, charge: v.charge, relation: v.relation, traits: r.traits(v),
