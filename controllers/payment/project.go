@@ -51,23 +51,10 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 	if p == nil || v.relation == relationForeign && !r.told.Once(p.UID, p.Status.ChargeName == v.charge.Name) {
 		return v, nil
 	}
-	if p.Status.Phase == "" && v.charge == nil && v.problem == nil && v.settled == "" && v.wait > 0 && v.wait <= briefly {
-		return v, nil // it is asked for in a moment, and then there is something to say
+	if asksInAMoment(v) {
+		return v, nil
 	}
-	in := projection{
-		payment: p, charge: v.charge, relation: v.relation, traits: r.traits(v),
-		problem: v.problem, settled: v.settled,
-	}
-	if in.problem == nil && (v.charge == nil || v.relation == relationVacant || v.seen.Unsent > 0 && attempt.NothingSent(&v.charge.Record.Attempt)) {
-		in.problem = v.seen.Told(v.failed, p.Status.Conditions, noticeText)
-	}
-
-	if v.relation == relationVacant {
-		in.charge, in.relation = nil, relationNone
-	}
-	if in.charge != nil && v.relation.holds() {
-		in.unknownID = r.unknownID(p, v.charge)
-	}
+	in := r.projection(v)
 	next := p.DeepCopy()
 	next.Status = r.project(in)
 	if sameStatus(next.Status, p.Status) {
@@ -81,6 +68,32 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 	r.announce(p, next)
 	v.payment = next
 	return v, nil
+}
+
+// asksInAMoment: a new Payment only waits for a limit, so there is nothing to say yet.
+func asksInAMoment(v view) bool {
+	fresh := v.payment.Status.Phase == "" && v.charge == nil && v.problem == nil && v.settled == ""
+	return fresh && v.wait > 0 && v.wait <= briefly
+}
+
+// projection is what v shows of its Payment.
+func (r *Reconciler) projection(v view) projection {
+	in := projection{
+		payment: v.payment, charge: v.charge, relation: v.relation, traits: r.traits(v),
+		problem: v.problem, settled: v.settled,
+	}
+	nothingSent := v.charge == nil || v.relation == relationVacant ||
+		v.seen.Unsent > 0 && attempt.NothingSent(&v.charge.Record.Attempt)
+	if in.problem == nil && nothingSent {
+		in.problem = v.seen.Told(v.failed, v.payment.Status.Conditions, noticeText)
+	}
+	if v.relation == relationVacant {
+		in.charge, in.relation = nil, relationNone
+	}
+	if in.charge != nil && v.relation.holds() {
+		in.unknownID = r.unknownID(v.payment, v.charge)
+	}
+	return in
 }
 
 // project is the status of a Payment: a pure function of what is there, and of the
