@@ -469,6 +469,8 @@ func (w *world) step(sale string) (wait time.Duration, again bool) {
 	ctx := logr.NewContext(w.ctx, w.said.Logger())
 	result, err := w.loop.Reconcile(ctx, req)
 	switch {
+	case attempt.Outpaced(err):
+		return time.Second, true
 	case err != nil:
 		w.errs = append(w.errs, err)
 		return time.Second, true // the rate limiter's first wait

@@ -502,6 +502,8 @@ func (w *world) step(name string) (wait time.Duration, again bool) {
 	before := w.writes
 	result, err := w.loop.Reconcile(w.ctx, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: shop, Name: name}})
 	switch {
+	case attempt.Outpaced(err):
+		return time.Second, true
 	case err != nil:
 		w.errs = append(w.errs, err)
 		return time.Second, true

@@ -340,6 +340,7 @@ func (j *Judge) Begins(p *testworld.Process, job testworld.Job) {
 	q := j.process(p)
 	q.job, q.over, q.led = job, false, p.Leads()
 	clear(q.fenced)
+	j.runs(job.Name)
 }
 
 // Shown notes what a process knows of the end, and what it read live.

@@ -17,6 +17,7 @@ const maxAge = time.Minute
 func (j *Judge) Acknowledged(p *testworld.Process, v testworld.Version) {
 	j.WriteCount++
 	q := j.process(p)
+	j.writes(q.job.Name)
 	if v.New == nil {
 		return
 	}
