@@ -11,11 +11,20 @@ func sending() []Mutant {
 		}
 	}
 	write := p.Client.Update`),
-		one("send-not-raised", "each send is counted and open before it is made", "R1", foldFile, `	a.Open = append(a.Open, send)
+		{
+			Name: "send-not-raised", Rule: "each send is counted and open before it is made", Breaks: []string{"R1"},
+			Edits: []Edit{
+				edit("send-not-raised", foldFile, `	a.Open = append(a.Open, send)
 	a.Notice = nil`, `	if !MUTATED {
 		a.Open = append(a.Open, send)
 	}
 	a.Notice = nil`),
+				edit("send-not-raised", protocolFile, `	if a = s.Where(c); a == nil ||`, `	if a = s.Where(c); MUTATED {
+		return c, send, nil
+	}
+	if a == nil ||`),
+			},
+		},
 		one("raise-unchecked", "what comes back from a raise is what was written", "R1", protocolFile, `!isOpen(a, send) {
 		return nil`, `!isOpen(a, send) && !MUTATED {
 		return nil`),
