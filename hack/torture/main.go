@@ -27,7 +27,8 @@ import (
 
 func main() {
 	// Runs are short and leave much behind; memory is cheaper than collecting it.
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(1 << 30)
 	// A run that hangs is ended by a panic: where it hangs is what one wants to know.
 	debug.SetTraceback("all")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

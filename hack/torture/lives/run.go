@@ -82,7 +82,8 @@ func Run(shared *testworld.Shared, p Program, trace, first bool) (Result, error)
 	case err != nil:
 		j.Violations = append(j.Violations, judge.Violation{Rule: judge.Bounds, Text: err.Error()})
 	default:
-		j.Unreadable = p.Amount == "1942"
+		// At Orange 943 answers with another order's id.
+		j.Unreadable = strings.HasSuffix(p.Amount, "942") || strings.HasSuffix(p.Amount, "943") && p.Provider == "orange"
 		j.Finish(p.has("broken"))
 	}
 	for _, leak := range w.Leaks() {
