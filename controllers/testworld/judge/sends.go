@@ -86,6 +86,9 @@ func (j *Judge) Calls(f *testworld.Flight) {
 	if !f.Process.Leads() && !q.led {
 		j.violated(Leadership, "%s is asked by a process that does not lead", f.Op)
 	}
+	if q.job.Name.Name == testworld.Sale {
+		j.called = time.Time{}
+	}
 	j.calls(f, q)
 }
 
@@ -140,6 +143,8 @@ func (j *Judge) paymentArrives(f *testworld.Flight, q *process, g *grant) {
 	case p == nil || seen.at.Before(g.at):
 		j.violated(Sending, "a payment was requested without a write or a live read of its object after the write-ahead")
 		return
+	case !f.Process.Installation().Given && j.w.Environment(p) == "production":
+		j.violated(RightObject, "a payment was requested in production under an installation id that was not given")
 	case p.Spec.Cancel, p.DeletionTimestamp != nil, p.Status.Phase.Terminal():
 		j.violated(Sending, "a payment was requested for an object that does not want it any more")
 	case p.Status.ChargeName != g.charge.Name || p.Status.Phase == v1alpha1.PhasePending:
