@@ -5,12 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/client-go/rest"
-
-	"mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/testenv"
 )
 
 // nastyTexts are refused in every field that takes text: they would be a second line
@@ -117,11 +111,11 @@ func nastyEdits(k *kind) map[string][2]string {
 	return out
 }
 
-// refusesNasty tells the refusal: the field, and no control character.
-func refusesNasty(t *testing.T, write func(k *kind, edit string) []string) {
+// Every refusal names the field, and holds no control character itself.
+func TestH6H8H15_NastyValuesAreRefused(t *testing.T) {
 	for _, k := range kinds(t) {
 		for name, field := range nastyEdits(k) {
-			refused := write(k, field[1])
+			_, refused := k.write(t, k.object(field[1]), nil, false)
 			if !slices.ContainsFunc(refused, func(s string) bool { return strings.HasPrefix(s, field[0]+": ") }) {
 				t.Errorf("%s: %s is taken, or not named: %q", k.crd.Spec.Names.Kind, name, refused)
 			}
@@ -134,27 +128,4 @@ func refusesNasty(t *testing.T, write func(k *kind, edit string) []string) {
 			}
 		}
 	}
-}
-
-func TestH6H8H15_NastyValuesAreRefusedInProcess(t *testing.T) {
-	refusesNasty(t, func(k *kind, edit string) []string {
-		_, refused := k.writeInProcess(k.object("sale", edit), nil, false)
-		return refused
-	})
-}
-
-func testNasty(t *testing.T, env *testenv.Env) {
-	cfg := env.AdminConfig()
-	cfg.GroupVersion = &v1alpha1.SchemeGroupVersion
-	cfg.NegotiatedSerializer = serializer.NewCodecFactory(env.Scheme).WithoutConversion()
-	cfg.APIPath = "/apis"
-	cfg.QPS = -1
-	api, err := rest.RESTClientFor(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	refusesNasty(t, func(k *kind, edit string) []string {
-		_, refused := k.writeTo(t.Context(), api)(k.object("nasty", edit), nil, false)
-		return refused
-	})
 }
