@@ -9,7 +9,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -108,12 +107,6 @@ func TestG2_WhatCouldNotBeNotedIsNotedLater(t *testing.T) {
 	f.now = f.now.Add(f.NoteGap)
 	f.expect(http.StatusOK, http.MethodPost, s.path(), said("FAILED"))
 	f.expectNote(s, "FAILED")
-	// A conflict of our field manager is a failure like any other.
-	f.onCall = func(string) error {
-		return apierrors.NewConflict(schema.GroupResource{Resource: "payments"}, "order-1", errAPI)
-	}
-	f.now = f.now.Add(f.NoteGap)
-	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), said("PENDING"))
 }
 
 // The same words are noted once more after an end that is not "paid": the payment may
