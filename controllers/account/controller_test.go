@@ -137,6 +137,7 @@ func TestReadiness(t *testing.T) {
 	waveKey := secret("shop", "wave-credentials", keysOf("wave"))
 	partial := secret("shop", "mtn-credentials", map[string]string{"userID": "u"})
 	elsewhere := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://evil.example" }
+	suspended := func(s *v1alpha1.MerchantAccountSpec) { s.Suspend = true }
 	production := func(s *v1alpha1.MerchantAccountSpec) {
 		s.Environment, s.MTN = "production", &v1alpha1.MTNAccount{TargetEnvironment: "mtnivorycoast"}
 	}
@@ -160,6 +161,7 @@ func TestReadiness(t *testing.T) {
 		"nothing to try":       {merchant("shop", "mute", "mute"), token(), []client.Object{secret("shop", "mute-credentials", keysOf("mute"))}, metav1.ConditionTrue, v1alpha1.ReasonAccountUsable, 0, "no harmless question"},
 		"no Secret":            {merchant("shop", "mtn", "mtn"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0, "Create it"},
 		"Secret of another":    {cluster("mtn", "mtn", names("shop")), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsNotFound, 0, "Create it"},
+		"suspended":            {merchant("shop", "mtn", "mtn", suspended), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonAccountSuspended, 0, "Remove suspend"},
 		"incomplete":           {merchant("shop", "mtn", "mtn"), token(), []client.Object{partial}, metav1.ConditionFalse, v1alpha1.ReasonCredentialsIncomplete, 0, "Add what is missing"},
 		"unknown provider":     {merchant("shop", "moov", "moov"), token(), nil, metav1.ConditionFalse, v1alpha1.ReasonProviderNotSupported, 0, "orange or wave"},
 		"endpoint not allowed": {merchant("shop", "mtn", "mtn", elsewhere), token(), []client.Object{good}, metav1.ConditionFalse, v1alpha1.ReasonEndpointNotAllowed, 0, "evil.example"},

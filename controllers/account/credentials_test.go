@@ -1,7 +1,6 @@
 package account_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
@@ -162,36 +161,6 @@ func TestClientsAreShared(t *testing.T) {
 	}
 }
 
-// New credentials make a new client.
-func TestRotation(t *testing.T) {
-	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
-	a := f.resolve(payment("shop", "mtn"))
-	prepare := func() *account.Client {
-		c := f.client(a)
-		must(t, c.Provider.(providers.Preparer).Prepare(f.ctx))
-		return c
-	}
-	old := prepare()
-	rotated := secret("shop", "mtn-credentials", keysOf("mtn"))
-	rotated.Data["apiSecret"] = []byte("new")
-	f.rotate(rotated)
-	fresh := prepare()
-	if fresh == old {
-		t.Fatal("the old client goes on with the old credentials")
-	}
-	if prepare() != fresh {
-		t.Error("the new client is not kept")
-	}
-	tokens := f.wire.tokens()
-	want := "Basic " + base64.StdEncoding.EncodeToString([]byte(canary+"-user:new"))
-	if len(tokens) != 2 || !strings.HasSuffix(tokens[1], want) {
-		t.Errorf("%d tokens, the last by the new credentials: %t", len(tokens), strings.HasSuffix(tokens[len(tokens)-1], want))
-	}
-	if !strings.HasSuffix(tokens[0], base64.StdEncoding.EncodeToString([]byte(canary+"-user:"+canary+"-secret"))) {
-		t.Error("the first was not by the old ones")
-	}
-}
-
 // A new secret for callbacks, or anything else in the Secret, is no new credential:
 // a send that may have arrived is repeated with the same credentials only.
 func TestRotationOfCallbackSecrets(t *testing.T) {
@@ -338,17 +307,6 @@ func TestClientsAreNotSharedAcross(t *testing.T) {
 	edited.Pin.TargetEnvironment = "Sandbox"
 	if _, ok := seen[f.client(edited)]; ok {
 		t.Error("another target environment shares a client")
-	}
-}
-
-// Reading credentials ends with its context.
-func TestContext(t *testing.T) {
-	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
-	c := f.client(f.resolve(payment("shop", "mtn")))
-	ctx, cancel := context.WithCancel(f.ctx)
-	cancel()
-	if err := c.Provider.(providers.Preparer).Prepare(ctx); err != nil && providers.ClassOf(err) != providers.ClassNotSent {
-		t.Errorf("%v", err)
 	}
 }
 

@@ -122,44 +122,6 @@ func TestDeletionIsHeld(t *testing.T) {
 	}
 }
 
-// What nobody can be asked about any more holds nothing.
-func TestDeletionIsNotHeldForEver(t *testing.T) {
-	for name, c := range map[string]struct {
-		passed time.Duration
-		change func(*readiness, *v1alpha1.Charge)
-	}{
-		"the namespace goes, and the Secret with it": {0, func(r *readiness, _ *v1alpha1.Charge) {
-			ns := namespace("shop", nil)
-			must(r.t, r.api.Get(r.t.Context(), client.ObjectKeyFromObject(ns), ns))
-			must(r.t, r.api.Delete(r.t.Context(), ns))
-		}},
-		"Unknown": {0, func(r *readiness, c *v1alpha1.Charge) {
-			c.Record.Unknown = &v1alpha1.Unknown{Since: metav1.NewMicroTime(r.clock.now)}
-		}},
-		"every send void": {settle + time.Minute, func(_ *readiness, c *v1alpha1.Charge) { c.Record.Open = nil }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o := merchant("shop", "mtn", "mtn")
-			charge, ns := open("order", pinOf(o)), namespace("shop", nil)
-			ns.Finalizers = []string{"kubernetes"} // as its content holds it
-			r := readinessOf(t, o, token(), charge, ns)
-			r.reconcile(o)
-			must(t, r.api.Delete(t.Context(), o))
-			if _, there := r.reconcile(o); !there {
-				t.Fatal("not held")
-			}
-			must(t, r.api.Get(t.Context(), client.ObjectKeyFromObject(charge), charge))
-			r.clock.now = time.Now() // the fake API dates deletions by it
-			c.change(r, charge)
-			must(t, r.api.Update(t.Context(), charge))
-			r.clock.now = r.clock.now.Add(c.passed)
-			if _, there := r.reconcile(o); there {
-				t.Error("held")
-			}
-		})
-	}
-}
-
 // A Charge that the cache does not show yet holds the account, too.
 func TestDeletionIsHeldByWhatIsLive(t *testing.T) {
 	o := merchant("shop", "mtn", "mtn")
@@ -182,21 +144,6 @@ type behind struct {
 
 func (b behind) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	return b.past.List(ctx, list, opts...)
-}
-
-func TestSuspendedIsNotReady(t *testing.T) {
-	o := merchant("shop", "mtn", "mtn", func(s *v1alpha1.MerchantAccountSpec) { s.Suspend = true })
-	wire := token()
-	r := readinessOf(t, o, wire, secret("shop", "mtn-credentials", keysOf("mtn")))
-	if got, _ := r.ready(); got.Status != metav1.ConditionFalse || got.Reason != v1alpha1.ReasonAccountSuspended || wire.calls != 0 {
-		t.Fatalf("%+v after %d calls", got, wire.calls)
-	}
-	must(t, r.api.Get(t.Context(), r.name, o))
-	o.Spec.Suspend = false
-	must(t, r.api.Update(t.Context(), o))
-	if got, _ := r.ready(); got.Status != metav1.ConditionTrue {
-		t.Fatalf("%+v", got)
-	}
 }
 
 // A closed account is not passed over: its Payments wait for it. What is open is

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -151,20 +152,7 @@ func setUp(t *testing.T, objects ...client.Object) *fixture {
 	return f
 }
 
-func kindOf(o client.Object) string {
-	switch o.(type) {
-	case *corev1.Secret:
-		return "Secret"
-	case *corev1.Namespace:
-		return "Namespace"
-	case *v1alpha1.MerchantAccount:
-		return "MerchantAccount"
-	case *v1alpha1.ClusterMerchantAccount:
-		return "ClusterMerchantAccount"
-	default:
-		return "other"
-	}
-}
+func kindOf(o client.Object) string { return reflect.TypeOf(o).Elem().Name() }
 
 // operator gives the operator accounts by its environment.
 func (f *fixture) operator(environment map[string]string) *fixture {
