@@ -14,7 +14,6 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -78,12 +77,7 @@ func readinessOf(t *testing.T, o client.Object, wire providers.Transport, others
 	f.Clients.Findings = account.NewFindings()
 	f.Registry["mute"] = mute()
 	r := &readiness{t: t, clock: f, events: events.NewFakeRecorder(10), name: client.ObjectKeyFromObject(o)}
-	builder := fake.NewClientBuilder().WithScheme(f.api.Scheme()).WithObjects(append(others, o)...).
-		WithStatusSubresource(&v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{})
-	must(t, account.SetupIndexes(t.Context(), indexAdder{builder}))
-	api := withSelectableFields(builder).Build()
-	f.Reader, f.Live = api, api
-	r.api = interceptor.NewClient(api, interceptor.Funcs{
+	r.api = interceptor.NewClient(f.api, interceptor.Funcs{
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
 			r.writes++
 			return c.SubResource(sub).Update(ctx, o, opts...)
@@ -298,11 +292,7 @@ func TestReadinessWithoutAPI(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	r.Client = api
-	r.Resolver.Live = interceptor.NewClient(api, interceptor.Funcs{
-		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
-			return errAPI
-		},
-	})
+	r.clock.broken = "Secret"
 	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.name}); !errors.Is(err, errAPI) || r.writes != 0 {
 		t.Errorf("%v after %d writes", err, r.writes)
 	}

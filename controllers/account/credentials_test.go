@@ -69,18 +69,6 @@ func expectMissing(t *testing.T, f *fixture, provider string, missing, present [
 	}
 }
 
-func TestNoSecret(t *testing.T) {
-	for provider, keys := range required {
-		f := setUp(t, merchant("shop", provider, provider))
-		_, err := f.Client(f.ctx, f.resolve(payment("shop", provider)))
-		expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound, append(sortedKeys(keys), `"`+provider+`-credentials"`, "Create it")...)
-		a, err := f.ForCallbacks(f.ctx, provider, account.KindNamespaced, "shop", provider)
-		must(t, err)
-		_, err = f.CallbackSecrets(f.ctx, a)
-		expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound)
-	}
-}
-
 // A credential with a line break in the middle is no credential, and its text is
 // in no message.
 func TestUnusableCredentials(t *testing.T) {

@@ -126,7 +126,10 @@ func setUp(t *testing.T, objects ...client.Object) *fixture {
 	must(t, corev1.AddToScheme(scheme))
 	must(t, v1alpha1.AddToScheme(scheme))
 	f := &fixture{t: t, ctx: t.Context(), wire: &stub{}, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
-	f.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithStatusSubresource(&v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{})
+	must(t, account.SetupIndexes(f.ctx, indexAdder{builder}))
+	f.api = withSelectableFields(builder).Build()
 	reader := interceptor.NewClient(f.api, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			kind := kindOf(o)

@@ -26,13 +26,15 @@ func TestG2_RepetitionsAreOneNote(t *testing.T) {
 		"three of them": {said("A"), said("B"), said("C")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSale("shop", "order-1", "mtn")
-			f := withSales(t, s)
+			s, other := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "mtn")
+			f := withSales(t, s, other)
 			for i := range 1000 {
 				f.expect(http.StatusOK, http.MethodPost, s.path(), bodies[i%len(bodies)])
 				f.now = f.now.Add(f.NoteGap)
 			}
 			f.expectWrites(len(bodies))
+			f.expect(http.StatusOK, http.MethodPost, other.path(), bodies[0]) // each Payment has its own
+			f.expectWrites(len(bodies) + 1)
 		})
 	}
 }

@@ -2,7 +2,6 @@ package callback
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -53,20 +52,6 @@ func TestG6_EveryAccountCostsTheSameWork(t *testing.T) {
 	if a, b := m.Keyring.padded(nil)[0], (&Keyring{}).padded(nil)[0]; a == b || len(a.Reveal()) < 40 {
 		t.Error("the secret that nobody has can be guessed")
 	}
-}
-
-// A tenant whose Secret has a thousand secrets makes the receiver try no more of them
-// than anybody's.
-func TestG14_AThousandSecretsCostNoMore(t *testing.T) {
-	m := newMarket(t)
-	m.keep(waveSecret("tenant-a", "wave", strings.Repeat(secretA+"\n", 1000)))
-	own, loaded := m.Keyring.secrets(accountKey{"wave", account.KindNamespaced, "tenant-a", "wave"})
-	if tried := m.Keyring.padded(own); !loaded || len(own) != 0 || len(tried) != padding {
-		t.Errorf("loaded %t: %d of its own, %d are tried", loaded, len(own), len(tried))
-	}
-	body := waveBody(m.a.reference())
-	m.expect(http.StatusUnauthorized, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
-	m.expectWrites(0)
 }
 
 // An account that is there and not loaded yet is no reason to refuse: the sender

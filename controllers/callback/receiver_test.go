@@ -229,36 +229,6 @@ func TestNote_AppliesNothingElse(t *testing.T) {
 	}
 }
 
-// A flood is one note.
-func TestG2_AFloodIsOneNote(t *testing.T) {
-	s, other := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "mtn")
-	f := withSales(t, s, other)
-	first := f.now
-	for range 100 {
-		f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
-		f.now = f.now.Add(99 * time.Millisecond)
-	}
-	f.expectWrites(1)
-	if n := f.noteOf(s); !n.ReceivedAt.Time.Equal(first) {
-		t.Errorf("noted at %s", n.ReceivedAt)
-	}
-	f.expect(http.StatusOK, http.MethodPost, other.path(), mtnBody) // each Payment has its own
-	f.expectNote(other, "SUCCESSFUL")
-
-	f.now = first.Add(f.NoteGap - time.Microsecond)
-	f.expect(http.StatusOK, http.MethodPost, s.path(), `{"status":"FAILED"}`)
-	f.expectWrites(2)
-	f.now = first.Add(f.NoteGap)
-	f.expect(http.StatusOK, http.MethodPost, s.path(), `{"status":"FAILED"}`)
-	f.expectNote(s, "FAILED")
-	f.expectWrites(3)
-
-	// A clock that was set back does not silence callbacks for long.
-	f.now = f.now.Add(-time.Hour)
-	f.expect(http.StatusOK, http.MethodPost, s.path(), `{"status":"PENDING"}`)
-	f.expectNote(s, "PENDING")
-}
-
 // What is noted of a claim is clipped, and left out where nothing is left.
 func TestNote_ClipsTheClaim(t *testing.T) {
 	for _, c := range []struct{ sent, noted string }{
