@@ -114,18 +114,22 @@ func TestG12_DribblingConnectionsMakeRoom(t *testing.T) {
 				scheme, sender = "https", overTLS(certificate(t, f.TLS), false)
 			}
 			addr, end := listening(t, f)
-			for range 5 {
+			var crowd [5]net.Conn
+			for i := range crowd {
 				conn, err := net.Dial("tcp", addr)
 				must(t, err)
-				defer func() { _ = conn.Close() }()
 				_, err = conn.Write([]byte(begin))
 				must(t, err)
+				crowd[i] = conn
 			}
 			resp, err := sender.Post(scheme+"://"+addr+s.path(), "application/json", strings.NewReader(mtnBody))
 			must(t, err)
 			must(t, resp.Body.Close())
 			if resp.StatusCode != http.StatusOK {
 				t.Errorf("HTTP %d", resp.StatusCode)
+			}
+			for _, conn := range crowd {
+				_ = conn.Close()
 			}
 			must(t, end())
 			f.expectWrites(1)
