@@ -31,7 +31,7 @@ import (
 
 var env *testenv.Env
 
-func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &env)) }
+func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &env)) } //nolint:forbidigo // It is a program.
 
 // A testCase writes one object, perhaps on top of another, and gives the causes of the
 // refusal. Objects are edits of the kind's base object: "path=JSON" sets,

@@ -260,10 +260,6 @@ func ended(phase v1alpha1.Phase) func(*sale) {
 
 func settledByHand(s *sale) { s.charge.Record.Outcome.SettledBy = "awa" }
 
-func in(phase v1alpha1.Phase) func(*sale) {
-	return func(s *sale) { s.payment.Status.Phase = phase }
-}
-
 func pinned(kind, namespace, name string) func(*sale) {
 	return func(s *sale) {
 		s.charge.Spec.Account = v1alpha1.AccountPin{Kind: kind, Namespace: namespace, Name: name}
