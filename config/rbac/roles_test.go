@@ -119,7 +119,7 @@ func TestRoles_AllowWhatTheyAreFor(t *testing.T) {
 	t.Run("kubectl auth can-i --list equals the documented table", func(t *testing.T) { testCanI(t, env) })
 	t.Run("what is aggregated to the roles of Kubernetes is as documented", func(t *testing.T) { testAggregation(t, env) })
 	testPolicies(t, env)
-	t.Run("H13 nobody but the operator writes a status or a Charge, and each role does what it is for", func(t *testing.T) { testAttempts(t, env) })
+	t.Run("H13 nobody but the operator writes a status or a Charge, or raises their rights", func(t *testing.T) { testAttempts(t, env) })
 }
 
 // verbs by resource.
@@ -248,47 +248,27 @@ func bind(role string) attempt {
 	}
 }
 
-// attempts at everything that one might want to do.
+// attempts at what no list of rights tells: what policies and the API server itself refuse,
+// and what would raise somebody's rights.
 func attempts() map[string]attempt {
-	elsewhere := newPayment("new")
-	elsewhere.Namespace = "elsewhere"
-	labelled := `{"metadata":{"labels":{"a":"b"}}}`
 	charge := &v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{Name: "x"}}
 	return map[string]attempt{
-		"read payments":              list(&v1alpha1.PaymentList{}, shop),
-		"read payments elsewhere":    list(&v1alpha1.PaymentList{}, "elsewhere"),
-		"create a payment":           create(newPayment("new")),
-		"create a payment elsewhere": create(elsewhere),
-		"label a payment":            patch(newPayment("unclear"), labelled),
-		"delete a payment":           remove(newPayment("unclear")),
-		"delete all payments": func(ctx context.Context, c client.Client, _ string) error {
-			return c.DeleteAllOf(ctx, &v1alpha1.Payment{}, client.InNamespace(shop), client.DryRunAll)
-		},
 		"write a payment's status": patchStatus(newPayment("unclear"), `{"status":{"phase":"Succeeded"}}`),
 		"settle a payment":         patch(newPayment("unclear"), `{"spec":{"settlement":{"unknownID":"u1","outcome":"Paid","settledBy":"USER","reason":"seen"}}}`),
 
-		"read refunds":            list(&v1alpha1.RefundList{}, shop),
-		"create a refund":         create(newRefund("new")),
-		"label a refund":          patch(newRefund("by-hand"), labelled),
-		"delete a refund":         remove(newRefund("by-hand")),
 		"confirm a refund":        patch(newRefund("by-hand"), `{"spec":{"confirmation":{"unknownID":"u1","outcome":"Refunded","confirmedBy":"USER"}}}`),
 		"write a refund's status": patchStatus(newRefund("by-hand"), `{"status":{"phase":"Succeeded"}}`),
 
-		"read charges":    list(&v1alpha1.ChargeList{}, ""),
 		"create a charge": create(charge),
 		"change a charge": patch(charge, `{"record":{"sends":0}}`),
 		"delete a charge": remove(charge),
 
-		"read accounts":                    list(&v1alpha1.MerchantAccountList{}, shop),
-		"create an account":                create(newAccount()),
 		"write an account's status":        patchStatus(newAccount(), `{"status":{}}`),
-		"read cluster accounts":            list(&v1alpha1.ClusterMerchantAccountList{}, ""),
-		"create a cluster account":         create(newClusterAccount()),
 		"write a cluster account's status": patchStatus(newClusterAccount(), `{"status":{}}`),
 
 		"read secrets":                   list(&corev1.SecretList{}, shop),
 		"read the operator's secrets":    list(&corev1.SecretList{}, operator),
-		"allow the namespace by a label": patch(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shop}}, labelled),
+		"allow the namespace by a label": patch(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shop}}, `{"metadata":{"labels":{"a":"b"}}}`),
 		"bind the right to collect":      bind("mobilemoney-payment-creator"),
 		"bind the right to refund":       bind("mobilemoney-refunder"),
 		"bind the operator's right":      bind("manager-role"),
@@ -304,24 +284,8 @@ func attempts() map[string]attempt {
 }
 
 // allowed of the attempts. All others have to be refused, as forbidden.
-func allowed() map[string][]string {
-	reads := []string{"read payments", "read refunds"}
-	accounts := []string{"read accounts", "create an account"}
-	return map[string][]string{
-		"nobody":                {},
-		"viewer":                reads,
-		"creator":               append([]string{"create a payment", "label a payment", "delete a payment"}, reads...),
-		"settler":               append([]string{"label a payment", "settle a payment"}, reads...),
-		"refunder":              append([]string{"create a refund", "label a refund", "delete a refund"}, reads...),
-		"confirmer":             append([]string{"label a refund", "confirm a refund"}, reads...),
-		"account-admin":         accounts,
-		"cluster-account-admin": {"read cluster accounts", "create a cluster account"},
-		"auditor":               append([]string{"read charges", "read accounts", "read cluster accounts", "read payments elsewhere"}, reads...),
-		"shop-auditor":          append([]string{"read accounts"}, reads...),
-		"view":                  reads,
-		"edit":                  append([]string{"read secrets"}, reads...),
-		"admin":                 slices.Concat([]string{"read secrets"}, accounts, reads),
-	}
+func allowed() map[string]string {
+	return map[string]string{"settler": "settle a payment", "confirmer": "confirm a refund", "edit": "read secrets", "admin": "read secrets"}
 }
 
 func testAttempts(t *testing.T, env *testenv.Env) {
@@ -338,7 +302,7 @@ func testAttempts(t *testing.T, env *testenv.Env) {
 	for user := range people() {
 		may, c := allowed()[user], as(g, env, user)
 		for name, try := range attempts() {
-			if slices.Contains(may, name) {
+			if name == may {
 				g.Expect(try(ctx, c, user)).To(Succeed(), "%s: %s", user, name)
 			} else {
 				g.Expect(try(ctx, c, user)).To(Satisfy(apierrors.IsForbidden), "%s: %s", user, name)

@@ -172,6 +172,10 @@ func TestProblems(t *testing.T) {
 	_, err := f.Resolve(f.ctx, payment("shop", "wave"))
 	expectProblem(t, err, v1alpha1.ReasonEndpointNotAllowed, "ClusterMerchantAccount/wave", "platform team")
 	expectForManager(t, err, `"evil.example"`)
+	f = setUp(t, cluster("wave", "wave", names("shop")), secret("shop", "wave-credentials", keysOf("wave")))
+	_, err = f.Client(f.ctx, f.resolve(payment("shop", "wave")))
+	expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound, "ClusterMerchantAccount/wave", "platform team")
+	expectForManager(t, err, `Secret "wave-credentials" in the operator's namespace`, "apiKey")
 }
 
 // A tenant cannot tell an account of the platform team that does not allow it from
@@ -421,19 +425,6 @@ func TestNoOtherNamespacesCredentials(t *testing.T) {
 	expectProblem(t, err, v1alpha1.ReasonAccountNotFound)
 }
 
-func TestClusterAccountsReadTheOperatorsNamespace(t *testing.T) {
-	f := setUp(t, cluster("wave", "wave", names("shop")), secret("shop", "wave-credentials", map[string]string{"apiKey": "tenants"}))
-	a := f.resolve(payment("shop", "wave"))
-	_, err := f.Client(f.ctx, a)
-	expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound)
-	expectForManager(t, err, `Secret "wave-credentials" in the operator's namespace`, "apiKey")
-	must(t, f.api.Create(f.ctx, secret(operatorNamespace, "wave-credentials", map[string]string{"apiKey": "k"})))
-	f.client(a)
-	if last := f.reads[len(f.reads)-1]; last != "Secret "+operatorNamespace+"/wave-credentials" {
-		t.Errorf("read %s", last)
-	}
-}
-
 func TestPinned(t *testing.T) {
 	onSim := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/wave" }
 	elsewhere := func(s *v1alpha1.MerchantAccountSpec) {
@@ -487,40 +478,6 @@ func TestPinned(t *testing.T) {
 				t.Errorf("read %s, want %s", last, c.secret)
 			}
 		})
-	}
-}
-
-// The client of a pinned account talks to the pinned endpoint.
-func TestPinnedClientKeepsTheEndpoint(t *testing.T) {
-	f := setUp(t, merchant("shop", "mtn", "mtn", func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/mtn" }),
-		secret("shop", "mtn-credentials", keysOf("mtn")))
-	p := payment("shop", "mtn")
-	made := charge(p, f.resolve(p))
-	var m v1alpha1.MerchantAccount
-	must(t, f.api.Get(f.ctx, client.ObjectKey{Namespace: "shop", Name: "mtn"}, &m))
-	m.Spec.BaseURL, m.Spec.Environment, m.Spec.MTN = "", "production", &v1alpha1.MTNAccount{TargetEnvironment: "mtnivorycoast"}
-	must(t, f.api.Update(f.ctx, &m))
-
-	for _, ask := range []struct {
-		account func() (*account.Account, error)
-		url     string
-		target  string
-	}{
-		{func() (*account.Account, error) { return f.Pinned(f.ctx, made) }, "https://sim.example:8443/mtn/", "sandbox"},
-		{func() (*account.Account, error) { return f.Resolve(f.ctx, p) }, "https://proxy.momoapi.mtn.com/", "mtnivorycoast"},
-	} {
-		a, err := ask.account()
-		must(t, err)
-		_, _ = f.client(a).Status(f.ctx, providers.Handle{Reference: "r"})
-		for _, call := range f.wire.calls {
-			if !strings.HasPrefix(call.URL, ask.url) || call.Header.Get("X-Target-Environment") != ask.target {
-				t.Errorf("asked %s in %s", call.URL, call.Header.Get("X-Target-Environment"))
-			}
-		}
-		if len(f.wire.calls) != 2 {
-			t.Errorf("%d calls", len(f.wire.calls))
-		}
-		f.wire.calls = nil
 	}
 }
 

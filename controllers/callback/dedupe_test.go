@@ -41,8 +41,7 @@ func TestG2_RepetitionsAreOneNote(t *testing.T) {
 
 // Many at the same time are one note, and all of them are taken.
 func TestG2_SimultaneousCallbacksAreOneNote(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	var senders sync.WaitGroup
 	for i := range 100 {
 		senders.Go(func() {
@@ -59,8 +58,7 @@ func TestG2_SimultaneousCallbacksAreOneNote(t *testing.T) {
 // What one replica noted, another one does not note again, and neither does its
 // successor: as far as the Payment shows it.
 func TestG2_AnotherReplicaNotesNothingAgain(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
 	for range 3 {
 		f.Receiver.memory = newMemory() // another process
@@ -72,8 +70,7 @@ func TestG2_AnotherReplicaNotesNothingAgain(t *testing.T) {
 
 // A cache that is behind shows no note: the replica remembers its own.
 func TestG2_ACacheThatIsBehindMakesNoSecondNote(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	f.Client = interceptor.NewClient(f.Client.(client.WithWatch), interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			err := c.Get(ctx, key, o, opts...)
@@ -92,8 +89,7 @@ func TestG2_ACacheThatIsBehindMakesNoSecondNote(t *testing.T) {
 
 // A failed note is not remembered as noted.
 func TestG2_WhatCouldNotBeNotedIsNotedLater(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	f.onCall = func(label string) error {
 		if label == "apply status" {
 			return apierrors.NewServiceUnavailable("later")
@@ -114,8 +110,7 @@ func TestG2_WhatCouldNotBeNotedIsNotedLater(t *testing.T) {
 // The same words are noted once more after an end that is not "paid": the payment may
 // be paid late.
 func TestG6_TheSameWordsAreNotedOnceAfterAnEnd(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
 	f.now = f.now.Add(time.Minute)
 	_, c := f.get(s)

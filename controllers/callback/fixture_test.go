@@ -274,6 +274,13 @@ func (f *fixture) add(sales ...sale) {
 	}
 }
 
+// withSale has one sale, order-1 of namespace shop.
+func withSale(t testing.TB, provider string, change ...func(*sale)) (*fixture, sale) {
+	t.Helper()
+	s := newSale("shop", "order-1", provider, change...)
+	return withSales(t, s), s
+}
+
 func withSales(t testing.TB, sales ...sale) *fixture {
 	t.Helper()
 	f := setUp(t)

@@ -131,8 +131,7 @@ func TestG10_KeyringFollowsAccountsAndSecrets(t *testing.T) {
 // The URL of an open payment was signed with a key that is being replaced: it goes on
 // working while that key is listed, and not a moment longer.
 func TestG10_ThePathOfAnOpenPaymentStays(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	old := s.path()
 	keys := func(data map[string][]byte) {
 		t.Helper()

@@ -64,8 +64,7 @@ func listening(t *testing.T, f *fixture) (addr string, stop func() error) {
 // With a real listener: it serves until its context is over, and then nothing
 // listens any more.
 func TestReceiver_ServesUntilItsContextEnds(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	if f.Ready(nil) == nil {
 		t.Error("ready before it listens")
 	}
@@ -90,8 +89,7 @@ func TestReceiver_ServesUntilItsContextEnds(t *testing.T) {
 
 // What no client of a library sends.
 func TestG13_RawRequests(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	addr, end := listening(t, f)
 	post := func(path string) string { return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" }
 	deep := strings.Repeat(`{"a":`, 10000) + "1" + strings.Repeat("}", 10000)
@@ -257,76 +255,53 @@ func TestG12_IdleConnectionsAreClosed(t *testing.T) {
 	})
 }
 
-// A callback that came before the end is noted before the end.
+// A callback that came before the end is noted before the end. One that hangs is not
+// waited for for ever.
 func TestReceiver_DrainsAtTheEnd(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
-	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
-		reached, goOn := make(chan struct{}), make(chan struct{})
-		f.onCall = func(label string) error {
-			if label == "apply status" {
-				close(reached)
-				<-goOn
+	for _, hangs := range []bool{false, true} {
+		bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
+			reached, goOn := make(chan struct{}), make(chan struct{})
+			f.onCall = func(label string) error {
+				if label == "apply status" {
+					close(reached)
+					<-goOn
+				}
+				return nil
 			}
-			return nil
-		}
-		status := make(chan int, 1)
-		go func() {
-			resp, err := p.client().Post("http://x"+s.path(), "application/json", strings.NewReader(mtnBody))
-			if err != nil {
-				t.Error(err)
-				status <- 0
+			status := make(chan int, 1)
+			go func() {
+				resp, err := p.client().Post("http://x"+s.path(), "application/json", strings.NewReader(mtnBody))
+				if err != nil { // the connection is closed on it
+					status <- 0
+					return
+				}
+				_ = resp.Body.Close()
+				status <- resp.StatusCode
+			}()
+			<-reached
+			begin, stopped := time.Now(), make(chan error, 1)
+			go func() { stopped <- stop() }()
+			synctest.Wait()
+			if hangs {
+				err, code, took := <-stopped, <-status, time.Since(begin)
+				if !errors.Is(err, context.DeadlineExceeded) || code != 0 || took != drainTimeout {
+					t.Errorf("%v, HTTP %d after %s", err, code, took)
+				}
+				close(goOn)
 				return
 			}
-			_ = resp.Body.Close()
-			status <- resp.StatusCode
-		}()
-		<-reached
-		stopped := make(chan error, 1)
-		go func() { stopped <- stop() }()
-		synctest.Wait()
-		select {
-		case err := <-stopped:
-			t.Errorf("it did not wait: %v", err)
-		default:
-		}
-		close(goOn)
-		must(t, <-stopped)
-		if got := <-status; got != http.StatusOK {
-			t.Errorf("HTTP %d", got)
-		}
-		f.expectNote(s, "SUCCESSFUL")
-	})
-}
-
-// It does not wait for ever for one that hangs.
-func TestReceiver_DrainsForALimitedTime(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
-		reached, goOn := make(chan struct{}), make(chan struct{})
-		f.onCall = func(string) error {
-			close(reached)
-			<-goOn
-			return errAPI
-		}
-		client := make(chan struct{})
-		go func() {
-			resp, err := p.client().Post("http://x"+s.path(), "application/json", strings.NewReader(mtnBody))
-			if err == nil {
-				_ = resp.Body.Close()
+			if len(stopped) > 0 {
+				t.Error("it did not wait")
 			}
-			close(client)
-		}()
-		<-reached
-		begin := time.Now()
-		if err := stop(); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v", err)
-		}
-		if took := time.Since(begin); took != drainTimeout {
-			t.Errorf("it waited for %s", took)
-		}
-		<-client // the connection is closed on it
-		close(goOn)
-	})
+			close(goOn)
+			must(t, <-stopped)
+			if code := <-status; code != http.StatusOK {
+				t.Errorf("HTTP %d", code)
+			}
+			f.expectNote(s, "SUCCESSFUL")
+		})
+	}
 }
 
 // The API may be slow; the sender gets 503 in time.

@@ -36,8 +36,7 @@ func TestReceiver_NotesMTNByItsPath(t *testing.T) {
 }
 
 func TestG13_OtherMethodsAreRefused(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodPatch, http.MethodOptions, http.MethodTrace, "PROPFIND"} {
 		for _, path := range []string{s.path(), "/callbacks/wave", "/callbacks/wave/account/shop/wave", "/callbacks/wave/cluster/wave"} {
 			f.expect(http.StatusMethodNotAllowed, method, path, mtnBody)
@@ -52,8 +51,7 @@ func TestG13_OtherMethodsAreRefused(t *testing.T) {
 }
 
 func TestG13_OtherPathsAreRefused(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	for _, path := range []string{
 		"/callbacks/mtn/" + s.id() + "%2f",
 		"/callbacks/mtn%2f" + s.id(),
@@ -85,8 +83,7 @@ func TestG13_OtherPathsAreRefused(t *testing.T) {
 // G11: who does not have the id of a charge is refused before anything is read, the
 // body included; and so is who has that of another provider.
 func TestG11_AWrongPathCausesNoRead(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	for _, path := range []string{
 		"/callbacks/mtn/unknown",
 		"/callbacks/mtn/" + s.id()[1:],
@@ -124,8 +121,7 @@ func orangeBody(status, token string) string {
 }
 
 func TestG11_OrangeNeedsItsToken(t *testing.T) {
-	s := newSale("shop", "order-1", "orange")
-	f := withSales(t, s)
+	f, s := withSale(t, "orange")
 	for name, body := range map[string]string{
 		"wrong":        orangeBody("SUCCESS", "wrong"),
 		"empty":        orangeBody("SUCCESS", ""),
@@ -156,8 +152,7 @@ func TestG11_OrangeNeedsItsToken(t *testing.T) {
 // A Charge whose answer brought no token recognises nobody, not even with an
 // empty one.
 func TestG11_OrangeWithoutATokenVerifiesNothing(t *testing.T) {
-	s := newSale("shop", "order-1", "orange", func(s *sale) { s.charge.Record.Session.NotificationTokenHash = "" })
-	f := withSales(t, s)
+	f, s := withSale(t, "orange", func(s *sale) { s.charge.Record.Session.NotificationTokenHash = "" })
 	for _, token := range []string{"", notifToken} {
 		f.expect(http.StatusUnauthorized, http.MethodPost, s.path(), orangeBody("SUCCESS", token))
 	}
@@ -168,8 +163,7 @@ func TestG11_OrangeWithoutATokenVerifiesNothing(t *testing.T) {
 // provider made it. MTN's is recognised by its path alone, and comes once.
 func TestG3_BeforeTheAnswerIsRecorded(t *testing.T) {
 	for name, change := range map[string]func(*sale){"asked": unansweredSale, "an older view": unaskedSale} {
-		s := newSale("shop", "order-1", "orange", change)
-		f := withSales(t, s)
+		f, s := withSale(t, "orange", change)
 		f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), orangeBody("SUCCESS", notifToken))
 		f.expectNoNote(s)
 		f.expectWrites(0)
@@ -184,14 +178,12 @@ func TestG3_BeforeTheAnswerIsRecorded(t *testing.T) {
 		f.expectNote(s, "SUCCESSFUL")
 	}
 	// It ended without an answer: nothing will be recorded that it could wait for.
-	s := newSale("shop", "order-1", "orange", unansweredSale, ended(v1alpha1.PhaseFailed))
-	f := withSales(t, s)
+	f, s := withSale(t, "orange", unansweredSale, ended(v1alpha1.PhaseFailed))
 	f.expect(http.StatusUnauthorized, http.MethodPost, s.path(), orangeBody("SUCCESS", notifToken))
 }
 
 func TestG13_MalformedBodiesAreRefused(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	for _, body := range []string{"", "x", "[]", "<html>", `{"status":`, `{"status":{}}`, `"SUCCESSFUL"`} {
 		f.expect(http.StatusBadRequest, http.MethodPost, s.path(), body)
 	}
@@ -200,8 +192,7 @@ func TestG13_MalformedBodiesAreRefused(t *testing.T) {
 }
 
 func TestG13_BodiesAreLimited(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	body := func(n int) string { return mtnBody + strings.Repeat(" ", n-len(mtnBody)) }
 	f.expect(http.StatusRequestEntityTooLarge, http.MethodPost, s.path(), body(maxBody+1))
 	f.expect(http.StatusRequestEntityTooLarge, http.MethodPost, s.path(), body(10<<20))
@@ -238,8 +229,7 @@ func TestNote_ClipsTheClaim(t *testing.T) {
 		{"\x1b\n", ""},
 		{"", ""},
 	} {
-		s := newSale("shop", "order-1", "mtn")
-		f := withSales(t, s)
+		f, s := withSale(t, "mtn")
 		f.expect(http.StatusOK, http.MethodPost, s.path(), toJSON(map[string]string{"status": c.sent}))
 		f.expectNote(s, c.noted)
 	}
@@ -296,8 +286,7 @@ func TestReceiver_AnswersAPIFailuresWith503(t *testing.T) {
 
 // An error that quotes the request, as a client without a cache would make it.
 func TestReceiver_LogsNoPath(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	f.onCall = func(string) error {
 		return &url.Error{Op: "Get", URL: "https://10.0.0.1/charges/" + s.charge.Name, Err: errAPI}
 	}
@@ -316,8 +305,7 @@ func (panicking) ParseCallback(cb providers.CallbackRequest) (providers.Callback
 
 // A bug drops one callback, and prints nothing of it.
 func TestG17_APanicDropsOneCallback(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	kind := f.Registry["mtn"]
 	kind.Callbacks = panicking{}
 	f.Registry["mtn"] = kind

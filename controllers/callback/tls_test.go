@@ -39,8 +39,7 @@ func overTLS(roots *x509.CertPool, keep bool) *http.Client {
 // TLS can be ended here. The certificate is followed without a restart, old
 // connections are served to their end, and the limits come before it all.
 func TestTLS_FollowsItsFiles(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	dir := t.TempDir()
 	f.TLS = TLSFiles{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
 	first := certificate(t, f.TLS)
