@@ -3,6 +3,7 @@
 package config
 
 import (
+	"encoding/json"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -22,7 +23,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -99,7 +99,9 @@ func of[T any](g *WithT, objects []*unstructured.Unstructured, kind string) (fou
 	for _, o := range objects {
 		if o.GetKind() == kind {
 			var typed T
-			g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &typed)).To(Succeed())
+			content, err := o.MarshalJSON()
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(json.Unmarshal(content, &typed)).To(Succeed())
 			found = append(found, typed)
 		}
 	}
@@ -114,6 +116,9 @@ func TestManifests(t *testing.T) {
 	t.Run("J3 the API server admits the pod under enforce=restricted without a warning, and no laxer one", func(t *testing.T) { testPodSecurity(t, env, all) })
 	t.Run("J3 a token only where one is needed, a read-only root, a numeric user, limits", func(t *testing.T) { testPod(t, all) })
 	t.Run("I-5 a crash dumps no core and no other goroutine", func(t *testing.T) { testCrash(t, all) })
+	t.Run("only callbacks are public by Ingress", func(t *testing.T) { testIngress(t, env, all) })
+	t.Run("only callbacks are public by HTTPRoute", func(t *testing.T) { testHTTPRoute(t, all) })
+	t.Run("the receiver has its certificate, and time to end", func(t *testing.T) { testReceiver(t, all) })
 	t.Run("J5 no admission webhook, no conversion webhook, no aggregated API", func(t *testing.T) { testNoWebhooks(t, all) })
 	t.Run("H5 the network policy lets the operator out to providers, DNS and the API server only", func(t *testing.T) { testNetworkPolicy(t, all) })
 	t.Run("I-3 no column shows a phone, not even with -o wide", func(t *testing.T) { testColumns(t, all) })

@@ -97,21 +97,20 @@ func TestDetector_TellsARestoreByItsSigns(t *testing.T) {
 	}
 }
 
-// What was written long ago is forgotten, what was written of late is not, and it
-// never takes more room than for two generations.
+// What was written long ago is forgotten, what was written of late is not.
 func TestDetector_RemembersABoundedNumberOfWrites(t *testing.T) {
 	d := &Detector{}
-	for i := 1; i <= 3*remembered; i++ {
+	for i := 1; i <= 2*remembered; i++ {
 		d.write1("uid-"+strconv.Itoa(i), 0, i)
 	}
-	if n := len(d.written) + len(d.older); n < remembered || n > 2*remembered {
+	if n := d.written.Len(); n != remembered {
 		t.Errorf("%d writes are remembered", n)
 	}
 	d.read1("uid-2", 1)
 	if d.Detected() {
 		t.Error("what is forgotten is no sign")
 	}
-	d.read1("uid-"+strconv.Itoa(2*remembered), 1)
+	d.read1("uid-"+strconv.Itoa(remembered+1), 1)
 	if !d.Detected() {
 		t.Error("a write of late is forgotten")
 	}
