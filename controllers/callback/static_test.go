@@ -136,32 +136,3 @@ func TestG8_SecretsAreComparedInConstantTime(t *testing.T) {
 		}
 	}
 }
-
-// The receiver has nothing by which it could ask a provider: it uses no client of one,
-// and of the accounts no more than what verifies callbacks.
-func TestG16_NoWayToAProvider(t *testing.T) {
-	for _, name := range sources(t, ".") {
-		fset := token.NewFileSet()
-		file, err := parser.ParseFile(fset, name, nil, 0)
-		must(t, err)
-		for _, i := range file.Imports {
-			path := strings.Trim(i.Path.Value, `"`)
-			if strings.HasPrefix(path, "mobilemoney.dev/operator/providers/") {
-				t.Errorf("%s imports %s", name, path)
-			}
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			s, ok := n.(*ast.SelectorExpr)
-			if !ok {
-				return true
-			}
-			if inner, ok := s.X.(*ast.SelectorExpr); ok && inner.Sel.Name == "Accounts" && !slices.Contains([]string{"ForCallbacks", "CallbackSecrets", "Registry"}, s.Sel.Name) {
-				t.Errorf("%s: uses Accounts.%s", fset.Position(s.Pos()), s.Sel.Name)
-			}
-			if x, ok := s.X.(*ast.Ident); ok && x.Name == "http" && slices.Contains([]string{"Client", "Get", "Post", "Transport", "DefaultClient", "NewRequest", "NewRequestWithContext"}, s.Sel.Name) {
-				t.Errorf("%s: http.%s", fset.Position(s.Pos()), s.Sel.Name)
-			}
-			return true
-		})
-	}
-}

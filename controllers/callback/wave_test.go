@@ -275,7 +275,7 @@ func aboutSession(id string, reference any) string {
 
 // A callback is about the session that it names. A reference that it names too must
 // be that of the same charge.
-func TestG6_WaveSessions(t *testing.T) {
+func TestG6G15_WaveSessions(t *testing.T) {
 	shop := pinned(account.KindNamespaced, "tenant-a", "wave")
 	one := newSale("tenant-a", "one", "wave", session("cos-one"), shop)
 	two := newSale("tenant-a", "two", "wave", session("cos-two"), shop)
@@ -283,7 +283,10 @@ func TestG6_WaveSessions(t *testing.T) {
 	// Another tenant's provider may call its sessions what it likes.
 	foreign := newSale("tenant-b", "foreign", "wave", session("cos-one"))
 	atMTN := newSale("tenant-a", "at-mtn", "mtn", session("cos-two"), shop)
-	sales := []sale{one, two, early, foreign, atMTN}
+	// So may another account of the tenant's own, and a cluster's of the same name.
+	second := newSale("tenant-a", "second", "wave", pinned(account.KindNamespaced, "tenant-a", "second"))
+	cluster := newSale("tenant-a", "cluster", "wave", pinned(account.KindCluster, "", "wave"))
+	sales := []sale{one, two, early, foreign, atMTN, second, cluster}
 	for name, c := range map[string]struct {
 		session   string
 		reference any
@@ -300,6 +303,9 @@ func TestG6_WaveSessions(t *testing.T) {
 		"a reference of nobody":       {"cos-one", "ref-nobody", nil},
 		"a reference that is odd":     {"cos-one", one.reference() + "\n", nil},
 		"another tenant's reference":  {"cos-one", foreign.reference(), nil},
+		"at another provider":         {"", atMTN.reference(), nil},
+		"through another account":     {"", second.reference(), nil},
+		"through a cluster's":         {"", cluster.reference(), nil},
 		"a session of nobody":         {"cos-nobody", nil, nil},
 		"a session that is odd":       {"cos-one\n", nil, nil},
 		"neither":                     {"", nil, nil},
@@ -321,31 +327,6 @@ func TestG6_WaveSessions(t *testing.T) {
 			m.expectWrites(map[bool]int{true: 1, false: 0}[c.woken != nil])
 		})
 	}
-}
-
-// The same reference at another provider, or through another account of the
-// tenant's own, is not meant.
-func TestG15_WaveSessionsBelongToTheirAccount(t *testing.T) {
-	m := newMarket(t)
-	m.keep(waveAccount("tenant-a", "second"))
-	m.keep(waveSecret("tenant-a", "second", "second"))
-	body := waveBody(m.a.reference())
-	m.expect(http.StatusOK, http.MethodPost, "/callbacks/wave/account/tenant-a/second", body, "Wave-Signature", signature(m.now, body, "second"))
-	m.expectNoNote(m.a)
-
-	mtnSale := newSale("tenant-a", "at-mtn", "mtn", pinned(account.KindNamespaced, "tenant-a", "wave"))
-	m.add(mtnSale)
-	body = waveBody(mtnSale.reference())
-	m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
-	m.expectNoNote(mtnSale)
-	// A cluster account called like a namespaced one is another account.
-	clusterSale := newSale("tenant-a", "cluster", "wave", pinned(account.KindCluster, "", "wave"))
-	m.add(clusterSale)
-	body = waveBody(clusterSale.reference())
-	m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
-	m.expect(http.StatusOK, http.MethodPost, pathOperator, body, "Wave-Signature", signature(m.now, body, secretOperator))
-	m.expectNoNote(clusterSale)
-	m.expectWrites(0)
 }
 
 // Wave tells what it is about itself, so that it may come before the answer.
