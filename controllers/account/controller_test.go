@@ -194,17 +194,6 @@ func TestReadinessSaysWhatTheOperatorLacks(t *testing.T) {
 	}
 }
 
-func TestReadinessMendsItself(t *testing.T) {
-	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token())
-	if got, _ := r.ready(); got.Status != metav1.ConditionFalse {
-		t.Fatalf("%+v", got)
-	}
-	must(t, r.api.Create(t.Context(), secret("shop", "mtn-credentials", keysOf("mtn"))))
-	if got, _ := r.ready(); got.Status != metav1.ConditionTrue || r.writes != 2 {
-		t.Fatalf("%+v after %d writes", got, r.writes)
-	}
-}
-
 // K5: what the calls for Payments tell about an account shows in its Ready, with the diagnosis,
 // until such a call succeeds, or the account is corrected.
 func TestReadiness_K5eShowsWhatPaymentsLearn(t *testing.T) {
