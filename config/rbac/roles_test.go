@@ -116,6 +116,7 @@ func selected(ctx context.Context, g *WithT, env *testenv.Env, role *rbacv1.Clus
 
 func TestRoles_AllowWhatTheyAreFor(t *testing.T) {
 	env := cluster(t)
+	t.Run("J4 no shipped role allows too much", func(t *testing.T) { testShipped(t, env) })
 	t.Run("kubectl auth can-i --list equals the documented table", func(t *testing.T) { testCanI(t, env) })
 	t.Run("what is aggregated to the roles of Kubernetes is as documented", func(t *testing.T) { testAggregation(t, env) })
 	testPolicies(t, env)
