@@ -16,7 +16,7 @@ const (
 	repeated = 5 * time.Minute
 )
 
-// Noted: a callback was answered.
+// Noted: a callback was taken.
 func (j *Judge) Noted(p *testworld.Process) {
 	now := j.w.Now()
 	again := now.Sub(j.lastCalled) < repeated
