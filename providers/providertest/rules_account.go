@@ -113,13 +113,14 @@ func checkWrongCredentials(t T, w *world) {
 	}
 }
 
+func (w *world) checkAccount() error {
+	return w.call(opCheck, func(ctx context.Context) error {
+		return w.client.(providers.AccountChecker).CheckAccount(ctx, providers.AccountCheck{CallbackURL: w.facts.Request.CallbackURL})
+	})
+}
+
 func checkCheckAccount(t T, w *world) {
-	check := func(w *world) error {
-		return w.call("CheckAccount", func(ctx context.Context) error {
-			return w.client.(providers.AccountChecker).CheckAccount(ctx, providers.AccountCheck{CallbackURL: w.facts.Request.CallbackURL})
-		})
-	}
-	if err := check(w); err != nil {
+	if err := w.checkAccount(); err != nil {
 		t.Errorf("a good account: %v", err)
 	}
 	if w.wire.count(0, RoleMoney)+w.wire.count(0, RoleRefund) > 0 {
@@ -129,7 +130,7 @@ func checkCheckAccount(t T, w *world) {
 	for name, f := range map[string]fault{"unsent": unsent(), "dropped": dropped(), "lost": lost(), "500": says(JSON(500, "{}")), "page": says(Page(200))} {
 		w := w.fresh()
 		var err error
-		if w.wire.during(f.at(everything), func() { err = check(w) }) == 0 {
+		if w.wire.during(f.at(everything), func() { err = w.checkAccount() }) == 0 {
 			t.Errorf("%s: it asks nobody", name)
 		}
 		if class := providers.ClassOf(err); err == nil || class != providers.ClassUnknown && class != providers.ClassNotSent {
@@ -139,7 +140,7 @@ func checkCheckAccount(t T, w *world) {
 	for _, key := range w.facts.Kind.CredentialKeys {
 		w := w.fresh()
 		w.client = w.clientOf(t, with(w.facts.Account, key, "wrong-value"))
-		err := check(w)
+		err := w.checkAccount()
 		if late := slices.Contains(w.facts.LateCredentials, key); late && err == nil {
 			continue
 		}

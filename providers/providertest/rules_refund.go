@@ -222,7 +222,8 @@ func checkRefundCredentials(t T, w *world) {
 			return err
 		},
 	} {
-		if err := w.call(op, do); err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
+		err := w.call(op, do)
+		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured || !strings.Contains(err.Error(), strings.Join(w.facts.Kind.RefundCredentialKeys, ", ")) {
 			t.Errorf("%s without credentials: %v", op, err)
 		}
 	}
