@@ -309,7 +309,7 @@ func (w *world) answer(t T, o operation, s *subject) (good providers.Answer, err
 // oddities leave an answer readable for some: whoever reads it must find the
 // same in it, or nothing.
 func oddities(good providers.Answer) map[string]Edit {
-	huge := strings.Repeat("9", 2<<20)
+	huge := strings.Repeat("9", 1<<16)
 	out := map[string]Edit{
 		"huge":        Set(map[string]any{"huge": huge, "amount": json.Number(huge)}),
 		"more fields": Set(map[string]any{"unheard_of": map[string]any{"status": "FAILED"}}),
