@@ -88,7 +88,8 @@ func checkRedaction(t T, w *world) {
 	everything := talkative(append(w.secrets(), w.facts.Request.Payer.Reveal()))
 	for _, p := range w.probes(t) {
 		for _, a := range everything {
-			p.answered(t, w, a)
+			s := p.answered(t, w, a)
+			w.showSubject(&s)
 		}
 	}
 	for _, o := range w.operations() {

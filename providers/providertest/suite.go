@@ -120,6 +120,8 @@ type world struct {
 	n      uint64
 	// situations of the operations, where they are asked about again and again.
 	situations map[Op]*subject
+	// token is an answer with an access token, if there are any.
+	token providers.Answer
 	// shown is every text that might get into a log, and of what type it is.
 	shown map[string]string
 	// told are the secrets that the provider gave out.
