@@ -22,10 +22,10 @@ const opCheck Op = "CheckAccount"
 
 // probe is a call that may be answered with anything.
 type probe struct {
-	op   Op
-	on   func(Role) bool // the requests that are answered so
-	most int             // how often it is sent: a question once more, with another token
-	call func(w *world) (subject, error)
+	op       Op
+	on       func(Role) bool // the requests that are answered so
+	question bool
+	call     func(w *world) (subject, error)
 }
 
 // probes are all calls of the provider, in situations in which they work.
@@ -35,11 +35,8 @@ func (w *world) probes(t failer) []probe {
 	w.wire.during(edited(func(a providers.Answer) providers.Answer { w.token = a; return a }).at(isToken), func() { w.warm(t) })
 	var all []probe
 	for _, o := range w.operations() {
-		ready, most := *o.ready(t, w), 1
-		if o.question() {
-			most = 2
-		}
-		all = append(all, probe{o.op, noToken, most, func(w *world) (subject, error) {
+		ready := *o.ready(t, w)
+		all = append(all, probe{o.op, noToken, o.question(), func(w *world) (subject, error) {
 			s := ready
 			err := w.call(o.op, func(ctx context.Context) error { return o.do(ctx, w, &s) })
 			return s, err
@@ -49,7 +46,7 @@ func (w *world) probes(t failer) []probe {
 		if _, err := w.preparing(op); err != nil {
 			continue
 		}
-		all = append(all, probe{op, isToken, 1, func(w *world) (subject, error) {
+		all = append(all, probe{op, isToken, false, func(w *world) (subject, error) {
 			prepare, err := w.preparing(op)
 			if err == nil {
 				err = w.call(op, prepare)
@@ -58,7 +55,7 @@ func (w *world) probes(t failer) []probe {
 		}})
 	}
 	if w.profile().checker {
-		all = append(all, probe{opCheck, noToken, 1, func(w *world) (subject, error) { return subject{}, w.checkAccount() }})
+		all = append(all, probe{opCheck, noToken, false, func(w *world) (subject, error) { return subject{}, w.checkAccount() }})
 	}
 	return all
 }
@@ -66,10 +63,8 @@ func (w *world) probes(t failer) []probe {
 // answered makes the call as a client does that has no token yet, and judges what came of the answer:
 // nothing is taken for a decision that it does not say in the documented words, no session is
 // handed out that cannot be used, and no error shows more of it than its code.
-func (p probe) answered(t failer, w *world, a providers.Answer) subject {
+func (p probe) answered(t failer, w *world, a providers.Answer) (s subject, err error) {
 	t.Helper()
-	var s subject
-	var err error
 	defer func(before providers.Provider) { w.client = before }(w.client)
 	w.client, w.wire.sent = w.clientOf(t, w.facts.Account), nil
 	fired := 0
@@ -79,9 +74,13 @@ func (p probe) answered(t failer, w *world, a providers.Answer) subject {
 	} else {
 		w.wire.during(says(w.token).at(isToken), call)
 	}
+	most := 1
+	if p.question && providers.ClassOf(err) == providers.ClassMisconfigured {
+		most = 2 // once more, with another token
+	}
 	switch {
-	case fired > p.most:
-		t.Errorf("%s is sent %d times", p.op, fired)
+	case fired > most:
+		t.Errorf("%s is sent %d times after HTTP %d %q", p.op, fired, a.Status, a.Body)
 	case fired == 0: // there is no such question
 		if p.op != opCheck {
 			t.Errorf("%s sends nothing", p.op)
@@ -94,7 +93,7 @@ func (p probe) answered(t failer, w *world, a providers.Answer) subject {
 	default:
 		w.judgeSuccess(t, p.op, a, s)
 	}
-	return s
+	return s, err
 }
 
 // judgeRefusal: only a documented answer is a definite one.
@@ -275,7 +274,7 @@ func FuzzAnswers(f *testing.F, factory Factory) {
 		w.t = t
 		clear(w.shown) // what is shown is the rules' business
 		a := providers.Answer{Status: status, Body: plantedIn(body)}
-		probes[int(which)%len(probes)].answered(t, w, withHeader(a, "Retry-After", wait))
+		_, _ = probes[int(which)%len(probes)].answered(t, w, withHeader(a, "Retry-After", wait))
 	})
 }
 

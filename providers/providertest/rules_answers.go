@@ -80,14 +80,19 @@ func checkRefusals(t T, w *world) {
 	if len(w.facts.Refusals) == 0 {
 		t.Fatalf("there are no documented refusals")
 	}
-	names := map[string]bool{}
+	names, probes := map[string]bool{}, w.probes(t)
 	for _, refusal := range w.facts.Refusals {
 		name := fmt.Sprint(refusal, refusal.Answer.Header)
 		if names[name] {
 			t.Errorf("%s comes twice", refusal)
 		}
 		names[name] = true
-		checkRefusal(t, refusal, w.refusedWith(t, refusal))
+		i := slices.IndexFunc(probes, func(p probe) bool { return p.op == refusal.Op })
+		if i < 0 {
+			t.Fatalf("%s: the provider has no %s", refusal, refusal.Op)
+		}
+		_, err := probes[i].answered(t, w, refusal.Answer)
+		checkRefusal(t, refusal, err)
 		for token, o := range map[Op]operation{OpPrepare: initiating(), OpPrepareRefund: refunding()} {
 			if token == refusal.Op {
 				checkRefusal(t, refusal, w.withoutToken(t, o, refusal.Answer))
@@ -147,45 +152,6 @@ func checkDiagnosis(t T, w *world) {
 			diagnosed(t, name, o.op, o.again(t, w, s, way.fault), 0)
 		}
 	}
-}
-
-// refusedWith asks, and is told no.
-func (w *world) refusedWith(t T, refusal Refusal) error {
-	t.Helper()
-	fresh := w
-	if w.profile().preparer { // without a token, or with one that did not work yet
-		fresh = w.fresh()
-		defer fresh.noLeaks(t)
-	}
-	if o, ok := fresh.operation(refusal.Op); ok {
-		s := fresh.situation(t, o)
-		mark, most := fresh.wire.mark(), 1
-		if o.question() && refusal.Class == providers.ClassMisconfigured {
-			most = 2 // once more, with another token
-		}
-		err := o.again(t, fresh, s, says(refusal.Answer))
-		if n := len(fresh.wire.since(mark)) - fresh.wire.count(mark, RoleToken); n > most {
-			t.Errorf("%s: sent %d times", refusal, n)
-		}
-		return err
-	}
-	prepare, err := fresh.preparing(refusal.Op)
-	if err != nil {
-		t.Fatalf("%s: %v", refusal, err)
-	}
-	if fresh.wire.during(says(refusal.Answer).at(isToken), func() { err = fresh.call(refusal.Op, prepare) }) == 0 {
-		t.Errorf("%s asks for no token", refusal.Op)
-	}
-	return err
-}
-
-// situation of an operation; what is said in it changes nothing at the provider.
-func (w *world) situation(t T, o operation) *subject {
-	t.Helper()
-	if w.situations[o.op] == nil {
-		w.situations[o.op] = o.ready(t, w)
-	}
-	return w.situations[o.op]
 }
 
 // withoutToken moves money where the provider gives out no token: nothing is sent.
@@ -295,7 +261,7 @@ func checkGarbage(t T, w *world) {
 			}
 		}
 		for _, edit := range oddities(good) {
-			probes[i].answered(t, w, edit(good))
+			_, _ = probes[i].answered(t, w, edit(good))
 		}
 	}
 }
@@ -354,7 +320,7 @@ func checkRandomAnswers(t T, w *world) {
 			if rapid.Bool().Draw(r, "with header") {
 				a = withHeader(a, rapid.SampledFrom([]string{"Retry-After", "Content-Type", "Location"}).Draw(r, "name"), rapid.String().Draw(r, "value"))
 			}
-			p.answered(r, w, a)
+			_, _ = p.answered(r, w, a)
 		})
 	}
 }
@@ -368,17 +334,11 @@ func checkThrottled(t T, w *world) {
 			t.Errorf("%s: %v, retry after %s", what, err, e.RetryAfter)
 		}
 	}
-	ops := map[Op]bool{}
-	for _, o := range w.operations() {
-		ops[o.op] = true
-	}
-	for _, op := range []Op{OpPrepare, OpPrepareRefund} {
-		if _, err := w.preparing(op); err == nil {
-			ops[op] = true
+	for _, p := range w.probes(t) {
+		if p.op != opCheck {
+			_, err := p.answered(t, w, inSeconds)
+			check(p.op, err, 7*time.Second, 7*time.Second)
 		}
-	}
-	for op := range ops {
-		check(op, w.refusedWith(t, Refusal{Op: op, Answer: inSeconds}), 7*time.Second, 7*time.Second)
 	}
 	_, err := initiating().run(t, w, says(JSON(http.StatusTooManyRequests, "")))
 	check(OpInitiate, err, 0, 0)

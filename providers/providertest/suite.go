@@ -118,8 +118,6 @@ type world struct {
 	client providers.Provider
 	make   Factory
 	n      uint64
-	// situations of the operations, where they are asked about again and again.
-	situations map[Op]*subject
 	// token is an answer with an access token, if there are any.
 	token providers.Answer
 	// shown is every text that might get into a log, and of what type it is.
@@ -131,7 +129,7 @@ type world struct {
 func newWorld(t T, factory Factory) *world {
 	t.Helper()
 	fixture := factory(t)
-	w := &world{Fixture: fixture, t: t, facts: fixture.Facts(), make: factory, situations: map[Op]*subject{}, shown: map[string]string{}}
+	w := &world{Fixture: fixture, t: t, facts: fixture.Facts(), make: factory, shown: map[string]string{}}
 	w.wire = &wire{next: fixture.Transport(), role: w.facts.Role}
 	w.client = w.clientOf(t, w.facts.Account)
 	return w
