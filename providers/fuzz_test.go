@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -52,14 +54,7 @@ func FuzzAmounts(f *testing.F) {
 	})
 }
 
-// failer is a *testing.T or a *rapid.T.
-type failer interface {
-	Helper()
-	Errorf(format string, args ...any)
-	Fatalf(format string, args ...any)
-}
-
-func checkAmounts(t failer, a, b, currency string, decimals int) {
+func checkAmounts(t rapid.TB, a, b, currency string, decimals int) {
 	t.Helper()
 	x, y := amountOf(a), amountOf(b)
 	checkParsed(t, a, x)
@@ -70,7 +65,7 @@ func checkAmounts(t failer, a, b, currency string, decimals int) {
 	checkCanonical(t, providers.Money{Amount: a, Currency: currency}, x, decimals)
 }
 
-func checkParsed(t failer, text string, want *big.Rat) {
+func checkParsed(t rapid.TB, text string, want *big.Rat) {
 	t.Helper()
 	got, ok := providers.ParseAmount(text)
 	if ok != (want != nil) {
@@ -87,7 +82,7 @@ func checkParsed(t failer, text string, want *big.Rat) {
 	}
 }
 
-func checkArithmetic(t failer, a, b string, x, y *big.Rat) {
+func checkArithmetic(t rapid.TB, a, b string, x, y *big.Rat) {
 	t.Helper()
 	x, y = orZero(x), orZero(y)
 	if got := providers.CompareAmounts(a, b); got != x.Cmp(y) {
@@ -110,7 +105,7 @@ func checkArithmetic(t failer, a, b string, x, y *big.Rat) {
 	}
 }
 
-func checkCanonical(t failer, m providers.Money, want *big.Rat, decimals int) {
+func checkCanonical(t rapid.TB, m providers.Money, want *big.Rat, decimals int) {
 	t.Helper()
 	got, err := m.Canonical(decimals)
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -29,7 +31,7 @@ type probe struct {
 }
 
 // probes are all calls of the provider, in situations in which they work.
-func (w *world) probes(t failer) []probe {
+func (w *world) probes(t rapid.TB) []probe {
 	t.Helper()
 	w.client = w.clientOf(t, w.facts.Account)
 	w.wire.during(edited(func(a providers.Answer) providers.Answer { w.token = a; return a }).at(isToken), func() { w.warm(t) })
@@ -63,7 +65,7 @@ func (w *world) probes(t failer) []probe {
 // answered makes the call as a client does that has no token yet, and judges what came of the answer:
 // nothing is taken for a decision that it does not say in the documented words, no session is
 // handed out that cannot be used, and no error shows more of it than its code.
-func (p probe) answered(t failer, w *world, a providers.Answer) (s subject, err error) {
+func (p probe) answered(t rapid.TB, w *world, a providers.Answer) (s subject, err error) {
 	t.Helper()
 	defer func(before providers.Provider) { w.client = before }(w.client)
 	w.client, w.wire.sent = w.clientOf(t, w.facts.Account), nil
@@ -97,7 +99,7 @@ func (p probe) answered(t failer, w *world, a providers.Answer) (s subject, err 
 }
 
 // judgeRefusal: only a documented answer is a definite one.
-func (w *world) judgeRefusal(t failer, op Op, a providers.Answer, err error) {
+func (w *world) judgeRefusal(t rapid.TB, op Op, a providers.Answer, err error) {
 	t.Helper()
 	e, token := providers.AsError(err), op == OpPrepare || op == OpPrepareRefund
 	harmless := []providers.Class{providers.ClassUnknown}
@@ -127,7 +129,7 @@ func (w *world) judgeRefusal(t failer, op Op, a providers.Answer, err error) {
 }
 
 // judgeSuccess: no error needs a documented success.
-func (w *world) judgeSuccess(t failer, op Op, a providers.Answer, s subject) {
+func (w *world) judgeSuccess(t rapid.TB, op Op, a providers.Answer, s subject) {
 	t.Helper()
 	object := map[string]json.RawMessage{}
 	if isObject := json.Unmarshal(a.Body, &object) == nil; a.Status/100 != 2 || !isObject && len(bytes.TrimSpace(a.Body)) > 0 {
@@ -167,7 +169,7 @@ func (w *world) judgeSuccess(t failer, op Op, a providers.Answer, s subject) {
 }
 
 // judgeSession: a page that a browser opens safely, a token or an id that was sent.
-func (w *world) judgeSession(t failer, body []byte, s providers.Session) {
+func (w *world) judgeSession(t rapid.TB, body []byte, s providers.Session) {
 	t.Helper()
 	page, err := url.Parse(s.PaymentURL.Reveal())
 	if s.PaymentURL != "" && (err != nil || page.Host == "" || page.Scheme != "https" && page.Scheme != "http" || !isUsable(body, s.PaymentURL.Reveal(), 2048)) {
@@ -194,7 +196,7 @@ func isUsable(body []byte, text string, longest int) bool {
 
 // judgeStatus: the state is what the words say, the reference is what is echoed, and so is the
 // money; what is not told of it is the question's, or none.
-func (w *world) judgeStatus(t failer, op Op, body []byte, got providers.Status) {
+func (w *world) judgeStatus(t rapid.TB, op Op, body []byte, got providers.Status) {
 	t.Helper()
 	want := w.facts.Read(op, func(path ...string) string { return said(body, path...) })
 	if got.State != want.State || (got.Failure != "") != (want.State == providers.StateFailed) {
@@ -351,7 +353,7 @@ func FuzzCallbacks(f *testing.F, factory Factory) {
 }
 
 // judgeCallback: what is verified says what its body says, and anything else says nothing.
-func (w *world) judgeCallback(t failer, cb providers.CallbackRequest) error {
+func (w *world) judgeCallback(t rapid.TB, cb providers.CallbackRequest) error {
 	t.Helper()
 	got, err := w.parse(t, cb)
 	claim, event := providers.SafeCode(said(cb.Body, w.facts.Callbacks.Claim)), providers.SafeCode(said(cb.Body, "id"))

@@ -129,7 +129,7 @@ var operationsOf = map[Op]providers.Operation{
 
 // diagnosed fails the test unless an error says where it comes from, whose fault it is and, where
 // people have to correct something, what.
-func diagnosed(t failer, name string, op Op, err error, status int) {
+func diagnosed(t rapid.TB, name string, op Op, err error, status int) {
 	t.Helper()
 	e := providers.AsError(err)
 	if e.Operation != operationsOf[op] || e.HTTPStatus != status || e.Fault == "" {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"pgregory.net/rapid"
+
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/providertest/canary"
 )
@@ -51,7 +53,7 @@ func (w *world) showError(err error) {
 }
 
 // noLeaks looks at everything that was shown so far.
-func (w *world) noLeaks(t failer) {
+func (w *world) noLeaks(t rapid.TB) {
 	t.Helper()
 	find := canary.New()
 	for i, secret := range w.secrets() {
@@ -107,7 +109,7 @@ func checkRedaction(t T, w *world) {
 }
 
 // badRequest has a payer and URLs that cannot be sent, but must be kept quiet.
-func (w *world) badRequest(t failer) providers.InitiateRequest {
+func (w *world) badRequest(t rapid.TB) providers.InitiateRequest {
 	req := w.request(t)
 	req.Payer += "9999999999999"
 	req.ReturnURL, req.CallbackURL = "%zz"+req.ReturnURL, strings.Repeat(req.CallbackURL, 20)

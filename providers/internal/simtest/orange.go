@@ -190,8 +190,18 @@ func orangeCallbacks() *providertest.Callbacks {
 		body, _ := json.Marshal(map[string]string{"status": "SUCCESS", "notif_token": token, "txnid": "MP150709.1341.A00073"})
 		return body
 	}
-	forged := func(body []byte) func(providers.CallbackRequest) providers.CallbackRequest {
-		return func(cb providers.CallbackRequest) providers.CallbackRequest { cb.Body = body; return cb }
+	// forged has another body, and is of a payment whose token is known or not.
+	forged := func(known bool, body func(providers.CallbackRequest) []byte) func(providers.CallbackRequest) providers.CallbackRequest {
+		return func(cb providers.CallbackRequest) providers.CallbackRequest {
+			cb.Body = body(cb)
+			if !known {
+				cb.TokenHash = ""
+			}
+			return cb
+		}
+	}
+	of := func(body []byte) func(providers.CallbackRequest) []byte {
+		return func(providers.CallbackRequest) []byte { return body }
 	}
 	return &providertest.Callbacks{
 		Claim: "status",
@@ -200,30 +210,17 @@ func orangeCallbacks() *providertest.Callbacks {
 			return providers.CallbackRequest{Body: body, TokenHash: providers.HashToken(p.Initiation.NotificationToken)}
 		},
 		Forgeries: map[string]func(providers.CallbackRequest) providers.CallbackRequest{
-			"no token":    forged([]byte(`{"status":"SUCCESS"}`)),
-			"empty token": forged(notification("")),
-			"other token": forged(notification("a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4")),
-			"a number":    forged([]byte(`{"status":"SUCCESS","notif_token":7}`)),
-			"token twice": func(cb providers.CallbackRequest) providers.CallbackRequest {
-				cb.Body = append([]byte(`{"notif_token":"x",`), cb.Body[1:]...)
-				return cb
-			},
-			"nothing known, nothing sent": func(cb providers.CallbackRequest) providers.CallbackRequest {
-				cb.TokenHash, cb.Body = "", []byte(`{"status":"SUCCESS"}`)
-				return cb
-			},
-			"nothing known, nothing in it": func(cb providers.CallbackRequest) providers.CallbackRequest {
-				cb.TokenHash, cb.Body = "", notification("")
-				return cb
-			},
-			"nothing known": func(cb providers.CallbackRequest) providers.CallbackRequest {
-				cb.TokenHash = ""
-				return cb
-			},
-			"the hash as the token": func(cb providers.CallbackRequest) providers.CallbackRequest {
-				cb.Body = notification(cb.TokenHash)
-				return cb
-			},
+			"no token":    forged(true, of([]byte(`{"status":"SUCCESS"}`))),
+			"empty token": forged(true, of(notification(""))),
+			"other token": forged(true, of(notification("a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4"))),
+			"a number":    forged(true, of([]byte(`{"status":"SUCCESS","notif_token":7}`))),
+			"token twice": forged(true, func(cb providers.CallbackRequest) []byte {
+				return append([]byte(`{"notif_token":"x",`), cb.Body[1:]...)
+			}),
+			"the hash as the token":        forged(true, func(cb providers.CallbackRequest) []byte { return notification(cb.TokenHash) }),
+			"nothing known, nothing sent":  forged(false, of([]byte(`{"status":"SUCCESS"}`))),
+			"nothing known, nothing in it": forged(false, of(notification(""))),
+			"nothing known":                forged(false, func(cb providers.CallbackRequest) []byte { return cb.Body }),
 		},
 	}
 }
