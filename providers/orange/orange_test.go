@@ -2,7 +2,6 @@ package orange_test
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,8 +31,7 @@ const ref = "aaaaaaaaaaaaaaaaaaaaaaaa"
 
 var (
 	// The string is as Orange was seen to send it.
-	tokenAnswer  = wiretest.OK(`{"token_type":"Bearer","access_token":"canary-token-1","expires_in":"7776000"}`)
-	tokenAnswer2 = wiretest.OK(`{"token_type":"Bearer","access_token":"canary-token-2","expires_in":3600,"scope":"x"}`)
+	tokenAnswer = wiretest.OK(`{"token_type":"Bearer","access_token":"canary-token-1","expires_in":"7776000"}`)
 	// Orange Money Web Payment, webpayment.
 	opened = answer{Status: 201, Body: `{"status":201,"message":"OK","pay_token":"canary-pay","payment_url":"https://webpayment.example/payment/pay_token/canary-pay","notif_token":"canary-notif"}`}
 	// Orange Money Web Payment, transactionstatus.
@@ -177,31 +175,6 @@ func TestInitiate_WithLess(t *testing.T) {
 	got, err := p.Initiate(t.Context(), request())
 	if err != nil || got.NotificationToken != "" || got.Token.Reveal() != long {
 		t.Errorf("%v", err)
-	}
-}
-
-// Orange Developer, API errors: 40, 41 and 42. An order that is refused so is void and not
-// repeated; a question is, once.
-func TestToken_Refused(t *testing.T) {
-	for _, refused := range []answer{
-		{Status: 401, Body: `{"code":40}`}, {Status: 401, Body: `{"error":"invalid_token"}`}, {Status: 401}, {Status: 403, Body: `{"code":42}`},
-	} {
-		p, s := client(t, tokenAnswer, opened, refused, tokenAnswer2, refused, tokenAnswer, refused, tokenAnswer2, paid, refused, tokenAnswer, refused)
-		for i, want := range []providers.Class{"", providers.ClassNotSent, providers.ClassMisconfigured} {
-			if _, err := p.Initiate(t.Context(), request()); (err == nil) != (want == "") || err != nil && providers.ClassOf(err) != want {
-				t.Errorf("%+v: order %d: %v", refused, i+1, err)
-			}
-		}
-		if _, err := p.Status(t.Context(), handle()); err != nil {
-			t.Errorf("%+v: %v", refused, err)
-		}
-		sent := s.Calls
-		if len(sent) != 9 || !slices.Equal(sent[6].Body, sent[8].Body) || sent[8].Header.Get("Authorization") != "Bearer canary-token-2" {
-			t.Error("the same question must be repeated with the new token")
-		}
-		if _, err := p.Status(t.Context(), handle()); providers.ClassOf(err) != providers.ClassMisconfigured {
-			t.Errorf("%+v: %v", refused, err)
-		}
 	}
 }
 

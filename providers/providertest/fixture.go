@@ -116,6 +116,8 @@ type Facts struct {
 	// UnknownWord puts a word where a status answer has its word; for refunds
 	// UnknownRefundWord does, nil where no word tells how a refund stands.
 	UnknownWord, UnknownRefundWord func(word string) Edit
+	// RefusedTokens are answers that refuse an access token, besides HTTP 401.
+	RefusedTokens []providers.Answer
 	// Refusals are answers that say no: all that are documented, and others.
 	Refusals []Refusal
 	// Echoes make a status answer one about another payment: other amount,

@@ -187,19 +187,26 @@ func checkTokens(t T, w *world) {
 // checkRefusedTokens refuses each token of an operation. To a request for money that says
 // nothing against the account, where the token had worked before.
 func checkRefusedTokens(t T, w *world, o operation) {
-	s := o.ready(t, w)
-	for last := range 2 {
-		mark := w.wire.mark()
-		err := o.again(t, w, s, says(JSON(http.StatusUnauthorized, "{}")))
-		if n := len(w.wire.since(mark)) - w.wire.count(mark, RoleToken); n > 2 || n > 1 && !o.question() {
-			t.Errorf("%s is sent %d times", o.op, n)
+	for _, refused := range append([]providers.Answer{JSON(http.StatusUnauthorized, "{}")}, w.facts.RefusedTokens...) {
+		if _, err := o.run(t, w, edited(asItIs)); err != nil { // with a token that works
+			t.Errorf("%s: %v", o.op, err)
 		}
-		class := providers.ClassOf(err)
-		void := class == providers.ClassNotSent && !o.question() && last == 0
-		if err == nil || class != providers.ClassMisconfigured && !void {
-			t.Errorf("%s is refused again and again: %v", o.op, err)
+		s := o.ready(t, w)
+		for last := range 2 {
+			mark := w.wire.mark()
+			err := o.again(t, w, s, says(refused))
+			if n := len(w.wire.since(mark)) - w.wire.count(mark, RoleToken); o.question() != (n == 2) || n > 2 {
+				t.Errorf("%s is sent %d times", o.op, n)
+			}
+			class := providers.ClassNotSent
+			if o.question() || last > 0 {
+				class = providers.ClassMisconfigured
+			}
+			if err == nil || providers.ClassOf(err) != class {
+				t.Errorf("%s is refused again and again: %v, want %s", o.op, err, class)
+			}
+			diagnosed(t, string(refused.Body), o.op, err, refused.Status)
 		}
-		diagnosed(t, "401", o.op, err, http.StatusUnauthorized)
 	}
 }
 

@@ -144,6 +144,7 @@ func TestWaveValidation(t *testing.T) {
 		"http":          swap(`https://shop.example/ok`, `http://shop.example/ok`),
 		"no error URL":  swap(`"error_url":"https://shop.example/no",`, ``),
 		"reference":     swap(`"ref"`, `"`+strings.Repeat("x", 256)+`"`),
+		"merchant":      swap(`"amount"`, `"aggregated_merchant_id":"am-1","amount"`),
 		"mobile":        swap(`"amount"`, `"restrict_payer_mobile":"221770000000","amount"`),
 	} {
 		t.Run(name, func(t *testing.T) { b.want(c.call("POST", "", body), 400, `"code":"request-validation-error"`) })

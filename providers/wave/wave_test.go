@@ -302,30 +302,6 @@ func TestStatus_TellsWhenItWasCompleted(t *testing.T) {
 	}
 }
 
-// K5b, at the simulator: the wallet of an aggregator needs the merchant, any other refuses one.
-func TestAggregatedMerchant_AtTheSimulator(t *testing.T) {
-	for name, tt := range map[string]struct {
-		wallet, account string
-		opens           bool
-	}{"aggregator": {"am-1", "am-1", true}, "none told": {"am-1", "", false}, "another": {"am-1", "am-2", false}, "no aggregator": {"", "am-1", false}} {
-		sim := simtest.Simulator(t, simulator.Options{Rand: simulator.Seeded(1), Wave: simulator.WaveOptions{AggregatedMerchantID: tt.wallet}})
-		a := account()
-		a.BaseURL, a.Credentials[wave.KeyAPI], a.AggregatedMerchantID = sim.WaveURL(), simulator.DefaultWaveKey, tt.account
-		p := simtest.Client(t, wave.Kind(), a, time.Now)
-		_, err := p.Initiate(t.Context(), request())
-		if tt.opens {
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			continue
-		}
-		wiretest.CheckDiagnosis(t, err, providers.Error{
-			Operation: providers.OpInitiate, Class: providers.ClassMisconfigured, HTTPStatus: 400, Code: "request-validation-error",
-			Field: "aggregated_merchant_id", Fault: providers.FaultAccount,
-		})
-	}
-}
-
 func TestNew_UnusableSigningSecret(t *testing.T) {
 	a := account()
 	a.Credentials[wave.KeySigning] = "canary\ncanary"

@@ -55,7 +55,9 @@ func orangeFacts() providertest.Facts {
 		Statuses:    orangeWords(),
 		Read:        readOrange,
 		UnknownWord: func(word string) providertest.Edit { return Fields("status", word) },
-		Refusals:    orangeRefusals(),
+		// Orange Developer, API errors.
+		RefusedTokens: []providers.Answer{providertest.JSON(401, `{"code":40}`), providertest.JSON(403, `{"code":42}`), providertest.JSON(401, "")},
+		Refusals:      orangeRefusals(),
 		Echoes: map[string]providertest.Edit{
 			"order": Fields("order_id", "another-order"), "odd order": Fields("order_id", " order"), "amount": Fields("amount", 50),
 			"exponent": Fields("amount", json.Number("5e3")), "blank": Fields("amount", "5 000"), "negative": Fields("amount", -5000), "zero": Fields("amount", 0),

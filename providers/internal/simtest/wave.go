@@ -17,23 +17,27 @@ import (
 
 const waveSecret = "wave_ci_WHS_conformancesecret"
 
-// Wave runs with a wallet without decimals, and with one that has them.
+// Wave runs with a wallet without decimals; and with one that has them, is an aggregator's and has its
+// requests signed.
 func Wave() map[string]providertest.Factory {
-	with := func(key, amount, currency string, decimals int) providertest.Factory {
+	with := func(key, amount string, decimals int, w simulator.WaveOptions) providertest.Factory {
 		return func(t providertest.T) providertest.Fixture {
-			var o simulator.Options
-			o.Wave.Currency, o.Wave.APIKey = currency, key
+			o := simulator.Options{Wave: w}
+			o.Wave.APIKey = key
 			return Start(t, simulator.Wave, o, func(s *simulator.Simulator) providertest.Facts {
 				facts := waveFacts()
 				facts.Account.BaseURL = s.WaveURL()
-				facts.Account.Credentials = map[string]providers.Secret{wave.KeyAPI: providers.Secret(key)}
-				facts.Request.Money, facts.Accepts = providers.Money{Amount: amount, Currency: currency}, map[string]int{currency: decimals}
+				facts.Account.AggregatedMerchantID = w.AggregatedMerchantID
+				facts.Account.Credentials = map[string]providers.Secret{wave.KeyAPI: providers.Secret(key), wave.KeySigning: providers.Secret(w.SigningSecret)}
+				facts.Request.Money, facts.Accepts = providers.Money{Amount: amount, Currency: w.Currency}, map[string]int{w.Currency: decimals}
 				return facts
 			})
 		}
 	}
 	return map[string]providertest.Factory{
-		"XOF": with(simulator.DefaultWaveKey, "5000", "XOF", 0), "GMD": with("wave_gm_prod_simulator", "5000.50", "GMD", 2),
+		"XOF": with(simulator.DefaultWaveKey, "5000", 0, simulator.WaveOptions{Currency: "XOF"}),
+		"GMD": with("wave_gm_prod_simulator", "5000.50", 2,
+			simulator.WaveOptions{Currency: "GMD", AggregatedMerchantID: "am-7lks22ap113t4", SigningSecret: "wave_gm_AKS_conformance"}),
 	}
 }
 
