@@ -261,8 +261,8 @@ var currencies = map[string]string{
 	"mtnsouthsudan": "SSP", "mtnnigeria": "NGN",
 }
 
-// K5a, K6d: what an account tells of itself.
-func TestKind_CountryAndLimit(t *testing.T) {
+// K5a: what an account tells of itself.
+func TestKind_Country(t *testing.T) {
 	k := mtn.Kind()
 	for word, currency := range currencies {
 		a := providers.Account{Environment: providers.Production, TargetEnvironment: word}
@@ -287,14 +287,6 @@ func TestKind_CountryAndLimit(t *testing.T) {
 			wiretest.CheckMoney(t, k, sandbox, providers.Money{Amount: "5000", Currency: currency}, want)
 		}
 	}
-	one, same, otherUser, otherHost := account(), account(), account(), account()
-	one.BaseURL, otherHost.BaseURL = wiretest.Base+"/", "https://momo.test"
-	same.MerchantName, same.Credentials[mtn.KeySubscription] = "another shop", "another"
-	otherUser.Credentials[mtn.KeyUserID] = "another"
-	if key := k.LimitKey(one); key != k.LimitKey(same) || key == k.LimitKey(otherUser) || key == k.LimitKey(otherHost) {
-		t.Error("K6d: a limit is that of the API user at the host")
-	}
-	wiretest.NoCanary(t, k.LimitKey(one), "canary")
 }
 
 func TestKind_ReferencesAndTraits(t *testing.T) {

@@ -231,8 +231,8 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// K5a, K6d: what an account tells of itself.
-func TestKind_CountryAndLimit(t *testing.T) {
+// K5a: what an account tells of itself.
+func TestKind_Country(t *testing.T) {
 	k := orange.Kind()
 	for name, tt := range map[string]struct {
 		account  providers.Account
@@ -258,15 +258,6 @@ func TestKind_CountryAndLimit(t *testing.T) {
 	// Amounts are whole, whatever the currency.
 	for env, m := range map[providers.Environment]providers.Money{"production": {Amount: "10.50", Currency: "MGA"}, "sandbox": {Amount: "0.5", Currency: "EUR"}} {
 		wiretest.CheckMoney(t, k, providers.Account{Environment: env}, m, providers.Money{})
-	}
-	one, other := account(), account()
-	other.Credentials[orange.KeyMerchant] = "another"
-	if k.LimitKey(one) != k.LimitKey(other) {
-		t.Error("K6d: a limit is that of the client")
-	}
-	other.Credentials[orange.KeyClientID] = "another"
-	if k.LimitKey(one) == k.LimitKey(other) {
-		t.Error("K6d: another client has its own limit")
 	}
 }
 

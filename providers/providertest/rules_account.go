@@ -25,7 +25,7 @@ const (
 func accountRules() []Rule {
 	return []Rule{
 		{Name: "traits", Says: "A client has the traits of its Kind, and the optional interfaces that these promise.", check: checkTraits},
-		{Name: "account", Says: "There is no client of an account that lacks a credential, or some of those for refunds, or names no environment.", check: checkAccount},
+		{Name: "account", Says: "There is no client of an account that lacks a credential, or some of those for refunds, or names no environment. Accounts with the same API user at the same host share a limit.", check: checkAccount},
 		{Name: "wrong-credentials", Says: "A wrong credential is Misconfigured: from Prepare, where there is one, and before any session.", check: checkWrongCredentials},
 		{Name: "check-account", Says: "CheckAccount is content with a good account; it is Misconfigured only for what the provider says.", applies: func(p profile) bool { return p.checker }, check: checkCheckAccount},
 		{Name: "tokens", Says: "A token that has ended or was revoked is renewed, by a question at once, by a request for money for the next one; one that stays refused is Misconfigured.", applies: func(p profile) bool { return p.preparer }, check: checkTokens},
@@ -85,6 +85,20 @@ func checkAccount(t T, w *world) {
 	if n := w.wire.mark(); n != 0 {
 		t.Errorf("%d requests to build a client", n)
 	}
+	kind, elsewhere := w.facts.Kind, w.facts.Account
+	elsewhere.BaseURL = strings.Replace(elsewhere.BaseURL, "127.0.0.1", "127.0.0.2", 1)
+	limit := kind.LimitKey(w.facts.Account)
+	for _, key := range slices.Concat(kind.CredentialKeys, kind.RefundCredentialKeys) {
+		if other := kind.LimitKey(with(w.facts.Account, key, "another")); (other == limit) == (key == kind.LimitCredential) {
+			t.Errorf("K6d: a limit is that of %s, and not of %s", kind.LimitCredential, key)
+		}
+	}
+	if slash := w.facts.Account; kind.LimitKey(elsewhere) == limit {
+		t.Errorf("K6d: another host has the same limit")
+	} else if slash.BaseURL += "/"; kind.LimitKey(slash) != limit {
+		t.Errorf("K6d: the same host has another limit")
+	}
+	w.show(limit)
 }
 
 func checkWrongCredentials(t T, w *world) {

@@ -212,8 +212,8 @@ func TestEndpoint(t *testing.T) {
 	wiretest.CheckEndpoint(t, wave.Kind(), providers.Account{Environment: "sandbox", BaseURL: "wave"}, providers.Account{}, "baseURL")
 }
 
-// K5a, K6d: what an account tells of itself.
-func TestKind_CountryAndLimit(t *testing.T) {
+// K5a: what an account tells of itself.
+func TestKind_Country(t *testing.T) {
 	k := wave.Kind()
 	for name, tt := range map[string]struct {
 		key      providers.Secret
@@ -246,14 +246,6 @@ func TestKind_CountryAndLimit(t *testing.T) {
 	for m, want := range map[providers.Money]string{{Amount: "10.50", Currency: "GMD"}: "10.5", {Amount: "10.505", Currency: "GMD"}: "", {Amount: "10.50", Currency: "UGX"}: ""} {
 		wire := map[bool]providers.Money{true: {Amount: want, Currency: m.Currency}}[want != ""]
 		wiretest.CheckMoney(t, k, providers.Account{Environment: providers.Production}, m, wire)
-	}
-	one, other := account(), account()
-	if other.BaseURL = wiretest.Base; k.LimitKey(one) != k.LimitKey(other) {
-		t.Error("K6d: a limit is that of the key")
-	}
-	other.Credentials[wave.KeyAPI] = "another"
-	if k.LimitKey(one) == k.LimitKey(other) {
-		t.Error("K6d: another key has its own limit")
 	}
 }
 
