@@ -11,7 +11,7 @@ import (
 
 // Without GetBody net/http has no second copy of a body to send.
 func TestBodyCannotBeReplayed(t *testing.T) {
-	req, err := New(Options{}).request(t.Context(), providers.Call{Method: "POST", URL: "https://host.example", Body: []byte("{}")})
+	req, err := request(t.Context(), providers.Call{Method: "POST", URL: "https://host.example", Body: []byte("{}")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func Start(t providertest.T, p simulator.Provider, o simulator.Options, facts fu
 	sim := Simulator(t, o)
 	sim.SetDefault(p, simulator.Scenario{Payer: simulator.Waits})
 	return &Fixture{
-		sim: sim, provider: p, clock: clock, facts: facts(sim), transport: trusting(clock.Now),
+		sim: sim, provider: p, clock: clock, facts: facts(sim), transport: trusting(),
 	}
 }
 
@@ -61,7 +61,7 @@ func Simulator(t providertest.T, o simulator.Options) *simulator.Simulator {
 // Client of an account at the simulator.
 func Client(t providertest.T, k providers.Kind, a providers.Account, now func() time.Time) providers.Provider {
 	t.Helper()
-	p, err := k.New(a, trusting(now), now)
+	p, err := k.New(a, trusting(), now)
 	if err != nil {
 		t.Fatalf("a client: %v", err)
 	}
@@ -69,8 +69,8 @@ func Client(t providertest.T, k providers.Kind, a providers.Account, now func() 
 }
 
 // trusting is the real transport, which may reach this machine.
-func trusting(now func() time.Time) providers.Transport {
-	return transport.New(transport.Options{Now: now, Trusted: []string{"127.0.0.1"}})
+func trusting() providers.Transport {
+	return transport.New(transport.Options{Trusted: []string{"127.0.0.1"}})
 }
 
 // Facts of the provider.
