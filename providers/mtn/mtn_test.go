@@ -58,8 +58,7 @@ func account() providers.Account {
 
 func client(t testing.TB, answers ...answer) (*mtn.Provider, *wiretest.Script) {
 	t.Helper()
-	p, s := wiretest.Client(t, mtn.Kind(), account(), answers...)
-	return p.(*mtn.Provider), s
+	return wiretest.Client[*mtn.Provider](t, mtn.Kind(), account(), answers...)
 }
 
 func request() providers.InitiateRequest {
@@ -306,8 +305,7 @@ func collecting(t *testing.T, environment providers.Environment, target string, 
 	for _, key := range mtn.Kind().RefundCredentialKeys {
 		delete(a.Credentials, key)
 	}
-	p, s := wiretest.Client(t, mtn.Kind(), a, answers...)
-	return p.(*mtn.Provider), s
+	return wiretest.Client[*mtn.Provider](t, mtn.Kind(), a, answers...)
 }
 
 // MTN MoMo API, sandbox provisioning: GET apiuser. K5d: what the API user is registered for is

@@ -49,13 +49,7 @@ func account() providers.Account {
 
 func client(t testing.TB, answers ...answer) (*orange.Provider, *wiretest.Script) {
 	t.Helper()
-	return clientOf(t, account(), answers...)
-}
-
-func clientOf(t testing.TB, a providers.Account, answers ...answer) (*orange.Provider, *wiretest.Script) {
-	t.Helper()
-	p, s := wiretest.Client(t, orange.Kind(), a, answers...)
-	return p.(*orange.Provider), s
+	return wiretest.Client[*orange.Provider](t, orange.Kind(), account(), answers...)
 }
 
 func request() providers.InitiateRequest {
@@ -85,7 +79,7 @@ func TestRequests_AsSent(t *testing.T) {
 	question := wiretest.Sent{Call: "POST /orange-money-webpay/ci/v1/transactionstatus", Header: header(bearer, "application/json"),
 		Body: map[string]any{"order_id": ref, "amount": json.Number("5000"), "pay_token": "canary-pay"}}
 	for path, a := range map[string]providers.Account{"v3": account(), "v2": token} {
-		p, s := clientOf(t, a, tokenAnswer, opened, opened200, paid, paid200)
+		p, s := wiretest.Client[*orange.Provider](t, orange.Kind(), a, tokenAnswer, opened, opened200, paid, paid200)
 		if err := p.CheckAccount(t.Context(), providers.AccountCheck{}); err != nil {
 			t.Error(err)
 		}
@@ -115,7 +109,7 @@ func TestInitiate_FillsIn(t *testing.T) {
 	for merchant, want := range map[string]string{"": ref, "日本": ref, strings.Repeat("Long name ", 10): "Long name Long name Long name"} {
 		a, req := account(), request()
 		a.MerchantName, req.CancelURL = merchant, ""
-		p, s := clientOf(t, a, tokenAnswer, opened)
+		p, s := wiretest.Client[*orange.Provider](t, orange.Kind(), a, tokenAnswer, opened)
 		if _, err := p.Initiate(t.Context(), req); err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +270,7 @@ func TestKind_ReferencesAndTraits(t *testing.T) {
 func TestCheckAccount_Placeholder(t *testing.T) {
 	a := account()
 	a.Credentials[orange.KeyClientID] = "<client id>"
-	p, _ := clientOf(t, a, answer{Status: 401, Body: `{"error":"invalid_client","error_description":"canary"}`})
+	p, _ := wiretest.Client[*orange.Provider](t, orange.Kind(), a, answer{Status: 401, Body: `{"error":"invalid_client","error_description":"canary"}`})
 	wiretest.CheckDiagnosis(t, p.CheckAccount(t.Context(), providers.AccountCheck{}), providers.Error{
 		Operation: providers.OpToken, Class: providers.ClassMisconfigured, HTTPStatus: 401, Code: "invalid_client", Fault: providers.FaultAccount,
 	}, "left in clientID")

@@ -200,20 +200,6 @@ func TestWaveAccess(t *testing.T) {
 	b.want(c.call("GET", "?transaction_id=no", ""), 404)
 }
 
-// Who follows a late-registered webhook gets the events from then on.
-func TestRegisterWaveCallback(t *testing.T) {
-	b := setUp(t, func(o *Options) { o.Wave.Callbacks = nil })
-	c := b.client(Wave)
-	ref := b.ref(Wave)
-	b.want(c.create(ref, "901"), 200)
-	b.sim.RegisterWaveCallback(WaveCallback{URL: b.hook.url})
-	b.want(c.create(b.ref(Wave), "901"), 200)
-	b.sim.Tick()
-	if got := b.hook.all(); len(got) != 1 || got[0].header.Get("Wave-Signature") != "" {
-		t.Errorf("events %v", got)
-	}
-}
-
 // A merchant may have the API refuse what is not signed.
 func TestWaveRequestSignatures(t *testing.T) {
 	b := setUp(t, func(o *Options) { o.Wave.SigningSecret = "wave_ci_AKS_1" })

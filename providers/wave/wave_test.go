@@ -55,13 +55,7 @@ func account() providers.Account {
 
 func client(t testing.TB, answers ...answer) (*wave.Provider, *wiretest.Script) {
 	t.Helper()
-	return clientOf(t, account(), answers...)
-}
-
-func clientOf(t testing.TB, a providers.Account, answers ...answer) (*wave.Provider, *wiretest.Script) {
-	t.Helper()
-	p, s := wiretest.Client(t, wave.Kind(), a, answers...)
-	return p.(*wave.Provider), s
+	return wiretest.Client[*wave.Provider](t, wave.Kind(), account(), answers...)
 }
 
 func request() providers.InitiateRequest {
@@ -108,7 +102,7 @@ func TestRequests_AsSent(t *testing.T) {
 	for merchant, secret := range map[string]providers.Secret{"": "", "am-7lks22ap113t4": "canary_AKS_1"} {
 		a := account()
 		a.Credentials[wave.KeySigning], a.AggregatedMerchantID = secret, merchant
-		p, s := clientOf(t, a, wiretest.OK(open), wiretest.OK(open), two, none, wiretest.OK(paid), wiretest.OK(paid), wiretest.OK(""), wiretest.OK(""), none)
+		p, s := wiretest.Client[*wave.Provider](t, wave.Kind(), a, wiretest.OK(open), wiretest.OK(open), two, none, wiretest.OK(paid), wiretest.OK(paid), wiretest.OK(""), wiretest.OK(""), none)
 		without := request()
 		without.Payer, without.CancelURL = "", ""
 		in, err := p.Initiate(t.Context(), request())
@@ -269,7 +263,7 @@ func TestCheckAccount_Refused(t *testing.T) {
 	for key, words := range map[providers.Secret]string{"canary-key": "wallet", "<your API key>": "placeholder"} {
 		a := account()
 		a.Credentials[wave.KeyAPI] = key
-		p, _ := clientOf(t, a, answer{Status: 401, Body: `{"code":"no-matching-api-key","message":"canary"}`})
+		p, _ := wiretest.Client[*wave.Provider](t, wave.Kind(), a, answer{Status: 401, Body: `{"code":"no-matching-api-key","message":"canary"}`})
 		wiretest.CheckDiagnosis(t, p.CheckAccount(t.Context(), providers.AccountCheck{}), providers.Error{
 			Operation: providers.OpAccountCheck, Class: providers.ClassMisconfigured, HTTPStatus: 401, Code: "no-matching-api-key", Fault: providers.FaultAccount,
 		}, "apiKey", words)

@@ -39,14 +39,14 @@ type Script struct {
 }
 
 // Client of an account, and the script that it speaks to.
-func Client(t testing.TB, k providers.Kind, a providers.Account, answers ...Answer) (providers.Provider, *Script) {
+func Client[P providers.Provider](t testing.TB, k providers.Kind, a providers.Account, answers ...Answer) (P, *Script) {
 	t.Helper()
 	s := &Script{t: t, answers: answers}
 	p, err := k.New(a, s, NewClock().Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p, s
+	return p.(P), s
 }
 
 // Do answers.
