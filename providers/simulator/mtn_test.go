@@ -185,6 +185,10 @@ func TestMTNUnknownNumber(t *testing.T) {
 		b.pass(time.Second)
 		b.want(c.status(ref), 200, `"FAILED"`, payerNotFound)
 	}
+	delayed := b.ref(MTN)
+	c.payer = "46733123454" // as MTN publishes it
+	b.want(c.create(delayed, "100"), 202)
+	b.want(c.status(delayed), 200, `"CREATED"`)
 }
 
 func TestMTNProvisioning(t *testing.T) {

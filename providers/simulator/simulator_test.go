@@ -36,6 +36,8 @@ func TestRules(t *testing.T) {
 	}
 	b.sim.ClearScripts()
 	b.want(c.status(ref), 200)
+	b.sim.Script(Match{}, Fail(400, false))
+	b.want(c.status(ref), 400)
 }
 
 // A client that is killed while the provider works leaves a session that

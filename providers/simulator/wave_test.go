@@ -156,6 +156,8 @@ func TestWaveValidation(t *testing.T) {
 	}
 	b.want(c.call("POST", "", swap(`"amount"`, `"restrict_payer_mobile":"+221770000000","amount"`)), 200)
 
+	b = setUp(t, func(o *Options) { o.Wave.AggregatedMerchantID = "am-1" })
+	b.want(b.client(Wave).(*waveClient).call("POST", "", good), 400, "aggregated_merchant_id")
 	b = setUp(t, func(o *Options) { o.Wave.AllowHTTPReturnURLs = true })
 	b.want(b.client(Wave).(*waveClient).call("POST", "", swap(`https://`, `http://`)), 200)
 }
@@ -198,6 +200,8 @@ func TestWaveAccess(t *testing.T) {
 	c := b.client(Wave).(*waveClient)
 	b.want(c.call("GET", "/cos-unknown", ""), 404, "checkout-session-not-found")
 	b.want(c.call("GET", "?transaction_id=no", ""), 404)
+	b.want(c.call("POST", "/cos-unknown/expire", ""), 404, "checkout-session-not-found")
+	b.want(c.call("POST", "/cos-unknown/refund", ""), 404, "checkout-session-not-found")
 }
 
 // A merchant may have the API refuse what is not signed.
