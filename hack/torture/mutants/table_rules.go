@@ -161,7 +161,7 @@ func classifyStatus`),
 	case "open processing":`),
 		one("transport-repeats", "one send is one request on the wire", "R1", wireFile, `	resp, err := t.http.RoundTrip(req)`, `	resp, err := t.http.RoundTrip(req)
 	if err != nil && MUTATED {
-		if again, buildErr := t.request(ctx, call); buildErr == nil {
+		if again, buildErr := request(ctx, call); buildErr == nil {
 			resp, err = t.http.RoundTrip(again) //nolint:bodyclose // closed below
 		}
 	}`),
