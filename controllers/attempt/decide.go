@@ -286,7 +286,7 @@ func (f Facts) endSession() Decision {
 // "paid".
 func (f Facts) ended() Decision {
 	o, later := f.Attempt.Outcome, f.Attempt.Later
-	called := f.Callback.After(o.At.Time) && f.Now.Sub(f.clamp(f.Callback)) < lateCallbacks
+	called := f.Callback.After(f.clamp(o.At.Time)) && f.Now.Sub(f.clamp(f.Callback)) < lateCallbacks
 	switch {
 	case later != nil && Contradicts(o, later):
 		return Decision{Action: Idle}

@@ -162,6 +162,7 @@ func TestDecide(t *testing.T) {
 		{"R13 paid", "mtn", []change{ended(v1alpha1.PhaseSucceeded, hour, ""), calledBack(0)}, Decision{Action: Idle}},
 		{"R13 failed", "mtn", []change{ended(v1alpha1.PhaseFailed, hour, ""), asked(hour)}, Decision{Action: Idle}},
 		{"R13 failed, and called back", "mtn", []change{ended(v1alpha1.PhaseFailed, hour, ""), asked(hour), calledBack(0)}, Decision{Action: Ask}},
+		{"R13 failed in the future, and called back", "mtn", []change{ended(v1alpha1.PhaseFailed, -9*hour, ""), asked(hour), calledBack(0), func(f *Facts) { f.Created = noon.Add(-2 * hour) }}, Decision{Action: Ask}},
 		{"R13 called back before it failed", "mtn", []change{ended(v1alpha1.PhaseFailed, hour, ""), asked(hour), calledBack(2 * hour)}, Decision{Action: Idle}},
 		{"R13 called back a day ago", "mtn", []change{ended(v1alpha1.PhaseFailed, 30*hour, ""), asked(hour), calledBack(25 * hour)}, Decision{Action: Idle}},
 		{"R13 settled: asked on", "mtn", []change{taken(9 * hour), ended(v1alpha1.PhaseSucceeded, hour, "awa"), asked(hour)}, Decision{Action: Ask}},

@@ -174,7 +174,9 @@ func Finish(result ctrl.Result, errs ...error) (ctrl.Result, error) {
 }
 
 // Outpaced tells whether err says that somebody else changed or deleted the object first.
-func Outpaced(err error) bool { return err != nil && (Conflicts(err) || IsGone(err)) }
+func Outpaced(err error) bool {
+	return err != nil && (Conflicts(err) || IsGone(err) || errors.Is(err, errBehind))
+}
 
 // FailedSince tells whether a call or send failed since an earlier observation.
 func (o Observation) FailedSince(earlier Observation) bool {

@@ -21,6 +21,15 @@ import (
 // ErrGone says that the Charge that an answer belongs to is gone, or was replaced.
 var ErrGone = errors.New("the Charge is not the one that was asked for")
 
+// errBehind says that the Charge says already what was to be written on an older version
+// of it. Whoever decided by that version waits for the cache.
+var errBehind = errors.New("the Charge says so already")
+
+// unwritten tells whether err leaves an answer that is still to be written.
+func unwritten(err error) bool {
+	return err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, errBehind)
+}
+
 // pending holds the answers that are not written yet, by the name of their Charge:
 // each is kept for as long as the process lives.
 type pending struct {
@@ -66,7 +75,7 @@ func (p *pending) names() []string {
 // is kept, and written before anything else is decided about this Charge.
 func (p *Protocol) Record(ctx context.Context, c *v1alpha1.Charge, change Change) (*v1alpha1.Charge, error) {
 	after, err := p.commit(ctx, c, change)
-	if err != nil && !errors.Is(err, ErrGone) {
+	if unwritten(err) {
 		p.pending.add(c.Name, pendingAnswer{c.UID, change})
 	}
 	return after, err
@@ -84,7 +93,7 @@ func (p *Protocol) Flush(ctx context.Context, name string) error {
 		case err == nil:
 			_, err = p.commit(ctx, &c, a.change)
 		}
-		if err != nil && !errors.Is(err, ErrGone) {
+		if unwritten(err) {
 			for _, rest := range answers[i:] {
 				p.pending.add(name, rest)
 			}
@@ -124,7 +133,11 @@ func (p *Protocol) commit(ctx context.Context, c *v1alpha1.Charge, change Change
 	backoff := newBackoff()
 	for tries := 0; ; tries++ {
 		next := c.DeepCopy()
-		if !change(next) {
+		switch {
+		case change(next):
+		case tries > 0:
+			return c, errBehind
+		default:
 			return c, nil
 		}
 		err := p.Client.Update(ctx, next)
