@@ -51,7 +51,7 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 	if p == nil || v.relation == relationForeign && !r.told.Once(p.UID, p.Status.ChargeName == v.charge.Name) {
 		return v, nil
 	}
-	if asksInAMoment(v) {
+	if asksInAMoment(v) || behind(v) {
 		return v, nil
 	}
 	in := r.projection(v)
@@ -74,6 +74,17 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 func asksInAMoment(v view) bool {
 	fresh := v.payment.Status.Phase == "" && v.charge == nil && v.problem == nil && v.settled == ""
 	return fresh && v.wait > 0 && v.wait <= briefly
+}
+
+// behind: the status shows more than the Charge as it was read, so that one is old. Two
+// processes would overwrite each other's status for as long as one's cache is behind.
+func behind(v view) bool {
+	p, c := v.payment, v.charge
+	if c == nil || !v.relation.holds() || p.Status.NextAction == nil {
+		return false
+	}
+	rec := &c.Record
+	return rec.Taken == nil && rec.Outcome == nil && rec.Unknown == nil && rec.Sends > 0 && rec.Sends >= p.Status.Sends
 }
 
 // projection is what v shows of its Payment.

@@ -119,13 +119,13 @@ func (w *World) boot(seat, stale int) *Process {
 	cached, live := &api{p: p}, &api{p: p, live: true}
 	clients := account.NewClients(&calls{p, transport.New(transport.Options{RoundTripper: &network{w}})}, p.now)
 	clients.Sleep = p.sleep
+	inst, settings := w.Config.Installation, w.opts.Settings
+	settings.AdoptOnly = w.Config.AdoptOnly
 	resolver := &account.Resolver{
 		Reader: cached, Live: live, Registry: w.opts.Shared.Registry, OperatorNamespace: "mobile-money-system",
 		AllowedEndpoints: w.Config.Allowed,
-		Clients:          clients, InstallationIDGiven: true,
+		Clients:          clients, InstallationIDGiven: inst.Given,
 	}
-	inst, settings := w.Config.Installation, w.opts.Settings
-	settings.AdoptOnly = w.Config.AdoptOnly
 	protocol := &attempt.Protocol{Client: cached, Live: live, Settings: settings, Now: p.now, Process: p.Name, Pause: p.pause, Leads: p.Leads}
 	p.payments = &payment.Reconciler{
 		Protocol: protocol, Client: cached, Live: live, Accounts: resolver, Installation: inst, Settings: settings,

@@ -255,6 +255,9 @@ func (w *World) Close() error { return w.sim.Close() }
 // Sim is the provider, whose books are the judge.
 func (w *World) Sim() *simulator.Simulator { return w.sim }
 
+// Replicas that run at the same time.
+func (w *World) Replicas() int { return max(1, w.opts.Processes) }
+
 // Now is where the clock stands.
 func (w *World) Now() time.Time { return w.clock.Now() }
 

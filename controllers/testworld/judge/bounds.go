@@ -8,7 +8,8 @@ import (
 	"mobilemoney.dev/operator/controllers/testworld"
 )
 
-// Bounds of one sale in a window of time. The closest schedule asks every few
+// Bounds of one sale in a window of time, for each process: two that lead at the same
+// time do everything twice. The closest schedule asks every few
 // seconds for a minute; each answer is a write or two.
 const (
 	span           = 10 * time.Minute
@@ -35,7 +36,7 @@ func (j *Judge) calls(f *testworld.Flight, q *process) {
 	now := j.w.Now()
 	b := &j.sale(q.job.Name).bounds
 	b.roll(now)
-	if b.calls++; b.calls > callsPerSpan {
+	if b.calls++; b.calls > callsPerSpan*j.w.Replicas() {
 		j.violated(Bounds, "more than %d calls for one object in %s", callsPerSpan, span)
 	}
 	if f.Op == "token" || j.w.Provider() != "mtn" {
@@ -58,7 +59,7 @@ func (j *Judge) calls(f *testworld.Flight, q *process) {
 func (j *Judge) runs(name types.NamespacedName) {
 	b := &j.sale(name).bounds
 	b.roll(j.w.Now())
-	if b.runs++; b.runs > runsPerSpan {
+	if b.runs++; b.runs > runsPerSpan*j.w.Replicas() {
 		j.violated(Bounds, "more than %d runs for one object in %s", runsPerSpan, span)
 	}
 }
@@ -67,7 +68,7 @@ func (j *Judge) runs(name types.NamespacedName) {
 func (j *Judge) writes(name types.NamespacedName) {
 	b := &j.sale(name).bounds
 	b.roll(j.w.Now())
-	if b.writes++; b.writes > writesPerSpan {
+	if b.writes++; b.writes > writesPerSpan*j.w.Replicas() {
 		j.violated(Bounds, "more than %d writes for one object in %s", writesPerSpan, span)
 	}
 }

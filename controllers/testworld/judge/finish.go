@@ -22,7 +22,7 @@ func (j *Judge) Finish(waits bool) {
 		j.charged(name, s)
 	}
 	for kind, r := range j.requests {
-		if kind[0] == 'p' {
+		if kind[0] == 'p' && !j.Lies {
 			j.found(j.books(r.reference).OverRefund())
 		}
 	}
@@ -92,7 +92,7 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 		}
 	}
 	// What a person said is followed on, and what a callback came about lately.
-	return outcome == nil || outcome.SettledBy != "" || mayBeAsked(c, j.w.Payment(saleOf(c)))
+	return outcome == nil || outcome.SettledBy != "" || mayBeAsked(c, j.w.Payment(saleOf(c)), j.w.Now())
 }
 
 // mayNotKnow: what was answered was not what was asked for, or was known before it

@@ -117,6 +117,8 @@ type Judge struct {
 	Pruned bool
 	// Unreadable: the provider's answers do not say how it ended.
 	Unreadable bool
+	// Lies: the provider makes refunds that it reported as failed.
+	Lies bool
 	// Calm is when the last thing that was wrong was mended; zero: not yet.
 	Calm time.Time
 
@@ -142,6 +144,8 @@ type sale struct {
 	lost bool
 	// had are the Payments that showed a Charge when it was lost, and gone those Charges.
 	had, gone map[types.UID]bool
+	// blank are the Payments that lost their status too.
+	blank map[types.UID]bool
 	// said: a person who saw the Unknown said how it ended.
 	said bool
 	// disclosed pages.
@@ -249,7 +253,7 @@ func (j *Judge) found(violations []Violation) {
 func (j *Judge) sale(name types.NamespacedName) *sale {
 	s := j.sales[name]
 	if s == nil {
-		s = &sale{had: map[types.UID]bool{}, gone: map[types.UID]bool{}}
+		s = &sale{had: map[types.UID]bool{}, gone: map[types.UID]bool{}, blank: map[types.UID]bool{}}
 		j.sales[name] = s
 	}
 	return s
@@ -310,6 +314,9 @@ func (j *Judge) removed(v testworld.Version) {
 	}
 	s := j.sale(saleOf(c))
 	s.lost, s.gone[c.UID] = true, true
+	if attempt.NothingSent(&c.Record.Attempt) {
+		return
+	}
 	for _, o := range j.w.Store.All(testworld.Payment) {
 		if p := o.(*v1alpha1.Payment); p.Status.ChargeName == c.Name {
 			s.had[p.UID] = true
@@ -360,15 +367,18 @@ func (j *Judge) Shown(p *testworld.Process, k testworld.Key, o client.Object, li
 		q.fenced[k] = fenced{j.w.Now(), o}
 	}
 	if c, ok := o.(*v1alpha1.Charge); ok && k.Kind == testworld.Charge {
-		q.over = c.Record.Outcome != nil && !q.job.Refund && !mayBeAsked(c, j.w.Payment(q.job.Name))
+		q.over = c.Record.Outcome != nil && !q.job.Refund && !mayBeAsked(c, j.w.Payment(q.job.Name), p.Now())
 	}
 }
 
 // mayBeAsked: what ended unpaid is asked about again if a callback came since, and
 // what a person settled is followed.
-func mayBeAsked(c *v1alpha1.Charge, p *v1alpha1.Payment) bool {
+func mayBeAsked(c *v1alpha1.Charge, p *v1alpha1.Payment, now time.Time) bool {
 	outcome := c.Record.Outcome
-	called := func(n *v1alpha1.CallbackNote) bool { return n != nil && n.ReceivedAt.After(outcome.At.Time) }
+	// An outcome of the future is one of a clock that was ahead.
+	called := func(n *v1alpha1.CallbackNote) bool {
+		return n != nil && (n.ReceivedAt.After(outcome.At.Time) || outcome.At.After(now))
+	}
 	return outcome.SettledBy != "" ||
 		outcome.Phase != v1alpha1.PhaseSucceeded && (called(c.Record.LastCallback) || p != nil && called(p.Status.LastCallback))
 }

@@ -3,7 +3,6 @@ package judge
 import (
 	"fmt"
 	"math/big"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"

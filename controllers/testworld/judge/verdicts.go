@@ -86,7 +86,8 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 	c := j.w.Charge(key)
 	who := "Payment " + p.Name
 	if p.Status.SettledBy != "" {
-		if c == nil || c.Record.Outcome == nil || c.Record.Outcome.SettledBy == "" {
+		unrecorded := c == nil || c.Record.Outcome == nil || c.Record.Outcome.SettledBy == ""
+		if unrecorded && (p.Spec.Settlement != nil || !j.sale(key).lost) { // else its record was just lost
 			j.settlement(p, nil)
 		}
 		return
@@ -124,9 +125,13 @@ func sawThis(saw *v1alpha1.UnknownStatus, u *v1alpha1.Unknown) bool {
 
 // neverAsked: whoever is refused as written was not asked for.
 func (j *Judge) neverAsked(who string, key types.NamespacedName, p *v1alpha1.Payment, by *testworld.Process) {
-	for _, r := range j.sale(key).references {
+	s := j.sale(key)
+	for _, r := range s.references {
 		if r.installation != by.Installation().ID || r.undecided == 0 && !j.books(r.reference).Known {
 			continue // each request was refused, or did not arrive
+		}
+		if s.blank[p.UID] && r.provider == string(simulator.Orange) {
+			continue // nothing is left that tells of it, and Orange cannot be asked
 		}
 		for _, i := range r.intents {
 			if i.uid == p.UID {

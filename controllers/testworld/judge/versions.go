@@ -66,7 +66,9 @@ func (j *Judge) paymentVersion(old, p *v1alpha1.Payment, by *testworld.Process) 
 	}
 	if by == nil {
 		if a.ChargeName != "" && b.ChargeName == "" {
-			delete(j.sale(key).had, p.UID) // whoever loses both is new
+			s := j.sale(key)
+			delete(s.had, p.UID) // whoever loses both is new
+			s.blank[p.UID] = s.lost
 		}
 		return
 	}

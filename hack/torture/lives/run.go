@@ -82,6 +82,7 @@ func Run(shared *testworld.Shared, p Program, trace, first bool) (Result, error)
 	case err != nil:
 		j.Violations = append(j.Violations, judge.Violation{Rule: judge.Bounds, Text: err.Error()})
 	default:
+		j.Lies = strings.HasSuffix(p.Amount, "967")
 		// At Orange 943 answers with another order's id.
 		j.Unreadable = strings.HasSuffix(p.Amount, "942") || strings.HasSuffix(p.Amount, "943") && p.Provider == "orange"
 		j.Finish(p.has("broken"))
@@ -140,7 +141,7 @@ func (l *life) mend() error {
 	l.w.Say("mend")
 	first := l.w.FirstConfig()
 	installation := l.w.Config.Installation
-	installation.ID = first.Installation.ID
+	installation.ID, installation.Given = first.Installation.ID, first.Installation.Given
 	if !l.program.has("broken") {
 		l.w.MendAccount()
 		l.w.Config.Allowed = first.Allowed
