@@ -292,11 +292,16 @@ func newAccount(namespace, provider string, interval time.Duration) *v1alpha1.Me
 func tenant(ctx context.Context, interval time.Duration) string {
 	GinkgoHelper()
 	ns := newNamespace(ctx)
-	for _, provider := range []string{"mtn", "orange", "wave"} {
-		Expect(api.Create(ctx, newSecret(ns, provider))).To(Succeed())
-		Expect(api.Create(ctx, newAccount(ns, provider, interval))).To(Succeed())
-	}
+	openAccounts(ctx, ns, interval)
 	return ns
+}
+
+func openAccounts(ctx context.Context, namespace string, interval time.Duration) {
+	GinkgoHelper()
+	for _, provider := range allProviders() {
+		Expect(api.Create(ctx, newSecret(namespace, provider))).To(Succeed())
+		Expect(api.Create(ctx, newAccount(namespace, provider, interval))).To(Succeed())
+	}
 }
 
 func newPayment(namespace, name, provider string, amount int64) *v1alpha1.Payment {

@@ -375,33 +375,6 @@ func TestK3h_VoidAfterARefusal(t *testing.T) {
 	}
 }
 
-// R12: the status shows a request and there is no record of it. The Charge is made
-// again without a send, and asked about.
-func TestR12_TheRecordIsGone(t *testing.T) {
-	for _, provider := range allProviders {
-		for _, paid := range []bool{true, false} {
-			w := newWorld(t)
-			w.opened(provider, "1907")
-			if paid {
-				w.pay()
-			}
-			w.lose("sale")
-			w.until("sale", 10*time.Minute, never)
-			switch p := w.get("sale"); {
-			case provider == "orange":
-				expectPhase(t, p, v1alpha1.PhaseUnknown, v1alpha1.ReasonLostInitiation)
-			case paid:
-				expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-			default:
-				expectPhase(t, p, v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer)
-			}
-			if w.asked() != 1 || w.charge("sale").Record.Sends != 0 {
-				t.Errorf("%s: asked %d times, %+v", provider, w.asked(), w.charge("sale").Record)
-			}
-		}
-	}
-}
-
 // R12: once the API server went back in time nothing is sent, also if the very write
 // that allows a send shows it.
 func TestR12_RevisionsWentBack(t *testing.T) {

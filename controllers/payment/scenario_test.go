@@ -9,8 +9,8 @@ import (
 )
 
 // What becomes of a payment for every story that the providers can tell. The
-// judge of "charged" is the provider's ledger.
-func TestScenarios(t *testing.T) {
+// judge of "charged" is the provider's ledger. No callback ever comes here.
+func TestG5_Scenarios(t *testing.T) {
 	const hour = time.Hour
 	type want struct {
 		phase   v1alpha1.Phase

@@ -13,6 +13,29 @@ import (
 	"testing"
 )
 
+// Whoever reads docs/recreation.md can trust that each of its sections is proved, and
+// finds each thing that is proved: by a spec here, or by a story of the payments' loop.
+func TestEveryRecreationIsOnThePageAndBack(t *testing.T) {
+	read := func(path, pattern string) (found []string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(pattern).FindAllSubmatch(text, -1) {
+			found = append(found, string(m[1]))
+		}
+		return found
+	}
+	const spec, story = `\tIt\("(?:K\d\w )?([^"]+)"`, `(?m)^\t\t"([^"]+)": +\w`
+	sections := read("../../docs/recreation.md", `(?m)^### (.+)$`)
+	proved := slices.Concat(read("recreation_test.go", spec), read("restore_test.go", spec), read("../payment/again_test.go", story))
+	slices.Sort(sections)
+	slices.Sort(proved)
+	if len(sections) < 20 || !slices.Equal(sections, proved) {
+		t.Errorf("docs/recreation.md has the sections\n%q; proved are\n%q", sections, proved)
+	}
+}
+
 // Whoever reads docs/security.md can trust that each attack is proved where it says,
 // and finds each that is proved: a test bears the attack's id in front of its title.
 func TestEveryAttackIsOnThePageAndBack(t *testing.T) {
