@@ -140,12 +140,6 @@ func (s sale) takesUp(ctx context.Context) *v1alpha1.Payment {
 	return p
 }
 
-// loseCharge deletes the Charge of a sale, which only an administrator can.
-func (s sale) loseCharge(ctx context.Context) {
-	GinkgoHelper()
-	Expect(api.Delete(ctx, &v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{Name: s.Status.ChargeName}})).To(Succeed())
-}
-
 var _ = Describe("A Payment that is there again", Ordered, ContinueOnFailure, func() {
 	BeforeAll(func(ctx context.Context) { startManager(ctx) })
 

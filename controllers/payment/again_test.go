@@ -12,7 +12,7 @@ import (
 
 // sold makes a sale that is paid.
 func (w *world) sold(provider string) *v1alpha1.Charge {
-	w.t.Helper()
+	w.T.Helper()
 	w.payment("sale", provider, "1902")
 	w.paidOnce()
 	return w.charge("sale")
@@ -20,49 +20,49 @@ func (w *world) sold(provider string) *v1alpha1.Charge {
 
 // paidOnce runs the sale to its end: the payer was asked once and paid once.
 func (w *world) paidOnce() *v1alpha1.Payment {
-	w.t.Helper()
+	w.T.Helper()
 	p := w.settle("sale", 2*time.Hour)
-	expectPhase(w.t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-	assertProjection(w.t, p)
+	expectPhase(w.T, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	assertProjection(w.T, p)
 	if w.asked() != 1 || w.charges("sale") != 1 {
-		w.t.Fatalf("asked %d times, charged %d times", w.asked(), w.charges("sale"))
+		w.T.Fatalf("asked %d times, charged %d times", w.asked(), w.charges("sale"))
 	}
 	return p
 }
 
 // adopts: so it was, and the Payment says that it was sold before.
 func (w *world) adopts() {
-	w.t.Helper()
+	w.T.Helper()
 	if c := condition(w.paidOnce(), v1alpha1.ConditionAdopted); c == nil || c.Status != metav1.ConditionTrue {
-		w.t.Fatal("not shown as adopted")
+		w.T.Fatal("not shown as adopted")
 	}
 }
 
 // endsAs runs the sale for a while, in which nobody is asked for money.
 func (w *world) endsAs(phase v1alpha1.Phase, reason v1alpha1.Reason) {
-	w.t.Helper()
+	w.T.Helper()
 	asked := w.asked()
 	p := w.settle("sale", time.Hour)
-	expectPhase(w.t, p, phase, reason)
-	assertProjection(w.t, p)
+	expectPhase(w.T, p, phase, reason)
+	assertProjection(w.T, p)
 	if n := w.asked(); n != asked {
-		w.t.Fatalf("asked %d times more", n-asked)
+		w.T.Fatalf("asked %d times more", n-asked)
 	}
 }
 
 // gone with the cluster: Payment and Charge.
 func (w *world) gone() {
-	w.t.Helper()
-	must(w.t, w.api.Delete(w.ctx, w.get("sale")))
+	w.T.Helper()
+	must(w.T, w.API.Delete(w.Ctx, w.get("sale")))
 	w.lose("sale")
 }
 
 // consent is what a person says who knows that it is the same sale.
 func (w *world) consent() {
-	w.t.Helper()
+	w.T.Helper()
 	p := w.get("sale")
 	consenting(p)
-	must(w.t, w.api.Update(w.ctx, p))
+	must(w.T, w.API.Update(w.Ctx, p))
 }
 
 // recreations are sections of docs/recreation.md. What needs a real API server is among the
@@ -70,21 +70,21 @@ func (w *world) consent() {
 func recreations() map[string]func(w *world, provider string) {
 	return map[string]func(w *world, provider string){
 		"Deleted and applied again before anything was sent": func(w *world, provider string) {
-			w.suspend(provider, true)
+			w.Suspend(provider, true)
 			w.payment("sale", provider, "1907")
 			w.until("sale", time.Minute, never)
 			w.replace("sale", provider, "1907")
 			w.replace("sale", provider, "1902")
-			w.suspend(provider, false)
+			w.Suspend(provider, false)
 			w.paidOnce()
 			if c := w.charge("sale"); c.Spec.Requested.Amount != "1902" {
-				w.t.Errorf("asked for %+v", c.Spec.Requested)
+				w.T.Errorf("asked for %+v", c.Spec.Requested)
 			}
 		},
 		"Deleted and applied again while the provider is being asked": func(w *world, provider string) {
-			w.onPoint = func(_ int, label string, after bool) error {
+			w.OnPoint = func(_ int, label string, after bool) error {
 				if label == "call initiate" && !after {
-					w.onPoint = nil
+					w.OnPoint = nil
 					w.replace("sale", provider, "1902")
 				}
 				return nil
@@ -98,7 +98,7 @@ func recreations() map[string]func(w *world, provider string) {
 			w.replace("sale", provider, "1907")
 			w.until("sale", time.Second, never)
 			if again := w.get("sale").Status.NextAction; again == nil || again.URL != page {
-				w.t.Errorf("another page: %+v", again)
+				w.T.Errorf("another page: %+v", again)
 			}
 			w.pay()
 			w.adopts()
@@ -106,9 +106,9 @@ func recreations() map[string]func(w *world, provider string) {
 		"Deleted and applied again after it was paid": func(w *world, provider string) {
 			w.sold(provider)
 			for _, gap := range []time.Duration{0, time.Minute, 20 * time.Hour} {
-				must(w.t, w.api.Delete(w.ctx, w.get("sale")))
+				must(w.T, w.API.Delete(w.Ctx, w.get("sale")))
 				w.until("sale", time.Minute, never)
-				w.clock.Add(gap)
+				w.Clock.Add(gap)
 				w.payment("sale", provider, "1902")
 				w.adopts()
 			}
@@ -120,7 +120,7 @@ func recreations() map[string]func(w *world, provider string) {
 			w.pay()
 			w.endsAs(v1alpha1.PhaseFailed, v1alpha1.ReasonSaleConflict)
 			if p, c := w.get("sale"), w.charge("sale"); p.Status.NextAction != nil || c.Record.Outcome == nil || c.Record.Outcome.Phase != v1alpha1.PhaseSucceeded {
-				w.t.Errorf("%+v, %+v", p.Status, c.Record)
+				w.T.Errorf("%+v, %+v", p.Status, c.Record)
 			}
 			w.replace("sale", provider, "1907")
 			w.adopts()
@@ -133,7 +133,7 @@ func recreations() map[string]func(w *world, provider string) {
 		},
 		"Pruned, and reverted minutes later": func(w *world, provider string) {
 			w.opened(provider, "1907")
-			must(w.t, w.api.Delete(w.ctx, w.get("sale")))
+			must(w.T, w.API.Delete(w.Ctx, w.get("sale")))
 			w.pay()
 			w.until("sale", 20*time.Minute, never)
 			w.payment("sale", provider, "1907")
@@ -141,7 +141,7 @@ func recreations() map[string]func(w *world, provider string) {
 		},
 		"Pruned, and reverted days later": func(w *world, provider string) {
 			w.sold(provider)
-			w.clock.Add(30 * time.Hour)
+			w.Clock.Add(30 * time.Hour)
 			w.replace("sale", provider, "1902")
 			w.endsAs(v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName)
 			w.consent()
@@ -170,16 +170,16 @@ func recreations() map[string]func(w *world, provider string) {
 				w.endsAs(v1alpha1.PhaseUnknown, v1alpha1.ReasonLostInitiation)
 				return
 			}
-			expectPhase(w.t, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer)
+			expectPhase(w.T, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer)
 			w.pay()
 			w.paidOnce()
 			if n := w.sends(); n != 0 {
-				w.t.Errorf("%d sends", n)
+				w.T.Errorf("%d sends", n)
 			}
 		},
 		"Restored by Velero, with its Charge": func(w *world, provider string) {
 			w.sold(provider)
-			w.clock.Add(72 * time.Hour)
+			w.Clock.Add(72 * time.Hour)
 			w.replace("sale", provider, "1902", restored1)
 			w.adopts()
 		},
@@ -201,7 +201,7 @@ func recreations() map[string]func(w *world, provider string) {
 			p := w.replace("sale", provider, "1907", restored1)
 			w.lose("sale")
 			p.Status = backup
-			must(w.t, w.api.Status().Update(w.ctx, p))
+			must(w.T, w.API.Status().Update(w.Ctx, p))
 			if provider == "orange" {
 				w.endsAs(v1alpha1.PhaseUnknown, v1alpha1.ReasonLostInitiation)
 			} else {
@@ -212,7 +212,7 @@ func recreations() map[string]func(w *world, provider string) {
 			c := w.sold(provider)
 			w.gone()
 			c.ObjectMeta = metav1.ObjectMeta{Name: c.Name}
-			must(w.t, w.api.Create(w.ctx, c))
+			must(w.T, w.API.Create(w.Ctx, c))
 			w.payment("sale", provider, "1902")
 			w.adopts()
 		},
@@ -236,9 +236,9 @@ func recreations() map[string]func(w *world, provider string) {
 			w.installation.ID = "another"
 			w.gone()
 			w.payment("sale", provider, "1902")
-			expectPhase(w.t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-			if second := w.charge("sale").Spec.ProviderReference; second == first || w.sim.Charges(first) != 1 || w.sim.Charges(second) != 1 {
-				w.t.Errorf("%s and %s are one sale", first, second)
+			expectPhase(w.T, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+			if second := w.charge("sale").Spec.ProviderReference; second == first || w.Sim.Charges(first) != 1 || w.Sim.Charges(second) != 1 {
+				w.T.Errorf("%s and %s are one sale", first, second)
 			}
 		},
 	}
@@ -254,19 +254,19 @@ func TestRecreation(t *testing.T) {
 
 // deletedAtEveryPoint plays a sale in a world of its own for each moment.
 func deletedAtEveryPoint(clean *world, provider string) {
-	t := clean.t
+	t := clean.T
 	clean.sold(provider)
-	for n, label := range clean.points {
+	for n, label := range clean.Points {
 		w := newWorld(t)
 		p := w.payment("sale", provider, "1902")
-		w.onPoint = func(at int, _ string, after bool) error {
+		w.OnPoint = func(at int, _ string, after bool) error {
 			if at == n && !after {
-				_ = w.api.Delete(w.ctx, p)
+				_ = w.API.Delete(w.Ctx, p)
 			}
 			return nil
 		}
 		w.until("sale", 20*time.Minute, never)
-		w.onPoint = nil
+		w.OnPoint = nil
 		w.payment("sale", provider, "1902")
 		got := w.settle("sale", 3*time.Hour)
 		if charges := w.charges("sale"); charges > 1 || (got.Status.Phase == v1alpha1.PhaseSucceeded) != (charges == 1) || w.asked() > 1 {

@@ -8,16 +8,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/testworld/looptest"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
 // callOff sets the switch, as a user would.
 func (w *world) callOff(name string) {
-	w.t.Helper()
+	w.T.Helper()
 	p := w.get(name)
 	p.Spec.Cancel = true
 	p.Generation++
-	must(w.t, w.api.Update(w.ctx, p))
+	must(w.T, w.API.Update(w.Ctx, p))
 }
 
 func calledOff(p *v1alpha1.Payment) { p.Spec.Cancel = true }
@@ -37,19 +38,19 @@ func expectCancel(t *testing.T, p *v1alpha1.Payment, reason string) {
 func TestCancel_BeforeAsking(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		w := newWorld(t)
-		w.suspend(provider, true)
+		w.Suspend(provider, true)
 		w.payment("sale", provider, "1901")
 		w.step("sale")
 		w.callOff("sale")
 		if provider != "orange" {
 			w.step("sale")
 			expectPhase(t, w.get("sale"), v1alpha1.PhasePending, v1alpha1.ReasonAccountSuspended)
-			w.suspend(provider, false)
+			w.Suspend(provider, false)
 		}
 		p := w.settle("sale", time.Hour)
 		expectPhase(t, p, v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
 		expectCancel(t, p, v1alpha1.ReasonCancelDone)
-		if n := w.sim.Count("", simulator.OpInitiate); n != 0 || w.charge("sale") != nil {
+		if n := w.Sim.Count("", simulator.OpInitiate); n != 0 || w.charge("sale") != nil {
 			t.Errorf("%s: asked for money %d times", provider, n)
 		}
 	}
@@ -59,14 +60,14 @@ func TestCancel_BeforeAsking(t *testing.T) {
 func TestCancel_AfterAVoidSend(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		w := newWorld(t)
-		w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
+		w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
 		w.payment("sale", provider, "1901")
 		w.step("sale")
 		w.callOff("sale")
 		p := w.settle("sale", time.Hour)
 		expectPhase(t, p, v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
 		expectCancel(t, p, v1alpha1.ReasonCancelDone)
-		if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
+		if n := w.Sim.Count("", simulator.OpInitiate); n != 1 {
 			t.Errorf("%s: asked for money %d times", provider, n)
 		}
 	}
@@ -76,13 +77,13 @@ func TestCancel_AfterAVoidSend(t *testing.T) {
 func TestCancelIsSeenBeforeTheSend(t *testing.T) {
 	w := newWorld(t)
 	w.payment("sale", "mtn", "1901")
-	w.freeze() // the cache does not show the switch
+	w.Freeze() // the cache does not show the switch
 	w.callOff("sale")
 	w.step("sale")
-	if n := w.sim.Count("", simulator.OpInitiate); n != 0 {
+	if n := w.Sim.Count("", simulator.OpInitiate); n != 0 {
 		t.Fatalf("asked for money %d times", n)
 	}
-	w.stale, w.errs = nil, nil
+	w.Stale, w.Errs = nil, nil
 	expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
 }
 
@@ -100,7 +101,7 @@ func TestCancelOpenSession(t *testing.T) {
 	p := w.settle("sale", time.Hour)
 	expectPhase(t, p, v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
 	expectCancel(t, p, v1alpha1.ReasonCancelDone)
-	if w.sim.Pay(url) == nil || w.charges("sale") != 0 {
+	if w.Sim.Pay(url) == nil || w.charges("sale") != 0 {
 		t.Error("it can still be paid")
 	}
 }
@@ -113,10 +114,10 @@ func TestCancelRacesThePayer(t *testing.T) {
 		w.until("sale", time.Minute, never)
 		url := w.get("sale").Status.NextAction.URL
 		paid := false
-		w.sim.BeforeProcess(func(r simulator.Request) {
+		w.Sim.BeforeProcess(func(r simulator.Request) {
 			if r.Op == pays && !paid {
 				paid = true
-				must(t, w.sim.Pay(url))
+				must(t, w.Sim.Pay(url))
 			}
 		})
 		w.callOff("sale")
@@ -141,7 +142,7 @@ func TestCancelNotSupported(t *testing.T) {
 		p := w.get("sale")
 		expectPhase(t, p, v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer)
 		expectCancel(t, p, v1alpha1.ReasonCancelNotSupported)
-		must(t, w.sim.Pay(reference))
+		must(t, w.Sim.Pay(reference))
 		p = w.settle("sale", time.Hour)
 		expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 		expectCancel(t, p, v1alpha1.ReasonCancelTooLate)
@@ -165,7 +166,7 @@ func TestCancelWhileUnanswered(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		for name, processed := range map[string]bool{"arrived": true, "lost": false} {
 			w := newWorld(t)
-			w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Cut: true, Unprocessed: !processed, Times: 1})
+			w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Cut: true, Unprocessed: !processed, Times: 1})
 			w.payment("sale", provider, "1907")
 			w.until("sale", time.Second, never)
 			w.callOff("sale")
@@ -175,8 +176,8 @@ func TestCancelWhileUnanswered(t *testing.T) {
 			if provider == "mtn" {
 				want = v1alpha1.PhaseProcessing // the phone rang, or it may have
 			}
-			if p.Status.Phase != want || w.sim.Count("", simulator.OpInitiate) != 1 {
-				t.Errorf("%s, %s: %s (%+v) after %d requests", provider, name, p.Status.Phase, p.Status.Conditions, w.sim.Count("", simulator.OpInitiate))
+			if p.Status.Phase != want || w.Sim.Count("", simulator.OpInitiate) != 1 {
+				t.Errorf("%s, %s: %s (%+v) after %d requests", provider, name, p.Status.Phase, p.Status.Conditions, w.Sim.Count("", simulator.OpInitiate))
 			}
 		}
 	}
@@ -219,26 +220,26 @@ func TestCancelBetweenTwoReads(t *testing.T) {
 		w.payment("sale", provider, "1907")
 		slow := w.loop
 		w.start()
-		slow.Live = &between{Reader: w.api, happen: func() {
+		slow.Live = &between{Reader: w.API, happen: func() {
 			lost, off := false, false
-			w.onPoint = func(_ int, label string, after bool) error {
+			w.OnPoint = func(_ int, label string, after bool) error {
 				switch {
 				case label == "update Payment status" && !after && !lost:
 					lost = true
-					return errInjected
-				case w.sim.Count("", simulator.OpInitiate) == 1 && !off:
+					return looptest.ErrInjected
+				case w.Sim.Count("", simulator.OpInitiate) == 1 && !off:
 					off = true
 					w.callOff("sale")
 				}
 				return nil
 			}
 			w.until("sale", time.Minute, func() bool { return off })
-			w.onPoint, w.errs = nil, nil
+			w.OnPoint, w.Errs = nil, nil
 		}}
-		if _, err := slow.Reconcile(w.ctx, request(testNamespace, "sale")); err != nil {
+		if _, err := slow.Reconcile(w.Ctx, request(looptest.Shop, "sale")); err != nil {
 			t.Fatal(err)
 		}
-		if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
+		if n := w.Sim.Count("", simulator.OpInitiate); n != 1 {
 			t.Fatalf("%s: asked for money %d times", provider, n)
 		}
 		if p := w.get("sale"); p.Status.Phase.Terminal() {

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -13,33 +12,19 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// account is changed.
-func (w *world) account(name string, change func(*v1alpha1.MerchantAccount)) {
-	w.t.Helper()
-	var m v1alpha1.MerchantAccount
-	must(w.t, w.api.Get(w.ctx, types.NamespacedName{Namespace: testNamespace, Name: name}, &m))
-	change(&m)
-	must(w.t, w.api.Update(w.ctx, &m))
-}
-
-// suspend closes an account, or opens it again.
-func (w *world) suspend(name string, suspended bool) {
-	w.account(name, func(m *v1alpha1.MerchantAccount) { m.Spec.Suspend = suspended })
-}
-
 // Nothing new is sent through a suspended account; it goes on once it is open again.
 func TestSuspended_BeforeTheFirstSend(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		w := newWorld(t)
 		w.payerPays = true
-		w.suspend(provider, true)
+		w.Suspend(provider, true)
 		w.payment("sale", provider, "1901")
 		w.until("sale", time.Hour, func() bool { return false })
 		expectPhase(t, w.get("sale"), v1alpha1.PhasePending, v1alpha1.ReasonAccountSuspended)
-		if w.charge("sale") != nil || len(w.sim.Journal()) != 0 {
+		if w.charge("sale") != nil || len(w.Sim.Journal()) != 0 {
 			t.Fatalf("%s: claimed, or called", provider)
 		}
-		w.suspend(provider, false)
+		w.Suspend(provider, false)
 		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 		if n := w.charges("sale"); n != 1 {
 			t.Errorf("%s: charged %d times", provider, n)
@@ -53,20 +38,20 @@ func TestSuspended_StopsTheNextSend(t *testing.T) {
 		for _, provider := range []string{"mtn", "orange", "wave"} {
 			w := newWorld(t)
 			w.payerPays = true
-			limited := w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
+			limited := w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
 			w.payment("sale", provider, "1901")
 			w.until("sale", time.Hour, func() bool { return limited.Fired() > 0 })
-			w.sim.ClearScripts()
+			w.Sim.ClearScripts()
 			if behind {
-				w.loop.Accounts.Reader = notSuspended(w.api)
+				w.loop.Accounts.Reader = notSuspended(w.API)
 			}
-			w.suspend(provider, true)
+			w.Suspend(provider, true)
 			w.until("sale", time.Hour, never)
 			expectPhase(t, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonAccountSuspended)
 			if c := w.charge("sale"); c.Record.Sends != 1 || len(c.Record.Open) != 0 {
 				t.Fatalf("%s, behind %t: %+v", provider, behind, c.Record)
 			}
-			w.suspend(provider, false)
+			w.Suspend(provider, false)
 			expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 			if n := w.charges("sale"); n != 1 {
 				t.Errorf("%s: charged %d times", provider, n)
@@ -82,7 +67,7 @@ func TestSuspended_AfterTheSend(t *testing.T) {
 		w.payerPays = true
 		w.payment("sale", provider, "1901")
 		w.until("sale", time.Hour, func() bool { return w.charge("sale") != nil && w.charge("sale").Record.Taken != nil })
-		w.suspend(provider, true)
+		w.Suspend(provider, true)
 		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/testworld/looptest"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -39,7 +40,7 @@ func crashStories() []crashStory {
 		{name: "surplus", providers: []string{"wave"}, amount: "1909", phase: v1alpha1.PhaseSucceeded,
 			reaches: "call cancel", arrange: func(w *world) {
 				pays(w)
-				w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Cut: true, Times: 1})
+				w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Cut: true, Times: 1})
 			}},
 		{name: "called off at once", providers: []string{"mtn", "wave"}, amount: "1901", phase: v1alpha1.PhaseCancelled, payment: calledOff},
 		{name: "called off", providers: []string{"wave"}, amount: "1907", phase: v1alpha1.PhaseCancelled,
@@ -48,7 +49,7 @@ func crashStories() []crashStory {
 			arrange: func(w *world) { w.settles = true }},
 		{name: "refused", providers: all, amount: "1901", phase: v1alpha1.PhaseFailed, arrange: func(w *world) {
 			for provider, refusal := range refusals() {
-				w.sim.Script(simulator.Match{Provider: simulator.Provider(provider), Op: simulator.OpInitiate}, refusal)
+				w.Sim.Script(simulator.Match{Provider: simulator.Provider(provider), Op: simulator.OpInitiate}, refusal)
 			}
 		}},
 	}
@@ -77,10 +78,10 @@ func TestCrashAtEveryPoint(t *testing.T) {
 		for _, provider := range story.providers {
 			clean := story.begin(t, provider)
 			clean.settle("sale", 3*time.Hour)
-			if story.reaches != "" && !slices.Contains(clean.points, story.reaches) {
-				t.Fatalf("%s/%s never comes to %q: %v", provider, story.name, story.reaches, clean.points)
+			if story.reaches != "" && !slices.Contains(clean.Points, story.reaches) {
+				t.Fatalf("%s/%s never comes to %q: %v", provider, story.name, story.reaches, clean.Points)
 			}
-			for n, label := range crashPoints(clean.points) {
+			for n, label := range crashPoints(clean.Points) {
 				for _, fault := range []string{"crash before", "crash after", "answer lost"} {
 					t.Run(fmt.Sprintf("%s/%s/%d %s/%s", provider, story.name, n, label, fault), func(t *testing.T) {
 						t.Parallel()
@@ -106,10 +107,10 @@ func crashPoints(points []string) map[int]string {
 
 func crashAt(t *testing.T, story crashStory, provider string, clean *world, n int, fault string) {
 	t.Helper()
-	label := clean.points[n]
+	label := clean.Points[n]
 	w := story.begin(t, provider)
 	fired := false
-	w.onPoint = func(at int, _ string, after bool) error {
+	w.OnPoint = func(at int, _ string, after bool) error {
 		if at != n || fired || after == (fault == "crash before") {
 			return nil
 		}
@@ -117,9 +118,9 @@ func crashAt(t *testing.T, story crashStory, provider string, clean *world, n in
 		// A token is fetched in a goroutine of its own, which no crash here can
 		// reach; it asks for no money.
 		if fault == "answer lost" || label == "call token" {
-			return errInjected
+			return looptest.ErrInjected
 		}
-		panic(crash{label})
+		panic(looptest.Crash{At: label})
 	}
 	w.settle("sale", 3*time.Hour)
 	if !fired {
@@ -127,7 +128,7 @@ func crashAt(t *testing.T, story crashStory, provider string, clean *world, n in
 	}
 	// Orange tells its token once: who dies with it in hand lost it.
 	inHand := label == "call initiate" ||
-		fault == "crash before" && n > 0 && clean.points[n-1] == "call initiate"
+		fault == "crash before" && n > 0 && clean.Points[n-1] == "call initiate"
 	assertSafe(t, w, inHand, story.phase)
 	if sends := w.sends(); sends > clean.sends()+1 {
 		t.Errorf("%d sends for one more fault", sends)
@@ -152,12 +153,12 @@ func assertSafe(t *testing.T, w *world, mayHold bool, phase v1alpha1.Phase) {
 	reason := condition(p, v1alpha1.ConditionSucceeded).Reason
 	switch {
 	case charges > 1:
-		t.Fatalf("charged %d times: %v", charges, w.points)
+		t.Fatalf("charged %d times: %v", charges, w.Points)
 	case phase == v1alpha1.PhaseFailed && charges == 0 && p.Status.Phase == v1alpha1.PhaseUnknown && len(w.charge("sale").Record.Open) > 0:
 		// MTN refused a repeat, and the first send may have arrived.
 	case mayHold && charges == 0 && p.Status.Phase == v1alpha1.PhaseUnknown && reason == v1alpha1.ReasonLostInitiation:
 	case p.Status.Phase != phase || charges != want:
-		t.Fatalf("%s with %d charges; want %s with %d: %v", p.Status.Phase, charges, phase, want, w.points)
+		t.Fatalf("%s with %d charges; want %s with %d: %v", p.Status.Phase, charges, phase, want, w.Points)
 	}
 	assertProjection(t, p)
 }

@@ -85,11 +85,11 @@ func assertQuietWhenOver(t *testing.T, w *world, p *v1alpha1.Payment) {
 	if !p.Status.Phase.Terminal() {
 		return
 	}
-	points := len(w.points)
+	points := len(w.Points)
 	if wait, again := w.step(p.Name); again {
 		t.Errorf("a finished payment is looked at again after %s", wait)
 	}
-	if len(w.points) != points {
-		t.Errorf("a finished payment still causes %v", w.points[points:])
+	if len(w.Points) != points {
+		t.Errorf("a finished payment still causes %v", w.Points[points:])
 	}
 }

@@ -19,15 +19,15 @@ func TestChecksPerHour(t *testing.T) {
 	w := newWorld(t)
 	w.payment("sale", "mtn", "1907")
 	w.until("sale", 62*time.Minute, never)
-	if n := w.sim.Count(simulator.MTN, simulator.OpStatus); n < 29 || n > 33 {
+	if n := w.Sim.Count(simulator.MTN, simulator.OpStatus); n < 29 || n > 33 {
 		t.Errorf("%d checks in an hour", n)
 	}
 	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
-	if n := w.sim.Count(simulator.MTN, simulator.OpInitiate); n != 1 {
+	if n := w.Sim.Count(simulator.MTN, simulator.OpInitiate); n != 1 {
 		t.Errorf("asked for money %d times", n)
 	}
-	if writes := strings.Count(strings.Join(w.points, "\n"), "update"); writes > 6 {
-		t.Errorf("%d writes for a payment about which nothing was learnt: %v", writes, w.points)
+	if writes := strings.Count(strings.Join(w.Points, "\n"), "update"); writes > 6 {
+		t.Errorf("%d writes for a payment about which nothing was learnt: %v", writes, w.Points)
 	}
 }
 
@@ -37,7 +37,7 @@ func TestUnknownIsWatchedAndSettled(t *testing.T) {
 	w.payment("sale", "mtn", "1907")
 	w.until("sale", 62*time.Minute, never)
 	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
-	must(t, w.sim.Pay(w.get("sale").Status.ProviderReference))
+	must(t, w.Sim.Pay(w.get("sale").Status.ProviderReference))
 	p := w.settle("sale", 3*time.Hour)
 	expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 	assertProjection(t, p)
@@ -51,7 +51,7 @@ func TestTokenIsSharedByPayments(t *testing.T) {
 			w.until(provider+name, time.Minute, never)
 		}
 	}
-	if n := w.sim.Count("", simulator.OpToken); n != 2 {
+	if n := w.Sim.Count("", simulator.OpToken); n != 2 {
 		t.Errorf("%d token requests for six payments at two providers", n)
 	}
 }
@@ -61,10 +61,10 @@ func TestExpiredTokenIsRefreshedOnce(t *testing.T) {
 		w := newWorld(t)
 		w.payment("first", provider, "1909")
 		w.until("first", time.Minute, never)
-		w.sim.ExpireTokens()
+		w.Sim.ExpireTokens()
 		w.payment("sale", provider, "1902")
 		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-		if n := w.sim.Count("", simulator.OpToken); n != 2 {
+		if n := w.Sim.Count("", simulator.OpToken); n != 2 {
 			t.Errorf("%s: %d token requests", provider, n)
 		}
 		// A 401 to a send is void, and takes a raise of its own.
@@ -100,7 +100,7 @@ func TestInvalidForTheAccount(t *testing.T) {
 	p := w.settle("sale", time.Hour)
 	expectPhase(t, p, v1alpha1.PhaseFailed, v1alpha1.ReasonInvalidRequest)
 	assertProjection(t, p)
-	if len(w.sim.Journal()) != 0 || w.charge("sale") != nil {
+	if len(w.Sim.Journal()) != 0 || w.charge("sale") != nil {
 		t.Error("something was asked for, or claimed")
 	}
 }
@@ -112,32 +112,32 @@ func TestStaleCache(t *testing.T) {
 		clean := newWorld(t)
 		clean.payment("sale", provider, "1902")
 		clean.settle("sale", time.Hour)
-		for n, label := range clean.points {
+		for n, label := range clean.Points {
 			w := newWorld(t)
 			w.payment("sale", provider, "1902")
-			w.onPoint = func(at int, _ string, after bool) error {
+			w.OnPoint = func(at int, _ string, after bool) error {
 				if at == n && !after {
-					w.freeze()
+					w.Freeze()
 				}
 				return nil
 			}
 			w.until("sale", 30*time.Second, never)
-			w.onPoint = nil
+			w.OnPoint = nil
 			w.start() // a successor, on the same lagging view
 			w.until("sale", 30*time.Second, never)
-			w.stale = nil
+			w.Stale = nil
 			got := w.settle("sale", time.Hour)
 			expectPhase(t, got, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-			if asked := w.sim.Count("", simulator.OpInitiate); asked != 1 || w.charges("sale") != 1 {
+			if asked := w.Sim.Count("", simulator.OpInitiate); asked != 1 || w.charges("sale") != 1 {
 				t.Errorf("%s, stale since %d (%s): asked %d times, charged %d times", provider, n, label, asked, w.charges("sale"))
 			}
 		}
 		w := newWorld(t)
 		p := w.payment("sale", provider, "1902")
-		w.freeze()
-		must(t, w.api.Delete(w.ctx, p))
+		w.Freeze()
+		must(t, w.API.Delete(w.Ctx, p))
 		w.until("sale", 30*time.Second, never)
-		if asked := w.sim.Count("", simulator.OpInitiate); asked != 0 {
+		if asked := w.Sim.Count("", simulator.OpInitiate); asked != 0 {
 			t.Errorf("%s: asked for money for a Payment that is gone", provider)
 		}
 	}
@@ -147,7 +147,7 @@ func TestStaleCache(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for provider, refusal := range refusals() {
 		w := newWorld(t)
-		w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, refusal)
+		w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, refusal)
 		w.payment("sale", provider, "1901")
 		p := w.settle("sale", time.Hour)
 		expectPhase(t, p, v1alpha1.PhaseFailed, v1alpha1.ReasonRequestRejected)
@@ -166,7 +166,7 @@ func TestGatewayRefusesNothing(t *testing.T) {
 			w := newWorld(t)
 			page := jsonAnswer(status, "<html>Bad Request</html>")
 			page.Times, page.Unprocessed = 1, !processed
-			w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, page)
+			w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, page)
 			w.payerPays = true
 			w.payment("sale", "wave", "1902")
 			expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
@@ -183,14 +183,14 @@ func TestOrangeEndsOfNoOrder(t *testing.T) {
 	for _, word := range []string{"SUCCESS", "FAILED", "EXPIRED", "INITIATED"} {
 		w := newWorld(t)
 		gateway := `{"status":"` + word + `","message":"upstream timeout"}`
-		w.sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Body: &gateway})
+		w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Body: &gateway})
 		w.payment("sale", "orange", "1909")
 		w.until("sale", 20*time.Minute, never)
 		if p, c := w.get("sale"), w.charge("sale"); p.Status.Phase.Terminal() || c.Record.Outcome != nil || c.Record.Unknown != nil {
 			t.Fatalf("%s: %s, %+v", word, p.Status.Phase, c.Record)
 		}
-		w.sim.ClearScripts()
-		w.clock.Add(time.Minute)
+		w.Sim.ClearScripts()
+		w.Clock.Add(time.Minute)
 		p := w.settle("sale", 3*time.Hour)
 		expectPhase(t, p, v1alpha1.PhaseExpired, v1alpha1.ReasonPayerTimeout)
 	}
@@ -208,7 +208,7 @@ func refusals() map[string]simulator.Behaviour {
 // A push provider that refuses and has rung the phone all the same.
 func TestRefusedButProcessed(t *testing.T) {
 	w := newWorld(t)
-	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(400, true))
+	w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(400, true))
 	w.payment("sale", "mtn", "1901")
 	expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 	if w.charges("sale") != 1 {
@@ -230,7 +230,7 @@ func TestMisconfiguredAccountIsMended(t *testing.T) {
 		p := w.get("sale")
 		expectPhase(t, p, v1alpha1.PhasePending, v1alpha1.ReasonAccountMisconfigured)
 		assertProjection(t, p)
-		if n := len(w.sim.Journal()); n > 30 {
+		if n := len(w.Sim.Journal()); n > 30 {
 			t.Errorf("%s: %d calls in ten minutes", provider, n)
 		}
 		w.secret(provider, true)
@@ -245,18 +245,18 @@ func TestMisconfiguredAccountIsMended(t *testing.T) {
 // may be another merchant's.
 func TestH3OtherCredentialsAreNotSentWith(t *testing.T) {
 	w := newWorld(t)
-	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Drop())
+	w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Drop())
 	w.payment("sale", "wave", "1902")
 	w.until("sale", time.Minute, func() bool {
 		c := w.charge("sale")
-		return c != nil && c.Record.Sends == 1 && w.sim.Count("", simulator.OpInitiate) == 1
+		return c != nil && c.Record.Sends == 1 && w.Sim.Count("", simulator.OpInitiate) == 1
 	})
 	c := w.charge("sale")
 	c.Record.Open[0].Credentials = "those of before"
-	must(t, w.api.Update(w.ctx, c))
+	must(t, w.API.Update(w.Ctx, c))
 	w.until("sale", 2*time.Hour, never)
 	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
-	if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
+	if n := w.Sim.Count("", simulator.OpInitiate); n != 1 {
 		t.Errorf("asked for money %d times", n)
 	}
 }
@@ -267,10 +267,10 @@ func TestH3OtherCredentialsAreNotSentWith(t *testing.T) {
 func TestDoubledOnTheWire(t *testing.T) {
 	for name, restart := range map[string]bool{"asked at once": false, "asked by another process": true} {
 		w := newWorld(t)
-		w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Times: 1})
+		w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Times: 1})
 		w.payment("sale", "mtn", "1909")
 		w.until("sale", time.Minute, func() bool { return w.sends() == 1 })
-		must(t, w.sim.Pay(w.charge("sale").Spec.ProviderReference))
+		must(t, w.Sim.Pay(w.charge("sale").Spec.ProviderReference))
 		if restart {
 			w.start()
 		}
@@ -286,11 +286,11 @@ func TestDoubledOnTheWire(t *testing.T) {
 // it was first sent.
 func TestUnmarkedEndOfBefore(t *testing.T) {
 	w := newWorld(t)
-	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Times: 1})
-	w.sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Set: map[string]any{"payeeNote": "books"}})
+	w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Times: 1})
+	w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Set: map[string]any{"payeeNote": "books"}})
 	w.payment("sale", "mtn", "1909")
 	w.until("sale", time.Minute, func() bool { return w.sends() == 1 })
-	must(t, w.sim.Pay(w.charge("sale").Spec.ProviderReference))
+	must(t, w.Sim.Pay(w.charge("sale").Spec.ProviderReference))
 	w.until("sale", time.Hour, never)
 	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName)
 }
@@ -307,15 +307,15 @@ func TestChargesLostInMidFlight(t *testing.T) {
 			} else {
 				w.settle("sale", 3*time.Hour)
 			}
-			must(t, w.api.Delete(w.ctx, p))
-			must(t, w.api.Delete(w.ctx, w.charge("sale")))
+			must(t, w.API.Delete(w.Ctx, p))
+			must(t, w.API.Delete(w.Ctx, w.charge("sale")))
 			w.start()
 			w.payment("sale", provider, amount)
 			got := w.settle("sale", 3*time.Hour)
 			if n := w.charges("sale"); n > 1 || (got.Status.Phase == v1alpha1.PhaseSucceeded) != (n == 1) || got.Status.Phase == v1alpha1.PhaseUnknown {
 				t.Errorf("%s %s: %s with %d charges", provider, amount, got.Status.Phase, n)
 			}
-			if n := len(w.sim.Sessions()); n != initiations {
+			if n := len(w.Sim.Sessions()); n != initiations {
 				t.Errorf("%s %s: %d sessions, want %d", provider, amount, n, initiations)
 			}
 		}
@@ -337,7 +337,7 @@ func TestAdoptOnlySendsNothing(t *testing.T) {
 				expectPhase(t, p, v1alpha1.PhasePending, v1alpha1.ReasonAdoptOnly)
 			}
 			assertProjection(t, p)
-			if n := w.sim.Count("", simulator.OpInitiate); n != 0 {
+			if n := w.Sim.Count("", simulator.OpInitiate); n != 0 {
 				t.Errorf("%s, %s: asked for money", provider, name)
 			}
 		}
@@ -352,8 +352,8 @@ func TestContradictionIsShown(t *testing.T) {
 	w.payment("sale", "mtn", "1906")
 	w.settle("sale", time.Hour)
 	c := w.charge("sale")
-	attempt.FoldOutcome(v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonPaid, At: metav1.NewMicroTime(w.clock.Now())})(&c.Record.Attempt)
-	must(t, w.api.Update(w.ctx, c))
+	attempt.FoldOutcome(v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonPaid, At: metav1.NewMicroTime(w.Clock.Now())})(&c.Record.Attempt)
+	must(t, w.API.Update(w.Ctx, c))
 	p := w.settle("sale", time.Minute)
 	if p.Status.Phase != v1alpha1.PhaseExpired {
 		t.Errorf("phase became %s", p.Status.Phase)
@@ -367,14 +367,14 @@ func TestContradictionIsShown(t *testing.T) {
 func TestSurplusSessionsAreEnded(t *testing.T) {
 	w := newWorld(t)
 	w.payerPays = true
-	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Cut: true, Times: 1})
+	w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Cut: true, Times: 1})
 	w.payment("sale", "wave", "1909")
 	p := w.settle("sale", time.Hour)
 	expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 	if n := w.charges("sale"); n != 1 {
 		t.Errorf("charged %d times", n)
 	}
-	if n := w.sim.Count("", simulator.OpExpire); n != 1 {
+	if n := w.Sim.Count("", simulator.OpExpire); n != 1 {
 		t.Errorf("%d sessions ended", n)
 	}
 }
@@ -382,18 +382,18 @@ func TestSurplusSessionsAreEnded(t *testing.T) {
 // Another process was faster: our session is nobody's, and is ended.
 func TestLosersSessionIsEnded(t *testing.T) {
 	w := newWorld(t)
-	w.onPoint = func(_ int, label string, after bool) error {
+	w.OnPoint = func(_ int, label string, after bool) error {
 		if label == "call initiate" && after {
 			c := w.charge("sale")
-			attempt.FoldTaken(v1alpha1.Taken{At: metav1.NewMicroTime(w.clock.Now())})(&c.Record.Attempt)
+			attempt.FoldTaken(v1alpha1.Taken{At: metav1.NewMicroTime(w.Clock.Now())})(&c.Record.Attempt)
 			c.Record.Session = &v1alpha1.Session{ID: "cos-winner", PaymentURL: "https://pay.example/winner"}
-			must(t, w.api.Update(w.ctx, c))
+			must(t, w.API.Update(w.Ctx, c))
 		}
 		return nil
 	}
 	w.payment("sale", "wave", "1909")
 	w.until("sale", time.Minute, never)
-	if n := w.sim.Count("", simulator.OpExpire); n != 1 {
+	if n := w.Sim.Count("", simulator.OpExpire); n != 1 {
 		t.Errorf("%d sessions ended", n)
 	}
 	if got := w.charge("sale").Record.Session.ID; got != "cos-winner" {
@@ -407,11 +407,11 @@ func TestLosersSessionIsEnded(t *testing.T) {
 // A surplus session that was paid at the last moment is the one that counts.
 func TestSurplusSessionPaidMeanwhile(t *testing.T) {
 	w := newWorld(t)
-	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Cut: true, Times: 1})
-	w.onPoint = func(_ int, label string, after bool) error {
+	w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Cut: true, Times: 1})
+	w.OnPoint = func(_ int, label string, after bool) error {
 		if label == "call cancel" && !after {
-			sessions := w.sim.Sessions()
-			_ = w.sim.Pay(sessions[len(sessions)-1].ID)
+			sessions := w.Sim.Sessions()
+			_ = w.Sim.Pay(sessions[len(sessions)-1].ID)
 		}
 		return nil
 	}
@@ -428,20 +428,20 @@ func TestSenderThatOverslept(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		w := newWorld(t)
 		slept := false
-		w.onPoint = func(_ int, label string, after bool) error {
+		w.OnPoint = func(_ int, label string, after bool) error {
 			if c := w.charge("sale"); after && !slept && label == "create Charge" && c.Record.Sends == 1 {
 				slept = true
-				if n := w.sim.Count("", simulator.OpInitiate); n != 0 {
+				if n := w.Sim.Count("", simulator.OpInitiate); n != 0 {
 					t.Fatalf("asked before the send was written down")
 				}
-				w.clock.Add(w.loop.Settings.CallTimeout + time.Second)
+				w.Clock.Add(w.loop.Settings.CallTimeout + time.Second)
 			}
 			return nil
 		}
 		w.payment("sale", provider, "1902")
 		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 		rec := w.charge("sale").Record
-		if n := w.sim.Count("", simulator.OpInitiate); n != 1 || rec.Sends != 2 || len(rec.Open) != 0 {
+		if n := w.Sim.Count("", simulator.OpInitiate); n != 1 || rec.Sends != 2 || len(rec.Open) != 0 {
 			t.Errorf("%s: asked %d times, %d sends, %d open", provider, n, rec.Sends, len(rec.Open))
 		}
 	}
@@ -453,7 +453,7 @@ func TestOutageDoesNotEndPayments(t *testing.T) {
 		w := newWorld(t)
 		w.payment("sale", provider, "1909")
 		w.until("sale", time.Minute, never)
-		outage := w.sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Fail(503, false))
+		outage := w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Fail(503, false))
 		w.until("sale", 5*time.Hour, never)
 		if outage.Fired() < 30 {
 			t.Fatalf("%s: asked %d times", provider, outage.Fired())
@@ -468,13 +468,13 @@ func TestOutageDoesNotEndPayments(t *testing.T) {
 // still open when the time is over.
 func TestNotFoundForEver(t *testing.T) {
 	w := newWorld(t)
-	w.sim.Script(simulator.Match{Op: simulator.OpStatus}, jsonAnswer(404, `{"code":"RESOURCE_NOT_FOUND","message":"no"}`))
+	w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, jsonAnswer(404, `{"code":"RESOURCE_NOT_FOUND","message":"no"}`))
 	w.payment("sale", "mtn", "1907")
 	w.until("sale", 50*time.Minute, never)
 	expectPhase(t, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer)
 	w.until("sale", 20*time.Minute, never)
 	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
-	if n := w.sim.Count("", simulator.OpInitiate); n != 1 {
+	if n := w.Sim.Count("", simulator.OpInitiate); n != 1 {
 		t.Errorf("asked for money %d times", n)
 	}
 }
@@ -484,14 +484,14 @@ func TestCallbackHurriesTheCheck(t *testing.T) {
 	w.payment("sale", "mtn", "1909")
 	w.until("sale", time.Minute, func() bool { return w.get("sale").Status.Phase == v1alpha1.PhaseProcessing })
 	w.until("sale", 30*time.Second, never)
-	must(t, w.sim.Pay(w.get("sale").Status.ProviderReference))
-	asked := w.sim.Count("", simulator.OpStatus)
+	must(t, w.Sim.Pay(w.get("sale").Status.ProviderReference))
+	asked := w.Sim.Count("", simulator.OpStatus)
 	if asked != 0 {
 		t.Fatal("checked too early")
 	}
 	p := w.get("sale")
-	p.Status.LastCallback = &v1alpha1.CallbackNote{ReceivedAt: metav1.NewMicroTime(w.clock.Now())}
-	must(t, w.api.Status().Update(w.ctx, p))
+	p.Status.LastCallback = &v1alpha1.CallbackNote{ReceivedAt: metav1.NewMicroTime(w.Clock.Now())}
+	must(t, w.API.Status().Update(w.Ctx, p))
 	w.step("sale")
 	p = w.get("sale")
 	expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
@@ -509,13 +509,13 @@ func TestRewoundChargeIsNotSentAgain(t *testing.T) {
 		w.until("sale", time.Minute, never)
 		reset := w.charge("sale")
 		reset.Record = v1alpha1.ChargeRecord{}
-		must(t, w.api.Update(w.ctx, reset))
+		must(t, w.API.Update(w.Ctx, reset))
 		for _, op := range []simulator.Op{simulator.OpStatus, simulator.OpSearch} {
-			w.sim.Script(simulator.Match{Op: op}, simulator.Behaviour{Unprocessed: true, Status: 503, Times: 2})
+			w.Sim.Script(simulator.Match{Op: op}, simulator.Behaviour{Unprocessed: true, Status: 503, Times: 2})
 		}
 		w.start()
 		w.until("sale", 30*time.Minute, never)
-		if sends := w.charge("sale").Record.Sends; sends != 0 || w.sim.Count("", simulator.OpInitiate) != 1 {
+		if sends := w.charge("sale").Record.Sends; sends != 0 || w.Sim.Count("", simulator.OpInitiate) != 1 {
 			t.Errorf("%s: sent again: %+v", provider, w.charge("sale").Record)
 		}
 		if p := w.get("sale"); p.Status.Phase != v1alpha1.PhaseProcessing {
@@ -530,24 +530,24 @@ func TestStaleCacheDoesNotAskForEver(t *testing.T) {
 	for _, provider := range []string{"mtn", "wave"} {
 		w := newWorld(t)
 		updates := 0
-		w.onPoint = func(_ int, label string, after bool) error {
+		w.OnPoint = func(_ int, label string, after bool) error {
 			if label == "update Charge" && !after {
 				if updates++; updates == 1 {
-					w.freeze() // it shows the send, and never the answer
+					w.Freeze() // it shows the send, and never the answer
 				}
 			}
 			return nil
 		}
 		w.payment("sale", provider, "1909")
-		w.until("sale", 20*time.Second, func() bool { return len(w.points) > 50 })
+		w.until("sale", 20*time.Second, func() bool { return len(w.Points) > 50 })
 		questions := 0
-		for _, label := range w.points {
+		for _, label := range w.Points {
 			if label == "call search" || label == "call status" {
 				questions++
 			}
 		}
 		if updates < 1 || questions > 2 {
-			t.Errorf("%s: %d questions in 20 s: %v", provider, questions, w.points)
+			t.Errorf("%s: %d questions in 20 s: %v", provider, questions, w.Points)
 		}
 	}
 }
@@ -560,10 +560,10 @@ func TestClockSetBack(t *testing.T) {
 			w := newWorld(t)
 			w.payment("sale", provider, "1909")
 			w.until("sale", before, func() bool { return false })
-			w.clock.Add(-6 * time.Hour)
-			checks := len(w.points)
+			w.Clock.Add(-6 * time.Hour)
+			checks := len(w.Points)
 			w.until("sale", 20*time.Minute, func() bool { return false })
-			if n := len(w.points) - checks; n < 8 || n > 30 {
+			if n := len(w.Points) - checks; n < 8 || n > 30 {
 				t.Errorf("%s, set back %s: %d calls and writes in 20 minutes", provider, name, n)
 			}
 		}
@@ -574,9 +574,9 @@ func TestClockSetBack(t *testing.T) {
 // recorded again and again.
 func TestStaleCacheDoesNotRecordForEver(t *testing.T) {
 	w := newWorld(t)
-	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Drop())
+	w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Drop())
 	updates := 0
-	w.onPoint = func(_ int, label string, after bool) error {
+	w.OnPoint = func(_ int, label string, after bool) error {
 		switch {
 		case after:
 		case label == "create Charge":
@@ -585,7 +585,7 @@ func TestStaleCacheDoesNotRecordForEver(t *testing.T) {
 			w.callOff("sale") // while it is sent
 		case label == "update Charge":
 			if updates++; updates == 2 {
-				w.freeze() // it never shows that this was written down
+				w.Freeze() // it never shows that this was written down
 			}
 		}
 		return nil
@@ -593,7 +593,7 @@ func TestStaleCacheDoesNotRecordForEver(t *testing.T) {
 	w.payment("sale", "orange", "1909")
 	w.until("sale", 3*time.Minute, func() bool { return updates > 100 })
 	if updates < 2 || updates > 65 { // once a second, for the minute that it lasts
-		t.Errorf("%d writes in a minute: %v", updates, w.points)
+		t.Errorf("%d writes in a minute: %v", updates, w.Points)
 	}
 	if c := w.charge("sale"); c.Record.Outcome == nil || c.Record.Outcome.Phase != v1alpha1.PhaseCancelled {
 		t.Errorf("%+v", c.Record)
@@ -606,8 +606,8 @@ func TestRefusedAndAskedAllTheSame(t *testing.T) {
 	w := newWorld(t)
 	refusal := refusals()["mtn"]
 	refusal.Unprocessed = false
-	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, refusal)
-	w.sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Unprocessed: true, Status: 404, Times: 1})
+	w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, refusal)
+	w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Unprocessed: true, Status: 404, Times: 1})
 	w.payment("sale", "mtn", "1901")
 	w.until("sale", time.Minute, never)
 	expectPhase(t, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonRequestRejected)
@@ -622,17 +622,17 @@ func TestRefusedAndAskedAllTheSame(t *testing.T) {
 func TestStaleCacheDoesNotWriteStatusForEver(t *testing.T) {
 	w := newWorld(t)
 	updates := 0
-	w.onPoint = func(_ int, label string, after bool) error {
+	w.OnPoint = func(_ int, label string, after bool) error {
 		if label == "update Charge" && !after {
 			if updates++; updates == 2 {
-				w.freeze() // it never shows the page that was opened
+				w.Freeze() // it never shows the page that was opened
 			}
 		}
 		return nil
 	}
 	w.payment("sale", "orange", "1909")
 	statuses := func() (n int) {
-		for _, label := range w.points {
+		for _, label := range w.Points {
 			if label == "update Payment status" {
 				n++
 			}
@@ -641,7 +641,7 @@ func TestStaleCacheDoesNotWriteStatusForEver(t *testing.T) {
 	}
 	w.until("sale", time.Minute, func() bool { return statuses() > 20 })
 	if n := statuses(); updates < 1 || n > 3 {
-		t.Errorf("%d writes of the status in a minute: %v", n, w.points)
+		t.Errorf("%d writes of the status in a minute: %v", n, w.Points)
 	}
 	if p := w.get("sale"); p.Status.NextAction == nil {
 		t.Errorf("%+v", p.Status)
