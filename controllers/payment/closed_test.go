@@ -12,26 +12,6 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// Nothing new is sent through a suspended account; it goes on once it is open again.
-func TestSuspended_BeforeTheFirstSend(t *testing.T) {
-	for _, provider := range []string{"mtn", "orange", "wave"} {
-		w := newWorld(t)
-		w.payerPays = true
-		w.Suspend(provider, true)
-		w.payment("sale", provider, "1901")
-		w.until("sale", time.Hour, func() bool { return false })
-		expectPhase(t, w.get("sale"), v1alpha1.PhasePending, v1alpha1.ReasonAccountSuspended)
-		if w.charge("sale") != nil || len(w.Sim.Journal()) != 0 {
-			t.Fatalf("%s: claimed, or called", provider)
-		}
-		w.Suspend(provider, false)
-		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-		if n := w.charges("sale"); n != 1 {
-			t.Errorf("%s: charged %d times", provider, n)
-		}
-	}
-}
-
 // Nor where the cache shows the account as it was, nor after a send that was void.
 func TestSuspended_StopsTheNextSend(t *testing.T) {
 	for _, behind := range []bool{false, true} {

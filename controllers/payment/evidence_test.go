@@ -4,57 +4,9 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/testworld/looptest"
 	"mobilemoney.dev/operator/providers/simulator"
 )
-
-// otherMerchant exchanges the credentials for those of somebody who does not know
-// what was sent.
-func (w *world) otherMerchant() {
-	const user = "11111111-1111-4111-8111-111111111111"
-	w.Sim.AddKeys(simulator.MTN, simulator.Keys{ID: user, Secret: "other", Key: simulator.DefaultMTNSubscriptionKey})
-	w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, jsonAnswer(404, `{"code":"RESOURCE_NOT_FOUND"}`))
-	var s corev1.Secret
-	must(w.T, w.API.Get(w.Ctx, types.NamespacedName{Namespace: looptest.Shop, Name: "mtn"}, &s))
-	s.Data["userID"], s.Data["apiSecret"] = []byte(user), []byte("other")
-	must(w.T, w.API.Update(w.Ctx, &s))
-}
-
-// What another merchant's credentials do not know may still be paid.
-func TestNotFoundElsewhereIsNoVerdict(t *testing.T) {
-	for name, answer := range map[string]simulator.Behaviour{
-		"lost":    simulator.LoseAnswer(),
-		"refused": jsonAnswer(500, `{"code":"PAYER_NOT_FOUND"}`),
-	} {
-		w := newWorld(t)
-		sent := w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, answer)
-		w.payment("sale", "mtn", "1907")
-		w.until("sale", time.Minute, func() bool { return sent.Fired() > 0 })
-		if name == "lost" {
-			w.callOff("sale")
-		}
-		w.otherMerchant()
-		w.until("sale", 2*time.Hour, never)
-		expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
-	}
-}
-
-// The provider said that it has the reference: that it does not find it afterwards is
-// no leave to call it off, nor to take what it finds later for this sale.
-func TestKnownReferenceIsNotForgotten(t *testing.T) {
-	w := newWorld(t)
-	twice := w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Twice: true, Times: 1})
-	w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, jsonAnswer(404, `{"code":"RESOURCE_NOT_FOUND"}`))
-	w.payment("sale", "mtn", "1907")
-	w.until("sale", time.Minute, func() bool { return twice.Fired() > 0 })
-	w.callOff("sale")
-	w.until("sale", 2*time.Hour, never)
-	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
-}
 
 func TestEarlierSaleIsNotTakenForThisOne(t *testing.T) {
 	w := newWorld(t)

@@ -211,6 +211,9 @@ func TestK2g_CallbacksAreEvidence(t *testing.T) {
 			if o := w.charge("sale").Record.Outcome; o == nil || o.Phase != v1alpha1.PhaseSucceeded {
 				t.Errorf("%s, orphan %t: %+v", provider, orphan, o)
 			}
+			if !orphan && w.get("sale").Status.LastCallback == nil {
+				t.Errorf("%s: the note on the callback was lost", provider)
+			}
 		}
 	}
 }
@@ -224,6 +227,10 @@ func TestK2h_NotAskedInTime(t *testing.T) {
 			w.Suspend(provider, true)
 			w.payment("sale", provider, "1902")
 			w.until("sale", time.Hour, never)
+			expectPhase(t, w.get("sale"), v1alpha1.PhasePending, v1alpha1.ReasonAccountSuspended)
+			if w.charge("sale") != nil || len(w.Sim.Journal()) != 0 {
+				t.Fatalf("%s: recorded, or called, through a suspended account", provider)
+			}
 			w.Clock.Add(wait - time.Hour)
 			w.until("sale", time.Minute, never)
 			w.Suspend(provider, false)
