@@ -1,14 +1,10 @@
 package payment
 
 import (
-	"context"
 	"testing"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/testworld/looptest"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -179,71 +175,6 @@ func TestCancelWhileUnanswered(t *testing.T) {
 			if p.Status.Phase != want || w.Sim.Count("", simulator.OpInitiate) != 1 {
 				t.Errorf("%s, %s: %s (%+v) after %d requests", provider, name, p.Status.Phase, p.Status.Conditions, w.Sim.Count("", simulator.OpInitiate))
 			}
-		}
-	}
-}
-
-// After a restore nothing tells that the payer was not asked: it is not said to
-// be cancelled.
-func TestCancelOfARestoredPayment(t *testing.T) {
-	w := newWorld(t)
-	w.payment("sale", "orange", "1901", calledOff, func(p *v1alpha1.Payment) {
-		p.Labels = map[string]string{v1alpha1.LabelRestore: "backup"}
-	})
-	if p := w.settle("sale", time.Hour); p.Status.Phase == v1alpha1.PhaseCancelled {
-		t.Errorf("%+v", p.Status)
-	}
-}
-
-// between lets something happen right after the Charge was looked for.
-type between struct {
-	client.Reader
-	happen func()
-}
-
-func (b *between) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-	err := b.Reader.Get(ctx, key, o, opts...)
-	if _, isCharge := o.(*v1alpha1.Charge); isCharge && b.happen != nil {
-		happen := b.happen
-		b.happen = nil
-		happen()
-	}
-	return err
-}
-
-// Two processes: one looks for the Charge and finds none. Then the other one
-// claims, loses its write of the status, and sends; the merchant calls it off. The
-// first one reads that, and must not say Cancelled: the payer can pay.
-func TestCancelBetweenTwoReads(t *testing.T) {
-	for _, provider := range []string{"mtn", "orange", "wave"} {
-		w := newWorld(t)
-		w.payment("sale", provider, "1907")
-		slow := w.loop
-		w.start()
-		slow.Live = &between{Reader: w.API, happen: func() {
-			lost, off := false, false
-			w.OnPoint = func(_ int, label string, after bool) error {
-				switch {
-				case label == "update Payment status" && !after && !lost:
-					lost = true
-					return looptest.ErrInjected
-				case w.Sim.Count("", simulator.OpInitiate) == 1 && !off:
-					off = true
-					w.callOff("sale")
-				}
-				return nil
-			}
-			w.until("sale", time.Minute, func() bool { return off })
-			w.OnPoint, w.Errs = nil, nil
-		}}
-		if _, err := slow.Reconcile(w.Ctx, request(looptest.Shop, "sale")); err != nil {
-			t.Fatal(err)
-		}
-		if n := w.Sim.Count("", simulator.OpInitiate); n != 1 {
-			t.Fatalf("%s: asked for money %d times", provider, n)
-		}
-		if p := w.get("sale"); p.Status.Phase.Terminal() {
-			t.Errorf("%s: %s, though the payer was asked", provider, p.Status.Phase)
 		}
 	}
 }

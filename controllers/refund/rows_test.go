@@ -280,22 +280,6 @@ func TestReserved_K3dNotFreedByAbsence(t *testing.T) {
 	}
 }
 
-// Applied again while it is followed, a Refund is repeated under its reference.
-func TestRefund_K3dAppliedAgainIsRepeated(t *testing.T) {
-	atEach(t, automatic, func(t *testing.T, w *world) {
-		w.lose(false)
-		r := w.refund("back", "sale", "")
-		w.sent()
-		w.Delete(r)
-		w.settle("back", 10*time.Minute)
-		w.refund("back", "sale", "")
-		w.succeeds("back", "sale", "5000")
-		if n := w.calls(providers.OpRefund); n != 2 {
-			t.Errorf("%d calls", n)
-		}
-	})
-}
-
 // K3e: refused though it was processed, and not found at first: a refusal counts only
 // after the late window and one question that did not overturn it.
 func TestRefund_K3eRefusedThoughProcessed(t *testing.T) {

@@ -57,22 +57,6 @@ func (w *world) projectsTheSame(name string) {
 	}
 }
 
-func TestRefund_PartsUntilNothingIsLeft(t *testing.T) {
-	w, references := newWorld(t), map[string]bool{}
-	w.pay("sale", "mtn", "5000")
-	for i, amount := range []string{"1500", "3000", "500"} {
-		name := fmt.Sprintf("back-%d", i)
-		w.refund(name, "sale", amount)
-		w.settled(name, time.Hour, v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
-		references[w.entry(name).Reference] = true
-	}
-	w.refund("more", "sale", "1")
-	w.settled("more", time.Hour, v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
-	if w.givenBack("sale", "5000"); len(references) != 3 {
-		t.Errorf("references %v", references)
-	}
-}
-
 // What cannot be given back is refused before anything is written or sent.
 func TestRefund_RefusedBeforeAnythingIsSent(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -249,31 +233,6 @@ func TestRefund_ByHandStaysReservedWhenDeleted(t *testing.T) {
 	w.settled("back", time.Hour, v1alpha1.RefundManualActionRequired, v1alpha1.ReasonManualActionRequired)
 	w.confirm("back", v1alpha1.ConfirmedRefunded)
 	w.settled("back", time.Hour, v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
-}
-
-// What the provider does not decide becomes Unknown and stays reserved. A person settles
-// it, or a late answer.
-func TestRefund_Unknown(t *testing.T) {
-	for _, late := range []bool{false, true} {
-		w := newWorld(t)
-		w.pay("sale", "mtn", "5000")
-		w.Sim.Script(simulator.Match{Op: simulator.OpRefund}, pending)
-		w.refund("back", "sale", "")
-		w.settled("back", 10*time.Minute, v1alpha1.RefundProcessing, v1alpha1.ReasonAwaitingProvider)
-		w.confirmAs("back", "planted", v1alpha1.ConfirmedNotRefunded) // where it can be asked, it is
-		w.settled("back", 2*time.Hour, v1alpha1.RefundUnknown, v1alpha1.ReasonOutcomeUnknown)
-		w.refund("more", "sale", "1")
-		w.settled("more", time.Minute, v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
-		if late {
-			w.Sim.ClearScripts()
-		} else {
-			w.confirm("back", v1alpha1.ConfirmedRefunded)
-		}
-		w.settled("back", 5*time.Hour, v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
-		if n := w.calls(providers.OpRefund); n != 1 {
-			t.Errorf("%d calls", n)
-		}
-	}
 }
 
 // Success needs the amount, currency and reference that were sent, and a known word.

@@ -53,12 +53,6 @@ func newWorld(t *testing.T, options ...func(*simulator.Options)) *world {
 		return errors.Join(attempt.SetupIndexes(ctx, i), promptlimit.SetupIndexes(ctx, i), SetupIndexes(ctx, i))
 	}
 	w := &world{World: looptest.New(t, opts, indexes), settings: attempt.DefaultSettings()}
-	w.Check = func(old, o client.Object) string {
-		if c, ok := o.(*v1alpha1.Charge); ok && reserved(old.(*v1alpha1.Charge)) <= 0 && reserved(c) > 0 {
-			return "more than was paid"
-		}
-		return ""
-	}
 	w.start()
 	return w
 }
@@ -82,17 +76,6 @@ func (w *world) start() {
 		Protocol: p.Protocol, Client: p.Client, Live: w.API, Accounts: p.Accounts, Installation: testInstallation, Settings: w.settings,
 		Recorder: w, Metrics: NewMetrics(p.Registry), Called: metrics.Called, Now: w.Clock.Now,
 	}
-}
-
-// reserved compares what is reserved of a Charge with what was paid.
-func reserved(c *v1alpha1.Charge) int {
-	var amounts []string
-	for i := range c.Record.Refunds {
-		if counts(&c.Record.Refunds[i]) {
-			amounts = append(amounts, c.Record.Refunds[i].Money.Amount)
-		}
-	}
-	return providers.CompareAmounts(providers.SumAmounts(amounts...), c.Record.Outcome.Paid.Amount)
 }
 
 func (w *world) create(o client.Object) { w.T.Helper(); w.Must(w.API.Create(w.Ctx, o)) }

@@ -3,18 +3,15 @@ package looptest
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -68,10 +65,7 @@ func (w *World) watched() client.Client {
 	write := func(verb string, o client.Object, sub string, do func() error) error {
 		kind := strings.TrimPrefix(fmt.Sprintf("%T", o), "*v1alpha1.")
 		return w.point(strings.TrimSpace(verb+" "+kind+" "+sub), func() error {
-			if verb == "update" {
-				w.publish(o)
-				w.check(o)
-			}
+			w.publish(o)
 			err := do()
 			if err == nil {
 				w.mu.Lock()
@@ -114,66 +108,6 @@ func (w *World) publish(o client.Object) {
 	case *v1alpha1.Refund:
 		w.said.Say(o.Status)
 	}
-}
-
-// check holds an update against what the rules of the CRDs refuse, whoever writes it.
-func (w *World) check(o client.Object) {
-	old := o.DeepCopyObject().(client.Object)
-	if err := w.API.Get(w.Ctx, client.ObjectKeyFromObject(o), old); err != nil || old.GetResourceVersion() != o.GetResourceVersion() {
-		return // which the API server refuses
-	}
-	broken := ""
-	switch o := o.(type) {
-	case *v1alpha1.Payment:
-		was, is := old.(*v1alpha1.Payment).Status, o.Status
-		if was.Phase.Terminal() && is.Phase != was.Phase || was.Phase != "" && was.Phase != v1alpha1.PhasePending && (is.Phase == "" || is.Phase == v1alpha1.PhasePending) ||
-			was.ChargeName != "" && is.ChargeName != was.ChargeName || was.InitiatedAt != nil && is.InitiatedAt == nil || is.Phase == v1alpha1.PhaseUnknown && is.Unknown == nil {
-			broken = "the status"
-		}
-	case *v1alpha1.Refund:
-		was, is := old.(*v1alpha1.Refund).Status, o.Status
-		begun := func(p v1alpha1.RefundPhase) bool { return p != "" && p != v1alpha1.RefundPending }
-		needsPerson := is.Phase == v1alpha1.RefundUnknown || is.Phase == v1alpha1.RefundManualActionRequired
-		if was.Phase.Terminal() && is.Phase != was.Phase || begun(was.Phase) && !begun(is.Phase) || is.Sends < was.Sends ||
-			was.ChargeName != "" && is.ChargeName != was.ChargeName || was.InitiatedAt != nil && is.InitiatedAt == nil || needsPerson && is.Unknown == nil {
-			broken = "the status"
-		}
-	case *v1alpha1.Charge:
-		broken = brokenRecord(old.(*v1alpha1.Charge), o)
-	}
-	if broken == "" && w.Check != nil {
-		broken = w.Check(old, o)
-	}
-	if broken != "" {
-		w.T.Errorf("a rule refuses %s:\n%+v became\n%+v", broken, old, o)
-	}
-}
-
-func brokenRecord(old, now *v1alpha1.Charge) string {
-	was, is := &old.Record, &now.Record
-	if brokenAttempt(&was.Attempt, &is.Attempt) || was.Session != nil && !equality.Semantic.DeepEqual(was.Session, is.Session) {
-		return "the record"
-	}
-	for i := range was.Refunds {
-		a, b := &was.Refunds[i], attempt.RefundOf(now, was.Refunds[i].Name)
-		switch sent := !attempt.NothingSent(&a.Attempt); {
-		case b == nil && sent:
-			return "that a refund is gone"
-		case b == nil:
-		case brokenAttempt(&a.Attempt, &b.Attempt), sent && (a.Money != b.Money || a.UID != b.UID || a.Reference != b.Reference):
-			return "the record of a refund"
-		}
-	}
-	return ""
-}
-
-func brokenAttempt(was, is *v1alpha1.Attempt) bool {
-	same := equality.Semantic.DeepEqual
-	raised := slices.ContainsFunc(is.Open, func(s v1alpha1.Send) bool {
-		return s.Number <= was.Sends && !slices.ContainsFunc(was.Open, func(o v1alpha1.Send) bool { return same(o, s) })
-	})
-	return is.Sends < was.Sends || raised || was.Taken != nil && !same(was.Taken, is.Taken) ||
-		was.Outcome != nil && (!same(was.Outcome, is.Outcome) || is.Sends > was.Sends)
 }
 
 // wire makes each call to a provider a point.

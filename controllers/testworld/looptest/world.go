@@ -66,8 +66,6 @@ type World struct {
 	// OnPoint is called before and after each of them. It may crash the process, or answer
 	// in the other side's stead.
 	OnPoint func(n int, label string, after bool) error
-	// Check says what a rule refuses of an update, beside those of the CRDs.
-	Check func(old, o client.Object) string
 	// Writes that the API server took, Calls to providers, and the metrics of each process.
 	Writes     int
 	Calls      []providers.Call
