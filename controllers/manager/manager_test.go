@@ -244,9 +244,7 @@ var _ = Describe("One sale", func() {
 			}
 		}
 		for _, name := range names {
-			p := reaches(ctx, ns, name, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-			paidOnce(ctx, p)
-			Expect(asked(ctx, p)).To(Equal(1))
+			saleOf(ctx, reaches(ctx, ns, name, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)).chargedOnce()
 		}
 	})
 })

@@ -3,8 +3,6 @@ package manager
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -214,17 +212,16 @@ var _ = Describe("A snapshot of etcd", Ordered, ContinueOnFailure, func() {
 	// alive restores the snapshot under a running manager, which notices and says so.
 	alive := func(ctx context.Context, bump uint64) past {
 		GinkgoHelper()
-		metrics := freeAddress()
-		h := happened(ctx, "--metrics-bind-address="+metrics, "--metrics-insecure", "--revision-check=1s")
+		h := happened(ctx, "--revision-check=1s")
 		if bump == 0 {
 			// What a cluster writes in the time between backup and restore; more than
 			// the API server writes when it starts.
 			writeOften(ctx, 500)
 		}
-		Expect(scrape(ctx, metrics)).To(ContainSubstring("mobilemoney_revisions_went_back 0"))
+		Expect(h.manager.scrape()).To(ContainSubstring("mobilemoney_revisions_went_back 0"))
 		Expect(env.RestoreEtcd(ctx, h.snapshot, bump)).To(Succeed())
 		goOn(ctx, h)
-		Eventually(func() (string, error) { return scrape(ctx, metrics) }, "30s", "100ms").Should(ContainSubstring("mobilemoney_revisions_went_back 1"))
+		Eventually(h.manager.scrape, "30s", "100ms").Should(ContainSubstring("mobilemoney_revisions_went_back 1"))
 		Eventually(h.manager.out.String, "10s", "100ms").Should(ContainSubstring("The API server went back in time"))
 		Eventually(func(g Gomega) {
 			var events corev1.EventList
@@ -401,18 +398,4 @@ func writeOften(ctx context.Context, n int) {
 		o.Data = map[string]string{"n": fmt.Sprint(i)}
 		Expect(api.Update(ctx, o)).To(Succeed())
 	}
-}
-
-func scrape(ctx context.Context, address string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", http.NoBody)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return strings.TrimSpace(string(text)), err
 }

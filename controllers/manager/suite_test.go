@@ -18,8 +18,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -241,13 +243,6 @@ func (p *process) stop(signal syscall.Signal) {
 	Eventually(p.done, "60s").Should(BeClosed())
 }
 
-func freeAddress() string {
-	GinkgoHelper()
-	addresses, err := testenv.FreePorts(context.Background(), 1)
-	Expect(err).NotTo(HaveOccurred())
-	return addresses[0]
-}
-
 const (
 	phone      = "+2250501020304"
 	waveSecret = "wave_ci_WHS_test-secret"
@@ -342,13 +337,12 @@ func reaches(ctx context.Context, namespace, name string, phase v1alpha1.Phase, 
 	return p
 }
 
-func reasonOf(p *v1alpha1.Payment) string {
-	for _, c := range p.Status.Conditions {
-		if c.Type == v1alpha1.ConditionSucceeded {
-			return c.Reason
-		}
-	}
-	return ""
+func reasonOf(p *v1alpha1.Payment) string { return succeeded(p).Reason }
+
+func messageOf(p *v1alpha1.Payment) string { return succeeded(p).Message }
+
+func succeeded(p *v1alpha1.Payment) metav1.Condition {
+	return ptr.Deref(meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionSucceeded), metav1.Condition{})
 }
 
 func chargeOf(ctx context.Context, p *v1alpha1.Payment) *v1alpha1.Charge {
@@ -362,16 +356,4 @@ func chargeOf(ctx context.Context, p *v1alpha1.Payment) *v1alpha1.Charge {
 func paidOnce(ctx context.Context, p *v1alpha1.Payment) {
 	GinkgoHelper()
 	Expect(sim.Charges(chargeOf(ctx, p).Spec.ProviderReference)).To(Equal(1))
-}
-
-// asked counts the requests for money under the reference of p.
-func asked(ctx context.Context, p *v1alpha1.Payment) int {
-	GinkgoHelper()
-	reference, n := chargeOf(ctx, p).Spec.ProviderReference, 0
-	for _, e := range sim.Journal() {
-		if e.Reference == reference && e.Op == simulator.OpInitiate {
-			n++
-		}
-	}
-	return n
 }

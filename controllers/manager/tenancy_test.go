@@ -67,15 +67,6 @@ func told(ctx context.Context, namespace string) string {
 	return text.String()
 }
 
-func messageOf(p *v1alpha1.Payment) string {
-	for _, c := range p.Status.Conditions {
-		if c.Type == v1alpha1.ConditionSucceeded {
-			return c.Message
-		}
-	}
-	return ""
-}
-
 var _ = Describe("Tenants", func() {
 	It("H1 H2 no field of a Payment names a Secret, and none of a Payment or an account another namespace", func(ctx context.Context) {
 		ns := newNamespace(ctx)
