@@ -145,17 +145,6 @@ func TestCancelNotSupported(t *testing.T) {
 	}
 }
 
-// A finished Payment says that it was too late, and nothing else changes.
-func TestCancelAfterTheEnd(t *testing.T) {
-	w := newWorld(t)
-	w.payment("sale", "mtn", "1901")
-	w.settle("sale", time.Hour)
-	w.callOff("sale")
-	p := w.settle("sale", time.Hour)
-	expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-	expectCancel(t, p, v1alpha1.ReasonCancelTooLate)
-}
-
 // A request whose answer was lost may have arrived: it is found out first, and
 // none is sent again.
 func TestCancelWhileUnanswered(t *testing.T) {

@@ -1,7 +1,6 @@
 package payment
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -127,25 +126,4 @@ func TestH12PromptLimit_NotPassedWithALabel(t *testing.T) {
 	}
 	expectPhase(t, w.get("sale-7"), v1alpha1.PhasePending, v1alpha1.ReasonPromptsLimited)
 	expectPhase(t, w.settle("sale-7", 2*time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-}
-
-// What could not be sent for hours is not sent all at once when that is over.
-func TestPromptLimit_AfterAnOutage(t *testing.T) {
-	w := newWorld(t, prompts(2, 100))
-	down := true
-	w.OnPoint = func(_ int, label string, after bool) error {
-		if down && !after && label == "call token" {
-			return errors.New("connection refused")
-		}
-		return nil
-	}
-	w.batch(0, 6, "mtn", time.Hour)
-	expectPhase(t, w.get("sale-5"), v1alpha1.PhasePending, v1alpha1.ReasonProviderUnreachable)
-	down = false
-	for i := range 6 {
-		w.until(fmt.Sprintf("sale-%d", i), time.Minute, never)
-	}
-	if n := w.rung(); n != 2 {
-		t.Errorf("rung %d times, the limit is 2", n)
-	}
 }

@@ -1,7 +1,6 @@
 package payment
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -13,23 +12,6 @@ import (
 )
 
 func never() bool { return false }
-
-// Thirty checks, two minutes apart, then one last one.
-func TestChecksPerHour(t *testing.T) {
-	w := newWorld(t)
-	w.payment("sale", "mtn", "1907")
-	w.until("sale", 62*time.Minute, never)
-	if n := w.Sim.Count(simulator.MTN, simulator.OpStatus); n < 29 || n > 33 {
-		t.Errorf("%d checks in an hour", n)
-	}
-	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonOutcomeUnknown)
-	if n := w.Sim.Count(simulator.MTN, simulator.OpInitiate); n != 1 {
-		t.Errorf("asked for money %d times", n)
-	}
-	if writes := strings.Count(strings.Join(w.Points, "\n"), "update"); writes > 6 {
-		t.Errorf("%d writes for a payment about which nothing was learnt: %v", writes, w.Points)
-	}
-}
 
 // An access token is shared by payments, and a new one is fetched once the old one is over.
 func TestToken(t *testing.T) {
@@ -335,30 +317,6 @@ func TestLosersSessionIsEnded(t *testing.T) {
 	}
 }
 
-// A process that slept between writing a send down and sending it, sends nothing.
-func TestSenderThatOverslept(t *testing.T) {
-	for _, provider := range []string{"mtn", "orange", "wave"} {
-		w := newWorld(t)
-		slept := false
-		w.OnPoint = func(_ int, label string, after bool) error {
-			if c := w.charge("sale"); after && !slept && label == "create Charge" && c.Record.Sends == 1 {
-				slept = true
-				if n := w.Sim.Count("", simulator.OpInitiate); n != 0 {
-					t.Fatalf("asked before the send was written down")
-				}
-				w.Clock.Add(w.loop.Settings.CallTimeout + time.Second)
-			}
-			return nil
-		}
-		w.payment("sale", provider, "1902")
-		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-		rec := w.charge("sale").Record
-		if n := w.Sim.Count("", simulator.OpInitiate); n != 1 || rec.Sends != 2 || len(rec.Open) != 0 {
-			t.Errorf("%s: asked %d times, %d sends, %d open", provider, n, rec.Sends, len(rec.Open))
-		}
-	}
-}
-
 // A Charge that was put back to before the send is recognised by what the
 // Payment says, also after a question that failed: nothing is sent again.
 func TestRewoundChargeIsNotSentAgain(t *testing.T) {
@@ -406,53 +364,5 @@ func TestStaleCacheDoesNotAskForEver(t *testing.T) {
 		if updates < 1 || did["call search"]+did["call status"] > 2 {
 			t.Errorf("%s: %v", provider, did)
 		}
-	}
-}
-
-// A clock that is set back puts no question off for long, whatever the wait was
-// for. (Its callback never comes.)
-func TestClockSetBack(t *testing.T) {
-	for _, provider := range []string{"mtn", "orange", "wave"} {
-		for name, before := range map[string]time.Duration{"before the first check": 30 * time.Second, "after it": 3 * time.Minute} {
-			w := newWorld(t)
-			w.payment("sale", provider, "1909")
-			w.until("sale", before, func() bool { return false })
-			w.Clock.Add(-6 * time.Hour)
-			checks := len(w.Points)
-			w.until("sale", 20*time.Minute, func() bool { return false })
-			if n := len(w.Points) - checks; n < 8 || n > 30 {
-				t.Errorf("%s, set back %s: %d calls and writes in 20 minutes", provider, name, n)
-			}
-		}
-	}
-}
-
-// Nor does it lead to writes in a hot loop: what is recorded already is not
-// recorded again and again.
-func TestStaleCacheDoesNotRecordForEver(t *testing.T) {
-	w := newWorld(t)
-	w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Drop())
-	updates := 0
-	w.OnPoint = func(_ int, label string, after bool) error {
-		switch {
-		case after:
-		case label == "create Charge":
-			updates = 1
-		case label == "call initiate":
-			w.callOff("sale") // while it is sent
-		case label == "update Charge":
-			if updates++; updates == 2 {
-				w.Freeze() // it never shows that this was written down
-			}
-		}
-		return nil
-	}
-	w.payment("sale", "orange", "1909")
-	w.until("sale", 3*time.Minute, func() bool { return updates > 100 })
-	if updates < 2 || updates > 65 { // once a second, for the minute that it lasts
-		t.Errorf("%d writes in a minute: %v", updates, w.Points)
-	}
-	if c := w.charge("sale"); c.Record.Outcome == nil || c.Record.Outcome.Phase != v1alpha1.PhaseCancelled {
-		t.Errorf("%+v", c.Record)
 	}
 }

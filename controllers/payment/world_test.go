@@ -30,10 +30,6 @@ type world struct {
 	loop *Reconciler
 	// payerPays at once who finds a page, whatever the amount says.
 	payerPays bool
-	// callsOff: the merchant calls a payment off once its page is published.
-	callsOff bool
-	// settles: a person settles what is Unknown as not paid.
-	settles bool
 	// tweak and installation are those of the next process.
 	tweak        func(*attempt.Settings)
 	installation installation.Installation
@@ -132,25 +128,17 @@ func (w *world) until(sale string, horizon time.Duration, done func() bool) {
 	w.Until(horizon, 0, func() (time.Duration, bool) { return w.step(sale) }, done, func() { w.open(sale) })
 }
 
-// open is what people do: a payer who finds a page to pay on, and whoever settles.
+// open is what a payer does who finds a page to pay on.
 func (w *world) open(sale string) {
 	var list v1alpha1.PaymentList
 	w.Must(w.API.List(w.Ctx, &list))
 	for _, p := range list.Items {
-		if w.settles && p.Status.Phase == v1alpha1.PhaseUnknown && (p.Spec.Settlement == nil || p.Spec.Settlement.UnknownID != p.Status.Unknown.ID) {
-			w.settleByHand(p.Name, v1alpha1.SettledNotPaid)
-		}
 		if p.Name == sale && p.Status.NextAction != nil && p.Status.NextAction.URL != "" {
-			if w.callsOff && !p.Spec.Cancel {
-				w.callOff(p.Name)
-				continue
-			}
 			act := w.Sim.Open
 			if w.payerPays {
 				act = w.Sim.Pay
 			}
-			// Whoever comes too late, or twice, is turned away.
-			_ = act(p.Status.NextAction.URL)
+			_ = act(p.Status.NextAction.URL) // whoever comes too late, or twice, is turned away
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (w *world) lose(processed bool) {
 	w.Sim.Script(sending, simulator.Behaviour{Cut: true, Unprocessed: !processed, Times: 1})
 }
 
-// foreignRefund: nothing is sent for a Refund that is not the one any more.
+// Nothing is sent for a Refund that is not the one any more.
 func TestSend_K1bNotForARefundThatWasMadeAgain(t *testing.T) {
 	atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
 		r := w.refund("back", "sale", "3000")
@@ -328,19 +328,15 @@ func TestRefund_K3fHistoryUnknown(t *testing.T) {
 	}
 	// The whole story: paid and given back; Refund, Payment and Charge are gone; applied
 	// again, with consent, and found.
-	atEach(t, automatic, func(t *testing.T, w *world) {
+	for _, provider := range automatic {
+		w := newWorld(t, uncapped)
+		p := w.pay("sale", provider, "5000")
 		w.refund("back", "sale", "")
 		w.succeeds("back", "sale", "5000")
 		w.Delete(w.get("back"))
 		w.Delete(w.charge("sale"))
-		w.Delete(w.payment("sale"))
-		provider := looptest.Get[v1alpha1.MerchantAccount](w.World, shop, "mtn").Spec.Provider
-		for _, provider = range automatic {
-			if w.Sim.Count(simulator.Provider(provider), simulator.OpInitiate) > 0 {
-				break
-			}
-		}
-		p := w.pay("sale", provider, "5000", func(p *v1alpha1.Payment) { p.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"} })
+		w.Delete(p)
+		p = w.pay("sale", provider, "5000", func(p *v1alpha1.Payment) { p.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"} })
 		if p.Status.Phase != v1alpha1.PhaseSucceeded {
 			t.Fatalf("%+v", p.Status)
 		}
@@ -349,7 +345,7 @@ func TestRefund_K3fHistoryUnknown(t *testing.T) {
 			w.settled(again, time.Hour, v1alpha1.RefundFailed, v1alpha1.ReasonRefundHistoryUnknown)
 		}
 		w.givenBack("sale", "5000")
-	})
+	}
 }
 
 // A Payment that was settled without a Charge of its own stands for an earlier sale.
@@ -395,14 +391,13 @@ func TestRefund_K3gCrashBeforeTheSend(t *testing.T) {
 // person with that.
 func (w *world) paidOther(provider string, reported, settled v1alpha1.Money) {
 	w.T.Helper()
-	p := w.pay("sale", provider, "5000")
+	w.pay("sale", provider, "5000")
 	w.change("sale", func(c *v1alpha1.Charge) {
 		c.Record.Outcome.Paid, c.Record.Outcome.SettledBy = &settled, "awa@example.com"
 		if reported != settled {
 			c.Record.Later = &v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonAmountMismatch, Paid: &reported, At: metav1.NewMicroTime(w.Clock.Now())}
 		}
 	})
-	_ = p
 }
 
 // K4a: no more is given back than was really paid, in the currency in which it was.
@@ -751,9 +746,7 @@ func TestRefund_RefusedByOneReservedByTheOther(t *testing.T) {
 func TestReconcile_ForgetsWhatIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.pay("sale", "mtn", "5000")
-	s := looptest.Get[corev1.Secret](w.World, shop, "mtn")
-	s.Data["disbursementAPISecret"] = []byte("wrong-secret")
-	must(t, w.API.Update(w.Ctx, s))
+	w.EditSecret("mtn", func(data map[string][]byte) { data["disbursementAPISecret"] = []byte("wrong-secret") })
 	r := w.refund("back", "sale", "")
 	w.settle("back", time.Minute)
 	key := view{key: types.NamespacedName{Namespace: shop, Name: "back"}, chargeName: w.charge("sale").Name}.memoryKey()

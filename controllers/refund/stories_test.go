@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -104,44 +103,40 @@ func TestRefund_WaitsForItsPayment(t *testing.T) {
 // What the user has to mend is told, nothing is reserved meanwhile, and it continues
 // automatically.
 func TestRefund_WaitsForItsAccount(t *testing.T) {
-	secret := func(w *world, edit func(map[string][]byte)) {
-		s := looptest.Get[corev1.Secret](w.World, shop, "mtn")
-		edit(s.Data)
-		must(w.T, w.API.Update(w.Ctx, s))
-		w.start() // credentials are kept for a minute
+	secret := func(key, value string) func(*world) {
+		return func(w *world) {
+			w.EditSecret("mtn", func(data map[string][]byte) {
+				if data[key] = []byte(value); value == "" {
+					delete(data, key)
+				}
+			})
+			w.start() // credentials are kept for a minute
+		}
+	}
+	trust := func(yes bool) func(*world) {
+		return func(w *world) {
+			if w.Endpoints = nil; yes {
+				w.Endpoints = []string{strings.TrimPrefix(w.Sim.URL(), "http://")}
+			}
+			w.start()
+		}
 	}
 	for name, tt := range map[string]struct {
 		reason      v1alpha1.Reason
 		harm, amend func(*world)
 	}{
 		"no credentials for refunds": {
-			v1alpha1.ReasonRefundNotConfigured,
-			func(w *world) {
-				secret(w, func(d map[string][]byte) { delete(d, "disbursementSubscriptionKey") })
-			},
-			func(w *world) {
-				secret(w, func(d map[string][]byte) {
-					d["disbursementSubscriptionKey"] = []byte(simulator.DefaultMTNDisbursementSubscriptionKey)
-				})
-			},
+			v1alpha1.ReasonRefundNotConfigured, secret("disbursementSubscriptionKey", ""),
+			secret("disbursementSubscriptionKey", simulator.DefaultMTNDisbursementSubscriptionKey),
 		},
 		"wrong credentials": {
-			v1alpha1.ReasonAccountMisconfigured,
-			func(w *world) {
-				secret(w, func(d map[string][]byte) { d["disbursementAPISecret"] = []byte("wrong-secret") })
-			},
-			func(w *world) {
-				secret(w, func(d map[string][]byte) { d["disbursementAPISecret"] = []byte(simulator.DefaultMTNDisbursementKey) })
-			},
+			v1alpha1.ReasonAccountMisconfigured, secret("disbursementAPISecret", "wrong-secret"),
+			secret("disbursementAPISecret", simulator.DefaultMTNDisbursementKey),
 		},
 		"suspended": {
 			v1alpha1.ReasonAccountSuspended, func(w *world) { w.Suspend("mtn", true) }, func(w *world) { w.Suspend("mtn", false) },
 		},
-		"K6e: endpoint not trusted": {
-			v1alpha1.ReasonEndpointNotAllowed,
-			func(w *world) { w.Endpoints = nil; w.start() },
-			func(w *world) { w.Endpoints = []string{strings.TrimPrefix(w.Sim.URL(), "http://")}; w.start() },
-		},
+		"K6e: endpoint not trusted": {v1alpha1.ReasonEndpointNotAllowed, trust(false), trust(true)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

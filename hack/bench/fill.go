@@ -23,7 +23,7 @@ const (
 	year           = 365 * 24 * time.Hour
 )
 
-// fill puts the Charges into the API server, and the Payments of those that have one.
+// fill puts the Charges into the API server: those that are due, and others that are young.
 func fill(ctx context.Context, env *testenv.Env, o options) error {
 	if err := shop.InstallOperator(ctx, env); err != nil {
 		return err
@@ -43,16 +43,7 @@ func fill(ctx context.Context, env *testenv.Env, o options) error {
 	for i := range o.charges {
 		group.Go(func() error {
 			charge := newCharge(i, now)
-			switch {
-			case i < o.due:
-			case i < o.due+o.declared:
-				if err := api.Create(ctx, newPayment(charge)); err != nil {
-					return fmt.Errorf("creating a Payment: %w", err)
-				}
-			case i < o.due+o.declared+o.unknown:
-				charge.Record.Outcome = nil
-				charge.Record.Unknown = &v1alpha1.Unknown{Reason: v1alpha1.ReasonOutcomeUnknown, Since: metav1.NewMicroTime(now.Add(-year))}
-			default:
+			if i >= o.due {
 				charge.Record.Outcome.At = metav1.NewMicroTime(now.Add(year))
 			}
 			if err := api.Create(ctx, charge); err != nil {
@@ -94,39 +85,4 @@ func newCharge(i int, now time.Time) *v1alpha1.Charge {
 			},
 		},
 	}
-}
-
-func newPayment(c *v1alpha1.Charge) *v1alpha1.Payment {
-	return &v1alpha1.Payment{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: c.Spec.Payment.Name},
-		Spec:       v1alpha1.PaymentSpec{Provider: c.Spec.Provider, Amount: v1alpha1.NewAmount(c.Spec.Money.Amount)},
-	}
-}
-
-// check tells whether what is left is what had to be left.
-func check(ctx context.Context, env *testenv.Env, o options) error {
-	left := map[string]bool{}
-	list := v1alpha1.ChargeList{}
-	for {
-		if err := env.Client().List(ctx, &list, client.Limit(2000), client.Continue(list.Continue)); err != nil {
-			return fmt.Errorf("listing what is left: %w", err)
-		}
-		for i := range list.Items {
-			left[list.Items[i].Name] = true
-		}
-		if list.Continue == "" {
-			break
-		}
-	}
-	wrong := 0
-	for i := range o.charges {
-		if due := i < o.due; left[newCharge(i, time.Time{}).Name] == due {
-			wrong++
-		}
-	}
-	if wrong > 0 {
-		return fmt.Errorf("%d Charges are there that should not be, or the other way round", wrong)
-	}
-	fmt.Printf("%d Charges are left, the right ones\n", len(left))
-	return nil
 }

@@ -1,7 +1,7 @@
 // Command bench measures how the manager collects old Charges out of many: it fills
 // a real API server, starts the manager as a process of its own with the shipped
 // rights, and says how long it took, what it asked of the API server, and what
-// memory it used. It fails if anything is collected that should not be.
+// memory it used. What may be collected is for the tests of controllers/retention.
 //
 //	go run ./hack/bench -charges 50000 -due 20000
 package main
@@ -22,10 +22,9 @@ import (
 )
 
 type options struct {
-	charges, due, declared, unknown int
-	workers                         int
-	keep                            time.Duration
-	manager                         string
+	charges, due, workers int
+	keep                  time.Duration
+	manager               string
 }
 
 func main() { process.Main("bench", parse, bench, os.Interrupt, syscall.SIGTERM) }
@@ -35,16 +34,14 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	f.SetOutput(stderr)
 	f.IntVar(&o.charges, "charges", 50000, "Charges in the API server")
 	f.IntVar(&o.due, "due", 20000, "how many of them are to be collected")
-	f.IntVar(&o.declared, "declared", 1000, "how many others are old, too, but have a Payment")
-	f.IntVar(&o.unknown, "unknown", 1000, "how many others are old, too, but without an outcome")
 	f.IntVar(&o.workers, "workers", 16, "how many are created at a time")
 	f.DurationVar(&o.keep, "keep", time.Minute, "the retention; no Charge is older than this program")
 	f.StringVar(&o.manager, "manager", "", "test binary of controllers/manager to run as the manager; built if empty")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	if o.due+o.declared+o.unknown > o.charges {
-		return o, errors.New("more kinds of Charges than Charges")
+	if o.due > o.charges {
+		return o, errors.New("more Charges are due than there are")
 	}
 	return o, nil
 }
@@ -58,15 +55,14 @@ func bench(ctx context.Context, o options, _ *os.File) (err error) {
 	if err := s.StartControlPlane(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d processors, %d Charges: %d due, %d with a Payment, %d Unknown, the others young\n",
-		time.Now().Format(time.DateOnly), runtime.NumCPU(), o.charges, o.due, o.declared, o.unknown)
+	fmt.Printf("%s, %d processors, %d Charges, %d of them due\n", time.Now().Format(time.DateOnly), runtime.NumCPU(), o.charges, o.due)
 
 	began := time.Now()
 	if err := fill(ctx, s.Env, o); err != nil {
 		return err
 	}
 	filled := time.Since(began)
-	fmt.Printf("filled in %.0f s, %.0f objects a second\n", filled.Seconds(), float64(o.charges+o.declared)/filled.Seconds())
+	fmt.Printf("filled in %.0f s, %.0f objects a second\n", filled.Seconds(), float64(o.charges)/filled.Seconds())
 	if o.manager == "" {
 		if o.manager, err = buildManager(ctx, s.Env.Root, s.Dir); err != nil {
 			return err
@@ -85,5 +81,5 @@ func bench(ctx context.Context, o options, _ *os.File) (err error) {
 			return fmt.Errorf("%s: %w", run.name, err)
 		}
 	}
-	return check(ctx, s.Env, o)
+	return nil
 }
