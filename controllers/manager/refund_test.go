@@ -51,11 +51,7 @@ func refundReaches(ctx context.Context, namespace, name string, phase v1alpha1.R
 	Eventually(func(g Gomega) {
 		g.Expect(api.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &r)).To(Succeed())
 		g.Expect(r.Status.Phase).To(Equal(phase))
-		for _, c := range r.Status.Conditions {
-			if c.Type == v1alpha1.ConditionSucceeded {
-				g.Expect(c.Reason).To(Equal(reason))
-			}
-		}
+		g.Expect(r.Status.Conditions).To(ContainElement(And(HaveField("Type", v1alpha1.ConditionSucceeded), HaveField("Reason", reason))))
 	}, "40s", "100ms").Should(Succeed())
 	return &r
 }

@@ -12,7 +12,8 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// Nor where the cache shows the account as it was, nor after a send that was void.
+// Nothing is sent again through an account that was suspended after a send that was void, also
+// where the cache shows the account as it was.
 func TestSuspended_StopsTheNextSend(t *testing.T) {
 	for _, behind := range []bool{false, true} {
 		for _, provider := range []string{"mtn", "orange", "wave"} {

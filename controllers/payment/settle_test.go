@@ -33,27 +33,18 @@ func (w *world) callBack(name string) {
 	must(w.T, w.API.Status().Update(w.Ctx, p))
 }
 
-// unknowns are the ways into phase Unknown with a Charge.
-func unknowns() map[string]struct {
-	provider, amount string
-	reason           v1alpha1.Reason
-	calls            bool // the provider can still be asked
-} {
-	return map[string]struct {
+// Whatever is Unknown is settled by a person, for good, and whoever comes later
+// finds it.
+func TestSettledByAPerson(t *testing.T) {
+	for name, c := range map[string]struct { // the ways into phase Unknown with a Charge
 		provider, amount string
 		reason           v1alpha1.Reason
-		calls            bool
+		calls            bool // the provider can still be asked
 	}{
 		"undecided":   {"mtn", "1907", v1alpha1.ReasonOutcomeUnknown, true},
 		"lost":        {"orange", "1923", v1alpha1.ReasonLostInitiation, false},
 		"other money": {"wave", "1943", v1alpha1.ReasonAmountMismatch, true},
-	}
-}
-
-// Whatever is Unknown is settled by a person, for good, and whoever comes later
-// finds it.
-func TestSettledByAPerson(t *testing.T) {
-	for name, c := range unknowns() {
+	} {
 		for outcome, want := range map[v1alpha1.SettledOutcome]struct {
 			phase  v1alpha1.Phase
 			reason v1alpha1.Reason
