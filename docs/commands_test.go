@@ -220,7 +220,7 @@ func TestCommands_WrongOnesAreSeen(t *testing.T) {
 		"kubectl rollout restart deployment/a -n b":                      true,
 		"make demo":             true,
 		"make money":            false,
-		"go run ./hack/bench":   true,
+		"go run ./hack/soak":    true,
 		"go run ./hack/nothing": false,
 	} {
 		if got := wrong(words(command), map[string]bool{"demo": true}); (got == "") != right {

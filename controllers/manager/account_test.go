@@ -83,23 +83,4 @@ var _ = Describe("An account that is deleted", func() {
 		paidOnce(ctx, reaches(ctx, ns, "late", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
 		s.chargedOnce()
 	})
-
-	It("goes at once when nothing is open, also the cluster's", func(ctx context.Context) {
-		startManager(ctx)
-		ns := tenant(ctx, time.Second)
-		paidSales(ctx, ns, "")
-		cluster := &v1alpha1.ClusterMerchantAccount{
-			ObjectMeta: metav1.ObjectMeta{Name: ns},
-			Spec:       v1alpha1.ClusterMerchantAccountSpec{MerchantAccountSpec: newAccount(ns, "mtn", time.Second).Spec},
-		}
-		Expect(api.Create(ctx, cluster)).To(Succeed())
-		for _, o := range []client.Object{
-			newAccount(ns, "mtn", 0), newAccount(ns, "orange", 0), newAccount(ns, "wave", 0), cluster,
-		} {
-			isKept(ctx, o)
-			Expect(api.Delete(ctx, o)).To(Succeed())
-			isGone(ctx, o)
-		}
-		Expect(eventsOf(ctx, ns, v1alpha1.ReasonDeletionHeld)).To(BeEmpty())
-	})
 })

@@ -161,7 +161,7 @@ var _ = Describe("A CRD that lost a field", func() {
 			for _, o := range objects {
 				Expect(api.Create(ctx, o)).To(Succeed())
 			}
-			time.Sleep(5 * time.Second)
+			time.Sleep(3 * time.Second)
 			return writesOf(Default) - writes, sim.Count("", "") - calls
 		}
 		writes, _ := made("record.refunds[].sends", newRefund(ns, "mtn", "paid-mtn", 0), newRefund(ns, "wave", "paid-wave", 0))
@@ -170,8 +170,8 @@ var _ = Describe("A CRD that lost a field", func() {
 			Expect(len(sim.Refunds(s.reference))).To(BeNumerically("<=", 1))
 		}
 		writes, calls := made("record.sends", newPayment(ns, "mtn", "mtn", 5901), newPayment(ns, "orange", "orange", 5901), newPayment(ns, "wave", "wave", 5901))
-		Expect(writes).To(BeNumerically("<", 150))
-		Expect(calls).To(BeNumerically("<", 100))
+		Expect(writes).To(BeNumerically("<", 120))
+		Expect(calls).To(BeNumerically("<", 80))
 		for _, c := range chargesOf(ctx, ns) {
 			Expect(sim.Charges(c.Spec.ProviderReference)).To(BeNumerically("<=", 1), c.Spec.Provider)
 		}

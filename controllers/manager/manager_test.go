@@ -21,6 +21,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/testenv"
+	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -232,19 +233,37 @@ var _ = Describe("Killed with SIGKILL", func() {
 })
 
 var _ = Describe("One sale", func() {
-	It("is charged once by two managers that both work for ever", func(ctx context.Context) {
+	It("is charged once, and given back at most once, by two managers that both work for ever", func(ctx context.Context) {
 		startManager(ctx)
 		startManager(ctx)
 		ns := tenant(ctx, time.Second)
-		names := []string{}
-		for _, provider := range []string{"mtn", "orange", "wave"} {
-			for _, suffix := range []string{"-a", "-b", "-c"} {
-				names = append(names, provider+suffix)
-				Expect(api.Create(ctx, newPayment(ns, provider+suffix, provider, 5901))).To(Succeed())
+		refundKeys(ctx, ns)
+		for _, prefix := range []string{"a-", "b-", "c-"} {
+			for _, provider := range allProviders() {
+				Expect(api.Create(ctx, newPayment(ns, prefix+provider, provider, 5901))).To(Succeed())
 			}
 		}
-		for _, name := range names {
-			saleOf(ctx, reaches(ctx, ns, name, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)).chargedOnce()
+		for _, prefix := range []string{"a-", "b-", "c-"} {
+			for _, s := range paid(ctx, ns, prefix) {
+				s.chargedOnce()
+			}
+		}
+		for i := range 20 {
+			Expect(api.Create(ctx, newRefund(ns, fmt.Sprint("part-", i), "a-mtn", 1000))).To(Succeed())
+			Expect(api.Create(ctx, newRefund(ns, fmt.Sprint("whole-", i), "a-wave", 0))).To(Succeed())
+		}
+		Eventually(func(g Gomega) {
+			var list v1alpha1.RefundList
+			g.Expect(api.List(ctx, &list, client.InNamespace(ns))).To(Succeed())
+			ended := map[string]int{}
+			for _, r := range list.Items {
+				ended[r.Spec.PaymentRef.Name+" "+string(r.Status.Phase)]++
+			}
+			g.Expect(ended).To(Equal(map[string]int{"a-mtn Succeeded": 5, "a-mtn Failed": 15, "a-wave Succeeded": 1, "a-wave Failed": 19}))
+		}, "60s", "500ms").Should(Succeed())
+		for name, want := range map[string]string{"a-mtn": "5000", "a-wave": "5901"} {
+			back := sim.RefundedAmount(get(ctx, Default, ns, name).Status.ProviderReference)
+			Expect(providers.EqualAmount(back, want)).To(BeTrue(), "%s: %s given back", name, back)
 		}
 	})
 })

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -214,6 +215,9 @@ func startManagerUnready(ctx context.Context, settings ...string) *process {
 	kept.Secret("token of the ServiceAccount", cfg.BearerToken)
 	DeferCleanup(func(ctx context.Context) {
 		measured := p.scrape()
+		if slices.ContainsFunc(settings, func(s string) bool { return strings.HasPrefix(s, "--leader-elect") }) {
+			p.stop(syscall.SIGTERM) // it lets its lease go, which the next one would wait for
+		}
 		p.stop(syscall.SIGKILL)
 		if CurrentSpecReport().Failed() {
 			GinkgoWriter.Println(p.out.String())
