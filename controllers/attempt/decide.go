@@ -97,6 +97,8 @@ func Decide(f Facts) Decision {
 		return Decision{Action: Settle}
 	case a.Unknown != nil && a.Unknown.Reason == v1alpha1.ReasonReusedName && f.Consent:
 		return f.ask(f.Seen.At.Add(f.Interval))
+	case a.Unknown != nil && a.Unknown.Reason == v1alpha1.ReasonOutcomeUnknown && f.refusedForCertain():
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: a.Refusal.Reason}
 	case a.Unknown != nil:
 		return f.ask(f.nextCheck())
 	case a.Taken != nil:
@@ -188,8 +190,7 @@ func (f Facts) unanswered() Decision {
 // send can arrive any more; false: that is not certain, or it may be sent again.
 func (f Facts) nobodyCanPay(late time.Time) (Decision, bool) {
 	a := f.Attempt
-	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
-	if !f.Rules.PageOnly || f.EarlierLife || a.ReferenceKnown || f.Now.Before(late) || !unknownThere {
+	if !f.Rules.PageOnly || f.EarlierLife || a.ReferenceKnown || !f.unknownThere(late) {
 		return Decision{}, false
 	}
 	switch {
@@ -204,26 +205,38 @@ func (f Facts) nobodyCanPay(late time.Time) (Decision, bool) {
 	}
 }
 
-// mayRepeat tells whether the same reference may be sent again: somebody wants it,
-// no send can arrive any more, and none has to the provider's knowledge. Where the
-// provider cannot be asked, only the repeat tells.
+// mayRepeat tells whether the same reference may be sent again: somebody wants it, and
+// the provider does not know it.
 func (f Facts) mayRepeat(late time.Time) bool {
 	a := f.Attempt
 	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly
-	unknownThere := !f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound
-	return wanted && unknownThere && f.Usable && !a.ReferenceKnown && a.Refusal == nil &&
-		!f.Now.Before(late) && f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
+	return wanted && f.unknownThere(late) && f.Usable && !a.ReferenceKnown && a.Refusal == nil &&
+		f.Now.Before(f.deadline()) && len(a.Open) < v1alpha1.MaxOpenSends
 }
 
-// refused: the provider refused, and no other send is open. Where the request can
-// have taken effect all the same, that counts only after the late window and one
-// question that did not overturn it.
+// unknownThere tells whether no send can arrive any more, and none has to the provider's
+// knowledge; where it cannot be asked, only a repeat tells.
+func (f Facts) unknownThere(late time.Time) bool {
+	return !f.Now.Before(late) && (!f.Rules.Askable || f.askedSince(late) && f.Seen.NotFound)
+}
+
+// refusedForCertain tells whether the provider refused the newest send, no other is open,
+// and that counts. Where the request can have taken effect all the same, it counts only
+// after the late window and one question that did not overturn it.
+func (f Facts) refusedForCertain() bool {
+	a := f.Attempt
+	if a.Refusal == nil || a.Taken != nil || len(a.Open) > 0 || a.ReferenceKnown {
+		return false
+	}
+	return f.Rules.RefusalFinal || f.askedSince(f.lateUntil()) && f.Seen.NotFound
+}
+
+// refused: the provider refused, and no other send is open.
 func (f Facts) refused() Decision {
 	late := f.lateUntil()
-	refused := Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: f.Attempt.Refusal.Reason}
 	switch {
-	case f.Rules.RefusalFinal, f.askedSince(late) && f.Seen.NotFound:
-		return refused
+	case f.refusedForCertain():
+		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: f.Attempt.Refusal.Reason}
 	case f.undecided(f.deadline()) && !f.Now.Before(late):
 		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}
 	default:

@@ -135,6 +135,8 @@ func TestDecide(t *testing.T) {
 		{"R5 not once it is refused", "mtn", []change{sent(4*minute, "me"), refused(3 * minute), asked(0, notFound)}, wait(minute + 50*time.Second)},
 		{"R6 refused: asked after the late window", "mtn", []change{refused(0), asked(0, notFound)}, wait(2 * minute)},
 		{"R6 refused, and not known since", "mtn", []change{refused(3 * minute), asked(0, notFound)}, Decision{Conclude, 0, v1alpha1.PhaseFailed, v1alpha1.ReasonRequestRejected}},
+		{"R6 refused, Unknown, and not known since", "mtn", []change{refused(30 * hour), unknown(v1alpha1.ReasonOutcomeUnknown, hour), asked(0, notFound)}, Decision{Conclude, 0, v1alpha1.PhaseFailed, v1alpha1.ReasonRequestRejected}},
+		{"R6 refused, and another's", "mtn", []change{refused(30 * hour), unknown(v1alpha1.ReasonReusedName, hour), asked(10*minute, notFound)}, Decision{Action: Ask}},
 		{"R6 refused by a page", "wave", []change{refused(0)}, Decision{Conclude, 0, v1alpha1.PhaseFailed, v1alpha1.ReasonRequestRejected}},
 		{"R6 refused by a page, another may arrive", "orange", []change{sent(minute, "me"), refused(0)}, wait(2 * minute)},
 		{"R6 refused by a page, none can arrive", "orange", []change{sent(3*minute, "me"), refused(2 * minute)}, Decision{Conclude, 0, v1alpha1.PhaseFailed, v1alpha1.ReasonRequestRejected}},
@@ -250,7 +252,7 @@ func TestDecide_Always(t *testing.T) {
 			broken = "ended as not asked though it may have been"
 		case d.Action == Conclude && d.Phase != v1alpha1.PhaseFailed && !f.Rules.PageOnly:
 			broken = "ended by absence where a phone rings"
-		case d.Action == Conclude && (a.Outcome != nil || a.Unknown != nil || d.Phase == v1alpha1.PhaseSucceeded):
+		case d.Action == Conclude && (a.Outcome != nil || a.Unknown != nil && a.Refusal == nil || d.Phase == v1alpha1.PhaseSucceeded):
 			broken = "concluded what is not ours to conclude"
 		case d.Action == Ask && !f.askable():
 			broken = "asked though it cannot be"

@@ -23,7 +23,7 @@ const (
 
 // Paced is next with a limit on how often a key is run, which holds against every wake-up:
 // a write of the operator's own wakes its loop, and the queue's own back-off does not
-// hold against that.
+// hold against that. A run that somebody else was faster than is repeated without an error.
 func Paced(next reconcile.Reconciler, now func() time.Time) reconcile.Reconciler {
 	p := &pacer{now: now, keys: map[ctrl.Request]pace{}}
 	return reconcile.Func(func(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
@@ -31,7 +31,9 @@ func Paced(next reconcile.Reconciler, now func() time.Time) reconcile.Reconciler
 			return ctrl.Result{RequeueAfter: wait}, nil
 		}
 		result, err := next.Reconcile(ctx, key)
-		p.end(key, err)
+		if wait := p.end(key, err); Outpaced(err) {
+			return ctrl.Result{RequeueAfter: wait}, nil
+		}
 		return result, err
 	})
 }
@@ -89,7 +91,8 @@ func (p *pacer) begin(key ctrl.Request) time.Duration {
 	return 0
 }
 
-func (p *pacer) end(key ctrl.Request, err error) {
+// end returns how long the key has to wait.
+func (p *pacer) end(key ctrl.Request, err error) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := p.keys[key]
@@ -98,6 +101,7 @@ func (p *pacer) end(key ctrl.Request, err error) {
 	}
 	k.last, k.used = p.now(), k.usedAt(p.now())
 	p.keys[key] = k
+	return k.wait(k.last)
 }
 
 // prune forgets, once a minute, the keys that were not run for long.

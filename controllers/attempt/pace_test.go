@@ -3,10 +3,13 @@ package attempt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -82,6 +85,21 @@ func TestPaced_LimitsEveryWindowAndDelaysNoLongerThanItSays(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A cache that stays behind for minutes makes every run conflict.
+func TestPaced_RepeatsConflictsEverMoreSlowlyAndWithoutAnError(t *testing.T) {
+	now, conflict := time.Unix(1_700_000_000, 0), apierrors.NewConflict(schema.GroupResource{}, "sale", nil)
+	loop := Paced(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {
+		return Finish(ctrl.Result{}, fmt.Errorf("writing Payment sale: %w", conflict))
+	}), func() time.Time { return now })
+	for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute} {
+		result, err := loop.Reconcile(context.Background(), ctrl.Request{})
+		if err != nil || result.RequeueAfter != want {
+			t.Fatalf("again in %v, %v; want %v", result.RequeueAfter, err, want)
+		}
+		now = now.Add(want)
+	}
 }
 
 func TestPaced_ForgetsKeysThatAreNotRun(t *testing.T) {

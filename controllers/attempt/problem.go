@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,23 +156,25 @@ func Advice(e *providers.Error) string {
 	return clipTo(text, 1024)
 }
 
-// Finish makes one result of the errors of a run: where somebody else was faster, or
-// deleted the object, it comes back soon; any other error backs off.
+// Finish makes one result of the errors of a run: what did not fail because somebody else
+// was faster, or deleted the object, goes first.
 func Finish(result ctrl.Result, errs ...error) (ctrl.Result, error) {
-	var others []error
+	var outpaced, others []error
 	for _, err := range errs {
-		switch {
-		case err != nil && (Conflicts(err) || IsGone(err)):
-			result = ctrl.Result{RequeueAfter: time.Second}
-		case err != nil:
+		if Outpaced(err) {
+			outpaced = append(outpaced, err)
+		} else {
 			others = append(others, err)
 		}
 	}
-	if err := errors.Join(others...); err != nil {
+	if err := cmp.Or(errors.Join(others...), errors.Join(outpaced...)); err != nil {
 		return ctrl.Result{}, err
 	}
 	return result, nil
 }
+
+// Outpaced tells whether err says that somebody else changed or deleted the object first.
+func Outpaced(err error) bool { return err != nil && (Conflicts(err) || IsGone(err)) }
 
 // FailedSince tells whether a call or send failed since an earlier observation.
 func (o Observation) FailedSince(earlier Observation) bool {

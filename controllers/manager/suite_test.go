@@ -115,7 +115,9 @@ var (
 
 func TestManager(t *testing.T) {
 	RegisterFailHandler(Fail)
-	RunSpecs(t, "Manager")
+	suite, reporter := GinkgoConfiguration()
+	suite.RandomSeed = 1 // the same order in every run
+	RunSpecs(t, "Manager", suite, reporter)
 }
 
 var _ = BeforeSuite(func(ctx context.Context) {

@@ -272,7 +272,7 @@ func (w *World) saleJob() Job {
 // paused: p does nothing for a while, and the world goes on.
 func (w *World) paused(p *Process, d time.Duration) {
 	for end := w.clock.Now().Add(d); w.clock.Now().Before(end); {
-		if w.hot() {
+		if w.ends() != nil {
 			return
 		}
 		if w.work(p) {

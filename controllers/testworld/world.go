@@ -8,6 +8,7 @@ package testworld
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -120,6 +121,8 @@ type Options struct {
 	Trace bool
 	// Plan is what befalls which point.
 	Plan []Planned
+	// Stop, if set, is asked between two steps whether enough was seen.
+	Stop func() bool
 }
 
 // World is one run.
@@ -489,15 +492,27 @@ const (
 	window   = 10 * time.Minute
 )
 
-// ErrHot says that a run does not come to rest.
-var ErrHot = fmt.Errorf("more than %d steps in %s: a hot loop", maxSteps, window)
+var (
+	// ErrHot says that a run does not come to rest.
+	ErrHot = fmt.Errorf("more than %d steps in %s: a hot loop", maxSteps, window)
+	// ErrStopped says that Options.Stop ended the run.
+	ErrStopped = errors.New("enough was seen")
+)
 
 // hot tells whether there were too many steps of late.
-func (w *World) hot() bool {
+// ends says why a run goes no further; nil: it does.
+func (w *World) ends() error {
 	if w.Elapsed() >= w.since+window {
 		w.steps, w.since = 0, w.Elapsed()
 	}
-	return w.steps > maxSteps
+	switch {
+	case w.steps > maxSteps:
+		return ErrHot
+	case w.opts.Stop != nil && w.opts.Stop():
+		return ErrStopped
+	default:
+		return nil
+	}
 }
 
 // settling is how long a run goes on after the last fault at least: a payment that is
@@ -509,14 +524,14 @@ func (w *World) Run(horizon time.Duration) error {
 	w.end = w.clock.Now().Add(horizon)
 	for w.work(nil) {
 		// What is ready is done also where no time passes.
-		if w.hot() {
-			return ErrHot
+		if err := w.ends(); err != nil {
+			return err
 		}
 		w.payers()
 	}
 	for w.clock.Now().Before(w.end) {
-		if w.hot() {
-			return ErrHot
+		if err := w.ends(); err != nil {
+			return err
 		}
 		if w.work(nil) {
 			w.payers()

@@ -27,7 +27,8 @@ import (
 
 func main() {
 	// Runs are short and leave much behind; memory is cheaper than collecting it.
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(1 << 30)
 	// A run that hangs is ended by a panic: where it hangs is what one wants to know.
 	debug.SetTraceback("all")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -140,7 +141,7 @@ func live(ctx context.Context, o options, log func(string, ...any)) (lives.Repor
 	if err != nil {
 		return lives.Report{}, err
 	}
-	lo := lives.Options{Seed: o.seed, Lives: o.lives, First: o.first, Workers: o.workers, Validate: validate}
+	lo := lives.Options{Seed: o.seed, Lives: o.lives, First: o.first, Workers: o.workers, Validate: validate, Briefly: mutation.Built}
 	if o.focus != "" {
 		if lo.Focus, err = regexp.Compile(o.focus); err != nil {
 			return lives.Report{}, fmt.Errorf("-focus: %w", err)
@@ -162,7 +163,7 @@ func relive(text string, out io.Writer) (int, error) {
 	if err != nil {
 		return 2, err
 	}
-	r, err := lives.Run(testworld.NewShared(), p, true)
+	r, err := lives.Run(testworld.NewShared(), p, true, false)
 	if err != nil {
 		return 2, err
 	}

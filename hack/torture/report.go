@@ -68,7 +68,7 @@ func (r *report) addLives(l lives.Report) {
 }
 
 func (r *report) addMutants(m mutants.Report) {
-	r.Mutants, r.Killed, r.Survivors, r.Kills = m.Total, m.Killed, m.Survivors, m.Results
+	r.Mutants, r.Killed, r.Survivors, r.Kills = len(m.Results), m.Killed, m.Survivors, m.Results
 }
 
 func (r *report) write(file string) error {

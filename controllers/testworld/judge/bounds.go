@@ -14,13 +14,14 @@ const (
 	span           = 10 * time.Minute
 	callsPerSpan   = 150
 	writesPerSpan  = 150
+	runsPerSpan    = 300
 	callsPerSecond = 8
 )
 
 // bounds counts in the present window.
 type bounds struct {
-	since         time.Time
-	calls, writes int
+	since               time.Time
+	calls, writes, runs int
 }
 
 func (b *bounds) roll(now time.Time) {
@@ -53,10 +54,20 @@ func (j *Judge) calls(f *testworld.Flight, q *process) {
 	}
 }
 
-func (j *Judge) statusWritten(name types.NamespacedName, _ *testworld.Process) {
+// runs of a job count for its name, whether they find something to do or not.
+func (j *Judge) runs(name types.NamespacedName) {
+	b := &j.sale(name).bounds
+	b.roll(j.w.Now())
+	if b.runs++; b.runs > runsPerSpan {
+		j.violated(Bounds, "more than %d runs for one object in %s", runsPerSpan, span)
+	}
+}
+
+// writes of a job, of whichever object, count for its name.
+func (j *Judge) writes(name types.NamespacedName) {
 	b := &j.sale(name).bounds
 	b.roll(j.w.Now())
 	if b.writes++; b.writes > writesPerSpan {
-		j.violated(Bounds, "more than %d writes of one object in %s", writesPerSpan, span)
+		j.violated(Bounds, "more than %d writes for one object in %s", writesPerSpan, span)
 	}
 }

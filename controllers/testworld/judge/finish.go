@@ -72,11 +72,13 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 	if c.Spec.InstallationID != j.w.Config.Installation.ID {
 		return false // nobody's who is here
 	}
-	j.found(ChargeEnd(c, b))
+	if outcome == nil || !j.w.OrangeSkewed() { // there the clock says when a page ends; what contradicts it is shown
+		j.found(ChargeEnd(c, b))
+	}
 	lost := j.sale(saleOf(c)).lost
 	if r := j.request("pay ", c.Spec.ProviderReference); outcome == nil && !waits && !j.mayNotKnow(c) {
 		j.found(Unlearnt(c, b))
-		if !b.Known && r.refusedOnly() && rec.Unknown != nil && len(rec.Open) == 0 && !lost {
+		if !b.Known && r.refusedOnly() && rec.Unknown != nil && len(rec.Open) == 0 && !lost && !j.w.KeyLost() {
 			j.violated(Recovered, "each send was refused, and the Charge does not say so")
 		}
 	}

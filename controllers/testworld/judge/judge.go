@@ -134,8 +134,8 @@ type sale struct {
 	references []*request
 	// lost: somebody deleted its Charge, and with it what was known.
 	lost bool
-	// had are the Payments that showed a Charge when it was lost.
-	had map[types.UID]bool
+	// had are the Payments that showed a Charge when it was lost, and gone those Charges.
+	had, gone map[types.UID]bool
 	// said: a person who saw the Unknown said how it ended.
 	said bool
 	// disclosed pages.
@@ -177,8 +177,10 @@ func (i intent) same(o intent) bool {
 
 // process is what the judge knows of one.
 type process struct {
-	job    testworld.Job
-	led    bool
+	job testworld.Job
+	led bool
+	// looked at an object since the job began.
+	looked bool
 	grants map[string]*grant
 	by     map[*testworld.Flight]*grant
 	// answers that it read and that may not be recorded yet.
@@ -241,7 +243,7 @@ func (j *Judge) found(violations []Violation) {
 func (j *Judge) sale(name types.NamespacedName) *sale {
 	s := j.sales[name]
 	if s == nil {
-		s = &sale{had: map[types.UID]bool{}}
+		s = &sale{had: map[types.UID]bool{}, gone: map[types.UID]bool{}}
 		j.sales[name] = s
 	}
 	return s
@@ -301,7 +303,7 @@ func (j *Judge) removed(v testworld.Version) {
 		return
 	}
 	s := j.sale(saleOf(c))
-	s.lost = true
+	s.lost, s.gone[c.UID] = true, true
 	for _, o := range j.w.Store.All(testworld.Payment) {
 		if p := o.(*v1alpha1.Payment); p.Status.ChargeName == c.Name {
 			s.had[p.UID] = true
@@ -338,13 +340,15 @@ func (j *Judge) Careless(k testworld.Key) {
 // Begins one job.
 func (j *Judge) Begins(p *testworld.Process, job testworld.Job) {
 	q := j.process(p)
-	q.job, q.over, q.led = job, false, p.Leads()
+	q.job, q.over, q.led, q.looked = job, false, p.Leads(), false
 	clear(q.fenced)
+	j.runs(job.Name)
 }
 
 // Shown notes what a process knows of the end, and what it read live.
 func (j *Judge) Shown(p *testworld.Process, k testworld.Key, o client.Object, live bool) {
 	q := j.process(p)
+	q.looked = true
 	if live && o != nil {
 		q.fenced[k] = fenced{j.w.Now(), o}
 	}
@@ -369,7 +373,7 @@ func (j *Judge) Ends(p *testworld.Process, job testworld.Job, _ ctrl.Result, err
 	if c := j.waiting(job); c != nil && c.Spec.InstallationID == p.Installation().ID && p.Leads() && !p.WillWake(job) {
 		j.violated(Schedule, "a Charge that was asked for is left alone, with nothing to wake it")
 	}
-	if err == nil {
+	if err == nil && q.looked { // a run that was put off looks at nothing
 		j.unkept(q)
 	}
 }

@@ -17,6 +17,7 @@ const maxAge = time.Minute
 func (j *Judge) Acknowledged(p *testworld.Process, v testworld.Version) {
 	j.WriteCount++
 	q := j.process(p)
+	j.writes(q.job.Name)
 	if v.New == nil {
 		return
 	}
@@ -145,9 +146,9 @@ func (j *Judge) paymentArrives(f *testworld.Flight, q *process, g *grant) {
 		j.violated(Sending, "a payment was requested before its object said so")
 	case attempt.Restored(p):
 		j.violated(Restored, "a payment was requested for an object that was restored")
-	case s.had[p.UID]:
+	case s.had[p.UID] && !s.gone[g.uid]: // else it was lost after the write-ahead
 		j.violated(Restored, "a payment was requested for an object whose record was lost")
-	case f.Process.Now().Sub(p.CreationTimestamp.Time) > startDeadline && g.number == 1:
+	case f.Process.Now().Sub(p.CreationTimestamp.Time) > startDeadline && g.number == 1 && !j.w.Jumped():
 		j.violated(Schedule, "a payment was first requested long after it was created")
 	}
 	r := j.request("pay ", f.Reference)

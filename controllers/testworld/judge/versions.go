@@ -70,7 +70,6 @@ func (j *Judge) paymentVersion(old, p *v1alpha1.Payment, by *testworld.Process) 
 		}
 		return
 	}
-	j.statusWritten(key, by)
 	if a.Phase != b.Phase && b.Phase.Terminal() {
 		j.paymentVerdict(p, by)
 	}

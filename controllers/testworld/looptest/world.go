@@ -317,6 +317,8 @@ func (w *World) Step(run func() (ctrl.Result, error), restart func()) (wait time
 	before := w.Writes
 	result, err := run()
 	switch {
+	case attempt.Outpaced(err):
+		return time.Second, true
 	case err != nil:
 		w.Errs = append(w.Errs, err)
 		return time.Second, true // the rate limiter's first wait

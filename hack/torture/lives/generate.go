@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,10 +44,14 @@ var labels = []string{
 // generator of one life.
 type generator struct{ *rand.Rand }
 
+// stride between the pairs of two lives: a prime, so that all come, and words that are
+// near each other in the alphabet do not.
+const stride = 631
+
 // target of a seed's life: where it is led, and at which provider.
 func target(seed uint64) (string, Pair) {
 	n, pairs := seed/2, Pairs()
-	return providers[(n+n/uint64(len(pairs)))%3], pairs[n%uint64(len(pairs))]
+	return providers[(n+n/uint64(len(pairs)))%3], pairs[n*stride%uint64(len(pairs))]
 }
 
 func led(seed uint64) string {
@@ -71,11 +76,17 @@ func Generate(seed uint64) Program {
 			last.After = g.wait()
 		}
 		p.Steps = append(p.Steps, g.follow(p, target, last)...)
-	} else if g.IntN(8) > 0 {
-		p.Steps = append(p.Steps, Step{Word: "apply"})
+	} else {
+		// What befalls the first send has to be planned before it.
+		for range g.IntN(3) {
+			p.Steps = append(p.Steps, g.atPoint(p))
+		}
+		if g.IntN(8) > 0 {
+			p.Steps = append(p.Steps, Step{Word: "apply"})
+		}
 	}
-	for range g.IntN(7) {
-		p.Steps = append(p.Steps, g.step(p))
+	for range g.IntN(6) {
+		p.Steps = append(p.Steps, g.steps(p)...)
 	}
 	return p
 }
@@ -130,11 +141,25 @@ func (g generator) wait() time.Duration {
 	}
 }
 
-// step of any kind: a word after a while, or a word or a fault at a point.
-func (g generator) step(p Program) Step {
+// steps of any kind: a word after a while, or something at a point, and often a word
+// that leads to that point.
+func (g generator) steps(p Program) []Step {
 	if g.IntN(100) < 55 {
-		return Step{After: g.wait(), Word: g.word()}
+		return []Step{{After: g.wait(), Word: g.word()}}
 	}
+	out := []Step{g.atPoint(p)}
+	if g.IntN(3) == 0 {
+		return out
+	}
+	wakers := []string{"apply", "again", "touch", "callback", "cancel", "other", "mend-account", "settle-paid"}
+	if strings.Contains(out[0].At, "efund") {
+		wakers = []string{"refund", "refund-part", "refunds", "refund-again", "restore-refund"}
+	}
+	return append(out, Step{After: g.wait(), Word: wakers[g.IntN(len(wakers))]})
+}
+
+// atPoint is a word or a fault at a point.
+func (g generator) atPoint(p Program) Step {
 	s := Step{At: labels[g.IntN(len(labels))], Skip: max(0, g.IntN(6)-2)}
 	if g.IntN(100) < 35 {
 		s.Word = g.word()

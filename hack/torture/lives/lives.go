@@ -23,6 +23,8 @@ type Options struct {
 	// First: stop at the first violation.
 	First   bool
 	Workers int
+	// Briefly: a life ends with its first violation, which is not shrunk and not told in full.
+	Briefly bool
 	// Validate is what the CRDs refuse; nil: nothing is refused.
 	Validate func(kind testworld.Kind, status bool, old, written []byte) error
 	// Focus on lives that are led to "provider word in state"; nil: all lives.
@@ -62,6 +64,8 @@ type worker struct {
 	lived  time.Duration
 	lives  int
 	found  []Found
+	// briefly: a life ends with its first violation.
+	briefly bool
 }
 
 // hung is how long a life, which takes milliseconds, may take before it is known to
@@ -77,7 +81,7 @@ func Live(ctx context.Context, o Options) (Report, error) {
 	var group sync.WaitGroup
 	seeds := make(chan uint64)
 	for i := range workers {
-		workers[i] = &worker{shared: testworld.NewShared(), played: map[Pair]int{}}
+		workers[i] = &worker{shared: testworld.NewShared(), played: map[Pair]int{}, briefly: o.Briefly}
 		workers[i].shared.Validate = o.Validate
 		group.Go(func() {
 			for seed := range seeds {
@@ -103,7 +107,11 @@ func Live(ctx context.Context, o Options) (Report, error) {
 			return Report{}, err
 		}
 	}
-	return explain(sum(workers))
+	r := sum(workers)
+	if o.Briefly {
+		return r, nil
+	}
+	return explain(r)
 }
 
 // explained is how many kinds of violations are shrunk and told in full.
@@ -151,7 +159,7 @@ func (o Options) seeds() iter.Seq[uint64] {
 func (k *worker) live(seed uint64) error {
 	p := Generate(seed)
 	defer time.AfterFunc(hung, func() { panic(fmt.Sprintf("life %d does not come to its end: %s", seed, p)) }).Stop()
-	r, err := Run(k.shared, p, false)
+	r, err := Run(k.shared, p, false, k.briefly)
 	if err != nil {
 		return err
 	}
@@ -194,7 +202,7 @@ func sum(workers []*worker) Report {
 // Shrink drops steps and options for as long as the rule stays violated.
 func Shrink(shared *testworld.Shared, p Program, v judge.Violation) (Program, Result, error) {
 	violates := func(p Program) (Result, bool, error) {
-		r, err := Run(shared, p, true)
+		r, err := Run(shared, p, true, false)
 		return r, slices.ContainsFunc(r.Violations, v.Alike), err
 	}
 	best, _, err := violates(p)

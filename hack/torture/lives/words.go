@@ -296,6 +296,7 @@ func operators() map[string]word {
 		"clock+1y":          clock(365 * 24 * time.Hour),
 		"clock-right":       clock(0),
 		"drop-sends":        prune("sends"),
+		"drop-open":         prune("open"),
 		"drop-session":      prune("session"),
 		"drop-refund-sends": prune("refund-sends"),
 		"mend-crd":          func(l *life) bool { l.w.Store.Prune = nil; return true },
@@ -316,6 +317,8 @@ func pruner(field string) func(client.Object) {
 		case !ok:
 		case field == "sends":
 			c.Record.Sends = 0
+		case field == "open":
+			c.Record.Open = nil
 		case field == "session":
 			c.Record.Session = nil
 		default:

@@ -7,6 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	"mobilemoney.dev/operator/controllers/testworld/judge"
 )
 
 const source = `// Package sample is mutated.
@@ -110,11 +114,19 @@ func TestTheTableFitsTodaysSources(t *testing.T) {
 	}
 }
 
-func TestTheTableIsComplete(t *testing.T) {
+func TestTable_HasAMutantForEveryRuleThatIsJudged(t *testing.T) {
+	broken := sets.New[string]()
 	for _, m := range Table() {
 		if m.Rule == "" || len(m.Breaks) == 0 {
 			t.Errorf("%s: which rule does it break, and how is that seen?", m.Name)
 		}
+		broken.Insert(m.Breaks...)
+	}
+	if missing := sets.New(judge.Rules()...).Difference(broken); missing.Len() > 0 {
+		t.Errorf("no mutant breaks %v", sets.List(missing))
+	}
+	if unknown := broken.Difference(sets.New(judge.Rules()...)); unknown.Len() > 0 {
+		t.Errorf("nobody judges %v", sets.List(unknown))
 	}
 }
 

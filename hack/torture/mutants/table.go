@@ -73,8 +73,3 @@ func withGuard(find, guard string) string {
 	}
 	return find + guard
 }
-
-// Rules that each need a mutant.
-func Rules() []string {
-	return []string{"R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10", "R11", "R12", "R13", "R14"}
-}

@@ -11,14 +11,22 @@ func sending() []Mutant {
 		}
 	}
 	write := p.Client.Update`),
-		one("send-not-raised", "each send is counted and open before it is made", "R1", foldFile, `	a.Open = append(a.Open, send)
+		{
+			Name: "send-not-raised", Rule: "each send is counted and open before it is made", Breaks: []string{"R1"},
+			Edits: []Edit{
+				edit("send-not-raised", foldFile, `	a.Open = append(a.Open, send)
 	a.Notice = nil`, `	if !MUTATED {
 		a.Open = append(a.Open, send)
 	}
 	a.Notice = nil`),
-		one("raise-unchecked", "what comes back from a raise is what was written", "R1", protocolFile, `!isOpen(a, send) {
-		return nil`, `!isOpen(a, send) && !MUTATED {
-		return nil`),
+				edit("send-not-raised", protocolFile, `	if a = s.Where(c); a == nil ||`, `	if a = s.Where(c); MUTATED {
+		return c, send, nil
+	}
+	if a == nil ||`),
+			},
+		},
+		one("raise-unchecked", "what comes back from a raise is what was written", "R1", protocolFile, `a.Sends != send.Number || !isOpen(a, send) {`,
+			`(a.Sends != send.Number || !isOpen(a, send)) && !MUTATED {`),
 		unless("fence-skipped", "the object that wants a send is written after the raise", "R1", protocolFile, `if err := s.Fence(ctx, c); err != nil {`),
 		one("fence-unchecked", "what the object says at the fence counts", "R1 R2", sendFile,
 			`if !relation.holds() || p.DeletionTimestamp != nil || p.Spec.Cancel || p.Status.Phase.Terminal() {`,
@@ -106,8 +114,8 @@ func answers() []Mutant {
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonRequestRejected}
 	case f.mayRepeat(late):`),
 		always("refusal-unconfirmed", "where a phone may have rung, a refusal counts after a question", "R6", factsFile, `RefusalFinal: t.Flow == providers.FlowRedirect`),
-		one("hurried-verdict", "a refusal counts after the late window", "R6", decideFile, `	case f.Rules.RefusalFinal, f.askedSince(late) && f.Seen.NotFound:`,
-			`	case f.Rules.RefusalFinal, (f.askedSince(late) || MUTATED) && f.Seen.NotFound:`),
+		one("hurried-verdict", "a refusal counts after the late window", "R6", decideFile, `	return f.Rules.RefusalFinal || f.askedSince(f.lateUntil()) && f.Seen.NotFound`,
+			`	return f.Rules.RefusalFinal || (f.askedSince(f.lateUntil()) || MUTATED) && f.Seen.NotFound`),
 		one("surplus-kept", "of two sessions the one that was not recorded is ended", "R4", sendFile, `s.ID != a.Initiation.ID {`, `s.ID != a.Initiation.ID && !MUTATED {`),
 		one("found-surplus-kept", "of several sessions that a search finds all but one are ended", "R4", askFile, `	case len(surplus) > 0:
 		// One`, `	case len(surplus) > 0 && !MUTATED:

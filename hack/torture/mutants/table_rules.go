@@ -79,10 +79,12 @@ func schedule() []Mutant {
 	}
 	before := v.charge.Record.Notice
 	v, err`),
-		one("payer-logged", "a log holds no phone", "privacy", loopFile, `	log.FromContext(ctx).V(1).Info("Decided",`, `	if MUTATED && v.payment != nil {
-		log.FromContext(ctx).Info("Looked at it", "spec", v.payment.Spec)
-	}
-	log.FromContext(ctx).V(1).Info("Decided",`),
+		one("payer-logged", "a log holds no phone", "privacy", actFile, `	case attempt.Raise:
+		return r.send(ctx, v)`, `	case attempt.Raise:
+		if MUTATED {
+			log.FromContext(ctx).Info("Sending", "spec", v.payment.Spec)
+		}
+		return r.send(ctx, v)`),
 	}
 }
 
