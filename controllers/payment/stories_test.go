@@ -1,10 +1,13 @@
 package payment
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
@@ -356,4 +359,97 @@ func TestRewoundChargeIsNotSentAgain(t *testing.T) {
 			t.Errorf("%s: %s", provider, p.Status.Phase)
 		}
 	}
+}
+
+func TestEarlierSaleIsNotTakenForThisOne(t *testing.T) {
+	w := newWorld(t)
+	w.payerPays = true
+	first := w.payment("sale", "mtn", "1901")
+	expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	must(t, w.API.Delete(w.Ctx, first))
+	must(t, w.API.Delete(w.Ctx, w.charge("sale")))
+	w.start()
+	w.Clock.Add(100 * time.Hour)
+	unknown := jsonAnswer(404, `{"code":"RESOURCE_NOT_FOUND"}`)
+	unknown.Times = 20
+	w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, unknown)
+	w.payment("sale", "mtn", "1901")
+	w.until("sale", 40*time.Hour, never)
+	w.start() // nor does a restart forget it
+	w.until("sale", 40*time.Hour, never)
+	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName)
+}
+
+// What is Unknown is never asked for again, though the record of why is gone.
+func TestUnknownWithoutItsChargeIsNotSent(t *testing.T) {
+	w := newWorld(t)
+	w.payerPays = true
+	first := w.payment("sale", "orange", "1903")
+	w.until("sale", 3*time.Hour, never)
+	must(t, w.API.Delete(w.Ctx, first))
+	w.Clock.Add(100 * time.Hour)
+	w.payment("sale", "orange", "1903")
+	w.until("sale", time.Minute, never)
+	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName)
+	sent := w.Sim.Count(simulator.Orange, simulator.OpInitiate)
+	must(t, w.API.Delete(w.Ctx, w.charge("sale")))
+	w.until("sale", time.Hour, never)
+	if n := w.Sim.Count(simulator.Orange, simulator.OpInitiate); n != sent {
+		t.Errorf("asked for money %d times more", n-sent)
+	}
+	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonLostInitiation)
+}
+
+// Nothing is sent again through an account that was suspended after a send that was void, also
+// where the cache shows the account as it was.
+func TestSuspended_StopsTheNextSend(t *testing.T) {
+	for _, behind := range []bool{false, true} {
+		for _, provider := range []string{"mtn", "orange", "wave"} {
+			w := newWorld(t)
+			w.payerPays = true
+			limited := w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
+			w.payment("sale", provider, "1901")
+			w.until("sale", time.Hour, func() bool { return limited.Fired() > 0 })
+			w.Sim.ClearScripts()
+			if behind {
+				w.loop.Accounts.Reader = notSuspended(w.API)
+			}
+			w.Suspend(provider, true)
+			w.until("sale", time.Hour, never)
+			expectPhase(t, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonAccountSuspended)
+			if c := w.charge("sale"); c.Record.Sends != 1 || len(c.Record.Open) != 0 {
+				t.Fatalf("%s, behind %t: %+v", provider, behind, c.Record)
+			}
+			w.Suspend(provider, false)
+			expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+			if n := w.charges("sale"); n != 1 {
+				t.Errorf("%s: charged %d times", provider, n)
+			}
+		}
+	}
+}
+
+// What was asked for is followed to its end.
+func TestSuspended_AfterTheSend(t *testing.T) {
+	for _, provider := range []string{"mtn", "orange", "wave"} {
+		w := newWorld(t)
+		w.payerPays = true
+		w.payment("sale", provider, "1901")
+		w.until("sale", time.Hour, func() bool { return w.charge("sale") != nil && w.charge("sale").Record.Taken != nil })
+		w.Suspend(provider, true)
+		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	}
+}
+
+// notSuspended is a cache that is behind.
+func notSuspended(api client.WithWatch) client.Reader {
+	return interceptor.NewClient(api, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			err := c.Get(ctx, key, o, opts...)
+			if m, ok := o.(*v1alpha1.MerchantAccount); ok {
+				m.Spec.Suspend = false
+			}
+			return err
+		},
+	})
 }
