@@ -111,10 +111,6 @@ func written(p *v1alpha1.Payment, change ...func(*v1alpha1.Payment)) *v1alpha1.P
 	return w
 }
 
-func amount(n int64) func(*v1alpha1.Payment) {
-	return func(p *v1alpha1.Payment) { p.Spec.Amount = v1alpha1.AmountFromInt(n) }
-}
-
 // byVelero labels what a restore from a backup brings back.
 func byVelero(p *v1alpha1.Payment) {
 	p.Labels = map[string]string{v1alpha1.LabelRestore: "nightly-20261124", "velero.io/backup-name": "nightly"}
