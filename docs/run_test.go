@@ -26,6 +26,7 @@ import (
 const (
 	shop      = "shop"
 	unknownID = "7f3a90c4d1"
+	nowhere   = "no-namespace-given"
 	// seen is a generation that no command comes to: kubectl waits for a status that is
 	// of the present one.
 	seen = 100
@@ -39,6 +40,8 @@ func TestCommands_Run(t *testing.T) {
 	reader(t, env, dir)
 	run := shell(t, dir)
 	prepare(t, env, run)
+	// Whoever leaves out where the objects are finds none.
+	run("kubectl config set-context --current --namespace=" + nowhere)
 	user := strings.TrimSpace(run(`kubectl auth whoami -o jsonpath='{.status.userInfo.username}'`))
 	fill := strings.NewReplacer(
 		"<status.unknown.id>", unknownID, "<user name>", user, "<chargeName>", chargeName(), "merchantaccount <name>", "merchantaccount mtn",
@@ -111,7 +114,7 @@ func shell(t *testing.T, dir string) func(string) string {
 			"WAVE_API_KEY=key", "WAVE_WEBHOOK_SECRET=secret")
 		var out, complaints bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &complaints
-		if err := cmd.Run(); err != nil {
+		if err := cmd.Run(); err != nil || strings.Contains(complaints.String(), nowhere) {
 			t.Errorf("%s: %v\n%s", command, err, complaints.String())
 		}
 		return out.String()

@@ -44,18 +44,6 @@ func Decimals(currency string) (int, bool) {
 	return 0, false
 }
 
-// CurrenciesOf returns the currencies of a country, named by its code in small letters, the
-// usual one first; none if the country is not known.
-func CurrenciesOf(country string) []string { return slices.Clone(countries[country]) }
-
-// CurrencyOf returns the usual currency of a country; "" if the country is not known.
-func CurrencyOf(country string) string {
-	if c := countries[country]; len(c) > 0 {
-		return c[0]
-	}
-	return ""
-}
-
 // CheckCurrency refuses, with class Rejected, what is no currency, or not one of the country;
 // any currency will do where the country is not known.
 func CheckCurrency(currency, country string) error {

@@ -77,6 +77,18 @@ func inEachForm(v any) map[string]string {
 	return out
 }
 
+func TestMasks(t *testing.T) {
+	for number, want := range map[providers.Phone]string{"+2250501020304": "+***04", "+12345": "+***45", "12345": "[masked]", "": "[masked]"} {
+		if number.String() != want || number.Reveal() != string(number) {
+			t.Errorf("%s, want %s", number, want)
+		}
+	}
+	secret := providers.Secret(secretText)
+	if secret.String() != "[masked]" || !secret.Equal(secretText) || secret.Equal(secretText+"x") || providers.Secret("").Equal("") {
+		t.Error("a secret equals itself, and shows nothing")
+	}
+}
+
 func TestHashToken(t *testing.T) {
 	if providers.HashToken("") != "" || providers.HashToken("a") == providers.HashToken("b") || len(providers.HashToken("a")) != 64 {
 		t.Error("HashToken")

@@ -8,20 +8,6 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-func TestEqual(t *testing.T) {
-	money := providers.Money{Amount: "5000", Currency: "XOF"}
-	for other, want := range map[providers.Money]bool{
-		{Amount: "5000.00", Currency: "XOF"}: true, {Amount: "5000", Currency: "XAF"}: false, {Amount: "5000"}: false, {Currency: "XOF"}: false, {}: false,
-	} {
-		if money.Equal(other) != want || other.Equal(money) != want {
-			t.Errorf("%v: want %v", other, want)
-		}
-		if same := other; same.Equal(other) != (other.Amount != "" && other.Currency != "") {
-			t.Errorf("%v and itself", other)
-		}
-	}
-}
-
 func TestCanonical(t *testing.T) {
 	tests := []struct {
 		amount, currency string

@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"cmp"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -428,9 +430,4 @@ type PaymentList struct {
 
 // MerchantReference is the merchant's own order number: spec.reference, else the
 // name. It identifies no sale.
-func (p *Payment) MerchantReference() string {
-	if p.Spec.Reference != "" {
-		return p.Spec.Reference
-	}
-	return p.Name
-}
+func (p *Payment) MerchantReference() string { return cmp.Or(p.Spec.Reference, p.Name) }

@@ -1,13 +1,10 @@
 package crd_test
 
 import (
-	"encoding/json"
 	"go/parser"
 	"go/token"
-	"maps"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -98,8 +95,8 @@ func TestPayment_RefusesDecimalsWhereTheCurrencyHasNone(t *testing.T) {
 	for _, currency := range providers.Currencies() {
 		decimals, _ := providers.Decimals(currency)
 		for amount, want := range map[string]bool{`1500`: true, `"1500.00"`: true, `"1500.0"`: true, `"1500.50"`: decimals > 0, `"0.01"`: decimals > 0} {
-			_, refused := k.writeInProcess(k.object("sale", `spec.currency="`+currency+`"; spec.amount=`+amount), nil, false)
-			if want != (len(refused) == 0) || !want && refused[0] != noDecimals {
+			_, refused := k.write(t, k.object(`spec.currency="`+currency+`"; spec.amount=`+amount), nil, false)
+			if want != (len(refused) == 0) || !want && refused[0] != k.text["noDecimals"] {
 				t.Errorf("%s %s: %q", amount, currency, refused)
 			}
 		}
@@ -107,35 +104,11 @@ func TestPayment_RefusesDecimalsWhereTheCurrencyHasNone(t *testing.T) {
 	// And it names none that is no currency.
 	schema := k.crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
 	for _, rule := range schema.XValidations {
-		if "spec: Invalid value: "+rule.Message == noDecimals {
+		if "spec: Invalid value: "+rule.Message == k.text["noDecimals"] {
 			for _, currency := range regexp.MustCompile(`'[A-Z]{3}'`).FindAllString(rule.Rule, -1) {
 				if n, ok := providers.Decimals(strings.Trim(currency, "'")); !ok || n != 0 {
 					t.Errorf("%s is in the rule", currency)
 				}
-			}
-		}
-	}
-}
-
-// An object that the operator has not seen is InProgress for kstatus: its observed
-// generation is not its generation.
-func TestStatus_OfAnUnseenObjectIsOfNoGeneration(t *testing.T) {
-	for _, k := range kinds(t) {
-		for _, edit := range []string{``, `-status`, `status=null`} {
-			u, err := k.decode(marshal(k.object("sale", edit)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := json.Marshal(u.Object["status"])
-			want := `{"observedGeneration":-1}`
-			if k.crd.Spec.Names.Kind == "Charge" {
-				want = `null`
-				if slices.Contains(slices.Collect(maps.Keys(u.Object)), "status") {
-					t.Error("a Charge has a status, which backup tools drop")
-				}
-			}
-			if err != nil || string(got) != want {
-				t.Errorf("%s %s: status %s, %v", k.crd.Spec.Names.Kind, edit, got, err)
 			}
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -325,22 +326,14 @@ func fromSpec(s v1alpha1.MerchantAccountSpec, pin v1alpha1.AccountPin, secret ty
 	if s.Orange != nil {
 		pin.TokenURL = s.Orange.TokenURL
 	}
-	interval := DefaultInterval
-	if s.Polling.Interval != nil {
-		interval = s.Polling.Interval.Duration
-	}
-	timeout := DefaultTimeout
-	if s.Polling.Timeout != nil {
-		timeout = s.Polling.Timeout.Duration
-	}
 	return &Account{
 		Pin:             pin,
 		Provider:        s.Provider,
 		Country:         s.Country,
 		Currency:        s.Currency,
 		MerchantName:    s.MerchantName,
-		Interval:        interval,
-		Timeout:         timeout,
+		Interval:        ptr.Deref(s.Polling.Interval, metav1.Duration{Duration: DefaultInterval}).Duration,
+		Timeout:         ptr.Deref(s.Polling.Timeout, metav1.Duration{Duration: DefaultTimeout}).Duration,
 		ChecksPerSecond: float64(s.RateLimit.ChecksPerSecond),
 		Prompts:         s.Prompts,
 		ReturnURL:       string(s.ReturnURL),

@@ -1,7 +1,6 @@
 package account_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
@@ -67,18 +66,6 @@ func expectMissing(t *testing.T, f *fixture, provider string, missing, present [
 		if slices.Contains(strings.FieldsFunc(err.Error(), func(r rune) bool { return strings.ContainsRune(" ,;:", r) }), p) {
 			t.Errorf("%v names %s, which is there", err, p)
 		}
-	}
-}
-
-func TestNoSecret(t *testing.T) {
-	for provider, keys := range required {
-		f := setUp(t, merchant("shop", provider, provider))
-		_, err := f.Client(f.ctx, f.resolve(payment("shop", provider)))
-		expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound, append(sortedKeys(keys), `"`+provider+`-credentials"`, "Create it")...)
-		a, err := f.ForCallbacks(f.ctx, provider, account.KindNamespaced, "shop", provider)
-		must(t, err)
-		_, err = f.CallbackSecrets(f.ctx, a)
-		expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound)
 	}
 }
 
@@ -159,36 +146,6 @@ func TestClientsAreShared(t *testing.T) {
 		if got := f.wire.tokens(); len(got) != 1 {
 			t.Errorf("%s: %d tokens", provider, len(got))
 		}
-	}
-}
-
-// New credentials make a new client.
-func TestRotation(t *testing.T) {
-	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
-	a := f.resolve(payment("shop", "mtn"))
-	prepare := func() *account.Client {
-		c := f.client(a)
-		must(t, c.Provider.(providers.Preparer).Prepare(f.ctx))
-		return c
-	}
-	old := prepare()
-	rotated := secret("shop", "mtn-credentials", keysOf("mtn"))
-	rotated.Data["apiSecret"] = []byte("new")
-	f.rotate(rotated)
-	fresh := prepare()
-	if fresh == old {
-		t.Fatal("the old client goes on with the old credentials")
-	}
-	if prepare() != fresh {
-		t.Error("the new client is not kept")
-	}
-	tokens := f.wire.tokens()
-	want := "Basic " + base64.StdEncoding.EncodeToString([]byte(canary+"-user:new"))
-	if len(tokens) != 2 || !strings.HasSuffix(tokens[1], want) {
-		t.Errorf("%d tokens, the last by the new credentials: %t", len(tokens), strings.HasSuffix(tokens[len(tokens)-1], want))
-	}
-	if !strings.HasSuffix(tokens[0], base64.StdEncoding.EncodeToString([]byte(canary+"-user:"+canary+"-secret"))) {
-		t.Error("the first was not by the old ones")
 	}
 }
 
@@ -338,17 +295,6 @@ func TestClientsAreNotSharedAcross(t *testing.T) {
 	edited.Pin.TargetEnvironment = "Sandbox"
 	if _, ok := seen[f.client(edited)]; ok {
 		t.Error("another target environment shares a client")
-	}
-}
-
-// Reading credentials ends with its context.
-func TestContext(t *testing.T) {
-	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
-	c := f.client(f.resolve(payment("shop", "mtn")))
-	ctx, cancel := context.WithCancel(f.ctx)
-	cancel()
-	if err := c.Provider.(providers.Preparer).Prepare(ctx); err != nil && providers.ClassOf(err) != providers.ClassNotSent {
-		t.Errorf("%v", err)
 	}
 }
 

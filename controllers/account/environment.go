@@ -106,10 +106,7 @@ func describe(provider string, credentials map[string]providers.Secret, environm
 		a.BaseURL = getenv("MTN_API_URL")
 		a.TargetEnvironment = getenv("MTN_TARGET_ENVIRONMENT")
 		a.CallbackURL = getenv("MTN_CALLBACK_URL")
-		a.Environment = getenv("MTN_ENVIRONMENT")
-		if a.Environment == "" {
-			a.Environment = string(providers.Sandbox)
-		}
+		a.Environment = cmp.Or(getenv("MTN_ENVIRONMENT"), string(providers.Sandbox))
 	case "orange":
 		a.BaseURL = getenv("ORANGE_API_URL")
 		a.TokenURL = getenv("ORANGE_TOKEN_URL")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -125,7 +126,10 @@ func setUp(t *testing.T, objects ...client.Object) *fixture {
 	must(t, corev1.AddToScheme(scheme))
 	must(t, v1alpha1.AddToScheme(scheme))
 	f := &fixture{t: t, ctx: t.Context(), wire: &stub{}, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
-	f.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithStatusSubresource(&v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{})
+	must(t, account.SetupIndexes(f.ctx, indexAdder{builder}))
+	f.api = withSelectableFields(builder).Build()
 	reader := interceptor.NewClient(f.api, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			kind := kindOf(o)
@@ -151,20 +155,7 @@ func setUp(t *testing.T, objects ...client.Object) *fixture {
 	return f
 }
 
-func kindOf(o client.Object) string {
-	switch o.(type) {
-	case *corev1.Secret:
-		return "Secret"
-	case *corev1.Namespace:
-		return "Namespace"
-	case *v1alpha1.MerchantAccount:
-		return "MerchantAccount"
-	case *v1alpha1.ClusterMerchantAccount:
-		return "ClusterMerchantAccount"
-	default:
-		return "other"
-	}
-}
+func kindOf(o client.Object) string { return reflect.TypeOf(o).Elem().Name() }
 
 // operator gives the operator accounts by its environment.
 func (f *fixture) operator(environment map[string]string) *fixture {

@@ -122,29 +122,6 @@ func TestWindow_K6dNeverMoreThanTheLimitInAnySecond(t *testing.T) {
 	})
 }
 
-// K6d: 40 who were told to go while a token is fetched do not leave in one instant.
-func TestWindow_K6dPermitsAreBounded(t *testing.T) {
-	w, permitted := newWindow(8), 0
-	for _, c := range crowd(40, "shop", Scheduled, noon) {
-		if w.reserve(c, noon) == 0 {
-			permitted++
-		}
-	}
-	if permitted != 8 {
-		t.Errorf("%d may call at once", permitted)
-	}
-	// What was permitted and did not leave in time is lost.
-	left, later := 0, noon.Add(permitLife)
-	for _, c := range crowd(40, "shop", Scheduled, noon) {
-		if w.admit(c.Name, later) == 0 {
-			left++
-		}
-	}
-	if left != 8 {
-		t.Errorf("%d left at once", left)
-	}
-}
-
 func TestWindow_UsesTheWholeLimit(t *testing.T) {
 	for _, limit := range []int{1, 2, 8, 50} {
 		d := newDemand(limit, 0, crowd(200, "shop", Scheduled, noon)...)

@@ -44,6 +44,7 @@ func TestWhichAccount(t *testing.T) {
 		"the cluster's":                  {objects: []client.Object{other, shared}, operator: waveEnvironment, want: "ClusterMerchantAccount//wave"},
 		"the operator's":                 {objects: []client.Object{other}, operator: waveEnvironment, want: "Operator//wave"},
 		"not a cluster's that is shut":   {objects: []client.Object{closed}, operator: waveEnvironment, want: "Operator//wave"},
+		"not one that is unreadable":     {objects: []client.Object{cluster("wave", "wave", badSelector)}, operator: waveEnvironment, want: "Operator//wave"},
 		"not one of another namespace":   {objects: []client.Object{merchant("bakery", "wave", "wave")}, operator: waveEnvironment, want: "Operator//wave"},
 		"not one at another provider":    {objects: []client.Object{merchant("shop", "wave", "mtn"), shared}, want: "ClusterMerchantAccount//wave"},
 		"nor a cluster's at another":     {objects: []client.Object{cluster("wave", "mtn", names("shop"))}, operator: waveEnvironment, want: "Operator//wave"},
@@ -102,139 +103,79 @@ func TestAllowedNamespaces(t *testing.T) {
 
 // Each Problem has its reason, and says what to do.
 func TestProblems(t *testing.T) {
-	to := func(base, token string) func(*v1alpha1.MerchantAccountSpec) {
+	says := func(f *fixture, p *v1alpha1.Payment, reason string, words ...string) {
+		t.Helper()
+		a, err := f.Resolve(f.ctx, p)
+		if a != nil {
+			t.Errorf("an account all the same: %s", a.Identity())
+		}
+		expectProblem(t, err, reason, words...)
+	}
+	by := func(kind, name string) *v1alpha1.Payment { return payment("shop", "mtn", through(kind, name)) }
+	says(setUp(t), payment("shop", "mpesa"), v1alpha1.ReasonProviderNotSupported, `"mpesa"`, "with mtn, orange or wave")
+	says(setUp(t), payment("shop", "mtn"), v1alpha1.ReasonAccountNotFound,
+		`Create a MerchantAccount named "mtn" in this namespace`, "ClusterMerchantAccount")
+
+	// An accountRef to nothing, to what is the operator's, at another provider, of others.
+	says(setUp(t, merchant("shop", "mtn", "mtn"), merchant("bakery", "second", "mtn")), by("MerchantAccount", "second"),
+		v1alpha1.ReasonAccountNotFound, `MerchantAccount "second"`, "Create it")
+	says(setUp(t, merchant("shop", "second", "mtn")), by("ClusterMerchantAccount", "second"),
+		v1alpha1.ReasonAccountNotAllowed, `ClusterMerchantAccount "second"`)
+	says(setUp(t).operator(map[string]string{"MTN_USER_ID": canary}), by("Operator", "mtn"),
+		v1alpha1.ReasonAccountNotFound, `"Operator"`, "Use MerchantAccount or ClusterMerchantAccount")
+	says(setUp(t, merchant("shop", "main", "orange")), by("MerchantAccount", "main"),
+		v1alpha1.ReasonAccountMismatch, `"main"`, "at orange", "not at mtn", "another account")
+	says(setUp(t, cluster("mtn", "mtn", names("bakery"))).operator(map[string]string{"MTN_USER_ID": canary}), by("ClusterMerchantAccount", "mtn"),
+		v1alpha1.ReasonAccountNotAllowed, `"mtn"`, `namespace "shop"`)
+	// The name of one provider, an account at another.
+	says(setUp(t, merchant("shop", "mtn", "orange")), payment("shop", "mtn"),
+		v1alpha1.ReasonAccountMismatch, `MerchantAccount "mtn"`, "at orange", "Create it again as one at mtn")
+
+	// Endpoints that are not allowed, or are none.
+	at := func(base, token string) func(*v1alpha1.MerchantAccountSpec) {
 		return func(s *v1alpha1.MerchantAccountSpec) {
 			s.BaseURL, s.Orange = base, &v1alpha1.OrangeAccount{TokenURL: token}
 		}
 	}
+	wave := func(base string) *fixture { return setUp(t, merchant("shop", "wave", "wave", at(base, ""))) }
+	says(wave("https://evil.example/x"), payment("shop", "wave"), v1alpha1.ReasonEndpointNotAllowed,
+		`"evil.example"`, "--allowed-endpoints=evil.example", "leave baseURL")
+	says(wave("https://sim.example"), payment("shop", "wave"), v1alpha1.ReasonEndpointNotAllowed, `"sim.example"`)
+	says(wave("https://sim.example:8443@evil.example"), payment("shop", "wave"), v1alpha1.ReasonEndpointNotAllowed, `"evil.example"`)
+	says(setUp(t, merchant("shop", "orange", "orange", at("https://sim.example:8443/orange-money-webpay/dev/v1", "https://evil.example/token"))),
+		payment("shop", "orange"), v1alpha1.ReasonEndpointNotAllowed, `"evil.example"`)
+	says(wave("sim.example"), payment("shop", "wave"), v1alpha1.ReasonAccountMisconfigured, "baseURL must be a URL", "Correct the account")
+	says(wave("https://sim.example:8443/%zz"), payment("shop", "wave"), v1alpha1.ReasonAccountMisconfigured, "must be a URL")
+	says(wave("https://sim.example:8443/?a=b"), payment("shop", "wave"), v1alpha1.ReasonAccountMisconfigured,
+		"MerchantAccount/wave", "baseURL must", "Correct the account")
+
+	// What is missing for production, and contradictions.
 	production := func(s *v1alpha1.MerchantAccountSpec) { s.Environment = "production" }
 	target := func(word string) func(*v1alpha1.MerchantAccountSpec) {
 		return func(s *v1alpha1.MerchantAccountSpec) { s.MTN = &v1alpha1.MTNAccount{TargetEnvironment: word} }
 	}
-	cases := map[string]struct {
-		objects  []client.Object
-		operator map[string]string
-		payment  *v1alpha1.Payment
-		reason   string
-		words    []string
-		// manager is what only those who manage the account are told.
-		manager []string
-	}{
-		"provider that nobody knows": {
-			payment: payment("shop", "mpesa"), reason: v1alpha1.ReasonProviderNotSupported,
-			words: []string{`"mpesa"`, "with mtn, orange or wave"},
-		},
-		"no account at all": {
-			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountNotFound,
-			words: []string{`Create a MerchantAccount named "mtn" in this namespace`, "ClusterMerchantAccount"},
-		},
-		"accountRef to nothing": {
-			objects: []client.Object{merchant("shop", "mtn", "mtn"), merchant("bakery", "second", "mtn")},
-			payment: payment("shop", "mtn", through("MerchantAccount", "second")), reason: v1alpha1.ReasonAccountNotFound,
-			words: []string{`MerchantAccount "second"`, "Create it"},
-		},
-		"accountRef to no cluster account": {
-			objects: []client.Object{merchant("shop", "second", "mtn")},
-			payment: payment("shop", "mtn", through("ClusterMerchantAccount", "second")), reason: v1alpha1.ReasonAccountNotAllowed,
-			words: []string{`ClusterMerchantAccount "second"`},
-		},
-		"accountRef to the operator's": {
-			operator: waveEnvironment,
-			payment:  payment("shop", "wave", through("Operator", "wave")), reason: v1alpha1.ReasonAccountNotFound,
-			words: []string{`"Operator"`, "Use MerchantAccount or ClusterMerchantAccount"},
-		},
-		"accountRef to another provider": {
-			objects: []client.Object{merchant("shop", "main", "orange")},
-			payment: payment("shop", "mtn", through("MerchantAccount", "main")), reason: v1alpha1.ReasonAccountMismatch,
-			words: []string{`"main"`, "at orange", "not at mtn", "another account"},
-		},
-		"accountRef to one that is not allowed": {
-			objects:  []client.Object{cluster("wave", "wave", names("bakery"))},
-			operator: waveEnvironment,
-			payment:  payment("shop", "wave", through("ClusterMerchantAccount", "wave")), reason: v1alpha1.ReasonAccountNotAllowed,
-			words: []string{`"wave"`, `namespace "shop"`},
-		},
-		"the name of one provider, an account at another": {
-			objects: []client.Object{merchant("shop", "mtn", "orange")},
-			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMismatch,
-			words: []string{`MerchantAccount "mtn"`, "at orange", "Create it again as one at mtn"},
-		},
-		"host that the operator does not allow": {
-			objects: []client.Object{merchant("shop", "wave", "wave", to("https://evil.example/x", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonEndpointNotAllowed,
-			words: []string{`"evil.example"`, "--allowed-endpoints=evil.example", "leave baseURL"},
-		},
-		"allowed host on another port": {
-			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonEndpointNotAllowed, words: []string{`"sim.example"`},
-		},
-		"allowed host as a user": {
-			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example:8443@evil.example", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonEndpointNotAllowed, words: []string{`"evil.example"`},
-		},
-		"token host that is not allowed": {
-			objects: []client.Object{merchant("shop", "orange", "orange", to("https://sim.example:8443/orange-money-webpay/dev/v1", "https://evil.example/token"))},
-			payment: payment("shop", "orange"), reason: v1alpha1.ReasonEndpointNotAllowed, words: []string{`"evil.example"`},
-		},
-		"cluster account with a host that is not allowed": {
-			objects: []client.Object{cluster("wave", "wave", names("shop"), to("https://evil.example", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonEndpointNotAllowed, words: []string{"ClusterMerchantAccount/wave", "platform team"},
-			manager: []string{`"evil.example"`},
-		},
-		"base URL without a host": {
-			objects: []client.Object{merchant("shop", "wave", "wave", to("sim.example", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"baseURL must be a URL", "Correct the account"},
-		},
-		"base URL that is no URL": {
-			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example:8443/%zz", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"must be a URL"},
-		},
-		"base URL with a query": {
-			objects: []client.Object{merchant("shop", "wave", "wave", to("https://sim.example:8443/?a=b", ""))},
-			payment: payment("shop", "wave"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"MerchantAccount/wave", "baseURL must", "Correct the account"},
-		},
-		"mtn in production without a country": {
-			objects: []client.Object{merchant("shop", "mtn", "mtn", production)},
-			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured,
-			words: []string{"MerchantAccount/mtn", "targetEnvironment is needed in production", "mtnivorycoast"},
-		},
-		"mtn in production with the word production": {
-			objects: []client.Object{merchant("shop", "mtn", "mtn", production, target("production"))},
-			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"targetEnvironment"},
-		},
-		"mtn in the sandbox with a country": {
-			objects: []client.Object{merchant("shop", "mtn", "mtn", target("mtnivorycoast"))},
-			payment: payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"contradict"},
-		},
-		"orange in production without a country": {
-			objects: []client.Object{merchant("shop", "orange", "orange", production)},
-			payment: payment("shop", "orange"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"country is needed"},
-		},
-		"the operator's mtn in production without a country": {
-			operator: map[string]string{"MTN_USER_ID": canary, "MTN_ENVIRONMENT": "production"},
-			payment:  payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured,
-			words: []string{"targetEnvironment is needed in production", "environment variables MTN_*"},
-		},
-		"the operator's mtn in no environment": {
-			operator: map[string]string{"MTN_USER_ID": canary, "MTN_ENVIRONMENT": "live"},
-			payment:  payment("shop", "mtn"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"Correct MTN_ENVIRONMENT", "sandbox or production"},
-		},
-		"the operator's orange at an odd URL": {
-			operator: map[string]string{"ORANGE_CLIENT_ID": canary, "ORANGE_API_URL": "sim.example/else"},
-			payment:  payment("shop", "orange"), reason: v1alpha1.ReasonAccountMisconfigured, words: []string{"baseURL must", "ORANGE_*"},
-		},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			f := setUp(t, c.objects...).operator(c.operator)
-			a, err := f.Resolve(f.ctx, c.payment)
-			if a != nil {
-				t.Errorf("an account all the same: %s", a.Identity())
-			}
-			expectProblem(t, err, c.reason, c.words...)
-			expectForManager(t, err, c.manager...)
-		})
-	}
+	says(setUp(t, merchant("shop", "mtn", "mtn", production)), payment("shop", "mtn"), v1alpha1.ReasonAccountMisconfigured,
+		"MerchantAccount/mtn", "targetEnvironment is needed in production", "mtnivorycoast")
+	says(setUp(t, merchant("shop", "mtn", "mtn", production, target("production"))), payment("shop", "mtn"),
+		v1alpha1.ReasonAccountMisconfigured, "targetEnvironment")
+	says(setUp(t, merchant("shop", "mtn", "mtn", target("mtnivorycoast"))), payment("shop", "mtn"), v1alpha1.ReasonAccountMisconfigured, "contradict")
+	says(setUp(t, merchant("shop", "orange", "orange", production)), payment("shop", "orange"), v1alpha1.ReasonAccountMisconfigured, "country is needed")
+	says(setUp(t).operator(map[string]string{"MTN_USER_ID": canary, "MTN_ENVIRONMENT": "production"}), payment("shop", "mtn"),
+		v1alpha1.ReasonAccountMisconfigured, "targetEnvironment is needed in production", "environment variables MTN_*")
+	says(setUp(t).operator(map[string]string{"MTN_USER_ID": canary, "MTN_ENVIRONMENT": "live"}), payment("shop", "mtn"),
+		v1alpha1.ReasonAccountMisconfigured, "Correct MTN_ENVIRONMENT", "sandbox or production")
+	says(setUp(t).operator(map[string]string{"ORANGE_CLIENT_ID": canary, "ORANGE_API_URL": "sim.example/else"}), payment("shop", "orange"),
+		v1alpha1.ReasonAccountMisconfigured, "baseURL must", "ORANGE_*")
+
+	// What is wrong with an account of the platform team is told to its owner.
+	f := setUp(t, cluster("wave", "wave", names("shop"), at("https://evil.example", "")))
+	_, err := f.Resolve(f.ctx, payment("shop", "wave"))
+	expectProblem(t, err, v1alpha1.ReasonEndpointNotAllowed, "ClusterMerchantAccount/wave", "platform team")
+	expectForManager(t, err, `"evil.example"`)
+	f = setUp(t, cluster("wave", "wave", names("shop")), secret("shop", "wave-credentials", keysOf("wave")))
+	_, err = f.Client(f.ctx, f.resolve(payment("shop", "wave")))
+	expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound, "ClusterMerchantAccount/wave", "platform team")
+	expectForManager(t, err, `Secret "wave-credentials" in the operator's namespace`, "apiKey")
 }
 
 // A tenant cannot tell an account of the platform team that does not allow it from
@@ -259,14 +200,6 @@ func TestH16NoProbingForClusterAccounts(t *testing.T) {
 				t.Errorf("%s, %s: %q; without any: %q", name, what, got, nothing)
 			}
 		}
-	}
-}
-
-// One that cannot be told whom it allows is in nobody's way.
-func TestUnreadableSelectorAllowsNobody(t *testing.T) {
-	f := setUp(t, cluster("wave", "wave", badSelector)).operator(waveEnvironment)
-	if a := f.resolve(payment("shop", "wave")); a.Pin.Kind != account.KindOperator {
-		t.Errorf("%+v", a.Pin)
 	}
 }
 
@@ -356,10 +289,6 @@ func TestOwnHosts(t *testing.T) {
 		{"wave", "https://api.wave.com", "", "https://api.wave.com"},
 
 		{"mtn", "http://momoapi.momo.africa", "", ""},
-		{"mtn", "https://momoapi.momo.africa:8443", "", ""},
-		{"mtn", "https://momoapi.momo.africa.evil.example", "", ""},
-		{"mtn", "https://momoapi.momo.africa@evil.example", "", ""},
-		{"mtn", "https://user@momoapi.momo.africa", "", ""},
 		{"mtn", "https://momodeveloper.mtn.com", "", ""}, // a portal
 		{"mtn", "https://api.wave.com", "", ""},
 		{"orange", "https://api.orange.com/orange-money-webpay/dev/v1", "https://api.wave.com/token", ""},
@@ -367,16 +296,10 @@ func TestOwnHosts(t *testing.T) {
 	} {
 		f := setUp(t, merchant("shop", c.provider, c.provider, func(s *v1alpha1.MerchantAccountSpec) {
 			s.BaseURL, s.Orange = c.base, &v1alpha1.OrangeAccount{TokenURL: c.token}
-			if strings.Contains(c.base, "/sn/") {
-				s.Environment = "production"
-			}
 		}))
 		a, err := f.Resolve(f.ctx, payment("shop", c.provider))
 		if c.want == "" {
-			var p *account.Problem
-			if !errors.As(err, &p) || p.Reason != v1alpha1.ReasonAccountMisconfigured {
-				expectProblem(t, err, v1alpha1.ReasonEndpointNotAllowed)
-			}
+			expectProblem(t, err, v1alpha1.ReasonEndpointNotAllowed)
 			continue
 		}
 		if err != nil || a.Pin.BaseURL != c.want || (c.token != "" && a.Pin.TokenURL != c.token) {
@@ -502,19 +425,6 @@ func TestNoOtherNamespacesCredentials(t *testing.T) {
 	expectProblem(t, err, v1alpha1.ReasonAccountNotFound)
 }
 
-func TestClusterAccountsReadTheOperatorsNamespace(t *testing.T) {
-	f := setUp(t, cluster("wave", "wave", names("shop")), secret("shop", "wave-credentials", map[string]string{"apiKey": "tenants"}))
-	a := f.resolve(payment("shop", "wave"))
-	_, err := f.Client(f.ctx, a)
-	expectProblem(t, err, v1alpha1.ReasonCredentialsNotFound)
-	expectForManager(t, err, `Secret "wave-credentials" in the operator's namespace`, "apiKey")
-	must(t, f.api.Create(f.ctx, secret(operatorNamespace, "wave-credentials", map[string]string{"apiKey": "k"})))
-	f.client(a)
-	if last := f.reads[len(f.reads)-1]; last != "Secret "+operatorNamespace+"/wave-credentials" {
-		t.Errorf("read %s", last)
-	}
-}
-
 func TestPinned(t *testing.T) {
 	onSim := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/wave" }
 	elsewhere := func(s *v1alpha1.MerchantAccountSpec) {
@@ -568,40 +478,6 @@ func TestPinned(t *testing.T) {
 				t.Errorf("read %s, want %s", last, c.secret)
 			}
 		})
-	}
-}
-
-// The client of a pinned account talks to the pinned endpoint.
-func TestPinnedClientKeepsTheEndpoint(t *testing.T) {
-	f := setUp(t, merchant("shop", "mtn", "mtn", func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/mtn" }),
-		secret("shop", "mtn-credentials", keysOf("mtn")))
-	p := payment("shop", "mtn")
-	made := charge(p, f.resolve(p))
-	var m v1alpha1.MerchantAccount
-	must(t, f.api.Get(f.ctx, client.ObjectKey{Namespace: "shop", Name: "mtn"}, &m))
-	m.Spec.BaseURL, m.Spec.Environment, m.Spec.MTN = "", "production", &v1alpha1.MTNAccount{TargetEnvironment: "mtnivorycoast"}
-	must(t, f.api.Update(f.ctx, &m))
-
-	for _, ask := range []struct {
-		account func() (*account.Account, error)
-		url     string
-		target  string
-	}{
-		{func() (*account.Account, error) { return f.Pinned(f.ctx, made) }, "https://sim.example:8443/mtn/", "sandbox"},
-		{func() (*account.Account, error) { return f.Resolve(f.ctx, p) }, "https://proxy.momoapi.mtn.com/", "mtnivorycoast"},
-	} {
-		a, err := ask.account()
-		must(t, err)
-		_, _ = f.client(a).Status(f.ctx, providers.Handle{Reference: "r"})
-		for _, call := range f.wire.calls {
-			if !strings.HasPrefix(call.URL, ask.url) || call.Header.Get("X-Target-Environment") != ask.target {
-				t.Errorf("asked %s in %s", call.URL, call.Header.Get("X-Target-Environment"))
-			}
-		}
-		if len(f.wire.calls) != 2 {
-			t.Errorf("%d calls", len(f.wire.calls))
-		}
-		f.wire.calls = nil
 	}
 }
 

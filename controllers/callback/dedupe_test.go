@@ -9,7 +9,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -27,21 +26,22 @@ func TestG2_RepetitionsAreOneNote(t *testing.T) {
 		"three of them": {said("A"), said("B"), said("C")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSale("shop", "order-1", "mtn")
-			f := withSales(t, s)
+			s, other := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "mtn")
+			f := withSales(t, s, other)
 			for i := range 1000 {
 				f.expect(http.StatusOK, http.MethodPost, s.path(), bodies[i%len(bodies)])
 				f.now = f.now.Add(f.NoteGap)
 			}
 			f.expectWrites(len(bodies))
+			f.expect(http.StatusOK, http.MethodPost, other.path(), bodies[0]) // each Payment has its own
+			f.expectWrites(len(bodies) + 1)
 		})
 	}
 }
 
 // Many at the same time are one note, and all of them are taken.
 func TestG2_SimultaneousCallbacksAreOneNote(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	var senders sync.WaitGroup
 	for i := range 100 {
 		senders.Go(func() {
@@ -58,8 +58,7 @@ func TestG2_SimultaneousCallbacksAreOneNote(t *testing.T) {
 // What one replica noted, another one does not note again, and neither does its
 // successor: as far as the Payment shows it.
 func TestG2_AnotherReplicaNotesNothingAgain(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
 	for range 3 {
 		f.Receiver.memory = newMemory() // another process
@@ -71,8 +70,7 @@ func TestG2_AnotherReplicaNotesNothingAgain(t *testing.T) {
 
 // A cache that is behind shows no note: the replica remembers its own.
 func TestG2_ACacheThatIsBehindMakesNoSecondNote(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	f.Client = interceptor.NewClient(f.Client.(client.WithWatch), interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			err := c.Get(ctx, key, o, opts...)
@@ -91,8 +89,7 @@ func TestG2_ACacheThatIsBehindMakesNoSecondNote(t *testing.T) {
 
 // A failed note is not remembered as noted.
 func TestG2_WhatCouldNotBeNotedIsNotedLater(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	f.onCall = func(label string) error {
 		if label == "apply status" {
 			return apierrors.NewServiceUnavailable("later")
@@ -108,19 +105,12 @@ func TestG2_WhatCouldNotBeNotedIsNotedLater(t *testing.T) {
 	f.now = f.now.Add(f.NoteGap)
 	f.expect(http.StatusOK, http.MethodPost, s.path(), said("FAILED"))
 	f.expectNote(s, "FAILED")
-	// A conflict of our field manager is a failure like any other.
-	f.onCall = func(string) error {
-		return apierrors.NewConflict(schema.GroupResource{Resource: "payments"}, "order-1", errAPI)
-	}
-	f.now = f.now.Add(f.NoteGap)
-	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), said("PENDING"))
 }
 
 // The same words are noted once more after an end that is not "paid": the payment may
 // be paid late.
 func TestG6_TheSameWordsAreNotedOnceAfterAnEnd(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
 	f.now = f.now.Add(time.Minute)
 	_, c := f.get(s)

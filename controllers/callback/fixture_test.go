@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -71,7 +73,7 @@ func setUp(t testing.TB, objects ...client.Object) *fixture {
 	must(t, v1alpha1.AddToScheme(scheme))
 	f := &fixture{t: t, ctx: context.Background(), now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
-		WithStatusSubresource(&v1alpha1.Payment{}).WithReturnManagedFields()
+		WithStatusSubresource(&v1alpha1.Payment{})
 	must(t, attempt.SetupIndexes(f.ctx, indexer{builder}))
 	f.api = builder.Build()
 	registry := providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
@@ -192,24 +194,7 @@ func (f *fixture) intercept() client.Client {
 	})
 }
 
-func kindOf(o runtime.Object) string {
-	switch o.(type) {
-	case *corev1.Secret:
-		return "Secret"
-	case *v1alpha1.MerchantAccount:
-		return "MerchantAccount"
-	case *v1alpha1.ClusterMerchantAccount:
-		return "ClusterMerchantAccount"
-	case *v1alpha1.Charge:
-		return "Charge"
-	case *v1alpha1.ChargeList:
-		return "ChargeList"
-	case *v1alpha1.Payment:
-		return "Payment"
-	default:
-		return "other"
-	}
-}
+func kindOf(o runtime.Object) string { return reflect.TypeOf(o).Elem().Name() }
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -275,10 +260,6 @@ func ended(phase v1alpha1.Phase) func(*sale) {
 
 func settledByHand(s *sale) { s.charge.Record.Outcome.SettledBy = "awa" }
 
-func in(phase v1alpha1.Phase) func(*sale) {
-	return func(s *sale) { s.payment.Status.Phase = phase }
-}
-
 func pinned(kind, namespace, name string) func(*sale) {
 	return func(s *sale) {
 		s.charge.Spec.Account = v1alpha1.AccountPin{Kind: kind, Namespace: namespace, Name: name}
@@ -291,6 +272,13 @@ func (f *fixture) add(sales ...sale) {
 		must(f.t, f.api.Create(f.ctx, s.payment.DeepCopy()))
 		must(f.t, f.api.Create(f.ctx, s.charge.DeepCopy()))
 	}
+}
+
+// withSale has one sale, order-1 of namespace shop.
+func withSale(t testing.TB, provider string, change ...func(*sale)) (*fixture, sale) {
+	t.Helper()
+	s := newSale("shop", "order-1", provider, change...)
+	return withSales(t, s), s
 }
 
 func withSales(t testing.TB, sales ...sale) *fixture {
@@ -380,10 +368,18 @@ func (f *fixture) send(method, path, body string, headers ...string) int {
 }
 
 func (f *fixture) do(method, path, body string, headers ...string) *httptest.ResponseRecorder {
-	req := httptest.NewRequest(method, path, strings.NewReader(body))
+	return f.answerTo(request(method, path, strings.NewReader(body), headers...))
+}
+
+func request(method, path string, body io.Reader, headers ...string) *http.Request {
+	req := httptest.NewRequest(method, path, body)
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Add(headers[i], headers[i+1])
 	}
+	return req
+}
+
+func (f *fixture) answerTo(req *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	f.Handler().ServeHTTP(w, req)
 	return w

@@ -2,13 +2,10 @@ package callback
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -53,20 +50,6 @@ func TestG6_EveryAccountCostsTheSameWork(t *testing.T) {
 	if a, b := m.Keyring.padded(nil)[0], (&Keyring{}).padded(nil)[0]; a == b || len(a.Reveal()) < 40 {
 		t.Error("the secret that nobody has can be guessed")
 	}
-}
-
-// A tenant whose Secret has a thousand secrets makes the receiver try no more of them
-// than anybody's.
-func TestG14_AThousandSecretsCostNoMore(t *testing.T) {
-	m := newMarket(t)
-	m.keep(waveSecret("tenant-a", "wave", strings.Repeat(secretA+"\n", 1000)))
-	own, loaded := m.Keyring.secrets(accountKey{"wave", account.KindNamespaced, "tenant-a", "wave"})
-	if tried := m.Keyring.padded(own); !loaded || len(own) != 0 || len(tried) != padding {
-		t.Errorf("loaded %t: %d of its own, %d are tried", loaded, len(own), len(tried))
-	}
-	body := waveBody(m.a.reference())
-	m.expect(http.StatusUnauthorized, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
-	m.expectWrites(0)
 }
 
 // An account that is there and not loaded yet is no reason to refuse: the sender
@@ -141,36 +124,4 @@ func TestG10_KeyringFollowsAccountsAndSecrets(t *testing.T) {
 	other.Spec.Provider = "mtn"
 	must(t, m.api.Create(m.ctx, client.Object(other)))
 	load(0, false)
-}
-
-// The URL of an open payment was signed with a key that is being replaced: it goes on
-// working while that key is listed, and not a moment longer.
-func TestG10_ThePathOfAnOpenPaymentStays(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
-	old := s.path()
-	keys := func(data map[string][]byte) {
-		t.Helper()
-		f.keep(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "mobile-money-callback-keys"}, Data: data})
-		for range 2 {
-			must(t, f.Paths.Load(f.ctx, f.api, operatorNamespace))
-		}
-		f.now = f.now.Add(time.Minute)
-	}
-	current := []byte("a key of their own, of 32 bytes or more")
-	keys(map[string][]byte{"current": current})
-	fresh := "/callbacks/mtn/" + f.Paths.ID("mtn", s.charge.Name)
-	if fresh == old {
-		t.Fatal("nothing is signed with the new key")
-	}
-	f.expect(http.StatusOK, http.MethodPost, old, said("PENDING"))
-	f.expectNote(s, "PENDING")
-	f.now = f.now.Add(time.Minute)
-	f.expect(http.StatusOK, http.MethodPost, fresh, said("SUCCESSFUL"))
-	f.expectNote(s, "SUCCESSFUL")
-	keys(map[string][]byte{"current": current, "previous": nil})
-	f.expect(http.StatusUnauthorized, http.MethodPost, old, said("FAILED"))
-	f.expect(http.StatusOK, http.MethodPost, fresh, said("FAILED"))
-	f.expectNote(s, "FAILED")
-	f.expectWrites(3)
 }

@@ -2,6 +2,7 @@ package callback
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -88,15 +89,10 @@ func TestSource_IsAnAddressOrANetwork(t *testing.T) {
 }
 
 // fromPeer sends from an address, and returns what came.
-func (f *fixture) fromPeer(peer, path, body string, headers ...string) *httptest.ResponseRecorder {
-	req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+func (f *fixture) fromPeer(peer, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
+	req := request(http.MethodPost, path, body, headers...)
 	req.RemoteAddr = peer
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Add(headers[i], headers[i+1])
-	}
-	w := httptest.NewRecorder()
-	f.Handler().ServeHTTP(w, req)
-	return w
+	return f.answerTo(req)
 }
 
 func limited(t *testing.T, l Limits, sales ...sale) *fixture {
@@ -114,7 +110,7 @@ func TestG14_OneSourceIsLimited(t *testing.T) {
 	f := limited(t, Limits{SourceRate: 2, SourceBurst: 5}, s)
 	forged := "/callbacks/mtn/" + strings.Repeat("A", len(s.id()))
 	for i := range 20 {
-		w := f.fromPeer(fmt.Sprintf("203.0.113.9:%d", 1000+i), forged, mtnBody)
+		w := f.fromPeer(fmt.Sprintf("203.0.113.9:%d", 1000+i), forged, strings.NewReader(mtnBody))
 		if want := map[bool]int{true: http.StatusUnauthorized, false: http.StatusTooManyRequests}[i < 5]; w.Code != want {
 			t.Fatalf("request %d: HTTP %d", i, w.Code)
 		}
@@ -122,18 +118,14 @@ func TestG14_OneSourceIsLimited(t *testing.T) {
 			t.Errorf("%v %q", w.Header(), w.Body.String())
 		}
 	}
-	req := httptest.NewRequest(http.MethodPost, s.path(), unread{t})
-	req.RemoteAddr = "203.0.113.9:1"
-	w := httptest.NewRecorder()
-	f.Handler().ServeHTTP(w, req)
-	if w.Code != http.StatusTooManyRequests {
+	if w := f.fromPeer("203.0.113.9:1", s.path(), unread{t}); w.Code != http.StatusTooManyRequests {
 		t.Errorf("HTTP %d", w.Code)
 	}
-	if w := f.fromPeer("198.51.100.7:1", s.path(), mtnBody); w.Code != http.StatusOK {
+	if w := f.fromPeer("198.51.100.7:1", s.path(), strings.NewReader(mtnBody)); w.Code != http.StatusOK {
 		t.Errorf("another source: HTTP %d", w.Code)
 	}
 	f.now = f.now.Add(time.Second)
-	if w := f.fromPeer("203.0.113.9:1", forged, mtnBody); w.Code != http.StatusUnauthorized {
+	if w := f.fromPeer("203.0.113.9:1", forged, strings.NewReader(mtnBody)); w.Code != http.StatusUnauthorized {
 		t.Errorf("after a second: HTTP %d", w.Code)
 	}
 }
@@ -164,14 +156,14 @@ func TestG14_ForgedCallbacksUseUpNoAccount(t *testing.T) {
 	m.throttle = newThrottle(m.Limits)
 	body := waveBody(m.a.reference())
 	for i := range 200 {
-		w := m.fromPeer(fmt.Sprintf("203.0.113.%d:1", i), pathA, body, "Wave-Signature", signature(m.now, body, "wrong"))
+		w := m.fromPeer(fmt.Sprintf("203.0.113.%d:1", i), pathA, strings.NewReader(body), "Wave-Signature", signature(m.now, body, "wrong"))
 		if w.Code != http.StatusUnauthorized {
 			t.Fatalf("HTTP %d", w.Code)
 		}
 	}
 	codes := map[int]int{}
 	for i := range 30 { // from everywhere, as a cloud does
-		codes[m.fromPeer(fmt.Sprintf("198.51.100.%d:1", i), pathA, body, "Wave-Signature", signature(m.now, body, secretA)).Code]++
+		codes[m.fromPeer(fmt.Sprintf("198.51.100.%d:1", i), pathA, strings.NewReader(body), "Wave-Signature", signature(m.now, body, secretA)).Code]++
 	}
 	if codes[200] != 20 || codes[429] != 10 {
 		t.Errorf("%v", codes)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -40,22 +41,35 @@ func TestG12_ServerHasTimeLimits(t *testing.T) {
 	}
 }
 
-// With a real listener: it serves until its context is over, and then nothing
-// listens any more.
-func TestReceiver_ServesUntilItsContextEnds(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+// listening runs the receiver at a real address until stop is called, which waits
+// for its end.
+func listening(t *testing.T, f *fixture) (addr string, stop func() error) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	f.Listener = l
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Start(ctx) }()
+	var once sync.Once
+	var result error
+	stop = func() error {
+		once.Do(func() { cancel(); result = <-ended })
+		return result
+	}
+	t.Cleanup(func() { _ = stop() })
+	return l.Addr().String(), stop
+}
+
+// With a real listener: it serves until its context is over, and then nothing
+// listens any more.
+func TestReceiver_ServesUntilItsContextEnds(t *testing.T) {
+	f, s := withSale(t, "mtn")
 	if f.Ready(nil) == nil {
 		t.Error("ready before it listens")
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- f.Start(ctx) }()
-	base := "http://" + l.Addr().String()
-	resp, err := http.Post(base+s.path(), "application/json", strings.NewReader(mtnBody))
+	addr, end := listening(t, f)
+	resp, err := http.Post("http://"+addr+s.path(), "application/json", strings.NewReader(mtnBody))
 	must(t, err)
 	must(t, resp.Body.Close())
 	if resp.StatusCode != http.StatusOK {
@@ -63,15 +77,60 @@ func TestReceiver_ServesUntilItsContextEnds(t *testing.T) {
 	}
 	f.expectNote(s, "SUCCESSFUL")
 	must(t, f.Ready(nil))
-	cancel()
-	must(t, <-ended)
+	must(t, end())
 	if f.Ready(nil) == nil {
 		t.Error("ready after its end")
 	}
-	if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
+	if conn, err := net.Dial("tcp", addr); err == nil {
 		_ = conn.Close()
 		t.Error("it still listens")
 	}
+}
+
+// What no client of a library sends.
+func TestG13_RawRequests(t *testing.T) {
+	f, s := withSale(t, "mtn")
+	addr, end := listening(t, f)
+	post := func(path string) string { return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" }
+	deep := strings.Repeat(`{"a":`, 10000) + "1" + strings.Repeat("}", 10000)
+	with := func(body string) string { return fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body) }
+	for name, c := range map[string]struct {
+		sent string
+		want string
+	}{
+		"an encoded slash":     {post("/callbacks/mtn%2f"+s.id()) + with(mtnBody), "404"},
+		"dots":                 {post("/callbacks/x/../mtn/"+s.id()) + with(mtnBody), "404"},
+		"two slashes":          {post("//callbacks/mtn/"+s.id()) + with(mtnBody), "404"},
+		"a whole URL":          {post("http://elsewhere.example"+s.path()) + with(mtnBody), "200"},
+		"another host":         {"POST " + s.path() + " HTTP/1.1\r\nHost: elsewhere.example\r\n" + with(mtnBody), "200"},
+		"no host":              {"POST " + s.path() + " HTTP/1.1\r\n" + with(mtnBody), "400"},
+		"two lengths":          {post(s.path()) + "Content-Length: 1\r\n" + with(mtnBody), "400"},
+		"length and chunks":    {post(s.path()) + "Transfer-Encoding: chunked\r\n" + with("0\r\n\r\n"), "400"},
+		"a negative length":    {post(s.path()) + "Content-Length: -1\r\n\r\n", "400"},
+		"a huge length":        {post(s.path()) + "Content-Length: 99999999999\r\n\r\n" + strings.Repeat(" ", maxBody+1), "413"},
+		"endless chunks":       {post(s.path()) + "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1000\r\n"+strings.Repeat(" ", 0x1000)+"\r\n", 17), "413"},
+		"a gzip bomb":          {post(s.path()) + "Content-Encoding: gzip\r\n" + with("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"), "400"},
+		"deep":                 {post(s.path()) + with(deep), "200"},
+		"deep without an end":  {post(s.path()) + with(deep[:50000]), "400"},
+		"too deep":             {post(s.path()) + with(strings.Repeat("[", 20000)+strings.Repeat("]", 20000)), "400"},
+		"another type":         {post(s.path()) + "Content-Type: text/html\r\n" + with(mtnBody), "200"},
+		"a form":               {post(s.path()) + "Content-Type: multipart/form-data; boundary=x\r\n" + with("--x--"), "400"},
+		"a large header":       {post(s.path()) + "X-Large: " + strings.Repeat("a", 1<<20) + "\r\n\r\n", "431"},
+		"HTTP/2 by prior fame": {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "404"},
+		"an upgrade to HTTP/2": {post(s.path()) + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n" + with(mtnBody), "200"},
+		"no HTTP at all":       {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "400"},
+	} {
+		conn, err := net.Dial("tcp", addr)
+		must(t, err)
+		go func() { _, _ = io.WriteString(conn, c.sent) }()
+		answer, err := bufio.NewReader(conn).ReadString('\n')
+		if fields := strings.Fields(answer); len(fields) < 2 || fields[1] != c.want {
+			t.Errorf("%s: %q, %v, want %s", name, answer, err, c.want)
+		}
+		_ = conn.Close()
+	}
+	must(t, end())
+	f.expectWrites(1)
 }
 
 func TestReceiver_FailsWhereItCannotListen(t *testing.T) {
@@ -196,94 +255,53 @@ func TestG12_IdleConnectionsAreClosed(t *testing.T) {
 	})
 }
 
-func TestG8_ALargeHeaderIsRefused(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://x"+s.path(), strings.NewReader(mtnBody))
-		must(t, err)
-		req.Header.Set("X-Large", strings.Repeat("a", 1<<20))
-		resp, err := p.client().Do(req)
-		if err == nil { // the server may hang up while we still send
-			must(t, resp.Body.Close())
-			if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-				t.Errorf("HTTP %d", resp.StatusCode)
-			}
-		}
-		must(t, stop())
-		f.expectWrites(0)
-	})
-}
-
-// A callback that came before the end is noted before the end.
+// A callback that came before the end is noted before the end. One that hangs is not
+// waited for for ever.
 func TestReceiver_DrainsAtTheEnd(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
-	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
-		reached, goOn := make(chan struct{}), make(chan struct{})
-		f.onCall = func(label string) error {
-			if label == "apply status" {
-				close(reached)
-				<-goOn
+	for _, hangs := range []bool{false, true} {
+		bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
+			reached, goOn := make(chan struct{}), make(chan struct{})
+			f.onCall = func(label string) error {
+				if label == "apply status" {
+					close(reached)
+					<-goOn
+				}
+				return nil
 			}
-			return nil
-		}
-		status := make(chan int, 1)
-		go func() {
-			resp, err := p.client().Post("http://x"+s.path(), "application/json", strings.NewReader(mtnBody))
-			if err != nil {
-				t.Error(err)
-				status <- 0
+			status := make(chan int, 1)
+			go func() {
+				resp, err := p.client().Post("http://x"+s.path(), "application/json", strings.NewReader(mtnBody))
+				if err != nil { // the connection is closed on it
+					status <- 0
+					return
+				}
+				_ = resp.Body.Close()
+				status <- resp.StatusCode
+			}()
+			<-reached
+			begin, stopped := time.Now(), make(chan error, 1)
+			go func() { stopped <- stop() }()
+			synctest.Wait()
+			if hangs {
+				err, code, took := <-stopped, <-status, time.Since(begin)
+				if !errors.Is(err, context.DeadlineExceeded) || code != 0 || took != drainTimeout {
+					t.Errorf("%v, HTTP %d after %s", err, code, took)
+				}
+				close(goOn)
 				return
 			}
-			_ = resp.Body.Close()
-			status <- resp.StatusCode
-		}()
-		<-reached
-		stopped := make(chan error, 1)
-		go func() { stopped <- stop() }()
-		synctest.Wait()
-		select {
-		case err := <-stopped:
-			t.Errorf("it did not wait: %v", err)
-		default:
-		}
-		close(goOn)
-		must(t, <-stopped)
-		if got := <-status; got != http.StatusOK {
-			t.Errorf("HTTP %d", got)
-		}
-		f.expectNote(s, "SUCCESSFUL")
-	})
-}
-
-// It does not wait for ever for one that hangs.
-func TestReceiver_DrainsForALimitedTime(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	bubble(t, s, func(t *testing.T, f *fixture, p *pipes, stop func() error) {
-		reached, goOn := make(chan struct{}), make(chan struct{})
-		f.onCall = func(string) error {
-			close(reached)
-			<-goOn
-			return errAPI
-		}
-		client := make(chan struct{})
-		go func() {
-			resp, err := p.client().Post("http://x"+s.path(), "application/json", strings.NewReader(mtnBody))
-			if err == nil {
-				_ = resp.Body.Close()
+			if len(stopped) > 0 {
+				t.Error("it did not wait")
 			}
-			close(client)
-		}()
-		<-reached
-		begin := time.Now()
-		if err := stop(); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v", err)
-		}
-		if took := time.Since(begin); took != drainTimeout {
-			t.Errorf("it waited for %s", took)
-		}
-		<-client // the connection is closed on it
-		close(goOn)
-	})
+			close(goOn)
+			must(t, <-stopped)
+			if code := <-status; code != http.StatusOK {
+				t.Errorf("HTTP %d", code)
+			}
+			f.expectNote(s, "SUCCESSFUL")
+		})
+	}
 }
 
 // The API may be slow; the sender gets 503 in time.

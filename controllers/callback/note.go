@@ -2,6 +2,7 @@ package callback
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"net/http"
@@ -166,13 +167,8 @@ func lastCallback(name types.NamespacedName, n received) *applyv1alpha1.PaymentA
 		WithStatus(applyv1alpha1.PaymentStatus().WithLastCallback(note))
 }
 
-const landingPage = `<!doctype html>
-<html lang="fr"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Paiement / Payment</title>
-<body style="font-family:sans-serif;max-width:30em;margin:3em auto;padding:0 1em">
-<p>Vous pouvez maintenant revenir chez le marchand. Il vous dira si le paiement est arrivé.</p>
-<p lang="en">You can go back to the merchant now, who will tell you whether the payment arrived.</p>
-`
+//go:embed landing.html
+var landingPage []byte
 
 // land is where a payer comes back to whose merchant named no page. It promises
 // nothing about the outcome.
@@ -185,6 +181,6 @@ func (r *Receiver) land(w http.ResponseWriter, req *http.Request) {
 	default:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-		_, _ = w.Write([]byte(landingPage))
+		_, _ = w.Write(landingPage)
 	}
 }

@@ -44,8 +44,7 @@ func TestNote_IsOnTheChargeWhereNoPaymentShowsIt(t *testing.T) {
 	} {
 		for _, provider := range []string{"mtn", "orange"} {
 			t.Run(name+" "+provider, func(t *testing.T) {
-				s := newSale("shop", "order-1", provider)
-				f := withSales(t, s)
+				f, s := withSale(t, provider)
 				p, _ := f.get(s)
 				hide(f, p)
 				body := map[string]string{"mtn": mtnBody, "orange": orangeBody("SUCCESSFUL", notifToken)}[provider]
@@ -78,8 +77,7 @@ func failing(label string, err error) func(string) error {
 
 // The loop writes Charges, too: on conflict, the note is written on what it wrote.
 func TestNote_OnAChargeIsRetriedOnConflict(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	must(t, f.api.Delete(f.ctx, s.payment.DeepCopy()))
 	tries := 0
 	f.onCall = func(label string) error {

@@ -39,8 +39,7 @@ func overTLS(roots *x509.CertPool, keep bool) *http.Client {
 // TLS can be ended here. The certificate is followed without a restart, old
 // connections are served to their end, and the limits come before it all.
 func TestTLS_FollowsItsFiles(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
+	f, s := withSale(t, "mtn")
 	dir := t.TempDir()
 	f.TLS = TLSFiles{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
 	first := certificate(t, f.TLS)
@@ -95,29 +94,46 @@ func TestTLS_FollowsItsFiles(t *testing.T) {
 	}
 }
 
-// A dribbling handshake makes room like any other connection.
-func TestG12_ADribblingHandshakeIsCutOff(t *testing.T) {
+// While all places are taken by connections that dribble, a genuine callback comes
+// through, with TLS and without.
+func TestG12_DribblingConnectionsMakeRoom(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
-	f := withSales(t, s)
-	f.Limits.Connections = 5
-	dir := t.TempDir()
-	f.TLS = TLSFiles{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
-	roots := certificate(t, f.TLS)
-	addr, end := listening(t, f)
-	for range 5 {
-		conn, err := net.Dial("tcp", addr)
-		must(t, err)
-		defer func() { _ = conn.Close() }()
-		_, err = conn.Write([]byte{0x16, 0x03, 0x01})
-		must(t, err)
+	for name, begin := range map[string]string{
+		"nothing": "", "a handshake": "\x16\x03\x01", "a header": "POST " + s.path() + " HTTP/1.1\r\nHost: x\r\nX-",
+		"a body":  "POST " + s.path() + " HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n{",
+		"a chunk": "POST /callbacks/wave HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfff0\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := withSales(t, s)
+			f.Limits.Connections = 5
+			scheme, sender := "http", &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			if name == "a handshake" {
+				dir := t.TempDir()
+				f.TLS = TLSFiles{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
+				scheme, sender = "https", overTLS(certificate(t, f.TLS), false)
+			}
+			addr, end := listening(t, f)
+			var crowd [5]net.Conn
+			for i := range crowd {
+				conn, err := net.Dial("tcp", addr)
+				must(t, err)
+				_, err = conn.Write([]byte(begin))
+				must(t, err)
+				crowd[i] = conn
+			}
+			resp, err := sender.Post(scheme+"://"+addr+s.path(), "application/json", strings.NewReader(mtnBody))
+			must(t, err)
+			must(t, resp.Body.Close())
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("HTTP %d", resp.StatusCode)
+			}
+			for _, conn := range crowd {
+				_ = conn.Close()
+			}
+			must(t, end())
+			f.expectWrites(1)
+		})
 	}
-	resp, err := overTLS(roots, false).Post("https://"+addr+s.path(), "application/json", strings.NewReader(mtnBody))
-	must(t, err)
-	must(t, resp.Body.Close())
-	if resp.StatusCode != http.StatusOK {
-		t.Errorf("HTTP %d", resp.StatusCode)
-	}
-	must(t, end())
 }
 
 func TestTLS_FailsWithoutItsFiles(t *testing.T) {

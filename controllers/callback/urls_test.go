@@ -38,17 +38,7 @@ func TestURLs_AreBelowTheBase(t *testing.T) {
 	if got := NewURLs("https://pay.example", paths).Callback(acct, &v1alpha1.Charge{}); got != "" {
 		t.Errorf("without an id: %s", got)
 	}
-}
-
-// chargeWithID is one of which callbacks were told the URL.
-func chargeWithID(provider string) *v1alpha1.Charge {
-	id := testInstallation.PathKeys().ID(provider, testInstallation.ChargeName("shop", "order"))
-	return &v1alpha1.Charge{Spec: v1alpha1.ChargeSpec{Provider: provider, CallbackID: id}}
-}
-
-// An account can do without callbacks where its provider can.
-func TestURLs_OfAnAccountWithoutCallbacks(t *testing.T) {
-	paths := testInstallation.PathKeys()
+	// An account can do without callbacks where its provider can.
 	for provider, want := range map[string]string{"mtn": "", "orange": "https://pay.example/callbacks/orange/" + chargeWithID("orange").Spec.CallbackID, "wave": ""} {
 		acct := accountOf(provider)
 		acct.NoCallbacks = true
@@ -56,6 +46,12 @@ func TestURLs_OfAnAccountWithoutCallbacks(t *testing.T) {
 			t.Errorf("%s: %q, want %q", provider, got, want)
 		}
 	}
+}
+
+// chargeWithID is one of which callbacks were told the URL.
+func chargeWithID(provider string) *v1alpha1.Charge {
+	id := testInstallation.PathKeys().ID(provider, testInstallation.ChargeName("shop", "order"))
+	return &v1alpha1.Charge{Spec: v1alpha1.ChargeSpec{Provider: provider, CallbackID: id}}
 }
 
 // A Payment with only provider, amount and phone works with each

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -122,43 +121,16 @@ func TestLoad_RefusesAShortKey(t *testing.T) {
 
 // Two replicas that start at once, both of which find no key, agree on one.
 func TestLoad_LetsReplicasAgreeOnTheKey(t *testing.T) {
-	api := installationAPI(t)
-	const replicas = 4
-	var looked sync.WaitGroup
-	looked.Add(replicas)
-	keys, made, errs := make([]string, replicas), make([]bool, replicas), make([]error, replicas)
-	var done sync.WaitGroup
-	for i := range replicas {
-		first := true
-		c := interceptor.NewClient(api, interceptor.Funcs{
-			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-				err := c.Get(ctx, key, o, opts...)
-				if _, ok := o.(*corev1.Secret); ok && first {
-					first = false
-					looked.Done() // all have looked before one creates
-					looked.Wait()
-				}
-				return err
-			},
-		})
-		done.Go(func() {
-			var inst Installation
-			inst, made[i], errs[i] = Load(t.Context(), c, testSystem, "", rand.Reader)
-			keys[i] = string(inst.Key)
-		})
-	}
-	done.Wait()
-	makers := 0
-	for i := range replicas {
-		if made[i] {
-			makers++
-		}
-		if errs[i] != nil || keys[i] != keys[0] || len(keys[i]) != 32 {
-			t.Errorf("replica %d: %d bytes, %v", i, len(keys[i]), errs[i])
-		}
-	}
-	if makers != 1 {
-		t.Errorf("%d replicas made the key", makers)
+	api, other := installationAPI(t), strings.Repeat("o", 32)
+	late := interceptor.NewClient(api, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			must(t, c.Create(ctx, keySecret(other)))
+			return c.Create(ctx, o, opts...)
+		},
+	})
+	inst, made, err := Load(t.Context(), late, testSystem, "", rand.Reader)
+	if err != nil || made || string(inst.Key) != other {
+		t.Errorf("%d bytes, made %t, %v", len(inst.Key), made, err)
 	}
 }
 

@@ -57,6 +57,10 @@ func (r *Reconciler) record(ctx context.Context, v view, folds ...attempt.Fold) 
 	after, err := r.Protocol.Record(ctx, v.charge, attempt.Where(attempt.Payment).On(folds...))
 	r.reportOrphan(ctx, v, after)
 	v.charge = after
+	if v.payment != nil && v.relation.holds() {
+		// The Charge that was written to may be newer than the one that was read.
+		v.relation = relate(v.payment, after, r.Installation, after.Spec.Account.Environment, r.Settings.AdoptionWindow)
+	}
 	return v, err
 }
 

@@ -190,7 +190,7 @@ func (r *Reconciler) complete(ctx context.Context, v view) (view, error) {
 	if acct := v.account; acct != nil && acct.Closed != nil && v.problem == nil && (recorded == nil || v.relation == relationVacant || attempt.NothingSent(recorded)) {
 		v.problem = acct.Closed
 	}
-	if v.account == nil && v.charge != nil {
+	if v.account == nil && v.charge != nil && v.relation != relationVacant {
 		v.last, _ = r.Accounts.LastKnown(v.charge, false)
 	}
 	return v, err

@@ -11,13 +11,13 @@ import (
 	"fmt"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// remembered is the least number of written objects that are remembered.
-const remembered = 10_000
+// remembered is how many written objects are remembered.
+const remembered = 20_000
 
 // Detector compares the revisions that the API server gives out. It is pure: no
 // clock, no I/O. What it detected, it never takes back.
@@ -30,10 +30,9 @@ type Detector struct {
 	detected bool
 	// newest revision seen, by kind: only within one are they comparable.
 	newest map[string]string
-	// written is what was acknowledged to this process. It is kept in two
-	// generations, of which the older one is dropped when the younger one is full.
-	written, older map[types.UID]write
-	writes         int64
+	// written is what was acknowledged to this process, by UID.
+	written *lru.Cache
+	writes  int64
 }
 
 type write struct {
@@ -74,22 +73,26 @@ func (d *Detector) wrote(m moment, o client.Object, before string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.writes++
-	if len(d.written) >= remembered {
-		d.older, d.written = d.written, nil
-	}
 	if d.written == nil {
-		d.written = map[types.UID]write{}
+		d.written = lru.New(remembered)
 	}
-	d.written[o.GetUID()] = write{number: d.writes, version: version}
+	d.written.Add(o.GetUID(), write{number: d.writes, version: version})
+}
+
+// lastWrite to o that was acknowledged to this process, if it is remembered. d is locked.
+func (d *Detector) lastWrite(o client.Object) write {
+	if d.written == nil {
+		return write{}
+	}
+	found, _ := d.written.Get(o.GetUID())
+	ours, _ := found.(write)
+	return ours
 }
 
 // read: o was read past every cache. It cannot be older than what we wrote to it.
 func (d *Detector) read(m moment, o client.Object) {
 	d.mu.Lock()
-	ours, ok := d.written[o.GetUID()]
-	if !ok {
-		ours = d.older[o.GetUID()]
-	}
+	ours := d.lastWrite(o)
 	d.mu.Unlock()
 	if ours.number <= m.writes && less(o.GetResourceVersion(), ours.version) {
 		d.trip("an object is older than what this process wrote to it", o)
@@ -101,11 +104,7 @@ func (d *Detector) read(m moment, o client.Object) {
 func (d *Detector) Behind(o client.Object) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ours, ok := d.written[o.GetUID()]
-	if !ok {
-		ours = d.older[o.GetUID()]
-	}
-	return !d.detected && less(o.GetResourceVersion(), ours.version)
+	return !d.detected && less(o.GetResourceVersion(), d.lastWrite(o).version)
 }
 
 // listed: the newest revision is version, by a list past every cache of objects like o.

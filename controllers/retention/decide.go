@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"slices"
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -70,26 +71,15 @@ func ours(c *v1alpha1.Charge, inst installation.Installation) bool {
 
 // unsent: nothing was sent, neither for the payment nor for a refund of it.
 func unsent(rec *v1alpha1.ChargeRecord) bool {
-	for i := range rec.Refunds {
-		if !attempt.NothingSent(&rec.Refunds[i].Attempt) {
-			return false
-		}
-	}
-	return attempt.NothingSent(&rec.Attempt) && rec.Session == nil
+	sent := func(r v1alpha1.ChargeRefund) bool { return !attempt.NothingSent(&r.Attempt) }
+	return attempt.NothingSent(&rec.Attempt) && rec.Session == nil && !slices.ContainsFunc(rec.Refunds, sent)
 }
 
 // over: it is known how the payment ended, and each refund of it. What is Unknown is
 // not over, however old: nothing else remembers that sale.
 func over(rec *v1alpha1.ChargeRecord) bool {
-	if rec.Outcome == nil || !rec.Outcome.Phase.Terminal() {
-		return false
-	}
-	for i := range rec.Refunds {
-		if o := rec.Refunds[i].Outcome; o == nil || !o.Phase.Terminal() {
-			return false
-		}
-	}
-	return true
+	open := func(o *v1alpha1.Outcome) bool { return o == nil || !o.Phase.Terminal() }
+	return !open(rec.Outcome) && !slices.ContainsFunc(rec.Refunds, func(r v1alpha1.ChargeRefund) bool { return open(r.Outcome) })
 }
 
 // newestEvidence is when the last thing happened that a person may want to look at.

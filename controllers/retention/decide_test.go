@@ -1,14 +1,11 @@
 package retention
 
 import (
-	"slices"
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"pgregory.net/rapid"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/installation"
@@ -172,103 +169,4 @@ func TestDecide_NamesWhatKeepsACharge(t *testing.T) {
 			}
 		})
 	}
-}
-
-// obstacles each keep a Charge that may go otherwise.
-var obstacles = map[string]func(*rapid.T, *facts){
-	"no outcome": func(_ *rapid.T, f *facts) { f.charge.Record.Outcome = nil },
-	"an open refund": func(t *rapid.T, f *facts) {
-		i := rapid.IntRange(0, len(f.charge.Record.Refunds)).Draw(t, "place")
-		f.charge.Record.Refunds = slices.Insert(f.charge.Record.Refunds, i, v1alpha1.ChargeRefund{
-			Name: "open", ReservedAt: ago(3 * keep), Attempt: v1alpha1.Attempt{
-				Sends:   rapid.Int32Range(0, 3).Draw(t, "sends"),
-				Unknown: rapid.SampledFrom([]*v1alpha1.Unknown{nil, {Since: ago(3 * keep)}}).Draw(t, "unknown"),
-			},
-		})
-	},
-	"a young outcome": func(t *rapid.T, f *facts) {
-		if o := f.charge.Record.Outcome; o != nil {
-			o.At = young(t)
-		}
-	},
-	"a young refund": func(t *rapid.T, f *facts) {
-		refunded("young", 0)(f.charge)
-		f.charge.Record.Refunds[len(f.charge.Record.Refunds)-1].Outcome.At = young(t)
-	},
-	"a young contradiction": func(t *rapid.T, f *facts) {
-		f.charge.Record.Later = &v1alpha1.Outcome{At: young(t)}
-	},
-	"a young callback": func(t *rapid.T, f *facts) {
-		f.charge.Record.LastCallback = &v1alpha1.CallbackNote{ReceivedAt: young(t)}
-	},
-	"a young object": func(t *rapid.T, f *facts) { f.charge.CreationTimestamp = metav1.NewTime(young(t).Time) },
-	"a Payment":      func(_ *rapid.T, f *facts) { payment(v1alpha1.PhaseSucceeded)(f) },
-	"a Refund":       func(_ *rapid.T, f *facts) { f.refunds = true },
-	"installation":   func(_ *rapid.T, f *facts) { f.charge.Spec.InstallationID += "x" },
-	"version":        func(_ *rapid.T, f *facts) { f.charge.Spec.ReferenceVersion += "x" },
-	"keep for ever":  func(_ *rapid.T, f *facts) { f.settings.Keep = 0 },
-}
-
-// young is a time that was less than the retention ago, or is yet to come.
-func young(t *rapid.T) metav1.MicroTime {
-	return ago(keep - time.Microsecond - time.Duration(rapid.Int64Range(0, int64(3*keep)).Draw(t, "young")))
-}
-
-// aged is a time that was at least the retention ago.
-func aged(t *rapid.T) time.Duration {
-	return keep + time.Duration(rapid.Int64Range(0, int64(3*keep)).Draw(t, "aged"))
-}
-
-// Whatever else a record says, any one obstacle keeps the Charge, and without
-// one it goes.
-func TestDecide_CollectsOnlyWithoutAnyObstacle(t *testing.T) {
-	names := make([]string, 0, len(obstacles))
-	for name := range obstacles {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	rapid.Check(t, func(t *rapid.T) {
-		f := situation(anyOldCharge(t))
-		inTheWay := rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID[string]).Draw(t, "obstacles")
-		for _, name := range inTheWay {
-			obstacles[name](t, &f)
-		}
-		before := f.charge.DeepCopy()
-		got := decide(f)
-		switch {
-		case slices.Contains(inTheWay, "no outcome") && got == collect, slices.Contains(inTheWay, "an open refund") && got == collect:
-			t.Fatalf("collected with an open outcome: %+v", f.charge.Record)
-		case (got == collect) != (len(inTheWay) == 0):
-			t.Fatalf("%s with %v: %+v", got, inTheWay, f.charge.Record)
-		case !equality.Semantic.DeepEqual(before, f.charge):
-			t.Fatal("decide changed the Charge")
-		}
-	})
-}
-
-// anyOldCharge is over for long, with anything in its record that says nothing
-// about that.
-func anyOldCharge(t *rapid.T) *v1alpha1.Charge {
-	c := old(rapid.StringMatching(`[a-z0-9][a-z0-9-]{0,20}[a-z0-9]`).Draw(t, "name"), created(aged(t)), ended(aged(t)))
-	rec := &c.Record
-	rec.Outcome.Phase = rapid.SampledFrom([]v1alpha1.Phase{
-		v1alpha1.PhaseSucceeded, v1alpha1.PhaseFailed, v1alpha1.PhaseExpired, v1alpha1.PhaseCancelled,
-	}).Draw(t, "phase")
-	rec.Sends = rapid.Int32Range(0, 5).Draw(t, "sends")
-	if rapid.Bool().Draw(t, "unknown") {
-		rec.Unknown = &v1alpha1.Unknown{Reason: v1alpha1.ReasonLostInitiation, Since: ago(0)}
-	}
-	if rapid.Bool().Draw(t, "open send") {
-		rec.Open = []v1alpha1.Send{{Number: 1, At: ago(0)}}
-	}
-	if rapid.Bool().Draw(t, "opened") {
-		rec.Session = &v1alpha1.Session{}
-	}
-	if rapid.Bool().Draw(t, "contradicted") {
-		contradicted(aged(t))(c)
-	}
-	for range rapid.IntRange(0, 3).Draw(t, "refunds") {
-		refunded("back", aged(t))(c)
-	}
-	return c
 }

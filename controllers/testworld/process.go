@@ -117,7 +117,7 @@ func (w *World) boot(seat, stale int) *Process {
 		p.skew += w.opts.Skew
 	}
 	cached, live := &api{p: p}, &api{p: p, live: true}
-	clients := account.NewClients(&calls{p, transport.New(transport.Options{RoundTripper: &network{w}, Now: w.clock.Now})}, p.now)
+	clients := account.NewClients(&calls{p, transport.New(transport.Options{RoundTripper: &network{w}})}, p.now)
 	clients.Sleep = p.sleep
 	resolver := &account.Resolver{
 		Reader: cached, Live: live, Registry: w.opts.Shared.Registry, OperatorNamespace: "mobile-money-system",

@@ -363,6 +363,8 @@ func (m *postman) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !whole {
 		return nil, io.EOF
 	}
-	w.observer.Noted(p)
+	if rec.status == http.StatusOK {
+		w.observer.Noted(p)
+	}
 	return rec.response(nil), nil
 }

@@ -71,7 +71,7 @@ type Observer interface {
 	Shown(p *Process, k Key, o client.Object, live bool)
 	// Died: what the process knew is lost.
 	Died(p *Process)
-	// Noted: a callback was answered.
+	// Noted: a callback was taken.
 	Noted(p *Process)
 }
 

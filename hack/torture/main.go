@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+
 	"mobilemoney.dev/operator/controllers/testworld"
 	"mobilemoney.dev/operator/hack/torture/lives"
 	"mobilemoney.dev/operator/hack/torture/mutants"
@@ -31,6 +33,8 @@ func main() {
 	debug.SetMemoryLimit(1 << 30)
 	// A run that hangs is ended by a panic: where it hangs is what one wants to know.
 	debug.SetTraceback("all")
+	// A crash of a process is a panic here, which libraries on its way would report.
+	utilruntime.PanicHandlers = nil
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	code, err := run(ctx, os.Args[1:], os.Stdout, time.Now)
 	stop()

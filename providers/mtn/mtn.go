@@ -8,8 +8,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -226,22 +224,7 @@ func (p *Provider) Initiate(ctx context.Context, req providers.InitiateRequest) 
 	if err != nil {
 		return providers.Initiation{}, err
 	}
-	a, err := p.collection.order(ctx, providers.OpInitiate, func(header http.Header) providers.Call {
-		header.Set("X-Reference-Id", req.Reference)
-		if req.CallbackURL != "" { // an empty header is refused
-			header.Set("X-Callback-Url", req.CallbackURL)
-		}
-		return providers.Call{Operation: providers.OpInitiate, Method: http.MethodPost, URL: p.collection.url("/v1_0/requesttopay"), Header: header, Body: body}
-	})
-	switch {
-	case err != nil:
-		return providers.Initiation{}, err
-	case a.Status != http.StatusAccepted:
-		return providers.Initiation{}, p.collection.refusal(providers.OpInitiate, a)
-	case !wire.EmptyOrObject(a.Body):
-		return providers.Initiation{}, wire.Odd(providers.OpInitiate, a, "the answer is a page")
-	}
-	return providers.Initiation{}, nil
+	return providers.Initiation{}, p.collection.order(ctx, providers.OpInitiate, "/v1_0/requesttopay", req.Reference, req.CallbackURL, body)
 }
 
 func encode(req providers.InitiateRequest) ([]byte, error) {
@@ -293,14 +276,5 @@ var tagged = regexp.MustCompile(`(?:^| )(c-[0-9a-f]{1,32})$`)
 // requesttopay-referenceId-GET). A reference is not found for a while after it
 // was accepted.
 func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
-	if h.Reference == "" {
-		return providers.Status{}, wire.Refuse(providers.OpStatus, providers.ClassUnknown, "no reference to ask for")
-	}
-	a, err := p.collection.question(ctx, func(header http.Header) providers.Call {
-		return providers.Call{Operation: providers.OpStatus, Method: http.MethodGet, URL: p.collection.url("/v1_0/requesttopay/" + url.PathEscape(h.Reference)), Header: header}
-	})
-	if err != nil {
-		return providers.Status{}, err
-	}
-	return p.collection.readStatus(providers.OpStatus, a, h.Reference, externalID(h.MerchantReference, h.Reference))
+	return p.collection.status(ctx, providers.OpStatus, "/v1_0/requesttopay/", h.Reference, h.MerchantReference)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -65,24 +66,41 @@ func (p *product) fetchToken(ctx context.Context) (token.Token, error) {
 	return token.Token{Value: value, Life: life}, err
 }
 
-// order makes a call that moves money.
-func (p *product) order(ctx context.Context, op providers.Operation, call func(http.Header) providers.Call) (providers.Answer, error) {
-	return p.tokens.Order(ctx, op, p.send(ctx, call), tokenRefused)
-}
-
-// question makes a call that moves none.
-func (p *product) question(ctx context.Context, call func(http.Header) providers.Call) (providers.Answer, error) {
-	return p.tokens.Question(ctx, p.send(ctx, call), tokenRefused)
-}
-
-func (p *product) send(ctx context.Context, call func(http.Header) providers.Call) token.Send {
-	return func(t providers.Secret) (providers.Answer, error) {
-		c := call(p.header("Bearer " + t.Reveal()))
-		if c.Body != nil {
-			c.Header.Set("Content-Type", "application/json")
+// order makes a call that moves money. The answer 202 says only that it was taken.
+func (p *product) order(ctx context.Context, op providers.Operation, path, reference, callbackURL string, body []byte) error {
+	a, err := p.tokens.Order(ctx, op, func(t providers.Secret) (providers.Answer, error) {
+		header := p.header("Bearer " + t.Reveal())
+		header.Set("Content-Type", "application/json")
+		header.Set("X-Reference-Id", reference)
+		if callbackURL != "" { // an empty header is refused
+			header.Set("X-Callback-Url", callbackURL)
 		}
-		return p.transport.Do(ctx, c)
+		return p.transport.Do(ctx, providers.Call{Operation: op, Method: http.MethodPost, URL: p.url(path), Header: header, Body: body})
+	}, tokenRefused)
+	switch {
+	case err != nil:
+		return err
+	case a.Status != http.StatusAccepted:
+		return p.refusal(op, a)
+	case !wire.EmptyOrObject(a.Body):
+		return wire.Odd(op, a, "the answer is a page")
 	}
+	return nil
+}
+
+// status asks how an order stands, by its reference.
+func (p *product) status(ctx context.Context, op providers.Operation, path, reference, merchant string) (providers.Status, error) {
+	if reference == "" {
+		return providers.Status{}, wire.Refuse(op, providers.ClassUnknown, "no reference to ask for")
+	}
+	a, err := p.tokens.Question(ctx, func(t providers.Secret) (providers.Answer, error) {
+		call := providers.Call{Operation: op, Method: http.MethodGet, URL: p.url(path + url.PathEscape(reference)), Header: p.header("Bearer " + t.Reveal())}
+		return p.transport.Do(ctx, call)
+	}, tokenRefused)
+	if err != nil {
+		return providers.Status{}, err
+	}
+	return p.readStatus(op, a, reference, externalID(merchant, reference))
 }
 
 func tokenRefused(a providers.Answer) bool { return a.Status == http.StatusUnauthorized }

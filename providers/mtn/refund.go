@@ -3,8 +3,6 @@ package mtn
 import (
 	"context"
 	"encoding/json"
-	"net/http"
-	"net/url"
 	"strings"
 
 	"mobilemoney.dev/operator/providers"
@@ -43,19 +41,7 @@ func (p *Provider) Refund(ctx context.Context, req providers.RefundRequest) erro
 	if err != nil {
 		return err
 	}
-	a, err := p.disbursement.order(ctx, providers.OpRefund, func(header http.Header) providers.Call {
-		header.Set("X-Reference-Id", req.Reference)
-		return providers.Call{Operation: providers.OpRefund, Method: http.MethodPost, URL: p.disbursement.url("/v2_0/refund"), Header: header, Body: body}
-	})
-	switch {
-	case err != nil:
-		return err
-	case a.Status != http.StatusAccepted:
-		return p.disbursement.refusal(providers.OpRefund, a)
-	case !wire.EmptyOrObject(a.Body):
-		return wire.Odd(providers.OpRefund, a, "the answer is a page")
-	}
-	return nil
+	return p.disbursement.order(ctx, providers.OpRefund, "/v2_0/refund", req.Reference, "", body)
 }
 
 func encodeRefund(req providers.RefundRequest) ([]byte, error) {
@@ -77,19 +63,10 @@ func encodeRefund(req providers.RefundRequest) ([]byte, error) {
 // A reference is not found for a while after it was accepted. Nobody is asked to
 // approve a refund, so one that expired is one that failed.
 func (p *Provider) RefundStatus(ctx context.Context, h providers.RefundHandle) (providers.Status, error) {
-	switch {
-	case p.disbursement == nil:
+	if p.disbursement == nil {
 		return providers.Status{}, noDisbursement(providers.OpRefundStatus)
-	case h.Reference == "":
-		return providers.Status{}, wire.Refuse(providers.OpRefundStatus, providers.ClassUnknown, "no reference to ask for")
 	}
-	a, err := p.disbursement.question(ctx, func(header http.Header) providers.Call {
-		return providers.Call{Operation: providers.OpRefundStatus, Method: http.MethodGet, URL: p.disbursement.url("/v1_0/refund/" + url.PathEscape(h.Reference)), Header: header}
-	})
-	if err != nil {
-		return providers.Status{}, err
-	}
-	s, err := p.disbursement.readStatus(providers.OpRefundStatus, a, h.Reference, externalID(h.MerchantReference, h.Reference))
+	s, err := p.disbursement.status(ctx, providers.OpRefundStatus, "/v1_0/refund/", h.Reference, h.MerchantReference)
 	if s.State == providers.StateExpired {
 		s.State, s.Failure = providers.StateFailed, providers.FailureProviderRefused
 	}

@@ -18,8 +18,7 @@ func sandbox(t *testing.T, refuseAtPost bool) (*mtn.Provider, func(time.Duration
 	clock := simulator.NewClock(time.Unix(1_790_000_000, 0))
 	sim := simtest.Simulator(t, simulator.Options{Now: clock.Now, Rand: simulator.Seeded(1), MTN: simulator.MTNOptions{RefuseAtPost: refuseAtPost}})
 	a := providers.Account{BaseURL: sim.MTNURL(), Environment: providers.Sandbox, Credentials: simtest.MTNCredentials()}
-	p := wiretest.Client(t, mtn.Kind(), a, clock.Now)
-	return p.(*mtn.Provider), func(d time.Duration) {
+	return simtest.Client(t, mtn.Kind(), a, clock.Now).(*mtn.Provider), func(d time.Duration) {
 		clock.Add(d)
 		sim.Tick()
 	}
@@ -166,7 +165,7 @@ func TestDiagnosis_OfWrongSecrets(t *testing.T) {
 		"key of another product": {simulator.DefaultMTNDisbursementSubscriptionKey, user, secret, "", []string{"subscriptionKey", "no subscription key of the Collection product"}},
 	} {
 		t.Run("K5c: "+name, func(t *testing.T) {
-			p := wiretest.Client(t, mtn.Kind(), providers.Account{
+			p := simtest.Client(t, mtn.Kind(), providers.Account{
 				BaseURL: sim.MTNURL(), Environment: providers.Sandbox, Credentials: map[string]providers.Secret{
 					mtn.KeySubscription: tt.subscription, mtn.KeyUserID: tt.user, mtn.KeyAPISecret: tt.secret,
 				},

@@ -14,4 +14,7 @@
 // Every rule is a subtest. Rules lists them, and what they say. Which of them apply
 // depends on the traits and on the optional interfaces of the provider; a rule that does
 // not apply is not run. For every rule there is a planted fault that it must find.
+//
+// FuzzAnswers and FuzzCallbacks judge by the same tables what comes of anything else that a
+// provider, or who pretends to be one, may send.
 package providertest

@@ -161,6 +161,10 @@ func (c *client) wrong(err error) error {
 		if a, ok := c.answer.Load().(providers.Answer); ok {
 			e.Detail = string(a.Body)
 		}
+	case "random-answers code":
+		if e.HTTPStatus == 409 {
+			e.Class = providers.ClassRejected
+		}
 	case "server-errors":
 		if e.HTTPStatus >= 500 {
 			e.Class = providers.ClassRejected
@@ -267,6 +271,8 @@ func (c *client) misread(s providers.Status, h providers.Handle) providers.Statu
 		s.Failure = providers.FailureProviderRefused
 	case c.breaks("status-words") && s.State == providers.StateExpired:
 		s.State = providers.StatePending
+	case c.breaks("random-answers verdict") && s.State == providers.StatePending:
+		s.State = providers.StateExpired
 	case c.breaks("unknown-words") && s.Unrecognized:
 		s.State, s.Unrecognized = providers.StateFailed, false
 	case c.breaks("echo"), c.breaks("echo of a failure") && ended:

@@ -108,9 +108,16 @@ type Facts struct {
 	// Statuses and RefundStatuses are the words of a status answer: all that are
 	// documented, and others.
 	Statuses, RefundStatuses []Word
+	// Read reads a status answer (OpStatus or OpRefundStatus) without the code under test, by what is
+	// said under a key: its State, and Money and Reference as they are written.
+	Read func(op Op, said func(path ...string) string) providers.Status
+	// List is the field of a search's answer that has the sessions.
+	List string
 	// UnknownWord puts a word where a status answer has its word; for refunds
 	// UnknownRefundWord does, nil where no word tells how a refund stands.
 	UnknownWord, UnknownRefundWord func(word string) Edit
+	// RefusedTokens are answers that refuse an access token, besides HTTP 401.
+	RefusedTokens []providers.Answer
 	// Refusals are answers that say no: all that are documented, and others.
 	Refusals []Refusal
 	// Echoes make a status answer one about another payment: other amount,
@@ -167,6 +174,8 @@ type Callbacks struct {
 	// Window is how old a proof may be; 0 where a proof has no age. Ahead is how
 	// far in the future it may be, for clocks that differ.
 	Window, Ahead time.Duration
+	// Claim is the key of the word that a body claims.
+	Claim string
 	// EventIDs are sent, to tell deliveries apart.
 	EventIDs bool
 }

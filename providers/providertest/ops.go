@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"pgregory.net/rapid"
+
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -20,7 +22,7 @@ type subject struct {
 type operation struct {
 	op Op
 	// ready brings the situation about.
-	ready func(t failer, w *world) *subject
+	ready func(t rapid.TB, w *world) *subject
 	do    func(ctx context.Context, w *world, s *subject) error
 }
 
@@ -40,14 +42,14 @@ func (o operation) isAbout(s *subject) bool {
 }
 
 // run in a situation of its own, in which a fault befalls its requests.
-func (o operation) run(t failer, w *world, f fault) (*subject, error) {
+func (o operation) run(t rapid.TB, w *world, f fault) (*subject, error) {
 	t.Helper()
 	s := o.ready(t, w)
 	return s, o.again(t, w, s, f)
 }
 
 // again, in the same situation.
-func (o operation) again(t failer, w *world, s *subject, f fault) (err error) {
+func (o operation) again(t rapid.TB, w *world, s *subject, f fault) (err error) {
 	t.Helper()
 	fired := w.wire.during(f, func() {
 		err = w.call(o.op, func(ctx context.Context) error { return o.do(ctx, w, s) })
@@ -87,7 +89,7 @@ func (w *world) operation(op Op) (operation, bool) {
 
 func initiating() operation {
 	return operation{OpInitiate,
-		func(t failer, w *world) *subject {
+		func(t rapid.TB, w *world) *subject {
 			w.warm(t)
 			return &subject{payment: Payment{Request: w.request(t)}}
 		},
@@ -100,7 +102,7 @@ func initiating() operation {
 // asking about a payment that is paid.
 func asking() operation {
 	return operation{OpStatus,
-		func(t failer, w *world) *subject { return &subject{payment: w.paid(t)} },
+		func(t rapid.TB, w *world) *subject { return &subject{payment: w.paid(t)} },
 		func(ctx context.Context, w *world, s *subject) (err error) {
 			s.status, err = w.client.Status(ctx, s.payment.Handle())
 			return err
@@ -109,7 +111,7 @@ func asking() operation {
 
 func searching() operation {
 	return operation{OpSearch,
-		func(t failer, w *world) *subject { return &subject{payment: w.open(t)} },
+		func(t rapid.TB, w *world) *subject { return &subject{payment: w.open(t)} },
 		func(ctx context.Context, w *world, s *subject) (err error) {
 			s.sessions, err = w.client.(providers.Searcher).Search(ctx, s.payment.Request.Reference)
 			return err
@@ -119,7 +121,7 @@ func searching() operation {
 // cancelling a session that is open.
 func cancelling() operation {
 	return operation{OpCancel,
-		func(t failer, w *world) *subject { return &subject{payment: w.open(t)} },
+		func(t rapid.TB, w *world) *subject { return &subject{payment: w.open(t)} },
 		func(ctx context.Context, w *world, s *subject) error {
 			return w.client.(providers.Canceller).Cancel(ctx, s.payment.Handle())
 		}}
@@ -128,7 +130,7 @@ func cancelling() operation {
 // refunding the whole of a payment that is paid.
 func refunding() operation {
 	return operation{OpRefund,
-		func(t failer, w *world) *subject {
+		func(t rapid.TB, w *world) *subject {
 			p := w.paid(t)
 			return &subject{payment: p, refund: w.refundOf(t, p, w.facts.Request.Money.Amount)}
 		},
@@ -140,7 +142,7 @@ func refunding() operation {
 // askingForRefund that is done.
 func askingForRefund() operation {
 	return operation{OpRefundStatus,
-		func(t failer, w *world) *subject {
+		func(t rapid.TB, w *world) *subject {
 			s := refunding().ready(t, w)
 			if err := w.refund(s.refund); err != nil {
 				t.Fatalf("Refund: %v", err)

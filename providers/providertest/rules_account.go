@@ -25,7 +25,7 @@ const (
 func accountRules() []Rule {
 	return []Rule{
 		{Name: "traits", Says: "A client has the traits of its Kind, and the optional interfaces that these promise.", check: checkTraits},
-		{Name: "account", Says: "There is no client of an account that lacks a credential, or some of those for refunds, or names no environment.", check: checkAccount},
+		{Name: "account", Says: "There is no client of an account that lacks a credential, or some of those for refunds, or names no environment. Accounts with the same API user at the same host share a limit.", check: checkAccount},
 		{Name: "wrong-credentials", Says: "A wrong credential is Misconfigured: from Prepare, where there is one, and before any session.", check: checkWrongCredentials},
 		{Name: "check-account", Says: "CheckAccount is content with a good account; it is Misconfigured only for what the provider says.", applies: func(p profile) bool { return p.checker }, check: checkCheckAccount},
 		{Name: "tokens", Says: "A token that has ended or was revoked is renewed, by a question at once, by a request for money for the next one; one that stays refused is Misconfigured.", applies: func(p profile) bool { return p.preparer }, check: checkTokens},
@@ -85,6 +85,20 @@ func checkAccount(t T, w *world) {
 	if n := w.wire.mark(); n != 0 {
 		t.Errorf("%d requests to build a client", n)
 	}
+	kind, elsewhere := w.facts.Kind, w.facts.Account
+	elsewhere.BaseURL = strings.Replace(elsewhere.BaseURL, "127.0.0.1", "127.0.0.2", 1)
+	limit := kind.LimitKey(w.facts.Account)
+	for _, key := range slices.Concat(kind.CredentialKeys, kind.RefundCredentialKeys) {
+		if other := kind.LimitKey(with(w.facts.Account, key, "another")); (other == limit) == (key == kind.LimitCredential) {
+			t.Errorf("K6d: a limit is that of %s, and not of %s", kind.LimitCredential, key)
+		}
+	}
+	if slash := w.facts.Account; kind.LimitKey(elsewhere) == limit {
+		t.Errorf("K6d: another host has the same limit")
+	} else if slash.BaseURL += "/"; kind.LimitKey(slash) != limit {
+		t.Errorf("K6d: the same host has another limit")
+	}
+	w.show(limit)
 }
 
 func checkWrongCredentials(t T, w *world) {
@@ -113,13 +127,14 @@ func checkWrongCredentials(t T, w *world) {
 	}
 }
 
+func (w *world) checkAccount() error {
+	return w.call(opCheck, func(ctx context.Context) error {
+		return w.client.(providers.AccountChecker).CheckAccount(ctx, providers.AccountCheck{CallbackURL: w.facts.Request.CallbackURL})
+	})
+}
+
 func checkCheckAccount(t T, w *world) {
-	check := func(w *world) error {
-		return w.call("CheckAccount", func(ctx context.Context) error {
-			return w.client.(providers.AccountChecker).CheckAccount(ctx, providers.AccountCheck{CallbackURL: w.facts.Request.CallbackURL})
-		})
-	}
-	if err := check(w); err != nil {
+	if err := w.checkAccount(); err != nil {
 		t.Errorf("a good account: %v", err)
 	}
 	if w.wire.count(0, RoleMoney)+w.wire.count(0, RoleRefund) > 0 {
@@ -129,7 +144,7 @@ func checkCheckAccount(t T, w *world) {
 	for name, f := range map[string]fault{"unsent": unsent(), "dropped": dropped(), "lost": lost(), "500": says(JSON(500, "{}")), "page": says(Page(200))} {
 		w := w.fresh()
 		var err error
-		if w.wire.during(f.at(everything), func() { err = check(w) }) == 0 {
+		if w.wire.during(f.at(everything), func() { err = w.checkAccount() }) == 0 {
 			t.Errorf("%s: it asks nobody", name)
 		}
 		if class := providers.ClassOf(err); err == nil || class != providers.ClassUnknown && class != providers.ClassNotSent {
@@ -139,7 +154,7 @@ func checkCheckAccount(t T, w *world) {
 	for _, key := range w.facts.Kind.CredentialKeys {
 		w := w.fresh()
 		w.client = w.clientOf(t, with(w.facts.Account, key, "wrong-value"))
-		err := check(w)
+		err := w.checkAccount()
 		if late := slices.Contains(w.facts.LateCredentials, key); late && err == nil {
 			continue
 		}
@@ -186,19 +201,26 @@ func checkTokens(t T, w *world) {
 // checkRefusedTokens refuses each token of an operation. To a request for money that says
 // nothing against the account, where the token had worked before.
 func checkRefusedTokens(t T, w *world, o operation) {
-	s := o.ready(t, w)
-	for last := range 2 {
-		mark := w.wire.mark()
-		err := o.again(t, w, s, says(JSON(http.StatusUnauthorized, "{}")))
-		if n := len(w.wire.since(mark)) - w.wire.count(mark, RoleToken); n > 2 || n > 1 && !o.question() {
-			t.Errorf("%s is sent %d times", o.op, n)
+	for _, refused := range append([]providers.Answer{JSON(http.StatusUnauthorized, "{}")}, w.facts.RefusedTokens...) {
+		if _, err := o.run(t, w, edited(asItIs)); err != nil { // with a token that works
+			t.Errorf("%s: %v", o.op, err)
 		}
-		class := providers.ClassOf(err)
-		void := class == providers.ClassNotSent && !o.question() && last == 0
-		if err == nil || class != providers.ClassMisconfigured && !void {
-			t.Errorf("%s is refused again and again: %v", o.op, err)
+		s := o.ready(t, w)
+		for last := range 2 {
+			mark := w.wire.mark()
+			err := o.again(t, w, s, says(refused))
+			if n := len(w.wire.since(mark)) - w.wire.count(mark, RoleToken); o.question() != (n == 2) || n > 2 {
+				t.Errorf("%s is sent %d times", o.op, n)
+			}
+			class := providers.ClassNotSent
+			if o.question() || last > 0 {
+				class = providers.ClassMisconfigured
+			}
+			if err == nil || providers.ClassOf(err) != class {
+				t.Errorf("%s is refused again and again: %v, want %s", o.op, err, class)
+			}
+			diagnosed(t, string(refused.Body), o.op, err, refused.Status)
 		}
-		diagnosed(t, "401", o.op, err, http.StatusUnauthorized)
 	}
 }
 

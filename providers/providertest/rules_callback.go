@@ -22,7 +22,7 @@ func callbackRules() []Rule {
 }
 
 // parse a callback, and keep what went wrong.
-func (w *world) parse(t failer, cb providers.CallbackRequest) (out providers.Callback, err error) {
+func (w *world) parse(t rapid.TB, cb providers.CallbackRequest) (out providers.Callback, err error) {
 	t.Helper()
 	defer func() {
 		if r := recover(); r != nil {

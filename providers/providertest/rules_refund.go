@@ -35,7 +35,7 @@ func refundRules() []Rule {
 
 // given fails the test unless exactly these amounts were given back, once
 // everything has had its time.
-func (w *world) given(t failer, p Payment, amounts ...string) {
+func (w *world) given(t rapid.TB, p Payment, amounts ...string) {
 	t.Helper()
 	w.Advance(settling)
 	w.warm(t)
@@ -50,7 +50,7 @@ func (w *world) given(t failer, p Payment, amounts ...string) {
 }
 
 // mustRefundStatus asks when a refund has had its time.
-func (w *world) mustRefundStatus(t failer, req providers.RefundRequest) providers.Status {
+func (w *world) mustRefundStatus(t rapid.TB, req providers.RefundRequest) providers.Status {
 	t.Helper()
 	w.Advance(settling)
 	w.warm(t)
@@ -62,7 +62,7 @@ func (w *world) mustRefundStatus(t failer, req providers.RefundRequest) provider
 }
 
 // refunded fails the test unless a refund is done, and told as the one asked for.
-func (w *world) refunded(t failer, req providers.RefundRequest) {
+func (w *world) refunded(t rapid.TB, req providers.RefundRequest) {
 	t.Helper()
 	s := w.mustRefundStatus(t, req)
 	if s.State != providers.StateSucceeded || !s.MatchesRefund(req.RefundHandle) {
@@ -222,7 +222,8 @@ func checkRefundCredentials(t T, w *world) {
 			return err
 		},
 	} {
-		if err := w.call(op, do); err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
+		err := w.call(op, do)
+		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured || !strings.Contains(err.Error(), strings.Join(w.facts.Kind.RefundCredentialKeys, ", ")) {
 			t.Errorf("%s without credentials: %v", op, err)
 		}
 	}

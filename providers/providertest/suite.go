@@ -19,13 +19,6 @@ type T interface {
 	Context() context.Context
 }
 
-// failer is what a single check needs; *rapid.T is one, too.
-type failer interface {
-	Helper()
-	Errorf(format string, args ...any)
-	Fatalf(format string, args ...any)
-}
-
 // Rule that a provider must keep.
 type Rule struct {
 	// Name of its subtest; it never changes.
@@ -118,8 +111,8 @@ type world struct {
 	client providers.Provider
 	make   Factory
 	n      uint64
-	// situations of the operations, where they are asked about again and again.
-	situations map[Op]*subject
+	// token is an answer with an access token, if there are any.
+	token providers.Answer
 	// shown is every text that might get into a log, and of what type it is.
 	shown map[string]string
 	// told are the secrets that the provider gave out.
@@ -129,13 +122,13 @@ type world struct {
 func newWorld(t T, factory Factory) *world {
 	t.Helper()
 	fixture := factory(t)
-	w := &world{Fixture: fixture, t: t, facts: fixture.Facts(), make: factory, situations: map[Op]*subject{}, shown: map[string]string{}}
+	w := &world{Fixture: fixture, t: t, facts: fixture.Facts(), make: factory, shown: map[string]string{}}
 	w.wire = &wire{next: fixture.Transport(), role: w.facts.Role}
 	w.client = w.clientOf(t, w.facts.Account)
 	return w
 }
 
-func (w *world) clientOf(t failer, a providers.Account) providers.Provider {
+func (w *world) clientOf(t rapid.TB, a providers.Account) providers.Provider {
 	t.Helper()
 	client, err := w.facts.Kind.New(a, w.wire, w.Now)
 	if err != nil {
@@ -154,7 +147,7 @@ func (w *world) digest() [32]byte {
 }
 
 // money is an amount as the provider is sent it.
-func (w *world) money(t failer, amount string) providers.Money {
+func (w *world) money(t rapid.TB, amount string) providers.Money {
 	t.Helper()
 	m, err := w.facts.Kind.WireMoney(w.facts.Account, providers.Money{Amount: amount, Currency: w.facts.Request.Money.Currency})
 	if err != nil {
@@ -164,7 +157,7 @@ func (w *world) money(t failer, amount string) providers.Money {
 }
 
 // request for money under a reference that was never used.
-func (w *world) request(t failer) providers.InitiateRequest {
+func (w *world) request(t rapid.TB) providers.InitiateRequest {
 	t.Helper()
 	req := w.facts.Request
 	req.Reference = w.facts.Kind.Reference(w.digest())
@@ -180,12 +173,12 @@ func (w *world) initiate(req providers.InitiateRequest) (providers.Initiation, e
 }
 
 // open a session that nothing befalls.
-func (w *world) open(t failer) Payment {
+func (w *world) open(t rapid.TB) Payment {
 	t.Helper()
 	return w.openFor(t, w.request(t))
 }
 
-func (w *world) openFor(t failer, req providers.InitiateRequest) Payment {
+func (w *world) openFor(t rapid.TB, req providers.InitiateRequest) Payment {
 	t.Helper()
 	w.warm(t)
 	in, err := w.initiate(req)
@@ -196,7 +189,7 @@ func (w *world) openFor(t failer, req providers.InitiateRequest) Payment {
 }
 
 // warm gets the access tokens, so that the next call is what it is about.
-func (w *world) warm(t failer) {
+func (w *world) warm(t rapid.TB) {
 	t.Helper()
 	if p, ok := w.client.(providers.Preparer); ok {
 		if err := w.call(OpPrepare, p.Prepare); err != nil {
@@ -211,14 +204,14 @@ func (w *world) warm(t failer) {
 }
 
 // paid is a session that the payer has paid.
-func (w *world) paid(t failer) Payment {
+func (w *world) paid(t rapid.TB) Payment {
 	t.Helper()
 	p := w.open(t)
 	w.pay(t, p)
 	return p
 }
 
-func (w *world) pay(t failer, p Payment) {
+func (w *world) pay(t rapid.TB, p Payment) {
 	t.Helper()
 	if err := w.Pay(p.Handle()); err != nil {
 		t.Fatalf("the payer cannot pay: %v", err)
@@ -230,7 +223,7 @@ func (w *world) status(h providers.Handle) (providers.Status, error) {
 }
 
 // mustStatus asks where nothing is in the way.
-func (w *world) mustStatus(t failer, h providers.Handle) providers.Status {
+func (w *world) mustStatus(t rapid.TB, h providers.Handle) providers.Status {
 	t.Helper()
 	s, err := w.status(h)
 	if err != nil {
@@ -264,7 +257,7 @@ func (w *world) refundStatus(h providers.RefundHandle) (providers.Status, error)
 }
 
 // refundOf asks for a part of a payment, under a reference that was never used.
-func (w *world) refundOf(t failer, p Payment, amount string) providers.RefundRequest {
+func (w *world) refundOf(t rapid.TB, p Payment, amount string) providers.RefundRequest {
 	t.Helper()
 	req := providers.RefundRequest{RefundHandle: providers.RefundHandle{Money: w.money(t, amount), Payment: p.Handle()}}
 	if derive := w.facts.Kind.RefundReference; derive != nil {

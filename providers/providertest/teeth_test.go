@@ -42,6 +42,7 @@ var further = map[string][]string{
 	"stateless":         {"stateless Cancel", "stateless Refund", "stateless RefundStatus"},
 	"expires-at":        {"expires-at too late"},
 	"echo":              {"echo of a failure", "echo of a failure dropped"},
+	"random-answers":    {"random-answers code", "random-answers verdict"},
 	"callback-replayed": {"callback-replayed ahead"},
 	"callback-secrets":  {"callback-secrets last", "callback-secrets any"},
 }

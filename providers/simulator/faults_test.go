@@ -201,12 +201,6 @@ func TestEveryQueryFault(t *testing.T) {
 				if want := map[bool]int{false: 3, true: 4}[f.lasting]; fired != want {
 					t.Errorf("fired %d times, want %d", fired, want)
 				}
-				b.sim.ExpireTokens()
-				if f.lasting {
-					return
-				}
-				c = renewed(b, c)
-				b.want(c.status(ref), found[p])
 			})
 		}
 	}
@@ -227,17 +221,6 @@ func checkQueried(t *testing.T, want effect, got reply, p Provider, found int) {
 	if status == 429 && got.header.Get("Retry-After") != "7" {
 		t.Errorf("headers %v", got.header)
 	}
-}
-
-// renewed is the client with a fresh token.
-func renewed(b *bench, c client) client {
-	switch c := c.(type) {
-	case *mtnClient:
-		c.token = b.mtnToken(collection)
-	case *orangeClient:
-		c.token = b.orangeToken()
-	}
-	return c
 }
 
 // tale is how a story shows: its state at once, after two minutes and after 52 minutes.

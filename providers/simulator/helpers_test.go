@@ -1,14 +1,12 @@
 package simulator
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -313,17 +311,6 @@ func (c *waveClient) create(ref, amount string, _ ...string) reply {
 		c.ids[ref] = session.ID
 	}
 	return r
-}
-
-func (c *waveClient) search(ref string) []map[string]any {
-	c.b.t.Helper()
-	r := c.call("GET", "/search?client_reference="+url.QueryEscape(ref), "")
-	c.b.want(r, 200)
-	var found struct{ Result []map[string]any }
-	if err := json.NewDecoder(bytes.NewReader([]byte(r.body))).Decode(&found); err != nil {
-		c.b.t.Fatal(err)
-	}
-	return found.Result
 }
 
 func (c *waveClient) status(ref string) reply { return c.call("GET", "/"+c.ids[ref], "") }

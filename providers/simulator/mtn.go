@@ -83,7 +83,7 @@ func (s *Simulator) mtnRoutes(handle func(string, wire)) {
 		s.accountRoutes(handle, product)
 	}
 	handle("POST /mtn/collection/v1_0/requesttopay",
-		wire{provider: MTN, op: OpInitiate, peek: peekMTN, access: s.mtnAccess(collection), handle: s.requestToPay})
+		wire{provider: MTN, op: OpInitiate, peek: peekMTN, access: s.mtnAccess(collection), handle: s.takeMTN})
 	handle("GET /mtn/collection/v1_0/requesttopay/{id}",
 		wire{provider: MTN, op: OpStatus, peek: s.peekMTNStatus, access: s.mtnAccess(collection), handle: s.mtnStatusAnswer})
 	s.provisionRoutes(handle)
@@ -95,17 +95,12 @@ type mtnError struct {
 	Code    string `json:"code"`
 }
 
-type gatewayError struct {
-	StatusCode int    `json:"statusCode"`
-	Message    string `json:"message"`
-}
-
 func moMo(status int, code, message string) answer {
 	return asJSON(status, mtnError{message, code})
 }
 
 func gateway(status int, message string) answer {
-	return asJSON(status, gatewayError{status, message})
+	return asJSON(status, map[string]any{"statusCode": status, "message": message})
 }
 
 func mtnFailure(status int) answer {
@@ -131,11 +126,7 @@ func (s *Simulator) mtnToken(c *call, product string) answer {
 	name := s.text(alphanumeric, 64)
 	user, _, _ := c.r.BasicAuth()
 	s.issue(name, token{audience: "mtn/" + product, user: user, expires: s.now().Add(mtnTokenLife)})
-	return asJSON(200, struct {
-		AccessToken string `json:"access_token"`
-		TokenType   string `json:"token_type"`
-		ExpiresIn   int    `json:"expires_in"`
-	}{name, "access_token", int(mtnTokenLife.Seconds())})
+	return asJSON(200, map[string]any{"access_token": name, "token_type": "access_token", "expires_in": int(mtnTokenLife.Seconds())})
 }
 
 func (s *Simulator) mtnTokenRefusal(c *call, product string) (answer, bool) {
@@ -212,14 +203,16 @@ type mtnParty struct {
 	PartyID     string `json:"partyId"`
 }
 
-// mtnRequest is the body of a request to pay, and where to call back.
+// mtnRequest is the body of a request to pay, of a refund or of a transfer, and where to call back.
 type mtnRequest struct {
 	Amount       string   `json:"amount"`
 	Currency     string   `json:"currency"`
 	ExternalID   string   `json:"externalId"`
-	Payer        mtnParty `json:"payer"`
+	Payer        mtnParty `json:"payer"` // of a request to pay
+	Payee        mtnParty `json:"payee"` // of a transfer
 	PayerMessage string   `json:"payerMessage"`
 	PayeeNote    string   `json:"payeeNote"`
+	Of           string   `json:"referenceIdToRefund"`
 	callbackURL  string
 }
 
@@ -236,7 +229,7 @@ func peekMTN(c *call) {
 	var req mtnRequest
 	_ = decode(c.body, &req, false)
 	c.reference, c.opens = c.r.Header.Get("X-Reference-Id"), true
-	c.amount, c.phone = req.Amount, req.Payer.PartyID
+	c.amount, c.phone, c.of = req.Amount, cmp.Or(req.Payer.PartyID, req.Payee.PartyID), req.Of
 }
 
 func (s *Simulator) peekMTNStatus(c *call) {
@@ -244,10 +237,11 @@ func (s *Simulator) peekMTNStatus(c *call) {
 	c.payment = s.find(MTN, c.reference)
 }
 
-// requestToPay takes a request and rings the payer's phone.
-func (s *Simulator) requestToPay(c *call) answer {
+// takeMTN takes a request to pay, and rings the payer's phone, or a payout; whether that money can
+// move is found out later.
+func (s *Simulator) takeMTN(c *call) answer {
 	var req mtnRequest
-	if decode(c.body, &req, false) != nil || !req.wellFormed() || !s.validReference(c.reference) {
+	if decode(c.body, &req, false) != nil || !req.wellFormed(c.op) || !s.validReference(c.reference) {
 		return empty(400)
 	}
 	callbackURL, refused, ok := s.mtnCallbackURL(c)
@@ -258,27 +252,35 @@ func (s *Simulator) requestToPay(c *call) answer {
 	if !mtnCurrencyFits(s.opts.MTN.TargetEnvironment, req.Amount, req.Currency) {
 		return moMo(500, "INVALID_CURRENCY", "Currency not supported.")
 	}
-	if s.find(MTN, c.reference) != nil {
+	known := s.payouts[c.reference]
+	if c.op == OpInitiate {
+		known = s.find(MTN, c.reference)
+	}
+	if known != nil {
 		return mtnFailure(409)
 	}
 	sc := s.scenario(c)
 	if sc.RefusedWith != "" {
 		return moMo(500, sc.RefusedWith, "The request was refused.")
 	}
-	s.ring(c, req, sc)
+	p := &payment{
+		provider: MTN, reference: c.reference, id: c.reference, amount: req.Amount, currency: req.Currency, phone: c.phone,
+		scenario: sc, mtn: req,
+	}
+	if c.op == OpInitiate {
+		s.ring(p)
+	} else {
+		s.startPayout(p, c.op)
+	}
 	return empty(202)
 }
 
-func (s *Simulator) ring(c *call, req mtnRequest, sc Scenario) {
-	if req.Payer.PartyIDType == "MSISDN" && !msisdn.MatchString(req.Payer.PartyID) {
+func (s *Simulator) ring(p *payment) {
+	if p.mtn.Payer.unknown() {
 		// Taken, and failed later: the real server does not police numbers.
-		sc = Scenario{Name: "no such number", Payer: Fails, After: time.Second, Reason: payerNotFound}
+		p.scenario = Scenario{Name: "no such number", Payer: Fails, After: time.Second, Reason: payerNotFound}
 	}
-	s.add(&payment{
-		provider: MTN, reference: c.reference, id: c.reference,
-		amount: req.Amount, currency: req.Currency, phone: req.Payer.PartyID,
-		scenario: sc, mtn: req,
-	}, promptLife)
+	s.add(p, promptLife)
 }
 
 func (s *Simulator) validReference(id string) bool {
@@ -286,9 +288,9 @@ func (s *Simulator) validReference(id string) bool {
 		!strings.EqualFold(id, s.opts.MTN.DisbursementUser)
 }
 
-func (r mtnRequest) wellFormed() bool {
-	return money(r.Amount) && r.Currency != "" && r.Payer.wellFormed() &&
-		plainText.MatchString(r.PayerMessage) && plainText.MatchString(r.PayeeNote) &&
+func (r mtnRequest) wellFormed(op Op) bool {
+	whom := map[Op]bool{OpInitiate: r.Payer.wellFormed(), OpTransfer: r.Payee.wellFormed(), OpRefund: r.Of != ""}[op]
+	return whom && money(r.Amount) && r.Currency != "" && plainText.MatchString(r.PayerMessage) && plainText.MatchString(r.PayeeNote) &&
 		externalID.MatchString(r.ExternalID)
 }
 
@@ -297,6 +299,9 @@ func money(amount string) bool { return decimal.MatchString(amount) && !zero.Mat
 func (p mtnParty) wellFormed() bool {
 	return (p.PartyIDType == "MSISDN" || p.PartyIDType == "EMAIL" || p.PartyIDType == "PARTY_CODE") && p.PartyID != ""
 }
+
+// unknown tells whether nobody has such a number.
+func (p mtnParty) unknown() bool { return p.PartyIDType == "MSISDN" && !msisdn.MatchString(p.PartyID) }
 
 // mtnCallbackURL reads X-Callback-Url, which may be absent but not empty.
 func (s *Simulator) mtnCallbackURL(c *call) (string, answer, bool) {
@@ -366,7 +371,7 @@ func (s *Simulator) mtnStatusOf(p *payment, v view) mtnStatus {
 		PayeeNote: p.mtn.PayeeNote, Status: p.mtnWord(v),
 	}
 	if p.payout != nil {
-		st.Payer, st.Payee = nil, &p.mtn.Payer
+		st.Payer, st.Payee = nil, &p.mtn.Payee
 	}
 	if st.Status == "FAILED" && v.reason != "" {
 		st.Reason = p.mtnReason(v.reason)

@@ -12,32 +12,15 @@ type payout struct {
 	of string // referenceIdToRefund
 }
 
-type payoutRequest struct {
-	Amount       string   `json:"amount"`
-	Currency     string   `json:"currency"`
-	ExternalID   string   `json:"externalId"`
-	Payee        mtnParty `json:"payee"`
-	PayerMessage string   `json:"payerMessage"`
-	PayeeNote    string   `json:"payeeNote"`
-	Of           string   `json:"referenceIdToRefund"`
-}
-
 // payoutRoutes: there is no v2_0/transfer, and both are asked about at v1_0.
 func (s *Simulator) payoutRoutes(handle func(string, wire)) {
 	const base = "/mtn/" + disbursement + "/"
 	access := s.mtnAccess(disbursement)
 	for op, version := range map[Op]string{OpRefund: "v2_0", OpTransfer: "v1_0"} {
-		handle("POST "+base+version+"/"+string(op), wire{provider: MTN, op: op, peek: peekPayout, access: access, handle: s.payOut})
+		handle("POST "+base+version+"/"+string(op), wire{provider: MTN, op: op, peek: peekMTN, access: access, handle: s.takeMTN})
 		handle("GET "+base+"v1_0/"+string(op)+"/{id}",
 			wire{provider: MTN, op: op, peek: s.peekPayoutStatus, access: access, handle: s.mtnStatusAnswer})
 	}
-}
-
-func peekPayout(c *call) {
-	var req payoutRequest
-	_ = decode(c.body, &req, false)
-	c.reference, c.opens = c.r.Header.Get("X-Reference-Id"), true
-	c.amount, c.phone, c.of = req.Amount, req.Payee.PartyID, req.Of
 }
 
 func (s *Simulator) peekPayoutStatus(c *call) {
@@ -47,57 +30,17 @@ func (s *Simulator) peekPayoutStatus(c *call) {
 	}
 }
 
-func (r payoutRequest) wellFormed(op Op) bool {
-	whom := r.Payee.wellFormed()
-	if op == OpRefund {
-		whom = r.Of != ""
-	}
-	return whom && money(r.Amount) && r.Currency != "" && plainText.MatchString(r.PayerMessage) &&
-		plainText.MatchString(r.PayeeNote) && externalID.MatchString(r.ExternalID)
-}
-
-// payOut takes a request; whether the money can move is found out later.
-func (s *Simulator) payOut(c *call) answer {
-	var req payoutRequest
-	if decode(c.body, &req, false) != nil || !req.wellFormed(c.op) || !s.validReference(c.reference) {
-		return empty(400)
-	}
-	callbackURL, refused, ok := s.mtnCallbackURL(c)
-	if !ok {
-		return refused
-	}
-	if !mtnCurrencyFits(s.opts.MTN.TargetEnvironment, req.Amount, req.Currency) {
-		return moMo(500, "INVALID_CURRENCY", "Currency not supported.")
-	}
-	if s.payouts[c.reference] != nil {
-		return mtnFailure(409)
-	}
-	sc := s.scenario(c)
-	if sc.RefusedWith != "" {
-		return moMo(500, sc.RefusedWith, "The request was refused.")
-	}
-	s.startPayout(c, req, callbackURL, sc)
-	return empty(202)
-}
-
-func (s *Simulator) startPayout(c *call, req payoutRequest, callbackURL string, sc Scenario) {
-	whom := req.Payee
+func (s *Simulator) startPayout(p *payment, op Op) {
 	switch {
-	case c.op == OpRefund:
-		whom = mtnParty{"PARTY_CODE", "1"} // never the phone
-	case whom.PartyIDType == "MSISDN" && !msisdn.MatchString(whom.PartyID):
-		sc = Scenario{Name: "no such number", Payer: Fails, After: promptDelay, Reason: "PAYEE_NOT_FOUND"}
+	case op == OpRefund:
+		p.mtn.Payee = mtnParty{"PARTY_CODE", "1"} // never the phone
+	case p.mtn.Payee.unknown():
+		p.scenario = Scenario{Name: "no such number", Payer: Fails, After: promptDelay, Reason: "PAYEE_NOT_FOUND"}
 	}
-	p := &payment{
-		provider: MTN, reference: c.reference, id: c.reference, state: open,
-		amount: req.Amount, currency: req.Currency, phone: req.Payee.PartyID, scenario: sc,
-		mtn: mtnRequest{ExternalID: req.ExternalID, Payer: whom, PayerMessage: req.PayerMessage,
-			PayeeNote: req.PayeeNote, callbackURL: callbackURL},
-		payout: &payout{op: c.op, of: req.Of}, delivered: true,
-	}
+	p.state, p.delivered, p.payout = open, true, &payout{op: op, of: p.mtn.Of}
 	p.created = s.now()
 	p.expires = p.created.Add(s.scaled(promptLife))
-	s.payouts[c.reference] = p
+	s.payouts[p.id] = p
 	s.at(p.expires, func() { s.lapse(p) })
 	s.opens(p)
 }

@@ -50,12 +50,6 @@ func (s *Simulator) orangeRoutes(handle func(string, wire)) {
 	handle(api+"transactionstatus", wire{provider: Orange, op: OpStatus, peek: s.peekOrangeStatus, access: s.orangeAccess, handle: s.transactionStatus})
 }
 
-type orangeFault struct {
-	Code        int    `json:"code"`
-	Message     string `json:"message"`
-	Description string `json:"description"`
-}
-
 var orangeMessages = map[int]string{
 	1: "Internal error", 5: "Service unavailable", 21: "Missing body", 22: "Invalid body",
 	23: "Missing body field", 24: "Invalid body field", 40: "Missing credentials",
@@ -66,7 +60,7 @@ var orangeMessages = map[int]string{
 }
 
 func orangeError(status, code int, about ...string) answer {
-	return asJSON(status, orangeFault{code, orangeMessages[code], strings.Join(about, " ")})
+	return asJSON(status, map[string]any{"code": code, "message": orangeMessages[code], "description": strings.Join(about, " ")})
 }
 
 func orangeFailure(status int) answer {
@@ -85,11 +79,7 @@ func (s *Simulator) orangeToken(*call) answer {
 	if s.opts.Orange.ExpiresInString {
 		expiresIn = strconv.Itoa(int(life.Seconds()))
 	}
-	return asJSON(200, struct {
-		TokenType   string `json:"token_type"`
-		AccessToken string `json:"access_token"`
-		ExpiresIn   any    `json:"expires_in"`
-	}{"Bearer", name, expiresIn})
+	return asJSON(200, map[string]any{"token_type": "Bearer", "access_token": name, "expires_in": expiresIn})
 }
 
 func (s *Simulator) orangeTokenRefusal(c *call) (answer, bool) {
@@ -263,13 +253,9 @@ func (s *Simulator) openOrange(c *call, env, currency string, f fields) answer {
 	p.orange.notifURL, _ = f.text("notif_url")
 	p.orange.merchant, _ = f.text("reference")
 	s.add(p, payTokenLife)
-	return asJSON(201, struct {
-		Status     int    `json:"status"`
-		Message    string `json:"message"`
-		PayToken   string `json:"pay_token"`
-		PaymentURL string `json:"payment_url"`
-		NotifToken string `json:"notif_token"`
-	}{201, "OK", p.id, s.page(p, c.base), p.orange.notifToken}, p)
+	return asJSON(201, map[string]any{
+		"status": 201, "message": "OK", "pay_token": p.id, "payment_url": s.page(p, c.base), "notif_token": p.orange.notifToken,
+	}, p)
 }
 
 // orangeCurrencies of the country segments that are known here.
@@ -326,11 +312,7 @@ func orangeWord(st state) string {
 // orangeCallbacks is the notification of a confirmed end, and of nothing else.
 func (s *Simulator) orangeCallbacks(p *payment) []delivery {
 	word := orangeWord(p.state)
-	body := struct {
-		Status     string `json:"status"`
-		NotifToken string `json:"notif_token"`
-		TxnID      string `json:"txnid"`
-	}{word, p.orange.notifToken, p.txn}
+	body := map[string]string{"status": word, "notif_token": p.orange.notifToken, "txnid": p.txn}
 	return []delivery{{
 		provider: Orange, reference: p.reference, event: word,
 		method: http.MethodPost, url: p.orange.notifURL,

@@ -43,58 +43,12 @@ func TestOrangePayment(t *testing.T) {
 	}
 }
 
-func TestOrangeRefusal(t *testing.T) {
-	b := setUp(t)
-	c := b.client(Orange).(*orangeClient)
-	ref := b.ref(Orange)
-	b.want(c.create(ref, "1200"), 201)
-	b.want(b.do("POST", c.field(ref, "payment_url")+"/refuse", ""), 200, "failed", "https://shop.example/no")
-	b.want(c.status(ref), 201, `"FAILED"`)
-	b.sim.Tick()
-	if got := b.hook.all(); len(got) != 1 || !strings.Contains(string(got[0].body), `"FAILED"`) {
-		t.Errorf("notifications %v", got)
-	}
-}
-
-func TestOrangeAbandoned(t *testing.T) {
-	b := setUp(t)
-	c := b.client(Orange).(*orangeClient)
-	ref := b.ref(Orange)
-	b.want(c.create(ref, "1200"), 201)
-	b.pass(payTokenLife)
-	b.want(c.status(ref), 201, `"INITIATED"`) // for ever, if nobody confirms
-	if CountEvents(b.sim.Ledger(), ref, Expired) != 1 {
-		t.Errorf("ledger %+v", b.sim.Ledger())
-	}
-	if b.sim.Pay(ref) == nil {
-		t.Error("paid after the token's life")
-	}
-	b.want(c.status(ref), 201, `"EXPIRED"`) // the payer confirmed too late
-	b.sim.Tick()
-	if got := b.hook.all(); len(got) != 0 {
-		t.Errorf("notified of an expiry: %v", got)
-	}
-}
-
-func TestOrangeOrderIDIsSingleUse(t *testing.T) {
-	b := setUp(t)
-	c := b.client(Orange).(*orangeClient)
-	ref := b.ref(Orange)
-	b.want(c.create(ref, "1200"), 201)
-	r := c.post("webpayment", c.body(ref, "1200"))
-	b.want(r, 403, `"code":1204`)
-	if strings.Contains(r.body, "pay_token") {
-		t.Error("1204 gave the token away")
-	}
-}
-
 func TestOrangeToken(t *testing.T) {
 	b := setUp(t, func(o *Options) { o.Orange.ExpiresInString = true })
 	url, grant := b.sim.OrangeTokenURL(), "grant_type=client_credentials"
 	b.want(b.do("POST", url, grant, orangeBasic()...), 200, `"expires_in":"3600"`)
 	b.want(b.do("POST", strings.Replace(url, "v3", "v2", 1), grant, orangeBasic()...), 200)
 	b.want(b.do("POST", url, grant, append(orangeBasic(), "Authorization", "Basic eDp5")...), 401, "invalid_client")
-	b.want(b.do("POST", url, grant, append(orangeBasic(), "Accept", "text/html")...), 406, `"code":62`)
 	b.want(b.do("POST", url, grant, append(orangeBasic(), "Content-Type", "application/json")...), 400)
 	b.want(b.do("POST", url, "grant_type=password", orangeBasic()...), 400, "unsupported_grant_type")
 

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
 
 const evil = `<script>alert("x")</script>`
@@ -326,19 +324,6 @@ func TestMoney(t *testing.T) {
 	}
 }
 
-// No digit is lost or moved, in either language.
-func TestMoneyIsExact(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		amount := rapid.StringMatching(`(0|[1-9][0-9]{0,14})(\.[0-9]{1,2})?`).Draw(t, "amount")
-		if back := strings.ReplaceAll(english.money(amount), ",", ""); back != amount {
-			t.Errorf("%s became %s", amount, back)
-		}
-		if back := strings.NewReplacer(narrowSpace, "", ",", ".").Replace(french.money(amount)); back != amount {
-			t.Errorf("%s became %s", amount, back)
-		}
-	})
-}
-
 func TestMasked(t *testing.T) {
 	for phone, want := range map[string]string{
 		"": "", "12": "••••", "1234567": "••••", "+2250501020304": "•••• 0304", "2250501020304": "•••• 0304",
@@ -347,12 +332,6 @@ func TestMasked(t *testing.T) {
 			t.Errorf("%s is shown as %s", phone, got)
 		}
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		phone := rapid.StringMatching(`\+?[1-9][0-9]{6,14}`).Draw(t, "phone")
-		if got := []rune(masked(phone)); len(got) != 4 && (len(got) != 9 || string(got[5:]) != phone[len(phone)-4:]) {
-			t.Errorf("%s is shown as %s", phone, string(got))
-		}
-	})
 }
 
 func TestMinutes(t *testing.T) {

@@ -87,21 +87,6 @@ func TestCallbackTiming(t *testing.T) {
 	}
 }
 
-func TestLostAnswerIsFoundBySearch(t *testing.T) {
-	b := setUp(t)
-	c := b.client(Wave).(*waveClient)
-	ref := b.ref(Wave)
-	if r := c.create(ref, "921"); r.err == nil {
-		t.Fatal("the answer was not lost")
-	}
-	if found := c.search(ref); len(found) != 1 || found[0]["wave_launch_url"] == "" {
-		t.Fatalf("found %v", found)
-	}
-	if err := b.sim.Pay(ref); err != nil {
-		t.Errorf("after the search the URL is known: %v", err)
-	}
-}
-
 func lastInitiate(b *bench) Entry {
 	var last Entry
 	for _, e := range b.sim.Journal() {
@@ -145,20 +130,6 @@ func TestMagicPhones(t *testing.T) {
 	c.create("r", "901")
 	if b.sim.Charges("r") != 0 {
 		t.Error("magic that was switched off")
-	}
-}
-
-func TestDefaultScenario(t *testing.T) {
-	b := setUp(t)
-	b.sim.SetDefault(Wave, Scenario{Payer: Pays, After: time.Minute})
-	c := b.client(Wave)
-	c.create("default", "1000")
-	if b.sim.Charges("default") != 0 {
-		t.Error("paid too early")
-	}
-	b.pass(time.Minute)
-	if b.sim.Charges("default") != 1 {
-		t.Error("the default scenario was not played")
 	}
 }
 

@@ -389,11 +389,7 @@ func (s *Simulator) waveCallbacks(p *payment) []delivery {
 	if p.state == settled {
 		event = "checkout.session.completed"
 	}
-	body := asJSON(0, struct {
-		ID   string     `json:"id"`
-		Type string     `json:"type"`
-		Data waveObject `json:"data"`
-	}{"EV_" + s.text(alphanumeric, 12), event, s.waveSession(p, s.url, p.now())}).body
+	body := asJSON(0, map[string]any{"id": "EV_" + s.text(alphanumeric, 12), "type": event, "data": s.waveSession(p, s.url, p.now())}).body
 	var all []delivery
 	for _, cb := range s.opts.Wave.Callbacks {
 		d := delivery{

@@ -149,94 +149,19 @@ func TestOneCancelledCallerDoesNotPoisonTheOthers(t *testing.T) {
 	})
 }
 
-// Without a token nothing was sent, whatever became of the token request.
+// Without a token nothing was sent, whatever became of the token request. An error is not kept, nor changed.
 func TestErrorClasses(t *testing.T) {
-	tests := map[string]struct {
-		err  error
-		want providers.Class
-	}{
-		"unclassified":  {errors.New("boom"), providers.ClassNotSent},
-		"unknown":       {&providers.Error{Class: providers.ClassUnknown, Operation: "token", HTTPStatus: 500}, providers.ClassNotSent},
-		"misconfigured": {&providers.Error{Class: providers.ClassMisconfigured}, providers.ClassMisconfigured},
-		"throttled":     {&providers.Error{Class: providers.ClassThrottled, RetryAfter: time.Minute}, providers.ClassThrottled},
-		"not sent":      {&providers.Error{Class: providers.ClassNotSent}, providers.ClassNotSent},
-	}
-	for text, tt := range tests {
-		t.Run(text, func(t *testing.T) {
-			m := &mint{err: tt.err, life: time.Hour}
-			s := token.NewSource(m.fetch, wiretest.NewClock().Now)
-			if _, err := s.Get(t.Context()); providers.ClassOf(err) != tt.want {
-				t.Errorf("got %v, want %s", err, tt.want)
-			}
-			m.err = nil
-			get(t, s, "tok-2") // an error is not kept
-		})
-	}
-	before := &providers.Error{Class: providers.ClassUnknown}
-	s := token.NewSource((&mint{err: before}).fetch, time.Now)
-	_, _ = s.Get(t.Context())
-	if before.Class != providers.ClassUnknown {
-		t.Error("the original error was changed")
-	}
-}
-
-func TestQuestion_ReplacesARefusedTokenOnce(t *testing.T) {
-	lost := &providers.Error{Class: providers.ClassUnknown}
-	refused := func(a providers.Answer) bool { return a.Status == http.StatusUnauthorized }
-	tests := map[string]struct {
-		statuses []int // of the calls; 0 is a lost answer
-		tokens   int
-		final    int
-	}{
-		"accepted":      {[]int{202}, 1, 202},
-		"refused once":  {[]int{401, 202}, 2, 202},
-		"refused twice": {[]int{401, 401}, 2, 401},
-		"lost":          {[]int{0}, 1, 0},
-		"then lost":     {[]int{401, 0}, 2, 0},
-		"another error": {[]int{500}, 1, 500},
-	}
-	for text, tt := range tests {
-		t.Run(text, func(t *testing.T) {
-			m := &mint{life: time.Hour}
-			s := token.NewSource(m.fetch, wiretest.NewClock().Now)
-			var used []providers.Secret
-			a, err := s.Question(t.Context(), func(v providers.Secret) (providers.Answer, error) {
-				used = append(used, v)
-				if len(used) > len(tt.statuses) {
-					t.Fatal("one call too many")
-				}
-				status := tt.statuses[len(used)-1]
-				if status == 0 {
-					return providers.Answer{}, lost
-				}
-				return providers.Answer{Status: status}, nil
-			}, refused)
-			if (err != nil) != (tt.final == 0) || a.Status != tt.final {
-				t.Errorf("got %d, %v", a.Status, err)
-			}
-			if len(used) != len(tt.statuses) || m.count != tt.tokens || used[len(used)-1] != name(tt.tokens) {
-				t.Errorf("%d calls, %d tokens", len(used), m.count)
-			}
-		})
-	}
-}
-
-func TestQuestion_WithoutToken(t *testing.T) {
-	m := &mint{err: errors.New("boom")}
-	s := token.NewSource(m.fetch, wiretest.NewClock().Now)
-	calls := 0
-	send := func(providers.Secret) (providers.Answer, error) {
-		calls++
-		m.err = errors.New("boom")
-		return providers.Answer{Status: 401}, nil
-	}
-	always := func(providers.Answer) bool { return true }
-	if _, err := s.Question(t.Context(), send, always); providers.ClassOf(err) != providers.ClassNotSent || calls != 0 {
-		t.Errorf("%v after %d calls", err, calls)
-	}
-	m.err = nil
-	if _, err := s.Question(t.Context(), send, always); providers.ClassOf(err) != providers.ClassNotSent || calls != 1 {
-		t.Errorf("%v after %d calls: a refused call moved nothing", err, calls)
+	for before, want := range map[error]providers.Class{
+		errors.New("boom"): providers.ClassNotSent, &providers.Error{Class: providers.ClassUnknown}: providers.ClassNotSent,
+		&providers.Error{Class: providers.ClassThrottled}: providers.ClassThrottled,
+	} {
+		m, class := &mint{err: before, life: time.Hour}, providers.ClassOf(before)
+		s := token.NewSource(m.fetch, wiretest.NewClock().Now)
+		if _, err := s.Get(t.Context()); providers.ClassOf(err) != want || providers.ClassOf(before) != class {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		m.err = nil
+		get(t, s, "tok-2")
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 const (
 	// MTN's token calls take 10-20 s on its new platform.
 	defaultTimeout = 30 * time.Second
-	defaultMaxBody = 1 << 20
+	maxBody        = 1 << 20
 	maxHeaderBytes = 64 << 10
 	dialTimeout    = 10 * time.Second
 )
@@ -35,15 +35,6 @@ type Options struct {
 	// Timeout of one call from dialling to the last byte of the answer;
 	// default 30 s. A context that ends sooner wins.
 	Timeout time.Duration
-	// UserAgent; default mobile-money-operator/<version>.
-	UserAgent string
-	// MaxBody caps an answer's body; default 1 MiB. More is an error.
-	MaxBody int64
-	// Observe is told about every call: its class where it ended in an
-	// error, else its HTTP status. It must not block.
-	Observe func(op providers.Operation, class providers.Class, httpStatus int, d time.Duration)
-	// Now measures the durations for Observe; default time.Now.
-	Now func() time.Time
 	// Trusted hosts, without ports, may be at any address. All others have to be at
 	// public ones: a host that somebody names must not lead into the private network.
 	Trusted []string
@@ -73,11 +64,6 @@ var _ providers.Transport = (*Transport)(nil)
 // New returns a Transport.
 func New(o Options) *Transport {
 	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
-	o.UserAgent = cmp.Or(o.UserAgent, "mobile-money-operator/"+version())
-	o.MaxBody = cmp.Or(o.MaxBody, defaultMaxBody)
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	if o.RoundTripper != nil {
 		return &Transport{options: o, http: o.RoundTripper}
 	}
@@ -111,19 +97,6 @@ func New(o Options) *Transport {
 
 // Do sends one request, once: no redirect, no repetition, no cookies.
 func (t *Transport) Do(ctx context.Context, call providers.Call) (providers.Answer, error) {
-	start := t.options.Now()
-	answer, err := t.do(ctx, call)
-	if t.options.Observe != nil {
-		var class providers.Class
-		if err != nil {
-			class = providers.ClassOf(err)
-		}
-		t.options.Observe(call.Operation, class, answer.Status, t.options.Now().Sub(start))
-	}
-	return answer, err
-}
-
-func (t *Transport) do(ctx context.Context, call providers.Call) (providers.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.options.Timeout)
 	defer cancel()
 
@@ -133,7 +106,7 @@ func (t *Transport) do(ctx context.Context, call providers.Call) (providers.Answ
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	req, err := t.request(ctx, call)
+	req, err := request(ctx, call)
 	if err != nil {
 		return providers.Answer{}, err
 	}
@@ -151,7 +124,7 @@ func (t *Transport) do(ctx context.Context, call providers.Call) (providers.Answ
 		return providers.Answer{}, failure(ctx, call.Operation, class, err)
 	}
 	defer resp.Body.Close()
-	return t.read(ctx, call.Operation, resp)
+	return read(ctx, call.Operation, resp)
 }
 
 // proxied tells whether a request goes through a proxy.
@@ -163,7 +136,7 @@ func (t *Transport) proxied(req *http.Request) bool {
 	return err == nil && proxy != nil
 }
 
-func (t *Transport) request(ctx context.Context, call providers.Call) (*http.Request, error) {
+func request(ctx context.Context, call providers.Call) (*http.Request, error) {
 	u, err := url.Parse(call.URL)
 	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
 		return nil, notSent(call.Operation, "the URL cannot be used")
@@ -188,14 +161,14 @@ func (t *Transport) request(ctx context.Context, call providers.Call) (*http.Req
 		}
 	}
 	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", t.options.UserAgent)
+		req.Header.Set("User-Agent", "mobile-money-operator/"+version())
 	}
 	return req, nil
 }
 
-func (t *Transport) read(ctx context.Context, op providers.Operation, resp *http.Response) (providers.Answer, error) {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, t.options.MaxBody+1))
-	if err == nil && int64(len(body)) <= t.options.MaxBody {
+func read(ctx context.Context, op providers.Operation, resp *http.Response) (providers.Answer, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err == nil && len(body) <= maxBody {
 		return providers.Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
 	}
 	e := &providers.Error{Class: providers.ClassUnknown, Operation: op, Fault: providers.FaultProvider, Detail: "the answer is too large"}

@@ -1,15 +1,11 @@
 package wave_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +26,10 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+func FuzzAnswers(f *testing.F) { providertest.FuzzAnswers(f, simtest.Wave()["GMD"]) }
+
+func FuzzCallbacks(f *testing.F) { providertest.FuzzCallbacks(f, simtest.Wave()["GMD"]) }
+
 type answer = wiretest.Answer
 
 const (
@@ -39,34 +39,23 @@ const (
 
 // session is a checkout session object with the given states (Wave Checkout
 // API).
-func session(id, checkout, payment, lastError string) string {
+func session(id, checkout, payment string) string {
 	return `{"id":"` + id + `","amount":"5000","currency":"XOF","checkout_status":"` + checkout + `","payment_status":"` + payment + `",
 		"client_reference":"` + ref + `","business_name":"Annas Apiaries","success_url":"https://shop.example/back","error_url":"https://shop.example/cancel",
-		"wave_launch_url":"https://pay.wave.example/c/` + id + `","transaction_id":null,"last_payment_error":` + lastError + `,"aggregated_merchant_id":null,
+		"wave_launch_url":"https://pay.wave.example/c/` + id + `","transaction_id":"TCN4Y4ZC3FM","last_payment_error":null,"aggregated_merchant_id":null,
 		"restrict_payer_mobile":null,"when_created":"2026-05-01T12:00:00Z","when_expires":"2026-05-01T12:30:00Z","when_completed":null,"when_refunded":null}`
 }
 
-func ok(body string) answer { return answer{Status: 200, Body: body} }
-
-func account(baseURL string) providers.Account {
+func account() providers.Account {
 	return providers.Account{
-		BaseURL: baseURL, Environment: providers.Production,
+		BaseURL: wiretest.Base + "/", Environment: providers.Production,
 		Credentials: map[string]providers.Secret{wave.KeyAPI: "canary-key"},
 	}
 }
 
-func client(t testing.TB, script ...answer) (*wave.Provider, *wiretest.Server) {
+func client(t testing.TB, answers ...answer) (*wave.Provider, *wiretest.Script) {
 	t.Helper()
-	return clientWith(t, func(*providers.Account) {}, script...)
-}
-
-// clientWith is one of another account.
-func clientWith(t testing.TB, change func(*providers.Account), script ...answer) (*wave.Provider, *wiretest.Server) {
-	t.Helper()
-	s := wiretest.Start(t, script...)
-	a := account(s.URL + "/")
-	change(&a)
-	return wiretest.Client(t, wave.Kind(), a, wiretest.NewClock().Now).(*wave.Provider), s
+	return wiretest.Client[*wave.Provider](t, wave.Kind(), account(), answers...)
 }
 
 func request() providers.InitiateRequest {
@@ -84,17 +73,9 @@ func refundHandle() providers.RefundHandle {
 	return providers.RefundHandle{Money: handle().Money, Payment: handle()}
 }
 
-func check(t testing.TB, err error, want providers.Error) {
+func checkSession(t testing.TB, got providers.Session, id string, state providers.State, word string) {
 	t.Helper()
-	wiretest.CheckError(t, err, want, "221770102030")
-}
-
-func pending() providers.Status {
-	return providers.Status{State: providers.StatePending, Code: "open", Reference: ref, Money: providers.Money{Amount: "5000", Currency: "XOF"}}
-}
-
-func checkSession(t testing.TB, got providers.Session, id string, status providers.Status) {
-	t.Helper()
+	status := providers.Status{State: state, Code: word, Reference: ref, Money: handle().Money, TransactionID: "TCN4Y4ZC3FM"}
 	want := providers.Session{
 		ID: id, PaymentURL: providers.Secret("https://pay.wave.example/c/" + id),
 		ExpiresAt: time.Date(2026, 5, 1, 12, 30, 0, 0, time.UTC), Status: &status,
@@ -104,242 +85,114 @@ func checkSession(t testing.TB, got providers.Session, id string, status provide
 	}
 }
 
-// Wave Checkout API, create a checkout session.
-func TestInitiate_AsSent(t *testing.T) {
-	p, s := client(t, ok(session(id, "open", "processing", "null")))
-	got, err := p.Initiate(t.Context(), request())
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkSession(t, got.Session, id, pending())
-	if got.NotificationToken != "" {
-		t.Error("Wave has no notification token")
-	}
-	wiretest.NoCanary(t, fmt.Sprintf("%+v", got), "pay.wave")
-	r := s.Requests()[0]
-	if r.Method != "POST" || r.URI != "/v1/checkout/sessions" {
-		t.Errorf("%s %s", r.Method, r.URI)
-	}
-	r.CheckHeader(t, map[string]string{
-		"Authorization": "Bearer canary-key", "Content-Type": "application/json", "Accept": "application/json", "Idempotency-Key": "",
-	})
+// Wave Checkout API: create, search, retrieve, expire and refund a checkout session; for the account
+// a search by a reference that no payment has. Wave API, request signing: by the clock that is
+// passed in, over what is sent. K5b: an aggregator names the merchant; nobody else does.
+func TestRequests_AsSent(t *testing.T) {
+	open, paid, none := session(id, "open", "processing"), session(id, "complete", "succeeded"), wiretest.OK(`{"result":[]}`)
+	two := wiretest.OK(`{"result":[` + session("cos-1", "expired", "cancelled") + `,` + open + `]}`)
 	// Wave refuses fields that it does not know.
-	want := map[string]any{
+	body := map[string]any{
 		"amount": "5000", "currency": "XOF", "success_url": "https://shop.example/back", "error_url": "https://shop.example/cancel",
 		"client_reference": ref, "restrict_payer_mobile": "+221770102030",
 	}
-	if body := r.Object(t); !reflect.DeepEqual(body, want) {
-		t.Errorf("got %v, want %v", body, want)
+	plain := maps.Clone(body)
+	delete(plain, "restrict_payer_mobile")
+	plain["error_url"] = "https://shop.example/back"
+	for merchant, secret := range map[string]providers.Secret{"": "", "am-7lks22ap113t4": "canary_AKS_1"} {
+		a := account()
+		a.Credentials[wave.KeySigning], a.AggregatedMerchantID = secret, merchant
+		p, s := wiretest.Client[*wave.Provider](t, wave.Kind(), a, wiretest.OK(open), wiretest.OK(open), two, none, wiretest.OK(paid), wiretest.OK(paid), wiretest.OK(""), wiretest.OK(""), none)
+		without := request()
+		without.Payer, without.CancelURL = "", ""
+		in, err := p.Initiate(t.Context(), request())
+		_, err2 := p.Initiate(t.Context(), without)
+		found, err3 := p.Search(t.Context(), ref)
+		empty, err4 := p.Search(t.Context(), "a&b=c/../é")
+		_, err5 := p.Status(t.Context(), handle())
+		_, err6 := p.RefundStatus(t.Context(), refundHandle())
+		err7 := p.Refund(t.Context(), providers.RefundRequest{RefundHandle: refundHandle(), Description: "canary"})
+		if err := errors.Join(err, err2, err3, err4, err5, err6, err7, p.Cancel(t.Context(), handle()), p.CheckAccount(t.Context(), providers.AccountCheck{})); err != nil {
+			t.Fatal(err)
+		}
+		if len(found) != 2 || len(empty) != 0 || in.NotificationToken != "" {
+			t.Fatalf("%v, %v, %v", found, empty, in)
+		}
+		checkSession(t, in.Session, id, providers.StatePending, "open")
+		checkSession(t, found[0], "cos-1", providers.StateExpired, "expired")
+		checkSession(t, found[1], id, providers.StatePending, "open")
+		const sessions, one = " /v1/checkout/sessions", " /v1/checkout/sessions/" + id
+		want := []wiretest.Sent{
+			{Call: "POST" + sessions, Body: maps.Clone(body)}, {Call: "POST" + sessions, Body: maps.Clone(plain)},
+			{Call: "GET" + sessions + "/search?client_reference=" + ref}, {Call: "GET" + sessions + "/search?client_reference=a%26b%3Dc%2F..%2F%C3%A9"},
+			{Call: "GET" + one}, {Call: "GET" + one}, {Call: "POST" + one + "/refund"}, {Call: "POST" + one + "/expire"},
+			{Call: "GET" + sessions + "/search?client_reference=account-check"},
+		}
+		for i := range want {
+			want[i].Header = map[string]string{"Authorization": "Bearer canary-key", "Accept": "application/json"}
+			if want[i].Body != nil {
+				want[i].Header["Content-Type"] = "application/json"
+			}
+			if merchant != "" {
+				want[i].Header["Wave-Signature"] = simulator.WaveSignature(time.Unix(ownTime, 0), s.Calls[i].Body, secret.Reveal())
+			}
+			if want[i].Body != nil && merchant != "" {
+				want[i].Body["aggregated_merchant_id"] = merchant
+			}
+		}
+		s.Check(t, want...)
+		// printf 1790000000 | openssl dgst -sha256 -hmac canary_AKS_1
+		const signed = "t=1790000000,v1=052bffa2e2868a42a8302281378d88ddf8b29ae0dd5919c3012ecc42db46f90f"
+		if got := s.Calls[2].Header.Get("Wave-Signature"); merchant != "" && got != signed {
+			t.Errorf("without a body: %q", got)
+		}
 	}
 }
 
-func TestInitiate_LeavesOutWhatIsEmpty(t *testing.T) {
-	p, s := client(t, ok(session(id, "open", "processing", "null")))
-	req := request()
-	req.Payer, req.CancelURL = "", ""
-	if _, err := p.Initiate(t.Context(), req); err != nil {
-		t.Fatal(err)
-	}
-	body := s.Requests()[0].Object(t)
-	if _, sent := body["restrict_payer_mobile"]; sent || body["error_url"] != req.ReturnURL {
-		t.Errorf("%v", body)
-	}
-}
-
-func TestInitiate_RefusedBeforeSending(t *testing.T) {
-	tests := map[string]struct {
+func TestRequests_RefusedBeforeSending(t *testing.T) {
+	p, _ := client(t) // expects no call
+	for name, tt := range map[string]struct {
 		change func(*providers.InitiateRequest)
 		class  providers.Class
 	}{
 		"no return URL":    {func(r *providers.InitiateRequest) { r.ReturnURL = "" }, providers.ClassMisconfigured},
-		"return URL ftp":   {func(r *providers.InitiateRequest) { r.ReturnURL = "ftp://shop.example" }, providers.ClassMisconfigured},
+		"return URL http":  {func(r *providers.InitiateRequest) { r.ReturnURL = "http://shop.example" }, providers.ClassMisconfigured},
+		"cancel URL http":  {func(r *providers.InitiateRequest) { r.CancelURL = "http://shop.example" }, providers.ClassMisconfigured},
 		"cancel URL ftp":   {func(r *providers.InitiateRequest) { r.CancelURL = "ftp://shop.example" }, providers.ClassMisconfigured},
 		"no URL":           {func(r *providers.InitiateRequest) { r.CancelURL = "https://%zz" }, providers.ClassMisconfigured},
 		"decimals in XOF":  {func(r *providers.InitiateRequest) { r.Money.Amount = "10.5" }, providers.ClassRejected},
 		"amount of zero":   {func(r *providers.InitiateRequest) { r.Money.Amount = "0" }, providers.ClassRejected},
 		"without currency": {func(r *providers.InitiateRequest) { r.Money.Currency = "" }, providers.ClassRejected},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			p, _ := client(t) // expects no request
-			req := request()
-			tt.change(&req)
-			_, err := p.Initiate(t.Context(), req)
-			check(t, err, providers.Error{Class: tt.class})
-		})
-	}
-}
-
-// At Wave itself both URLs have to be https; plain http is for a simulator.
-func TestInitiate_NeedsHTTPS(t *testing.T) {
-	for _, change := range []func(*providers.InitiateRequest){
-		func(r *providers.InitiateRequest) { r.ReturnURL = "http://shop.example" },
-		func(r *providers.InitiateRequest) { r.CancelURL = "http://shop.example" },
 	} {
-		account := providers.Account{
-			BaseURL: "https://api.wave.com", Environment: providers.Production,
-			Credentials: map[string]providers.Secret{"apiKey": "key"},
-		}
-		p, err := wave.Kind().New(account, nil, time.Now) // has no way to send anything
-		if err != nil {
-			t.Fatal(err)
-		}
 		req := request()
-		change(&req)
-		_, err = p.Initiate(t.Context(), req)
-		check(t, err, providers.Error{Class: providers.ClassMisconfigured})
-	}
-}
-
-// A success that is not the documented one may have opened a session.
-func TestInitiate_OddSuccess(t *testing.T) {
-	good := session(id, "open", "processing", "null")
-	bodies := []string{
-		good + good,
-		strings.Replace(good, `"id":"`+id+`"`, `"id":""`, 1),
-		strings.Replace(good, `"id":"`+id+`"`, `"id":7`, 1),
-		strings.Replace(good, `"id":"`+id+`"`, `"id":".."`, 1),
-		strings.Replace(good, `"id":"`+id+`"`, `"id":"../x"`, 1),
-		strings.Replace(good, `"id":"`+id+`"`, `"id":"`+strings.Repeat("a", 65)+`"`, 1),
-		strings.Replace(good, `"id":"`+id+`"`, `"id":"cos-1","id":"cos-2"`, 1),
-		strings.Replace(good, `"amount":"5000"`, `"amount":5000`, 1),
-		strings.Replace(good, `"https://pay.wave.example/c/`+id+`"`, `null`, 1),
-		strings.Replace(good, `"https://pay.wave.example/c/`+id+`"`, `"javascript:canary"`, 1),
-		strings.Replace(good, `"https://pay.wave.example/c/`+id+`"`, `"ftp://pay.wave.example/canary"`, 1),
-	}
-	for i, text := range bodies {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			p, _ := client(t, ok(text))
-			_, err := p.Initiate(t.Context(), request())
-			check(t, err, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200})
-		})
-	}
-}
-
-func TestInitiate_UnreadableExpiryCountsAsNotTold(t *testing.T) {
-	p, _ := client(t, ok(strings.Replace(session(id, "open", "processing", "null"), "2026-05-01T12:30:00Z", "soon", 1)))
-	got, err := p.Initiate(t.Context(), request())
-	if err != nil || !got.ExpiresAt.IsZero() {
-		t.Errorf("%v, %v", got.ExpiresAt, err)
-	}
-}
-
-// Wave Checkout API, search checkout sessions.
-func TestSearch(t *testing.T) {
-	p, s := client(t,
-		ok(`{"result":[]}`),
-		ok(`{"result":[`+session("cos-1", "expired", "cancelled", "null")+","+session("cos-2", "open", "processing", "null")+`]}`),
-	)
-	got, err := p.Search(t.Context(), ref)
-	if err != nil || len(got) != 0 {
-		t.Errorf("%v, %v", got, err)
-	}
-	got, err = p.Search(t.Context(), ref)
-	if err != nil || len(got) != 2 {
-		t.Fatalf("%v, %v", got, err)
-	}
-	expired := pending()
-	expired.State, expired.Code = providers.StateExpired, "expired"
-	checkSession(t, got[0], "cos-1", expired)
-	checkSession(t, got[1], "cos-2", pending())
-	r := s.Requests()[1]
-	if r.Method != "GET" || r.URI != "/v1/checkout/sessions/search?client_reference="+ref || r.Header.Get("Authorization") != "Bearer canary-key" || r.Header.Get("Content-Type") != "" {
-		t.Errorf("%+v", r)
-	}
-}
-
-func TestSearch_WithoutLaunchURL(t *testing.T) {
-	p, _ := client(t, ok(`{"result":[{"id":"cos-1","checkout_status":"expired","payment_status":"cancelled","client_reference":"`+ref+`"}]}`))
-	got, err := p.Search(t.Context(), ref)
-	if err != nil || len(got) != 1 || got[0].PaymentURL != "" || got[0].Status.State != providers.StateExpired {
-		t.Errorf("%v, %v", got, err)
-	}
-}
-
-// Only a clear "none" may lead to another session.
-func TestSearch_Odd(t *testing.T) {
-	other := strings.Replace(session("cos-1", "open", "processing", "null"), ref, "another", 1)
-	for _, text := range []string{
-		`{"result":null}`, `{"result":{}}`, `{"result":"none"}`, `{"result":[null]}`, `{"result":[{}]}`,
-		`{"result":[],"result":[]}`, `{"result":[`, `{"result":[` + other + `]}`,
-		`{"result":[{"id":"","client_reference":"` + ref + `"}]}`,
-	} {
-		p, _ := client(t, ok(text))
-		got, err := p.Search(t.Context(), ref)
-		check(t, err, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200})
-		if got != nil {
-			t.Errorf("%s: %v", text, got)
-		}
-	}
-	p, s := client(t, ok(`{"result":[]}`))
-	_, _ = p.Search(t.Context(), "a&b=c/../é")
-	if got := s.Requests()[0].URI; got != "/v1/checkout/sessions/search?client_reference=a%26b%3Dc%2F..%2F%C3%A9" {
-		t.Error(got)
-	}
-}
-
-// Wave Checkout API, retrieve a checkout session; refund a checkout session; expire a
-// checkout session; search checkout sessions: for the account by a reference that no payment has.
-func TestCalls_AsSent(t *testing.T) {
-	paid, none := ok(session(id, "complete", "succeeded", "null")), ok(`{"result":[]}`)
-	p, s := client(t, paid, paid, answer{Status: 200}, answer{Status: 200}, answer{Status: 200}, none)
-	_, err := p.Status(t.Context(), handle())
-	_, err2 := p.RefundStatus(t.Context(), refundHandle())
-	refund := providers.RefundRequest{RefundHandle: refundHandle(), Description: "canary"}
-	if err := errors.Join(err, err2, p.Cancel(t.Context(), handle()), p.Refund(t.Context(), refund), p.Refund(t.Context(), refund),
-		p.CheckAccount(t.Context(), providers.AccountCheck{})); err != nil {
-		t.Fatal(err)
-	}
-	const one = "/v1/checkout/sessions/" + id
-	want := []string{"GET " + one, "GET " + one, "POST " + one + "/expire", "POST " + one + "/refund", "POST " + one + "/refund",
-		"GET /v1/checkout/sessions/search?client_reference=account-check"}
-	if !slices.Equal(s.Seen(), want) {
-		t.Errorf("%v", s.Seen())
-	}
-	for _, r := range s.Requests() {
-		length := map[string]string{"POST": "0"}[r.Method]
-		r.CheckHeader(t, map[string]string{"Authorization": "Bearer canary-key", "Content-Length": length, "Content-Type": "", "Idempotency-Key": "", "Wave-Signature": ""})
-		if r.Body != "" {
-			t.Errorf("%s: body %s", r.URI, r.Body)
-		}
-	}
-}
-
-// What is missing or odd must not look equal to what was asked for.
-func TestStatus_Echoes(t *testing.T) {
-	for text, want := range map[string]providers.Status{
-		`"amount":"5000.00","currency":"XOF","transaction_id":"TCN4Y4ZC3FM"`: {Money: providers.Money{Amount: "5000", Currency: "XOF"}, TransactionID: "TCN4Y4ZC3FM"},
-		`"amount":"5000"`:                   {},
-		`"currency":"XOF"`:                  {},
-		`"client_reference":null`:           {},
-		`"client_reference":"other"`:        {Reference: "other"},
-		`"client_reference":"` + ref + ` "`: {Reference: "unreadable"},
-	} {
-		want.State, want.Code = providers.StateSucceeded, "complete"
-		p, _ := client(t, ok(`{"id":"`+id+`","checkout_status":"complete","payment_status":"succeeded",`+text+"}"))
-		if got, err := p.Status(t.Context(), handle()); err != nil || got != want {
-			t.Errorf("%s: %+v, %v", text, got, err)
-		}
-	}
-}
-
-func TestSession_Odd(t *testing.T) {
-	for _, text := range []string{session("cos-other", "complete", "succeeded", "null"), session(id, "complete", "succeeded", `"x"`), strings.Replace(session(id, "complete", "succeeded", "null"), `"when_refunded":null`, `"when_refunded":7`, 1)} {
-		p, _ := client(t, ok(text), ok(text))
-		_, err := p.Status(t.Context(), handle())
-		check(t, err, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200})
-		_, err = p.RefundStatus(t.Context(), refundHandle())
-		check(t, err, providers.Error{Class: providers.ClassUnknown, HTTPStatus: 200})
+		tt.change(&req)
+		_, err := p.Initiate(t.Context(), req)
+		wiretest.CheckUnsent(t, name, err, tt.class)
 	}
 	for _, bad := range []string{"", ".", "..", "a/b", "a?b"} {
-		p, _ := client(t) // expects no request
 		h := providers.Handle{SessionID: bad}
+		refund := providers.RefundRequest{RefundHandle: providers.RefundHandle{Payment: h}}
 		_, err := p.Status(t.Context(), h)
-		check(t, err, providers.Error{Class: providers.ClassUnknown})
-		check(t, p.Cancel(t.Context(), h), providers.Error{Class: providers.ClassUnknown})
-		_, err = p.RefundStatus(t.Context(), providers.RefundHandle{Payment: h})
-		check(t, err, providers.Error{Class: providers.ClassUnknown})
-		check(t, p.Refund(t.Context(), providers.RefundRequest{RefundHandle: providers.RefundHandle{Payment: h}}), providers.Error{Class: providers.ClassRejected})
+		_, err2 := p.RefundStatus(t.Context(), refund.RefundHandle)
+		for _, err := range []error{err, err2, p.Cancel(t.Context(), h)} {
+			wiretest.CheckUnsent(t, bad, err, providers.ClassUnknown)
+		}
+		wiretest.CheckUnsent(t, bad, p.Refund(t.Context(), refund), providers.ClassRejected)
+	}
+}
+
+func TestSessions_WithLess(t *testing.T) {
+	p, _ := client(t, wiretest.OK(strings.Replace(session(id, "open", "processing"), "2026-05-01T12:30:00Z", "soon", 1)),
+		wiretest.OK(`{"result":[{"id":"cos-1","checkout_status":"expired","payment_status":"cancelled","client_reference":"`+ref+`"}]}`),
+		wiretest.OK(`{"result":[{"id":"","client_reference":"`+ref+`"}]}`))
+	if got, err := p.Initiate(t.Context(), request()); err != nil || !got.ExpiresAt.IsZero() {
+		t.Errorf("an expiry that cannot be read is not told: %v, %v", got.ExpiresAt, err)
+	}
+	if got, err := p.Search(t.Context(), ref); err != nil || len(got) != 1 || got[0].PaymentURL != "" || got[0].Status.State != providers.StateExpired {
+		t.Errorf("without a page: %v, %v", got, err)
+	}
+	if got, err := p.Search(t.Context(), ref); providers.ClassOf(err) != providers.ClassUnknown || got != nil {
+		t.Errorf("without an id: %v, %v", got, err)
 	}
 }
 
@@ -353,8 +206,8 @@ func TestEndpoint(t *testing.T) {
 	wiretest.CheckEndpoint(t, wave.Kind(), providers.Account{Environment: "sandbox", BaseURL: "wave"}, providers.Account{}, "baseURL")
 }
 
-// K5a, K6d: what an account tells of itself.
-func TestKind_CountryAndLimit(t *testing.T) {
+// K5a: what an account tells of itself.
+func TestKind_Country(t *testing.T) {
 	k := wave.Kind()
 	for name, tt := range map[string]struct {
 		key      providers.Secret
@@ -388,14 +241,6 @@ func TestKind_CountryAndLimit(t *testing.T) {
 		wire := map[bool]providers.Money{true: {Amount: want, Currency: m.Currency}}[want != ""]
 		wiretest.CheckMoney(t, k, providers.Account{Environment: providers.Production}, m, wire)
 	}
-	one, other := account("https://api.example"), account("https://api.example/")
-	if k.LimitKey(one) != k.LimitKey(other) {
-		t.Error("K6d: a limit is that of the key")
-	}
-	other.Credentials[wave.KeyAPI] = "another"
-	if k.LimitKey(one) == k.LimitKey(other) {
-		t.Error("K6d: another key has its own limit")
-	}
 }
 
 func TestKind_ReferencesAndTraits(t *testing.T) {
@@ -416,24 +261,12 @@ func TestKind_ReferencesAndTraits(t *testing.T) {
 // never filled in is named.
 func TestCheckAccount_Refused(t *testing.T) {
 	for key, words := range map[providers.Secret]string{"canary-key": "wallet", "<your API key>": "placeholder"} {
-		p, _ := clientWith(t, func(a *providers.Account) { a.Credentials[wave.KeyAPI] = key }, answer{Status: 401, Body: `{"code":"no-matching-api-key","message":"canary"}`})
+		a := account()
+		a.Credentials[wave.KeyAPI] = key
+		p, _ := wiretest.Client[*wave.Provider](t, wave.Kind(), a, answer{Status: 401, Body: `{"code":"no-matching-api-key","message":"canary"}`})
 		wiretest.CheckDiagnosis(t, p.CheckAccount(t.Context(), providers.AccountCheck{}), providers.Error{
 			Operation: providers.OpAccountCheck, Class: providers.ClassMisconfigured, HTTPStatus: 401, Code: "no-matching-api-key", Fault: providers.FaultAccount,
 		}, "apiKey", words)
-	}
-}
-
-// K5b: an aggregator names the merchant; nobody else does.
-func TestInitiate_NamesTheAggregatedMerchant(t *testing.T) {
-	for _, merchant := range []string{"", "am-7lks22ap113t4"} {
-		p, s := clientWith(t, func(a *providers.Account) { a.AggregatedMerchantID = merchant }, ok(session(id, "open", "processing", "null")))
-		if _, err := p.Initiate(t.Context(), request()); err != nil {
-			t.Fatal(err)
-		}
-		got, sent := s.Requests()[0].Object(t)["aggregated_merchant_id"]
-		if sent != (merchant != "") || sent && got != merchant {
-			t.Errorf("%q: sent %v", merchant, got)
-		}
 	}
 }
 
@@ -447,83 +280,19 @@ func TestStatus_TellsWhenItWasCompleted(t *testing.T) {
 		`"2026-05-01T12:10:05+00:00"`: {state: "expired"},
 	} {
 		payment := map[string]string{"complete": "succeeded", "expired": "cancelled"}[tt.state]
-		body := strings.Replace(session(id, tt.state, payment, "null"), `"when_completed":null`, `"when_completed":`+when, 1)
-		p, _ := client(t, ok(body))
+		body := strings.Replace(session(id, tt.state, payment), `"when_completed":null`, `"when_completed":`+when, 1)
+		p, _ := client(t, wiretest.OK(body))
 		if got, err := p.Status(t.Context(), handle()); err != nil || !got.CompletedAt.Equal(tt.want) {
 			t.Errorf("%s: %v, %v", when, got.CompletedAt, err)
 		}
 	}
 }
 
-// K5b, at the simulator: the wallet of an aggregator needs the merchant, any other refuses one.
-func TestAggregatedMerchant_AtTheSimulator(t *testing.T) {
-	for name, tt := range map[string]struct {
-		wallet, account string
-		opens           bool
-	}{"aggregator": {"am-1", "am-1", true}, "none told": {"am-1", "", false}, "another": {"am-1", "am-2", false}, "no aggregator": {"", "am-1", false}} {
-		sim := simtest.Simulator(t, simulator.Options{Rand: simulator.Seeded(1), Wave: simulator.WaveOptions{AggregatedMerchantID: tt.wallet}})
-		a := account(sim.WaveURL())
-		a.Credentials[wave.KeyAPI], a.AggregatedMerchantID = simulator.DefaultWaveKey, tt.account
-		p := wiretest.Client(t, wave.Kind(), a, time.Now)
-		_, err := p.Initiate(t.Context(), request())
-		if tt.opens {
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			continue
-		}
-		wiretest.CheckDiagnosis(t, err, providers.Error{
-			Operation: providers.OpInitiate, Class: providers.ClassMisconfigured, HTTPStatus: 400, Code: "request-validation-error",
-			Field: "aggregated_merchant_id", Fault: providers.FaultAccount,
-		})
-	}
-}
-
-const signingSecret = "canary_AKS_1"
-
-// Wave API, request signing: every request is signed by the clock that is passed
-// in, over what is sent.
-func TestCalls_AreSigned(t *testing.T) {
-	open := ok(session(id, "open", "processing", "null"))
-	none := ok(`{"result":[]}`)
-	calls := func(p *wave.Provider) {
-		_, err := p.Initiate(t.Context(), request())
-		_, err2 := p.Search(t.Context(), ref)
-		_, err3 := p.Status(t.Context(), handle())
-		for _, err := range []error{err, err2, err3, p.Cancel(t.Context(), handle()), p.CheckAccount(t.Context(), providers.AccountCheck{})} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	script := []answer{open, none, open, {Status: 200}, none}
-
-	clock := wiretest.NewClock()
-	p, s := clientWith(t, func(a *providers.Account) { a.Credentials[wave.KeySigning] = signingSecret }, script...)
-	calls(p)
-	for _, r := range s.Requests() {
-		mac := hmac.New(sha256.New, []byte(signingSecret))
-		mac.Write([]byte(strconv.FormatInt(clock.Now().Unix(), 10) + r.Body))
-		r.CheckHeader(t, map[string]string{"Wave-Signature": "t=1790000000,v1=" + hex.EncodeToString(mac.Sum(nil))})
-	}
-	// printf 1790000000 | openssl dgst -sha256 -hmac canary_AKS_1
-	if got := s.Requests()[2].Header.Get("Wave-Signature"); got != "t=1790000000,v1=052bffa2e2868a42a8302281378d88ddf8b29ae0dd5919c3012ecc42db46f90f" {
-		t.Errorf("without a body: %q", got)
-	}
-	// Wave verifies its own callbacks in the same way.
-	first := s.Requests()[0]
-	cb := callback(first.Header.Get("Wave-Signature"), first.Body, clock.Now().Unix(), signingSecret)
-	if _, err := (wave.Callbacks{}).ParseCallback(cb); err != nil {
-		t.Errorf("%v", err)
-	}
-}
-
 func TestNew_UnusableSigningSecret(t *testing.T) {
-	a := account("https://wave.example")
+	a := account()
 	a.Credentials[wave.KeySigning] = "canary\ncanary"
 	_, err := wave.Kind().New(a, nil, time.Now)
-	check(t, err, providers.Error{Class: providers.ClassMisconfigured})
-	if !strings.Contains(err.Error(), "signingSecret") {
+	if wiretest.CheckUnsent(t, "line break", err, providers.ClassMisconfigured); !strings.Contains(err.Error(), "signingSecret") {
 		t.Errorf("%v", err)
 	}
 	a.Credentials[wave.KeySigning] = ""
@@ -582,8 +351,8 @@ func sign(sums ...string) string {
 
 var wrong = strings.Repeat("0", 64)
 
-// Wave webhooks, signing secret.
-func TestG8_Signatures(t *testing.T) {
+// Wave webhooks, signing secret and shared secret.
+func TestG8_Proofs(t *testing.T) {
 	for name, cb := range signedCallbacks() {
 		got, err := wave.Callbacks{}.ParseCallback(cb)
 		want := providers.Callback{EventID: "EV_1", Claim: "checkout.session.payment_failed", SessionID: "cos-1", Reference: "ref-1"}
@@ -615,6 +384,8 @@ func signedCallbacks() map[string]providers.CallbackRequest {
 		"five minutes old":  callback(sign(ownSum), ownBody, ownTime+300, ownSecret),
 		"30 seconds ahead":  callback(sign(ownSum), ownBody, ownTime-30, ownSecret),
 		"signature first":   callback(fmt.Sprintf("v1=%s,t=%d", ownSum, ownTime), ownBody, ownTime, ownSecret),
+		"shared secret":     withBearer(callback("", ownBody, ownTime, ownSecret), ownSecret),
+		"second of two":     withBearer(callback("", ownBody, ownTime, ownSecret+"\n"+otherSecret), otherSecret),
 		"bearer is ignored": withBearer(callback(sign(ownSum), ownBody, ownTime, ownSecret), "wrong"),
 	}
 }
@@ -624,6 +395,8 @@ func forgedCallbacks() map[string]providers.CallbackRequest {
 	twice.Header.Add("Wave-Signature", sign(ownSum))
 	twiceWithBearer := withBearer(callback(sign(ownSum), ownBody, ownTime, ownSecret), ownSecret)
 	twiceWithBearer.Header.Add("Wave-Signature", sign(ownSum))
+	basic := callback("", ownBody, ownTime, ownSecret)
+	basic.Header.Set("Authorization", "Basic "+ownSecret)
 	return map[string]providers.CallbackRequest{
 		"two with bearer":    twiceWithBearer,
 		"wrong":              callback(sign(wrong), ownBody, ownTime, ownSecret),
@@ -656,6 +429,10 @@ func forgedCallbacks() map[string]providers.CallbackRequest {
 		"two headers":        twice,
 		"garbage":            callback(",,=,;", ownBody, ownTime, ownSecret),
 		"no header":          callback("", ownBody, ownTime, ownSecret),
+		"bearer, wrong":      withBearer(callback("", ownBody, ownTime, ownSecret), "canary"),
+		"bearer, empty":      withBearer(callback("", ownBody, ownTime, ownSecret), ""),
+		"bearer, no secret":  withBearer(callback("", ownBody, ownTime), ""),
+		"no bearer":          basic,
 		"bearer instead":     withBearer(callback(sign(wrong), ownBody, ownTime, ownSecret), ownSecret),
 		"empty with bearer":  withBearer(emptySignature(), ownSecret),
 	}
@@ -670,28 +447,6 @@ func emptySignature() providers.CallbackRequest {
 func withBearer(cb providers.CallbackRequest, secret string) providers.CallbackRequest {
 	cb.Header.Set("Authorization", "Bearer "+secret)
 	return cb
-}
-
-// Wave webhooks, shared secret.
-func TestG8_SharedSecret(t *testing.T) {
-	for _, secret := range []string{ownSecret, otherSecret} {
-		cb := withBearer(callback("", ownBody, ownTime, ownSecret+"\n"+otherSecret), secret)
-		if got, err := (wave.Callbacks{}).ParseCallback(cb); err != nil || got.EventID != "EV_1" {
-			t.Errorf("%+v, %v", got, err)
-		}
-	}
-	bad := map[string]providers.CallbackRequest{
-		"wrong":        withBearer(callback("", ownBody, ownTime, ownSecret), "canary"),
-		"empty":        withBearer(callback("", ownBody, ownTime, ownSecret), ""),
-		"no secret":    withBearer(callback("", ownBody, ownTime), ""),
-		"other scheme": callback("", ownBody, ownTime, ownSecret),
-	}
-	bad["other scheme"].Header.Set("Authorization", "Basic "+ownSecret)
-	for name, cb := range bad {
-		if _, err := (wave.Callbacks{}).ParseCallback(cb); !errors.Is(err, providers.ErrBadCallback) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }
 
 // Only after it is verified is a callback read.

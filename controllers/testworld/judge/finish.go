@@ -14,6 +14,7 @@ import (
 // Finish looks at how everything stands at the end of a run. waits: it is one in
 // which a Payment may wait for ever.
 func (j *Judge) Finish(waits bool) {
+	j.overheard()
 	for _, p := range j.w.Panics {
 		j.violated(NoPanic, "%s", p)
 	}

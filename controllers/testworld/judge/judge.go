@@ -9,6 +9,7 @@
 //	versions.go  what may not change
 //	refunds.go   money that is given back
 //	bounds.go    how much is done in how much time
+//	evidence.go  what callbacks lead to
 //	finish.go    how everything stands at the end
 package judge
 
@@ -116,6 +117,11 @@ type Judge struct {
 	Pruned bool
 	// Unreadable: the provider's answers do not say how it ended.
 	Unreadable bool
+	// Calm is when the last thing that was wrong was mended; zero: not yet.
+	Calm time.Time
+
+	// called is when a callback came that has to be asked about; zero: none did.
+	called, lastCalled time.Time
 
 	w         *testworld.World
 	sales     map[types.NamespacedName]*sale
@@ -343,6 +349,7 @@ func (j *Judge) Begins(p *testworld.Process, job testworld.Job) {
 	q.job, q.over, q.led, q.looked = job, false, p.Leads(), false
 	clear(q.fenced)
 	j.runs(job.Name)
+	j.overheard()
 }
 
 // Shown notes what a process knows of the end, and what it read live.
@@ -389,9 +396,6 @@ func (j *Judge) waiting(job testworld.Job) *v1alpha1.Charge {
 
 // Died: its answers are lost, and that is nobody's fault.
 func (j *Judge) Died(p *testworld.Process) { delete(j.processes, p) }
-
-// Noted: a callback came.
-func (j *Judge) Noted(*testworld.Process) {}
 
 // moves tells whether a request asks for money to move.
 func moves(f *testworld.Flight) (kind string, ok bool) {

@@ -3,9 +3,12 @@ package judge
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld"
+	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -86,6 +89,9 @@ func (j *Judge) Calls(f *testworld.Flight) {
 	if !f.Process.Leads() && !q.led {
 		j.violated(Leadership, "%s is asked by a process that does not lead", f.Op)
 	}
+	if q.job.Name.Name == testworld.Sale {
+		j.called = time.Time{}
+	}
 	j.calls(f, q)
 }
 
@@ -140,6 +146,8 @@ func (j *Judge) paymentArrives(f *testworld.Flight, q *process, g *grant) {
 	case p == nil || seen.at.Before(g.at):
 		j.violated(Sending, "a payment was requested without a write or a live read of its object after the write-ahead")
 		return
+	case !f.Process.Installation().Given && j.production(q.job.Name):
+		j.violated(RightObject, "a payment was requested in production under an installation id that was not given")
 	case p.Spec.Cancel, p.DeletionTimestamp != nil, p.Status.Phase.Terminal():
 		j.violated(Sending, "a payment was requested for an object that does not want it any more")
 	case p.Status.ChargeName != g.charge.Name || p.Status.Phase == v1alpha1.PhasePending:
@@ -264,3 +272,9 @@ func (j *Judge) kept(a answer) bool {
 
 // refusedOnly tells whether the provider refused every send that left.
 func (r *request) refusedOnly() bool { return r.undecided == 0 && r.refused > 0 }
+
+// production tells whether the Charge of a sale moves real money.
+func (j *Judge) production(sale types.NamespacedName) bool {
+	c := j.w.Charge(sale)
+	return c != nil && c.Spec.Account.Environment == string(providers.Production)
+}

@@ -149,6 +149,9 @@ func (l *life) mend() error {
 	l.w.Config.AdoptOnly, l.w.Config.Installation = false, installation
 	l.w.Down(2 * time.Second)
 	l.w.GainLease()
+	if !l.program.has("broken") {
+		l.judge.Calm = l.w.Now()
+	}
 	if err := l.w.Run(calm); err != nil {
 		return err
 	}

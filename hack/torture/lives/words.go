@@ -283,6 +283,15 @@ func operators() map[string]word {
 			l.ids++
 			l.w.Config.Installation.ID = "other-" + string(rune('a'+l.ids%26))
 		}),
+		// A cluster that is made anew from what is in Git, without its installation id.
+		"rebuild": restarted(func(l *life) {
+			for _, o := range l.w.Store.All(testworld.Charge) {
+				l.w.Store.Delete(testworld.KeyOf(o))
+			}
+			again(func(*v1alpha1.Payment) {})(l)
+			l.ids++
+			l.w.Config.Installation.ID, l.w.Config.Installation.Given = "made-"+string(rune('a'+l.ids%26)), false
+		}),
 		"own-installation": restarted(func(l *life) { l.w.Config.Installation.ID = l.w.FirstConfig().Installation.ID }),
 		"lose-key":         restarted(func(l *life) { l.w.LoseKey() }),
 		"lose-charge": func(l *life) bool {

@@ -50,6 +50,8 @@ func sending() []Mutant {
 			}
 			return ref
 		}(),`),
+		one("paused-sender-sends", "who was paused for long after the raise does not send", "R1", protocolFile,
+			`	case p.Now().Sub(send.At.Time) > p.Settings.CallTimeout/2 ||`, `	case p.Now().Sub(send.At.Time) > p.Settings.CallTimeout/2 && !MUTATED ||`),
 		one("late-window-ignored", "nothing is sent again, or ended, while a send may still arrive", "R4 R6", factsFile, `		at = f.clamp(at).Add(f.Settings.LateWindow)`, `		window := f.Settings.LateWindow
 		if MUTATED {
 			window = 0
@@ -124,6 +126,8 @@ func answers() []Mutant {
 		return nil
 	}
 	if now.UID != shown.UID ||`),
+		one("nobody-panics", "a sale without a Payment has no status to write", "panic", projectFile, `	if p == nil || v.relation == relationForeign &&`,
+			`	if p == nil && !MUTATED || v.relation == relationForeign &&`),
 		one("url-before-record", "a payment URL is published from a recorded session only", "R4", projectFile, `	if s := rec.Session; s != nil && s.PaymentURL != "" {
 		return &v1alpha1.NextAction`, `	if s := rec.Session; s != nil && s.PaymentURL != "" {
 		if MUTATED {

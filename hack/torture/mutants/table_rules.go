@@ -10,6 +10,12 @@ func identity() []Mutant {
 		unless("reused-adopted", "a sale that ended long ago is not taken for a new one", "R2", saleFile, `	case endedTooLongBefore(p, c, adoptionWindow) && !consents(p):`),
 		unless("sandbox-adopted", "money of another environment is not adopted", "R2", saleFile, `	case environment != c.Spec.Account.Environment:`),
 		unless("foreign-touched", "a Charge of another installation is not touched", "R2 R13 R9 one-charge", saleFile, `	case !sale, c.Spec.InstallationID != inst.ID, c.Spec.ReferenceVersion != installation.ReferenceVersion:`),
+		one("installation-in-name", "a sale has one record, whatever the installation id", "one-charge R2", nameFile, `func (Installation) ChargeName(namespace, name string) string {
+	sum := SaleDigest(namespace, name)`, `func (i Installation) ChargeName(namespace, name string) string {
+	if MUTATED {
+		name += i.ID
+	}
+	sum := SaleDigest(namespace, name)`),
 		one("account-in-reference", "what a provider knows a sale by holds no account", "one-charge R2", sendFile, `inst.ReferenceDigest(p.Spec.Provider, environment, p.Namespace, p.Name)`, `inst.ReferenceDigest(p.Spec.Provider, environment, p.Namespace, func() string {
 				if MUTATED {
 					return p.Name + acct.Pin.Kind
@@ -155,7 +161,7 @@ func classifyStatus`),
 	case "open processing":`),
 		one("transport-repeats", "one send is one request on the wire", "R1", wireFile, `	resp, err := t.http.RoundTrip(req)`, `	resp, err := t.http.RoundTrip(req)
 	if err != nil && MUTATED {
-		if again, buildErr := t.request(ctx, call); buildErr == nil {
+		if again, buildErr := request(ctx, call); buildErr == nil {
 			resp, err = t.http.RoundTrip(again) //nolint:bodyclose // closed below
 		}
 	}`),

@@ -1,8 +1,10 @@
 package simtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"time"
@@ -50,7 +52,9 @@ func mtnFacts(s *simulator.Simulator) providertest.Facts {
 	echoes := map[string]providertest.Edit{
 		"amount": Fields("amount", "1"), "no amount": Fields("amount", nil),
 		"currency": Fields("currency", "USD"), "no currency": Fields("currency", nil),
-		"reference": Fields("externalId", "0d2bd5cd-2c5c-4b0f-9d27-1f0b9a3a5a10"),
+		"odd amount": Fields("amount", "5,000"), "empty amount": Fields("amount", ""), "odd currency": Fields("currency", "xof"),
+		"reference":     Fields("externalId", "0d2bd5cd-2c5c-4b0f-9d27-1f0b9a3a5a10"),
+		"odd reference": Fields("externalId", "a b"), "number": Fields("externalId", 42, "financialTransactionId", 7),
 	}
 	return providertest.Facts{
 		Kind:    mtn.Kind(),
@@ -65,11 +69,12 @@ func mtnFacts(s *simulator.Simulator) providertest.Facts {
 		Refused:  []providers.State{providers.StateFailed},
 		Expired:  []providers.State{providers.StateExpired},
 		Statuses: mtnWords(false), RefundStatuses: mtnWords(true),
-		UnknownWord: unknownWord, UnknownRefundWord: unknownWord,
+		UnknownWord: unknownWord, UnknownRefundWord: unknownWord, Read: readMTN,
 		Refusals: mtnRefusals(),
 		Echoes:   echoes, RefundEchoes: echoes,
 		// They carry no proof (MTN MoMo API, callbacks).
 		Callbacks: &providertest.Callbacks{
+			Claim: "status",
 			Body: func(p providertest.Payment) []byte {
 				body, _ := json.Marshal(map[string]any{
 					"financialTransactionId": "363440463", "externalId": p.Request.Reference, "status": "SUCCESSFUL",
@@ -102,6 +107,19 @@ var mtnReasons = map[string]providers.FailureReason{
 	"TRANSACTION_CANCELED": providers.FailureProviderRefused, "TRANSACTION_NOT_FOUND": providers.FailureProviderRefused,
 	"VALIDATION_ERROR": providers.FailureProviderRefused, "never documented": providers.FailureProviderRefused,
 	"EXPIRED": "", "COULD_NOT_PERFORM_TRANSACTION": "",
+}
+
+// readMTN (MTN MoMo Collection API, requesttopay-referenceId-GET; Disbursement API, GetRefundStatus).
+func readMTN(op providertest.Op, said func(...string) string) providers.Status {
+	state := map[string]providers.State{"SUCCESSFUL": providers.StateSucceeded, "FAILED": providers.StateFailed}[said("status")]
+	why := cmp.Or(said("reason"), said("reason", "code"))
+	if state == providers.StateFailed && op == providertest.OpStatus && (why == "EXPIRED" || why == "COULD_NOT_PERFORM_TRANSACTION") {
+		state = providers.StateExpired
+	}
+	return providers.Status{
+		State: cmp.Or(state, providers.StatePending), Reference: said("externalId"),
+		Money: providers.Money{Amount: said("amount"), Currency: said("currency")},
+	}
 }
 
 // mtnWords (§2.5): the status is the verdict, a reason only says how it failed.
@@ -157,7 +175,7 @@ func mtnRefusals() []providertest.Refusal {
 	var out []providertest.Refusal
 	for _, p := range products {
 		out = append(out, with(p.order, mtnRefusedOrders(p.name, p.keys))...)
-		out = append(out, with(p.question, mtnRefusedQuestions())...)
+		out = append(out, with(p.question, mtnRefusedQuestions(p.name, p.keys))...)
 		out = append(out, with(p.prepare, mtnRefusedTokens(strings.Split(p.keys, ", ")))...)
 	}
 	return out
@@ -175,9 +193,6 @@ func gateway(status int) providers.Answer {
 }
 
 func mtnRefusedOrders(product, keys string) []providertest.Refusal {
-	rejectedFor := func(why providers.FailureReason) providertest.Refusal {
-		return providertest.Refusal{Class: rejected, Failure: why}
-	}
 	enable := "enable the " + product + " product"
 	rows := []providertest.Refusal{
 		{Answer: empty(400), Class: rejected, Says: []string{"does not say why"}},
@@ -188,26 +203,30 @@ func mtnRefusedOrders(product, keys string) []providertest.Refusal {
 		{Answer: gateway(404), Class: misconfigured, Says: []string{"baseURL"}},
 		{Answer: empty(409), Class: exists},
 		{Answer: gateway(429), Class: throttled},
-		coded(400, "NEVER_DOCUMENTED", rejectedFor("")),
-		coded(400, "INTERNAL_PROCESSING_ERROR", providertest.Refusal{Class: unknown}),
-		coded(400, "RESOURCE_ALREADY_EXIST", providertest.Refusal{Class: exists}),
+		coded(400, "NEVER_DOCUMENTED", providertest.Refusal{Class: rejected}),
+		coded(404, "PAYER_NOT_FOUND", providertest.Refusal{Class: misconfigured}),
 		coded(409, "RESOURCE_ALREADY_EXIST", providertest.Refusal{Class: exists}),
-		coded(500, "INVALID_CALLBACK_URL_HOST", providertest.Refusal{ // K5d
-			Class: misconfigured, Field: "X-Callback-Url", Fault: providers.FaultOperator, Says: []string{"providerCallbackHost", "--public-url"}}),
-		coded(500, "INVALID_CURRENCY", providertest.Refusal{Class: misconfigured, Field: "currency", Says: []string{"targetEnvironment"}}), // K5a
-		coded(500, "NOT_ALLOWED", providertest.Refusal{Class: misconfigured, Says: []string{enable}}),
-		coded(500, "NOT_ALLOWED_TARGET_ENVIRONMENT", providertest.Refusal{
-			Class: misconfigured, Says: []string{"targetEnvironment", keys, product + " product"}}),
-		coded(500, "PAYER_NOT_FOUND", providertest.Refusal{Class: rejected, Failure: providers.FailurePayerNotFound, Field: "payer"}),
-		coded(500, "PAYEE_NOT_FOUND", rejectedFor(providers.FailureNotAllowed)),
-		coded(500, "PAYEE_NOT_ALLOWED_TO_RECEIVE", rejectedFor(providers.FailureNotAllowed)),
-		coded(500, "NOT_ENOUGH_FUNDS", rejectedFor(providers.FailureInsufficientFunds)),
-		coded(500, "PAYER_LIMIT_REACHED", rejectedFor(providers.FailureLimitReached)),
 		coded(502, "PAYER_NOT_FOUND", providertest.Refusal{Class: unknown}),
 		coded(503, "SERVICE_UNAVAILABLE", providertest.Refusal{Class: unknown}),
+		coded(500, "APPROVAL_REJECTED", providertest.Refusal{Class: unknown}),
+		coded(500, "NEVER_DOCUMENTED", providertest.Refusal{Class: unknown}),
 	}
-	for _, code := range []string{"INTERNAL_PROCESSING_ERROR", "SERVICE_UNAVAILABLE", "APPROVAL_REJECTED", "NEVER_DOCUMENTED"} {
-		rows = append(rows, coded(500, code, providertest.Refusal{Class: unknown}))
+	for code, r := range map[string]providertest.Refusal{
+		"INVALID_CALLBACK_URL_HOST": { // K5d
+			Class: misconfigured, Field: "X-Callback-Url", Fault: providers.FaultOperator, Says: []string{"providerCallbackHost", "--public-url"}},
+		"INVALID_CURRENCY":               {Class: misconfigured, Field: "currency", Says: []string{"targetEnvironment"}}, // K5a
+		"NOT_ALLOWED":                    {Class: misconfigured, Says: []string{enable}},
+		"NOT_ALLOWED_TARGET_ENVIRONMENT": {Class: misconfigured, Says: []string{"targetEnvironment", keys, product + " product"}},
+		"PAYER_NOT_FOUND":                {Class: rejected, Failure: providers.FailurePayerNotFound, Field: "payer"},
+		"PAYEE_NOT_FOUND":                {Class: rejected, Failure: providers.FailureNotAllowed},
+		"PAYEE_NOT_ALLOWED_TO_RECEIVE":   {Class: rejected, Failure: providers.FailureNotAllowed},
+		"NOT_ENOUGH_FUNDS":               {Class: rejected, Failure: providers.FailureInsufficientFunds},
+		"PAYER_LIMIT_REACHED":            {Class: rejected, Failure: providers.FailureLimitReached},
+		"RESOURCE_ALREADY_EXIST":         {Class: exists},
+		"INTERNAL_PROCESSING_ERROR":      {Class: unknown},
+		"SERVICE_UNAVAILABLE":            {Class: unknown},
+	} {
+		rows = append(rows, coded(400, code, r), coded(500, code, r))
 	}
 	for _, a := range []providers.Answer{
 		providertest.JSON(500, `{"code":"NOT_ALLOWED","code":"PAYER_NOT_FOUND"}`), providertest.JSON(500, `{"code":["PAYER_NOT_FOUND"]}`),
@@ -218,22 +237,21 @@ func mtnRefusedOrders(product, keys string) []providertest.Refusal {
 	return rows
 }
 
-func mtnRefusedQuestions() []providertest.Refusal {
-	return []providertest.Refusal{
-		{Answer: empty(400), Class: unknown},
-		{Answer: gateway(401), Class: misconfigured},
-		{Answer: gateway(403), Class: misconfigured},
+// mtnRefusedQuestions are refused like orders, but nothing is rejected, and what is unknown to MTN is not found.
+func mtnRefusedQuestions(product, keys string) []providertest.Refusal {
+	rows := []providertest.Refusal{
 		coded(404, "RESOURCE_NOT_FOUND", providertest.Refusal{Class: providers.ClassNotFound}),
 		{Answer: providertest.Page(404), Class: providers.ClassNotFound},
-		{Answer: empty(409), Class: unknown},
-		{Answer: gateway(429), Class: throttled},
-		coded(500, "INTERNAL_PROCESSING_ERROR", providertest.Refusal{Class: unknown}),
-		coded(500, "PAYER_NOT_FOUND", providertest.Refusal{Class: unknown}),
-		coded(500, "NOT_ALLOWED", providertest.Refusal{Class: misconfigured}),
 		{Answer: providertest.JSON(202, `{"status":"SUCCESSFUL"}`), Class: unknown},
 		{Answer: providertest.JSON(200, `{"status":"SUCCESSFUL","amount":5000}`), Class: unknown},
 		{Answer: providertest.JSON(200, `{"status":1}`), Class: unknown},
 	}
+	for _, r := range mtnRefusedOrders(product, keys) {
+		if r.Answer.Status != http.StatusNotFound {
+			rows = append(rows, asQuestion(r))
+		}
+	}
+	return rows
 }
 
 func mtnRefusedTokens(keys []string) []providertest.Refusal {

@@ -36,8 +36,7 @@ func Start(t providertest.T, p simulator.Provider, o simulator.Options, facts fu
 	sim := Simulator(t, o)
 	sim.SetDefault(p, simulator.Scenario{Payer: simulator.Waits})
 	return &Fixture{
-		sim: sim, provider: p, clock: clock, facts: facts(sim),
-		transport: transport.New(transport.Options{Now: clock.Now, Trusted: []string{"127.0.0.1"}}),
+		sim: sim, provider: p, clock: clock, facts: facts(sim), transport: trusting(),
 	}
 }
 
@@ -57,6 +56,21 @@ func Simulator(t providertest.T, o simulator.Options) *simulator.Simulator {
 		t.Fatalf("simulator: %v", err)
 	}
 	return sim
+}
+
+// Client of an account at the simulator.
+func Client(t providertest.T, k providers.Kind, a providers.Account, now func() time.Time) providers.Provider {
+	t.Helper()
+	p, err := k.New(a, trusting(), now)
+	if err != nil {
+		t.Fatalf("a client: %v", err)
+	}
+	return p
+}
+
+// trusting is the real transport, which may reach this machine.
+func trusting() providers.Transport {
+	return transport.New(transport.Options{Trusted: []string{"127.0.0.1"}})
 }
 
 // Facts of the provider.
@@ -176,6 +190,14 @@ func with(op providertest.Op, rows []providertest.Refusal) []providertest.Refusa
 		rows[i].Op = op
 	}
 	return rows
+}
+
+// asQuestion is how the answer to an order is taken where it answers a question: that is not rejected.
+func asQuestion(r providertest.Refusal) providertest.Refusal {
+	if r.Class == rejected || r.Class == exists {
+		return providertest.Refusal{Op: r.Op, Answer: r.Answer, Code: r.Code, Class: unknown}
+	}
+	return r
 }
 
 func empty(status int) providers.Answer { return providers.Answer{Status: status} }

@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -16,23 +17,27 @@ import (
 
 const waveSecret = "wave_ci_WHS_conformancesecret"
 
-// Wave runs with a wallet without decimals, and with one that has them.
+// Wave runs with a wallet without decimals; and with one that has them, is an aggregator's and has its
+// requests signed.
 func Wave() map[string]providertest.Factory {
-	with := func(key, amount, currency string, decimals int) providertest.Factory {
+	with := func(key, amount string, decimals int, w simulator.WaveOptions) providertest.Factory {
 		return func(t providertest.T) providertest.Fixture {
-			var o simulator.Options
-			o.Wave.Currency, o.Wave.APIKey = currency, key
+			o := simulator.Options{Wave: w}
+			o.Wave.APIKey = key
 			return Start(t, simulator.Wave, o, func(s *simulator.Simulator) providertest.Facts {
 				facts := waveFacts()
 				facts.Account.BaseURL = s.WaveURL()
-				facts.Account.Credentials = map[string]providers.Secret{wave.KeyAPI: providers.Secret(key)}
-				facts.Request.Money, facts.Accepts = providers.Money{Amount: amount, Currency: currency}, map[string]int{currency: decimals}
+				facts.Account.AggregatedMerchantID = w.AggregatedMerchantID
+				facts.Account.Credentials = map[string]providers.Secret{wave.KeyAPI: providers.Secret(key), wave.KeySigning: providers.Secret(w.SigningSecret)}
+				facts.Request.Money, facts.Accepts = providers.Money{Amount: amount, Currency: w.Currency}, map[string]int{w.Currency: decimals}
 				return facts
 			})
 		}
 	}
 	return map[string]providertest.Factory{
-		"XOF": with(simulator.DefaultWaveKey, "5000", "XOF", 0), "GMD": with("wave_gm_prod_simulator", "5000.50", "GMD", 2),
+		"XOF": with(simulator.DefaultWaveKey, "5000", 0, simulator.WaveOptions{Currency: "XOF"}),
+		"GMD": with("wave_gm_prod_simulator", "5000.50", 2,
+			simulator.WaveOptions{Currency: "GMD", AggregatedMerchantID: "am-7lks22ap113t4", SigningSecret: "wave_gm_AKS_conformance"}),
 	}
 }
 
@@ -41,7 +46,7 @@ func waveFacts() providertest.Facts {
 	echoes := map[string]providertest.Edit{
 		"amount": Fields("amount", "1"), "no amount": Fields("amount", nil),
 		"currency": Fields("currency", "USD"), "no currency": Fields("currency", nil),
-		"reference": Fields("client_reference", "another"), "session": Fields("id", "cos-another"),
+		"reference": Fields("client_reference", "another"), "odd reference": Fields("client_reference", "x "), "session": Fields("id", "cos-another"),
 	}
 	return providertest.Facts{
 		Kind:    wave.Kind(),
@@ -56,6 +61,7 @@ func waveFacts() providertest.Facts {
 		Refused:  []providers.State{providers.StatePending},
 		Expired:  []providers.State{providers.StateExpired},
 		Statuses: waveWords(), RefundStatuses: waveRefundWords(),
+		Read: readWave, List: "result",
 		UnknownWord: func(word string) providertest.Edit { return Fields("checkout_status", word) },
 		UnknownRefundWord: func(word string) providertest.Edit {
 			return Fields("checkout_status", word, "when_refunded", nil)
@@ -63,6 +69,20 @@ func waveFacts() providertest.Facts {
 		Refusals: waveRefusals(),
 		Echoes:   echoes, RefundEchoes: echoes,
 		Callbacks: waveCallbacks(),
+	}
+}
+
+// readWave (Wave Checkout API, checkout session object).
+func readWave(op providertest.Op, said func(...string) string) providers.Status {
+	states := map[string]providers.State{"complete succeeded": providers.StateSucceeded}
+	if op == providertest.OpStatus {
+		states["expired cancelled"], states["complete cancelled"] = providers.StateExpired, providers.StateFailed
+	} else if said("when_refunded") == "" {
+		clear(states) // nothing was given back
+	}
+	return providers.Status{
+		State: cmp.Or(states[said("checkout_status")+" "+said("payment_status")], providers.StatePending), Reference: said("client_reference"),
+		Money: providers.Money{Amount: said("amount"), Currency: said("currency")},
 	}
 }
 
@@ -147,7 +167,27 @@ func waveRefusals() []providertest.Refusal {
 		out = append(out, with(op, waveRefusedRequests(op))...)
 		out = append(out, with(op, waveForeignAnswers())...)
 	}
-	return append(out, with(providertest.OpInitiate, waveRefusedFields())...)
+	out = append(out, with(providertest.OpInitiate, waveRefusedFields())...)
+	out = append(out, with(providertest.OpInitiate, waveOddSuccesses())...)
+	// Only a clear "none" may lead to another session.
+	for _, result := range []string{`null`, `{}`, `"none"`, `[null]`, `[{}]`, `[],"result":[]`, `[`, `[{"id":"cos-1","client_reference":"another"}]`} {
+		out = append(out, providertest.Refusal{Op: providertest.OpSearch, Answer: providertest.JSON(200, `{"result":`+result+`}`), Class: unknown})
+	}
+	return out
+}
+
+// waveOddSuccesses may have opened a session, and have none that can be used.
+func waveOddSuccesses() []providertest.Refusal {
+	const page = `"wave_launch_url":"https://pay.wave.example/canary"`
+	var rows []providertest.Refusal
+	for _, body := range []string{
+		`{"id":"cos-1",` + page + `}{}`, `{"id":"",` + page + `}`, `{"id":7,` + page + `}`, `{"id":"..",` + page + `}`, `{"id":"../x",` + page + `}`,
+		`{"id":"` + strings.Repeat("a", 65) + `",` + page + `}`, `{"id":"cos-1","id":"cos-2",` + page + `}`, `{"id":"cos-1","amount":5000,` + page + `}`,
+		`{"id":"cos-1","wave_launch_url":null}`, `{"id":"cos-1","wave_launch_url":"javascript:canary"}`, `{"id":"cos-1","wave_launch_url":"ftp://pay.wave.example/canary"}`,
+	} {
+		rows = append(rows, providertest.Refusal{Answer: providertest.JSON(200, body), Class: unknown})
+	}
+	return rows
 }
 
 func waveSays(status int, code string, class providers.Class, says ...string) providertest.Refusal {
@@ -263,7 +303,7 @@ func waveCallbacks() *providertest.Callbacks {
 		return func(cb providers.CallbackRequest) providers.CallbackRequest { cb.Header = change(cb); return cb }
 	}
 	return &providertest.Callbacks{
-		Window: 5 * time.Minute, Ahead: 30 * time.Second, EventIDs: true,
+		Window: 5 * time.Minute, Ahead: 30 * time.Second, EventIDs: true, Claim: "type",
 		Secrets: []providers.Secret{waveSecret, "wave_ci_WHS_another", "wave_ci_WHS_third"},
 		Body: func(p providertest.Payment) []byte {
 			body, _ := json.Marshal(map[string]any{"id": "EV_conformance", "type": "checkout.session.completed", "data": map[string]any{

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
@@ -106,13 +108,7 @@ func FuzzWords(f *testing.F) {
 	f.Fuzz(func(t *testing.T, word string, limit uint8) { checkWord(t, word, int(limit)) })
 }
 
-// failer is a *testing.T or a *rapid.T.
-type failer interface {
-	Helper()
-	Errorf(format string, args ...any)
-}
-
-func checkWord(t failer, word string, limit int) {
+func checkWord(t rapid.TB, word string, limit int) {
 	t.Helper()
 	checkPlain(t, word, limit)
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -128,7 +124,7 @@ func checkWord(t failer, word string, limit int) {
 	checkPayerURL(t, word)
 }
 
-func checkPlain(t failer, word string, limit int) {
+func checkPlain(t rapid.TB, word string, limit int) {
 	t.Helper()
 	plain := wire.PlainText(word, limit)
 	if strings.Trim(plain, letters+"0123456789 .-") != "" || len(plain) > limit || strings.TrimSpace(plain) != plain || strings.Contains(plain, "  ") {
@@ -139,7 +135,7 @@ func checkPlain(t failer, word string, limit int) {
 	}
 }
 
-func checkPayerURL(t failer, word string) {
+func checkPayerURL(t rapid.TB, word string) {
 	t.Helper()
 	secure, simulated := wire.IsPayerURL(word, "https://api.example"), wire.IsPayerURL(word, "http://127.0.0.1:1")
 	if !simulated {

@@ -1,159 +1,128 @@
-// Package wiretest helps to test the adapters on a real wire: a server that
-// records what it is asked and answers from a script.
+// Package wiretest helps to test the adapters: a transport that keeps what it is told to send
+// and answers from a script, and checks of what came of it.
 package wiretest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
-	"mobilemoney.dev/operator/providers/transport"
 )
 
-// Answer of the script. Lost reads the request and answers nothing.
+// Base is the address of the API in these tests.
+const Base = "https://api.example"
+
+// Answer of the script. Lost: the call leaves, and nothing comes back.
 type Answer struct {
 	Status int
 	Body   string
-	Header map[string]string
+	Header http.Header
 	Lost   bool
 }
 
-// Request as it arrived.
-type Request struct {
-	Method           string
-	URI              string
-	Header           http.Header
-	Body             string
-	ContentLength    int64
-	TransferEncoding []string
+// OK is an answer with HTTP 200.
+func OK(body string) Answer { return Answer{Status: http.StatusOK, Body: body} }
+
+// Script is a transport that gives each call the next answer. The test fails if there is none.
+type Script struct {
+	Calls   []providers.Call
+	t       testing.TB
+	answers []Answer
 }
 
-// Server answers each request with the next answer of its script.
-type Server struct {
-	URL string
-
-	t        testing.TB
-	mu       sync.Mutex
-	script   []Answer
-	requests []Request
-}
-
-// Start runs a server until the test ends. The test fails if a request comes
-// that the script has no answer for.
-func Start(t testing.TB, script ...Answer) *Server {
+// Client of an account, and the script that it speaks to.
+func Client[P providers.Provider](t testing.TB, k providers.Kind, a providers.Account, answers ...Answer) (P, *Script) {
 	t.Helper()
-	s := &Server{t: t, script: script}
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	s.URL = server.URL
-	return s
-}
-
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	answer, ok := s.next(r)
-	switch {
-	case !ok:
-		s.t.Errorf("a request that the script does not expect: %s %s", r.Method, r.RequestURI)
-		w.WriteHeader(http.StatusTeapot)
-	case answer.Lost:
-		panic(http.ErrAbortHandler)
-	default:
-		for k, v := range answer.Header {
-			w.Header().Set(k, v)
-		}
-		w.WriteHeader(answer.Status)
-		_, _ = io.WriteString(w, answer.Body)
-	}
-}
-
-func (s *Server) next(r *http.Request) (Answer, bool) {
-	body, _ := io.ReadAll(r.Body)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests = append(s.requests, Request{
-		Method: r.Method, URI: r.RequestURI, Header: r.Header, Body: string(body),
-		ContentLength: r.ContentLength, TransferEncoding: r.TransferEncoding,
-	})
-	if len(s.script) == 0 {
-		return Answer{}, false
-	}
-	answer := s.script[0]
-	s.script = s.script[1:]
-	return answer, true
-}
-
-// Requests that arrived so far.
-func (s *Server) Requests() []Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.requests
-}
-
-// Seen is "METHOD URI" of each request.
-func (s *Server) Seen() []string {
-	var out []string
-	for _, r := range s.Requests() {
-		out = append(out, r.Method+" "+r.URI)
-	}
-	return out
-}
-
-// Object reads the JSON body. Numbers stay json.Number, so that a test can
-// tell them from strings.
-func (r Request) Object(t testing.TB) map[string]any {
-	t.Helper()
-	d := json.NewDecoder(strings.NewReader(r.Body))
-	d.UseNumber()
-	var out map[string]any
-	if err := d.Decode(&out); err != nil {
-		t.Fatalf("the body is no JSON object: %v", err)
-	}
-	return out
-}
-
-// CheckHeader compares some of the headers; an empty one must not be there.
-func (r Request) CheckHeader(t testing.TB, want map[string]string) {
-	t.Helper()
-	for name, value := range want {
-		if got, sent := r.Header.Get(name), len(r.Header.Values(name)) > 0; got != value || sent != (value != "") {
-			t.Errorf("%s %s: header %s: %q, want %q", r.Method, r.URI, name, got, value)
-		}
-	}
-}
-
-// Client of an account at this machine.
-func Client(t testing.TB, k providers.Kind, a providers.Account, now func() time.Time) providers.Provider {
-	t.Helper()
-	p, err := k.New(a, transport.New(transport.Options{Trusted: []string{"127.0.0.1"}}), now)
+	s := &Script{t: t, answers: answers}
+	p, err := k.New(a, s, NewClock().Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return p.(P), s
 }
 
-// CheckError compares the parts of an error that decide: all but whose fault it is, and the
-// texts. These must not hold a URL, nor a canary.
-func CheckError(t testing.TB, err error, want providers.Error, canaries ...string) {
+// Do answers.
+func (s *Script) Do(_ context.Context, c providers.Call) (providers.Answer, error) {
+	s.Calls = append(s.Calls, c)
+	if len(s.answers) == 0 {
+		s.t.Errorf("a call that the script does not expect: %s %s", c.Method, c.URL)
+		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Operation: c.Operation}
+	}
+	a := s.answers[0]
+	if s.answers = s.answers[1:]; a.Lost {
+		return providers.Answer{}, &providers.Error{Class: providers.ClassUnknown, Operation: c.Operation, Fault: providers.FaultProvider}
+	}
+	return providers.Answer{Status: a.Status, Header: a.Header, Body: []byte(a.Body)}, nil
+}
+
+// Seen is "METHOD URI" of each call.
+func (s *Script) Seen() []string {
+	var out []string
+	for _, c := range s.Calls {
+		out = append(out, c.Method+" "+strings.TrimPrefix(c.URL, Base))
+	}
+	return out
+}
+
+// Sent is what a call has to be: "METHOD URI", all of its headers, and its JSON object; nil: none.
+type Sent struct {
+	Call   string
+	Header map[string]string
+	Body   map[string]any
+}
+
+// Check compares all calls with what they have to be.
+func (s *Script) Check(t testing.TB, want ...Sent) {
 	t.Helper()
-	if err == nil {
-		t.Fatalf("want %+v", want)
+	if len(s.Calls) != len(want) {
+		t.Fatalf("%v, want %d calls", s.Seen(), len(want))
 	}
-	got := *providers.AsError(err)
-	got.Operation, got.Fault, got.Field, got.Detail, got.Err = "", "", "", "", nil
-	if got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	for i, w := range want {
+		if got := s.Seen()[i]; got != w.Call {
+			t.Errorf("%s, want %s", got, w.Call)
+		}
+		header := http.Header{}
+		for name, value := range w.Header {
+			header.Set(name, value)
+		}
+		if got := s.Calls[i].Header; !reflect.DeepEqual(got, header) {
+			t.Errorf("%s: header %v, want %v", w.Call, got, header)
+		}
+		if w.Body == nil && len(s.Calls[i].Body) > 0 || w.Body != nil && !reflect.DeepEqual(s.Object(i), w.Body) {
+			t.Errorf("%s: body %s, want %v", w.Call, s.Calls[i].Body, w.Body)
+		}
 	}
-	NoCanary(t, fmt.Sprintf("%v %+v", err, err), append(canaries, "canary", "Y2FuYXJ5", "http://", "https://")...)
+}
+
+// Object is the JSON body of a call. Numbers stay json.Number, so that a test can tell them from
+// strings.
+func (s *Script) Object(call int) map[string]any {
+	s.t.Helper()
+	d := json.NewDecoder(strings.NewReader(string(s.Calls[call].Body)))
+	d.UseNumber()
+	var out map[string]any
+	if err := d.Decode(&out); err != nil {
+		s.t.Fatalf("the body is no JSON object: %v", err)
+	}
+	return out
+}
+
+// CheckUnsent compares the class of an error for a request that is not sent, which shows nothing of it.
+func CheckUnsent(t testing.TB, name string, err error, want providers.Class) {
+	t.Helper()
+	if err == nil || providers.ClassOf(err) != want || providers.AsError(err).HTTPStatus != 0 {
+		t.Errorf("%s: %v, want %s", name, err, want)
+		return
+	}
+	NoCanary(t, fmt.Sprintf("%v %+v", err, err), "canary", "http://", "https://", "010203", "020304", "102030")
 }
 
 // CheckEndpoint fills an account in, twice with the same result; or it, and New, say what is
