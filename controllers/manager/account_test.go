@@ -82,5 +82,18 @@ var _ = Describe("An account that is deleted", func() {
 		Expect(api.Create(ctx, newAccount(ns, provider, time.Second))).To(Succeed())
 		paidOnce(ctx, reaches(ctx, ns, "late", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
 		s.chargedOnce()
+
+		By("going at once when nothing is open, also the cluster's")
+		cluster := &v1alpha1.ClusterMerchantAccount{
+			ObjectMeta: metav1.ObjectMeta{Name: ns},
+			Spec:       v1alpha1.ClusterMerchantAccountSpec{MerchantAccountSpec: newAccount(ns, "mtn", time.Second).Spec},
+		}
+		Expect(api.Create(ctx, cluster)).To(Succeed())
+		for _, o := range []client.Object{newAccount(ns, "mtn", 0), cluster} {
+			isKept(ctx, o)
+			Expect(api.Delete(ctx, o)).To(Succeed())
+			isGone(ctx, o)
+		}
+		Expect(eventsOf(ctx, ns, v1alpha1.ReasonDeletionHeld)).To(HaveLen(1))
 	})
 })

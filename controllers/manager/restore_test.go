@@ -26,8 +26,11 @@ var _ = Describe("A Payment that is restored", Ordered, func() {
 	BeforeAll(func(ctx context.Context) { startManager(ctx) })
 
 	It("A whole namespace is deleted and restored", func(ctx context.Context) {
+		payersWait()
 		ns := tenant(ctx, time.Second)
-		sales := paidSales(ctx, ns, "")
+		sales := paidSales(ctx, ns, "paid-")
+		openSale(ctx, ns, "mtn") // which holds no account of a namespace that goes
+		isKept(ctx, newAccount(ns, "mtn", 0))
 		deleteNamespace(ctx, ns)
 		Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})).To(Succeed())
 		openAccounts(ctx, ns, time.Second)

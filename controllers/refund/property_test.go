@@ -348,7 +348,7 @@ func TestDecide_Always(t *testing.T) {
 				t.Fatalf("settles in %+v, %+v", v, e)
 			}
 		case attempt.Conclude, attempt.EndUnasked, attempt.EndSession:
-			if d.Action != attempt.Conclude || e.Refusal == nil || len(e.Open) > 0 || e.Taken != nil || over {
+			if d.Action != attempt.Conclude || e.Refusal == nil || len(e.Open) > 0 || e.Taken != nil || e.Outcome != nil {
 				t.Fatalf("%s in %+v, %+v", d.Action, v, e)
 			}
 		case attempt.Wait:
