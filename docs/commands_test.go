@@ -172,7 +172,7 @@ func TestCommands_WrongOnesAreSeen(t *testing.T) {
 		"kubectl apply -k config/nowhere": false,
 		"make demo":                       true,
 		"make money":                      false,
-		"go run ./hack/bench":             true,
+		"go run ./hack/soak":              true,
 		"go run ./hack/nothing":           false,
 	} {
 		if got := wrong(words(command), map[string]bool{"demo": true}); (got == "") != right {

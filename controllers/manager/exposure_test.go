@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -52,9 +54,14 @@ func tokenOf(ctx context.Context, name, role string) string {
 var _ = Describe("What the manager exposes", func() {
 	It("I-4 metrics take a token with the right to them, probes have their own port, and pprof is nowhere", func(ctx context.Context) {
 		Expect(env.ApplyManifests(ctx, "config/prometheus/metrics_reader.yaml")).To(Succeed())
-		address := freeAddress()
-		m := startManager(ctx, "--metrics-bind-address="+address, "--metrics-insecure=false")
-		page := "https://" + address + "/metrics"
+		chain, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", nil, nil)
+		Expect(err).NotTo(HaveOccurred())
+		pair := filepath.Join(GinkgoT().TempDir(), "tls")
+		Expect(os.WriteFile(pair+".crt", chain, 0o600)).To(Succeed())
+		Expect(os.WriteFile(pair+".key", key, 0o600)).To(Succeed())
+		m := startManager(ctx, "--metrics-insecure=false", "--callback-tls-cert="+pair+".crt", "--callback-tls-key="+pair+".key")
+		metrics, callbacks, probes := "https://"+m.metrics, "https://"+m.callbacks, "http://"+m.probes
+		page := metrics + "/metrics"
 		reader, stranger, admin := tokenOf(ctx, "prometheus", "mobilemoney-metrics-reader"), tokenOf(ctx, "stranger", ""), tokenOf(ctx, "admin", "cluster-admin")
 		Eventually(func(g Gomega) {
 			status, body := visit(ctx, g, page, reader)
@@ -67,22 +74,20 @@ var _ = Describe("What the manager exposes", func() {
 			Expect(status).To(Equal(want))
 			Expect(body).NotTo(ContainSubstring("mobilemoney_"))
 		}
-		for _, base := range []string{"https://" + address, "http://" + m.callbacks, "http://" + m.probes} {
+		for _, base := range []string{metrics, callbacks, probes} {
 			for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/profile", "/debug/vars"} {
 				status, _ := visit(ctx, Default, base+path, admin)
 				Expect(status).To(Equal(http.StatusNotFound), base+path)
 			}
 		}
-		for _, base := range []string{"http://" + m.callbacks, "http://" + m.probes} {
-			status, _ := visit(ctx, Default, base+"/metrics", admin)
-			Expect(status).To(Equal(http.StatusNotFound))
+		for url, want := range map[string]int{
+			callbacks + "/metrics": http.StatusNotFound, probes + "/metrics": http.StatusNotFound,
+			callbacks + "/healthz": http.StatusNotFound, metrics + "/healthz": http.StatusNotFound, probes + "/healthz": http.StatusOK,
+			callbacks + "/return": http.StatusOK, // it ends TLS itself, with the certificate that it was given
+		} {
+			status, _ := visit(ctx, Default, url, admin)
+			Expect(status).To(Equal(want), url)
 		}
-		status, _ := visit(ctx, Default, "http://"+m.callbacks+"/healthz", "")
-		Expect(status).To(Equal(http.StatusNotFound))
-		status, _ = visit(ctx, Default, "http://"+m.probes+"/healthz", "")
-		Expect(status).To(Equal(http.StatusOK))
-		status, _ = visit(ctx, Default, "https://"+address+"/healthz", admin)
-		Expect(status).To(Equal(http.StatusNotFound))
 	})
 
 	It("I-4 no flag turns pprof on", func() {
@@ -91,84 +96,33 @@ var _ = Describe("What the manager exposes", func() {
 		fs.VisitAll(func(f *flag.Flag) { Expect(f.Name + f.Usage).NotTo(MatchRegexp("(?i)pprof|profil|debug")) })
 	})
 
-	It("H9 hundreds of names make no label of a metric, and no series of their own", func(ctx context.Context) {
-		address := freeAddress()
-		startManager(ctx, "--metrics-insecure", "--metrics-bind-address="+address)
-		scrape := func(g Gomega) string {
-			status, body := visit(ctx, g, "http://"+address+"/metrics", "")
-			g.Expect(status).To(Equal(http.StatusOK))
-			return body
-		}
-		ns := tenant(ctx, time.Second)
-		liftPromptLimit(ctx, ns)
-		end := func(name string) {
-			Expect(api.Create(ctx, newPayment(ns, name, "mtn", 5901))).To(Succeed())
-		}
-		// One of each first, so that what comes later can only be more of the same.
-		end("quartz-first")
-		nobody := func(i int) {
-			p := newPayment(ns, fmt.Sprintf("quartz-nobody-%d", i), fmt.Sprintf("quartz-provider-%d", i), 5901)
-			p.Spec.Cancel = true
-			Expect(api.Create(ctx, p)).To(Succeed())
-		}
-		nobody(0)
-		reaches(ctx, ns, "quartz-first", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-		reaches(ctx, ns, "quartz-nobody-0", v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
-		before := seriesOf(scrape(Default))
-
-		for i := 1; i <= 100; i++ {
-			nobody(i)
-			end(fmt.Sprintf("quartz-sale-%d", i))
-		}
-		for range 10 {
-			Expect(api.Create(ctx, newPayment(newNamespace(ctx), "quartz-waits", "mtn", 5901))).To(Succeed())
-		}
-		Eventually(func(g Gomega) {
-			var list v1alpha1.PaymentList
-			g.Expect(api.List(ctx, &list, client.InNamespace(ns))).To(Succeed())
-			for _, p := range list.Items {
-				g.Expect(p.Status.Phase.Terminal()).To(BeTrue(), p.Name)
-			}
-		}, "90s", "500ms").Should(Succeed())
-
-		body := scrape(Default)
-		Expect(body).To(MatchRegexp(`mobilemoney_payments_ended_total\{phase="Cancelled",provider="other",reason="Cancelled"\} 1\d\d`))
-		for _, label := range regexp.MustCompile(`="([^"]*)"`).FindAllStringSubmatch(body, -1) {
-			Expect(label[1]).NotTo(Or(ContainSubstring("quartz"), ContainSubstring(ns), ContainSubstring("shop-"), ContainSubstring("0501020304")))
-		}
-		labels := map[string]bool{}
-		for _, l := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(strings.Join(ours(body), "\n"), -1) {
-			labels[l[1]] = true
-		}
-		for l := range labels {
-			Expect([]string{"provider", "operation", "class", "phase", "reason", "result", "key"}).To(ContainElement(l))
-		}
-		// A call may end in another class under load; the names may add nothing.
-		Expect(seriesOf(body)).To(BeNumerically("<", before+40))
-		fmt.Fprintf(GinkgoWriter, "%d series before, %d after\n", before, seriesOf(body))
-	})
-
-	It("H10 events have reasons from the documented list, a handful for each payment", func(ctx context.Context) {
-		startManager(ctx)
+	It("H9 H10 names make no label of a metric and no series, and events have documented reasons, a handful for each payment", func(ctx context.Context) {
+		m := startManager(ctx)
 		ns := tenant(ctx, time.Second)
 		liftPromptLimit(ctx, ns)
 		const payments = 30
-		for i := range payments {
-			Expect(api.Create(ctx, newPayment(ns, fmt.Sprintf("sale-%d", i), "mtn", []int64{5901, 5903, 5904}[i%3]))).To(Succeed())
+		ends := []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseFailed, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled}
+		reasons := []string{v1alpha1.ReasonPaid, v1alpha1.ReasonPayerDeclined, v1alpha1.ReasonInsufficientFunds, v1alpha1.ReasonCancelled}
+		end := func(from, to int) {
+			for i := from; i < to; i++ {
+				p := newPayment(ns, fmt.Sprintf("quartz-%d", i), "mtn", []int64{5901, 5903, 5904, 5901}[i%4])
+				if p.Spec.Cancel = i%4 == 3; p.Spec.Cancel {
+					p.Spec.Provider = p.Name
+				}
+				Expect(api.Create(ctx, p)).To(Succeed())
+			}
+			for i := from; i < to; i++ {
+				reaches(ctx, ns, fmt.Sprintf("quartz-%d", i), ends[i%4], reasons[i%4])
+			}
 		}
-		for i := range payments {
-			reaches(ctx, ns, fmt.Sprintf("sale-%d", i),
-				[]v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseFailed, v1alpha1.PhaseFailed}[i%3],
-				[]string{v1alpha1.ReasonPaid, v1alpha1.ReasonPayerDeclined, v1alpha1.ReasonInsufficientFunds}[i%3])
-		}
-		// Their spec is touched often; what has not changed is not told again.
+		end(0, 4) // one of each, so that what comes later can only be more of the same
+		before := seriesOf(m.scrape())
+		end(4, payments)
+		// Their spec is touched; what has not changed is not told again.
 		var list v1alpha1.PaymentList
 		Expect(api.List(ctx, &list, client.InNamespace(ns))).To(Succeed())
-		for round := range 3 {
-			for i := range list.Items {
-				patch := fmt.Sprintf(`{"metadata":{"labels":{"round":"%d"}}}`, round)
-				Expect(api.Patch(ctx, &list.Items[i], client.RawPatch("application/merge-patch+json", []byte(patch)))).To(Succeed())
-			}
+		for i := range list.Items {
+			Expect(api.Patch(ctx, &list.Items[i], client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"round":"1"}}}`)))).To(Succeed())
 		}
 		known := documentedReasons()
 		Consistently(func(g Gomega) {
@@ -177,21 +131,26 @@ var _ = Describe("What the manager exposes", func() {
 			g.Expect(len(events.Items)).To(BeNumerically("<=", 3*payments))
 			for _, e := range events.Items {
 				g.Expect(known).To(ContainElement(e.Reason))
-				expectNoSecrets(ctx, "an event", e.Message)
 			}
-		}, "2s", "500ms").Should(Succeed())
+		}, "1s", "500ms").Should(Succeed())
+
+		body := m.scrape()
+		Expect(body).To(MatchRegexp(`mobilemoney_payments_ended_total\{phase="Cancelled",provider="other",reason="Cancelled"\} \d`))
+		for _, label := range regexp.MustCompile(`="([^"]*)"`).FindAllStringSubmatch(body, -1) {
+			Expect(label[1]).NotTo(Or(ContainSubstring("quartz"), ContainSubstring(ns), ContainSubstring("shop-"), ContainSubstring("0501020304")))
+		}
+		labels := regexp.MustCompile(`[{,](\w+)="`)
+		for line := range strings.Lines(body) {
+			if strings.HasPrefix(line, "mobilemoney_") {
+				for _, label := range labels.FindAllStringSubmatch(line, -1) {
+					Expect([]string{"provider", "operation", "class", "phase", "reason", "result", "key"}).To(ContainElement(label[1]))
+				}
+			}
+		}
+		// A call may end in another class under load; the names may add nothing.
+		Expect(seriesOf(body)).To(BeNumerically("<", before+20))
 	})
 })
-
-// ours are the lines of a scrape that are of the operator's own metrics.
-func ours(scrape string) (lines []string) {
-	for l := range strings.Lines(scrape) {
-		if strings.HasPrefix(l, "mobilemoney_") {
-			lines = append(lines, l)
-		}
-	}
-	return lines
-}
 
 func seriesOf(scrape string) (n int) {
 	for l := range strings.Lines(scrape) {

@@ -169,7 +169,7 @@ var _ = Describe("Nothing leaks", func() {
 			Expect(api.Create(ctx, newRefund(ns, provider, provider+"-paid", 0))).To(Succeed())
 		}
 		reaches(ctx, ns, "mtn-declined", v1alpha1.PhaseFailed, v1alpha1.ReasonPayerDeclined)
-		reaches(ctx, ns, "orange-late", v1alpha1.PhaseExpired, v1alpha1.ReasonPayerTimeout)
+		reaches(ctx, ns, "mtn-late", v1alpha1.PhaseExpired, v1alpha1.ReasonPayerTimeout)
 		refundReaches(ctx, ns, "mtn", v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
 		refundReaches(ctx, ns, "wave", v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
 

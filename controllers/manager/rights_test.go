@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -264,15 +263,6 @@ var _ = Describe("Rights", func() {
 		ns := tenant(ctx, time.Second)
 		Expect(api.Create(ctx, newPayment(ns, "order", "mtn", 5901))).To(Succeed())
 		paidOnce(ctx, reaches(ctx, ns, "order", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
-	})
-
-	It("J4 holds a lease while it leads", func(ctx context.Context) {
-		m := startManager(ctx, "--leader-elect", "--leader-elect-lease-duration=2s", "--leader-elect-renew-deadline=1500ms", "--leader-elect-retry-period=300ms")
-		ns := tenant(ctx, time.Second)
-		Expect(api.Create(ctx, newPayment(ns, "order", "mtn", 5901))).To(Succeed())
-		paidOnce(ctx, reaches(ctx, ns, "order", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid))
-		Expect(m.out.String()).To(ContainSubstring("This process leads"))
-		m.stop(syscall.SIGTERM)
 	})
 })
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,8 +19,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -214,6 +217,9 @@ func startManagerUnready(ctx context.Context, settings ...string) *process {
 	kept.Secret("token of the ServiceAccount", cfg.BearerToken)
 	DeferCleanup(func(ctx context.Context) {
 		measured := p.scrape()
+		if slices.ContainsFunc(settings, func(s string) bool { return strings.HasPrefix(s, "--leader-elect") }) {
+			p.stop(syscall.SIGTERM) // it lets its lease go, which the next one would wait for
+		}
 		p.stop(syscall.SIGKILL)
 		if CurrentSpecReport().Failed() {
 			GinkgoWriter.Println(p.out.String())
@@ -241,13 +247,6 @@ func (p *process) stop(signal syscall.Signal) {
 	GinkgoHelper()
 	_ = p.cmd.Process.Signal(signal)
 	Eventually(p.done, "60s").Should(BeClosed())
-}
-
-func freeAddress() string {
-	GinkgoHelper()
-	addresses, err := testenv.FreePorts(context.Background(), 1)
-	Expect(err).NotTo(HaveOccurred())
-	return addresses[0]
 }
 
 const (
@@ -294,11 +293,16 @@ func newAccount(namespace, provider string, interval time.Duration) *v1alpha1.Me
 func tenant(ctx context.Context, interval time.Duration) string {
 	GinkgoHelper()
 	ns := newNamespace(ctx)
-	for _, provider := range []string{"mtn", "orange", "wave"} {
-		Expect(api.Create(ctx, newSecret(ns, provider))).To(Succeed())
-		Expect(api.Create(ctx, newAccount(ns, provider, interval))).To(Succeed())
-	}
+	openAccounts(ctx, ns, interval)
 	return ns
+}
+
+func openAccounts(ctx context.Context, namespace string, interval time.Duration) {
+	GinkgoHelper()
+	for _, provider := range allProviders() {
+		Expect(api.Create(ctx, newSecret(namespace, provider))).To(Succeed())
+		Expect(api.Create(ctx, newAccount(namespace, provider, interval))).To(Succeed())
+	}
 }
 
 func newPayment(namespace, name, provider string, amount int64) *v1alpha1.Payment {
@@ -339,13 +343,12 @@ func reaches(ctx context.Context, namespace, name string, phase v1alpha1.Phase, 
 	return p
 }
 
-func reasonOf(p *v1alpha1.Payment) string {
-	for _, c := range p.Status.Conditions {
-		if c.Type == v1alpha1.ConditionSucceeded {
-			return c.Reason
-		}
-	}
-	return ""
+func reasonOf(p *v1alpha1.Payment) string { return succeeded(p).Reason }
+
+func messageOf(p *v1alpha1.Payment) string { return succeeded(p).Message }
+
+func succeeded(p *v1alpha1.Payment) metav1.Condition {
+	return ptr.Deref(meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionSucceeded), metav1.Condition{})
 }
 
 func chargeOf(ctx context.Context, p *v1alpha1.Payment) *v1alpha1.Charge {
@@ -359,16 +362,4 @@ func chargeOf(ctx context.Context, p *v1alpha1.Payment) *v1alpha1.Charge {
 func paidOnce(ctx context.Context, p *v1alpha1.Payment) {
 	GinkgoHelper()
 	Expect(sim.Charges(chargeOf(ctx, p).Spec.ProviderReference)).To(Equal(1))
-}
-
-// asked counts the requests for money under the reference of p.
-func asked(ctx context.Context, p *v1alpha1.Payment) int {
-	GinkgoHelper()
-	reference, n := chargeOf(ctx, p).Spec.ProviderReference, 0
-	for _, e := range sim.Journal() {
-		if e.Reference == reference && e.Op == simulator.OpInitiate {
-			n++
-		}
-	}
-	return n
 }

@@ -11,6 +11,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/testworld/looptest"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -28,7 +29,7 @@ func TestK5f_RecordRefused(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%s", provider, verb, class), func(t *testing.T) {
 					w := newWorld(t)
 					w.payerPays = true
-					w.onPoint = func(_ int, label string, after bool) error {
+					w.OnPoint = func(_ int, label string, after bool) error {
 						if label == verb && !after {
 							return refusal
 						}
@@ -41,10 +42,10 @@ func TestK5f_RecordRefused(t *testing.T) {
 					if c := condition(p, v1alpha1.ConditionStalled); c == nil || !strings.Contains(c.Message, class) {
 						t.Errorf("%+v", p.Status.Conditions)
 					}
-					if named := strings.Contains(fmt.Sprint(w.errs), testNamespace+"/sale"); !named {
-						t.Errorf("no error names the Payment: %v", w.errs)
+					if named := strings.Contains(fmt.Sprint(w.Errs), looptest.Shop+"/sale"); !named {
+						t.Errorf("no error names the Payment: %v", w.Errs)
 					}
-					w.onPoint, w.errs = nil, nil
+					w.OnPoint, w.Errs = nil, nil
 					expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 					if n := w.asked(); n != 1 || w.charges("sale") != 1 {
 						t.Errorf("asked %d times, charged %d times", n, w.charges("sale"))
@@ -84,12 +85,12 @@ func TestK6a_UnsentCharges(t *testing.T) {
 	}
 	for _, provider := range allProviders {
 		w := newWorld(t, func(s *attempt.Settings) { s.UnsentCharges = 3 })
-		w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
+		w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
 		for i := range 5 {
 			name := fmt.Sprint("sale-", i)
 			w.payment(name, provider, "1902")
 			w.until(name, time.Second, never)
-			w.clock.Add(20 * time.Minute)
+			w.Clock.Add(20 * time.Minute)
 			w.until(name, time.Second, never)
 		}
 		expectPhase(t, w.get("sale-2"), v1alpha1.PhaseProcessing, v1alpha1.ReasonProviderThrottled)
@@ -97,9 +98,9 @@ func TestK6a_UnsentCharges(t *testing.T) {
 		if w.charge("sale-4") != nil {
 			t.Errorf("%s: recorded beyond the limit", provider)
 		}
-		w.sim.ClearScripts()
+		w.Sim.ClearScripts()
 		w.payerPays = true
-		w.clock.Add(time.Hour)
+		w.Clock.Add(time.Hour)
 		for _, name := range []string{"sale-0", "sale-3"} {
 			expectPhase(t, w.settle(name, time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 		}

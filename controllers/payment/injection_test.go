@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/testworld/looptest"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -107,13 +108,13 @@ func TestH7WhateverASpecHoldsOnlyDerivedTextReachesPathsAndHeaders(t *testing.T)
 		w.payment("sale", provider, maybeNasty(rt, "amount", "5901", "5903"), func(p *v1alpha1.Payment) {
 			p.Spec.Description = maybeNasty(rt, "description", "", "Two books")
 			p.Spec.Reference = maybeNasty(rt, "reference", "", "order-1042")
-			p.Spec.Phone = maybeNasty(rt, "phone", testPhone)
+			p.Spec.Phone = maybeNasty(rt, "phone", looptest.Phone)
 			p.Spec.Currency = maybeNasty(rt, "currency", "", "XOF")
 			p.Spec.ReturnURL = v1alpha1.BrowserURL(maybeNasty(rt, "returnURL", "", "https://shop.example/thanks"))
 			p.Spec.CancelURL = v1alpha1.BrowserURL(maybeNasty(rt, "cancelURL", "", "https://shop.example/back"))
 		})
 		w.until("sale", 15*time.Minute, never)
-		for _, c := range w.sent {
+		for _, c := range w.Calls {
 			if what := injected(c); what != "" {
 				rt.Fatalf("%s of %s is not ours: %q", what, c.Operation, c.URL)
 			}
@@ -169,7 +170,7 @@ func TestH9MadeUpProvidersAreOneLabel(t *testing.T) {
 		w.until(name, time.Hour, never)
 	}
 	ends := 0
-	for _, registry := range w.metrics {
+	for _, registry := range w.Registries {
 		families, err := registry.Gather()
 		must(t, err)
 		for _, family := range families {

@@ -1,15 +1,11 @@
 package payment
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -35,39 +31,34 @@ var saidByAccounts = []v1alpha1.Reason{
 // Reasons that no Payment shows: those of account readiness.
 var ofAccounts = []v1alpha1.Reason{v1alpha1.ReasonAccountUsable, v1alpha1.ReasonAccountChecked, v1alpha1.ReasonDeletionHeld}
 
-// reasonConstants are the Reason constants, by name, as the source has them.
-func reasonConstants(t *testing.T) map[string]v1alpha1.Reason {
+// written are what a pattern finds in a file of the repository.
+func written(t *testing.T, path, pattern string) [][]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../../api/v1alpha1/conditions.go", nil, parser.SkipObjectResolution)
+	text, err := os.ReadFile(path)
 	must(t, err)
+	found := regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1)
+	if len(found) == 0 {
+		t.Fatalf("%s has no %s", path, pattern)
+	}
+	return found
+}
+
+// reasons are those of Payments and accounts, by the name of the constant.
+func reasons(t *testing.T) map[string]v1alpha1.Reason {
+	t.Helper()
+	const path = "../../api/v1alpha1/conditions.go"
 	out := map[string]v1alpha1.Reason{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
-			return true
-		}
-		typed, _ := spec.Type.(*ast.Ident)
-		for i, name := range spec.Names {
-			isReason := typed != nil && typed.Name == "Reason"
-			if isReason != strings.HasPrefix(name.Name, "Reason") {
-				t.Errorf("%s: every reason is a ReasonX of type Reason, and nothing else is", name.Name)
-			}
-			if isReason {
-				value, err := strconv.Unquote(spec.Values[i].(*ast.BasicLit).Value)
-				must(t, err)
-				out[name.Name] = value
-			}
-		}
-		return true
-	})
-	if len(out) < 30 {
-		t.Fatalf("found %d reasons only: %v", len(out), out)
+	for _, m := range written(t, path, `(?m)^\t(Reason\w+) +Reason = "(\w+)"`) {
+		out[m[1]] = m[2]
+	}
+	if n := len(written(t, path, `(?m)^\t(?:Reason.*|\w+ +Reason = .*)$`)); len(out) < 30 || len(out) != n {
+		t.Fatalf("%d of %d reasons: every one is a ReasonX of type Reason, and nothing else is", len(out), n)
 	}
 	return out
 }
 
 func TestEveryReasonHasAMessage(t *testing.T) {
-	constants := reasonConstants(t)
+	constants := reasons(t)
 	known := map[v1alpha1.Reason]bool{}
 	for name, reason := range constants {
 		if known[reason] {
@@ -108,24 +99,17 @@ func TestEveryReasonHasAMessage(t *testing.T) {
 // Package account gives no reason that these lists do not know, and gives each of
 // those that are left to it.
 func TestReasonsOfAccounts(t *testing.T) {
-	constants := reasonConstants(t)
-	used := map[v1alpha1.Reason]bool{}
-	files, err := filepath.Glob("../account/*.go")
+	files, err := filepath.Glob("../account/[a-z]*.go")
 	must(t, err)
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+	used := map[v1alpha1.Reason]bool{}
+	for _, path := range files {
+		text, err := os.ReadFile(path)
 		must(t, err)
-		ast.Inspect(file, func(n ast.Node) bool {
-			if s, ok := n.(*ast.SelectorExpr); ok {
-				if reason, ok := constants[s.Sel.Name]; ok {
-					used[reason] = true
-				}
+		for name, reason := range reasons(t) {
+			if !strings.HasSuffix(path, "_test.go") && regexp.MustCompile(`v1alpha1\.`+name+`\b`).Match(text) {
+				used[reason] = true
 			}
-			return true
-		})
+		}
 	}
 	for reason := range used {
 		if _, said := messages()[reason]; !said && !slices.Contains(saidByAccounts, reason) && !slices.Contains(ofAccounts, reason) {
@@ -141,42 +125,18 @@ func TestReasonsOfAccounts(t *testing.T) {
 
 // A provider's failure becomes a reason by its name.
 func TestFailureReasons(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../providers/provider.go", nil, parser.SkipObjectResolution)
-	must(t, err)
-	known := slices.Collect(maps.Values(reasonConstants(t)))
-	found := 0
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
-			return true
+	known := slices.Collect(maps.Values(reasons(t)))
+	for _, m := range written(t, "../../providers/provider.go", `(?m)^\tFailure\w+ +FailureReason = "(\w+)"`) {
+		reason := attempt.RefusalReason(&providers.Error{Failure: providers.FailureReason(m[1])})
+		if _, said := messages()[reason]; !said || !slices.Contains(known, reason) {
+			t.Errorf("%s becomes %s, which is no reason", m[1], reason)
 		}
-		if typed, ok := spec.Type.(*ast.Ident); ok && typed.Name == "FailureReason" {
-			found++
-			failure, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-			must(t, err)
-			reason := attempt.RefusalReason(&providers.Error{Failure: providers.FailureReason(failure)})
-			if _, said := messages()[reason]; !said || !slices.Contains(known, reason) {
-				t.Errorf("%s becomes %s, which is no reason", spec.Names[0].Name, reason)
-			}
-		}
-		return true
-	})
-	if found < 6 {
-		t.Errorf("found %d", found)
 	}
 }
 
 // docs/payment.md explains every reason in a row of a table, and no other.
 func TestDocumentedReasons(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/payment.md")
-	if err != nil {
-		t.Fatalf("the page that explains the reasons: %v", err)
-	}
-	_, section, found := strings.Cut(string(doc), "\n## Reasons\n")
-	if !found {
-		t.Fatal("docs/payment.md has no section Reasons")
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
+	section := written(t, "../../docs/payment.md", `(?s)\n## Reasons\n(.*?)(?:\n## |$)`)[0][1]
 	rows := map[v1alpha1.Reason]int{}
 	for _, m := range regexp.MustCompile("(?m)^\\| *`(\\w+)` *\\|(.*)$").FindAllStringSubmatch(section, -1) {
 		rows[m[1]]++
@@ -184,7 +144,7 @@ func TestDocumentedReasons(t *testing.T) {
 			t.Errorf("%s: the row does not say where, what and what to do", m[1])
 		}
 	}
-	for name, reason := range reasonConstants(t) {
+	for name, reason := range reasons(t) {
 		want := 1
 		if slices.Contains(ofAccounts, reason) {
 			want = 0

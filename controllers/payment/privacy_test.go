@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/testworld/looptest"
 )
 
 // A merchant who names a sale after the payer has told the cluster, and nobody else. The
@@ -18,14 +19,14 @@ func TestI6NamesDoNotLeave(t *testing.T) {
 		w.payment(name, provider, "5901", func(p *v1alpha1.Payment) { p.Spec.Reference = reference })
 		w.until(name, time.Hour, never)
 		expectPhase(t, w.get(name), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-		if len(w.sent) < 2 {
-			t.Fatalf("%s: only %d requests", provider, len(w.sent))
+		if len(w.Calls) < 2 {
+			t.Fatalf("%s: only %d requests", provider, len(w.Calls))
 		}
 		told := false
-		for _, call := range w.sent {
+		for _, call := range w.Calls {
 			said := fmt.Sprint(call.URL, map[string][]string(call.Header), string(call.Body))
 			told = told || strings.Contains(said, reference)
-			if strings.Contains(strings.ToLower(said), "kouassi") || strings.Contains(said, testNamespace+"/") {
+			if strings.Contains(strings.ToLower(said), "kouassi") || strings.Contains(said, looptest.Shop+"/") {
 				t.Errorf("%s is told who pays in %s", provider, call.Operation)
 			}
 		}

@@ -1,7 +1,6 @@
 package payment
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -23,7 +22,7 @@ func prompts(perPhone, perNamespace int) func(*attempt.Settings) {
 
 // batch creates Payments and gives each some time.
 func (w *world) batch(from, to int, provider string, each time.Duration, change ...func(int, *v1alpha1.Payment)) (last string) {
-	w.t.Helper()
+	w.T.Helper()
 	for i := from; i < to; i++ {
 		last = fmt.Sprintf("sale-%d", i)
 		w.payment(last, provider, "5901", func(p *v1alpha1.Payment) {
@@ -37,7 +36,7 @@ func (w *world) batch(from, to int, provider string, each time.Duration, change 
 }
 
 // rung is how often phones rang.
-func (w *world) rung() int { return w.sim.Count(simulator.MTN, simulator.OpInitiate) }
+func (w *world) rung() int { return w.Sim.Count(simulator.MTN, simulator.OpInitiate) }
 
 // However many Payments there are, phones ring no more often than the limits say, and what
 // waits has no Charge and continues automatically.
@@ -55,7 +54,7 @@ func TestPromptLimit(t *testing.T) {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			w := newWorld(t, prompts(c.phone, c.namespace))
 			if name == "of the account" {
-				w.account("mtn", func(m *v1alpha1.MerchantAccount) { m.Spec.Prompts.PerPhone = 2 })
+				w.EditMerchant("mtn", func(m *v1alpha1.MerchantAccount) { m.Spec.Prompts.PerPhone = 2 })
 			}
 			w.batch(0, c.want+2, "mtn", time.Minute, c.change)
 			w.start() // a new process counts on
@@ -82,7 +81,7 @@ func TestPromptLimit_PushOnly(t *testing.T) {
 	for _, provider := range []string{"orange", "wave"} {
 		w := newWorld(t, prompts(1, 1))
 		w.batch(0, 3, provider, time.Second)
-		if n := w.sim.Count("", simulator.OpInitiate); n != 3 {
+		if n := w.Sim.Count("", simulator.OpInitiate); n != 3 {
 			t.Errorf("%s: %d of 3 are asked for", provider, n)
 		}
 	}
@@ -94,7 +93,7 @@ func TestPromptLimit_AndOtherFates(t *testing.T) {
 	w := newWorld(t, prompts(1, 100))
 	w.payment("first", "mtn", "5901")
 	expectPhase(t, w.settle("first", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-	must(t, w.api.Delete(w.ctx, w.get("first")))
+	must(t, w.API.Delete(w.Ctx, w.get("first")))
 	w.payment("first", "mtn", "5901")
 	expectPhase(t, w.settle("first", time.Minute), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 
@@ -119,7 +118,7 @@ func TestH12PromptLimit_NotPassedWithALabel(t *testing.T) {
 		p := w.get(fmt.Sprintf("sale-%d", i))
 		expectPhase(t, p, v1alpha1.PhasePending, v1alpha1.ReasonAdoptOnly)
 		p.Labels = nil
-		must(t, w.api.Update(w.ctx, p))
+		must(t, w.API.Update(w.Ctx, p))
 		w.until(p.Name, 10*time.Second, never)
 	}
 	if n := w.rung(); n != 3 {
@@ -127,25 +126,4 @@ func TestH12PromptLimit_NotPassedWithALabel(t *testing.T) {
 	}
 	expectPhase(t, w.get("sale-7"), v1alpha1.PhasePending, v1alpha1.ReasonPromptsLimited)
 	expectPhase(t, w.settle("sale-7", 2*time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-}
-
-// What could not be sent for hours is not sent all at once when that is over.
-func TestPromptLimit_AfterAnOutage(t *testing.T) {
-	w := newWorld(t, prompts(2, 100))
-	down := true
-	w.onPoint = func(_ int, label string, after bool) error {
-		if down && !after && label == "call token" {
-			return errors.New("connection refused")
-		}
-		return nil
-	}
-	w.batch(0, 6, "mtn", time.Hour)
-	expectPhase(t, w.get("sale-5"), v1alpha1.PhasePending, v1alpha1.ReasonProviderUnreachable)
-	down = false
-	for i := range 6 {
-		w.until(fmt.Sprintf("sale-%d", i), time.Minute, never)
-	}
-	if n := w.rung(); n != 2 {
-		t.Errorf("rung %d times, the limit is 2", n)
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,6 +14,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/testworld/looptest"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -31,19 +31,19 @@ func edits() map[string]func(*v1alpha1.Payment) {
 
 // replace deletes a Payment and applies it again, edited.
 func (w *world) replace(name, provider, amount string, change ...func(*v1alpha1.Payment)) *v1alpha1.Payment {
-	w.t.Helper()
-	must(w.t, w.api.Delete(w.ctx, w.get(name)))
+	w.T.Helper()
+	must(w.T, w.API.Delete(w.Ctx, w.get(name)))
 	return w.payment(name, provider, amount, change...)
 }
 
 // lose the Charge, as where a backup did not have it.
 func (w *world) lose(name string) {
-	w.t.Helper()
-	must(w.t, w.api.Delete(w.ctx, w.charge(name)))
+	w.T.Helper()
+	must(w.T, w.API.Delete(w.Ctx, w.charge(name)))
 	w.start()
 }
 
-func (w *world) asked() int { return w.sim.Count("", simulator.OpInitiate) }
+func (w *world) asked() int { return w.Sim.Count("", simulator.OpInitiate) }
 
 func consenting(p *v1alpha1.Payment) {
 	p.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"}
@@ -58,12 +58,12 @@ func TestK1a_AnotherIntentUnderTheSameName(t *testing.T) {
 				w := newWorld(t)
 				w.payment("order", provider, "1909", func(p *v1alpha1.Payment) { p.Spec.Reference = "first" })
 				w.until("order", time.Second, never)
-				w.freeze()
+				w.Freeze()
 				w.replace("order", provider, "1909", edit)
 				reference := w.charge("order").Spec.ProviderReference
-				must(t, w.sim.Pay(reference))
+				must(t, w.Sim.Pay(reference))
 				w.until("order", 5*time.Minute, func() bool { return w.charge("order").Record.Outcome != nil })
-				w.stale, w.errs = nil, nil
+				w.Stale, w.Errs = nil, nil
 				p := w.settle("order", time.Hour)
 				expectPhase(t, p, v1alpha1.PhaseFailed, v1alpha1.ReasonSaleConflict)
 				if p.Status.ChargeName != "" || p.Status.TransactionID != "" {
@@ -92,24 +92,24 @@ func TestK1bK1i_UnsentIsAskedForAsCorrected(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/behind_%t", provider, name, behind), func(t *testing.T) {
 					w := newWorld(t)
 					w.payerPays = true
-					limited := w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
+					limited := w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
 					w.payment("order", provider, "1922")
 					w.until("order", time.Minute, func() bool { return limited.Fired() > 0 })
-					w.clock.Add(time.Hour)
+					w.Clock.Add(time.Hour)
 					if behind {
-						w.freeze()
+						w.Freeze()
 					}
 					p := w.replace("order", provider, "1922", edit)
-					calls := len(w.sent)
+					calls := len(w.Calls)
 					w.until("order", 5*time.Second, func() bool { return behind })
-					for _, call := range w.sent[calls:] {
+					for _, call := range w.Calls[calls:] {
 						if behind && call.Operation == "initiate" {
 							t.Fatal("asked for a Payment that is gone")
 						}
 					}
-					w.sim.ClearScripts()
-					w.stale, w.errs = nil, nil
-					w.clock.Add(time.Hour)
+					w.Sim.ClearScripts()
+					w.Stale, w.Errs = nil, nil
+					w.Clock.Add(time.Hour)
 					expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 					c := w.charge("order")
 					if c.Spec.Payment.UID != string(p.UID) || c.Spec.Requested.Amount != p.Spec.Amount.String() || w.charges("order") != 1 {
@@ -125,7 +125,7 @@ func TestK1bK1i_UnsentIsAskedForAsCorrected(t *testing.T) {
 func TestK1i_UnsentIsInNobodysWay(t *testing.T) {
 	for _, provider := range allProviders {
 		w := newWorld(t)
-		limited := w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
+		limited := w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
 		w.payment("order", provider, "1902")
 		w.until("order", time.Minute, func() bool { return limited.Fired() > 0 })
 		w.replace("order", provider, "2902", restored1)
@@ -145,21 +145,21 @@ func TestK1c_InstallationChanged(t *testing.T) {
 		w.payerPays = true
 		w.payment("order", provider, "1902")
 		expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-		w.clock.Add(time.Minute)
+		w.Clock.Add(time.Minute)
 		w.replace("order", provider, "1902")
 		before := w.charge("order").ResourceVersion
 		w.installation.ID = "another"
 		w.start()
 		other, lost := w.loop, false
-		w.onPoint = func(_ int, label string, after bool) error {
+		w.OnPoint = func(_ int, label string, after bool) error {
 			if label == "update Payment status" && !after && !lost {
 				lost = true
-				return errInjected
+				return looptest.ErrInjected
 			}
 			return nil
 		}
 		w.until("order", 10*time.Hour, never)
-		w.onPoint, w.errs = nil, nil
+		w.OnPoint, w.Errs = nil, nil
 		p := w.get("order")
 		expectPhase(t, p, v1alpha1.PhasePending, v1alpha1.ReasonInstallationChanged)
 		if c := condition(p, v1alpha1.ConditionStalled); c == nil || w.asked() != 1 || w.charge("order").ResourceVersion != before {
@@ -168,14 +168,14 @@ func TestK1c_InstallationChanged(t *testing.T) {
 		// Both run: they do not write it in turns.
 		w.installation = testInstallation
 		w.start()
-		ours, writes := w.loop, w.writes
+		ours, writes := w.loop, w.Writes
 		for range 10 {
 			for _, w.loop = range []*Reconciler{other, ours} {
 				w.step("order")
 			}
 		}
 		expectPhase(t, w.get("order"), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-		if n := w.writes - writes; n > 2 || w.asked() != 1 {
+		if n := w.Writes - writes; n > 2 || w.asked() != 1 {
 			t.Errorf("%s: %d writes, asked %d times", provider, n, w.asked())
 		}
 	}
@@ -199,26 +199,26 @@ func TestK1d_AnotherAccountObjectOfTheSameMerchant(t *testing.T) {
 			want = v1alpha1.ReasonLostInitiation
 		}
 		expectPhase(t, p, v1alpha1.PhaseUnknown, want)
-		if c := w.charge("order"); c.Spec.ProviderReference != reference || c.Spec.Account.Kind != "ClusterMerchantAccount" || w.sim.Charges(reference) != 1 {
-			t.Errorf("%s: charged %d times, %+v", provider, w.sim.Charges(reference), c.Spec)
+		if c := w.charge("order"); c.Spec.ProviderReference != reference || c.Spec.Account.Kind != "ClusterMerchantAccount" || w.Sim.Charges(reference) != 1 {
+			t.Errorf("%s: charged %d times, %+v", provider, w.Sim.Charges(reference), c.Spec)
 		}
 	}
 }
 
 // toClusterAccount replaces the account of the namespace by one of the cluster.
 func (w *world) toClusterAccount(provider string) {
-	w.t.Helper()
+	w.T.Helper()
 	var m v1alpha1.MerchantAccount
 	var s corev1.Secret
-	key := types.NamespacedName{Namespace: testNamespace, Name: provider}
-	must(w.t, w.api.Get(w.ctx, key, &m))
-	must(w.t, w.api.Get(w.ctx, key, &s))
-	must(w.t, w.api.Create(w.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.loop.Accounts.OperatorNamespace, Name: provider}, Data: s.Data}))
-	must(w.t, w.api.Create(w.ctx, &v1alpha1.ClusterMerchantAccount{
+	key := types.NamespacedName{Namespace: looptest.Shop, Name: provider}
+	must(w.T, w.API.Get(w.Ctx, key, &m))
+	must(w.T, w.API.Get(w.Ctx, key, &s))
+	must(w.T, w.API.Create(w.Ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.loop.Accounts.OperatorNamespace, Name: provider}, Data: s.Data}))
+	must(w.T, w.API.Create(w.Ctx, &v1alpha1.ClusterMerchantAccount{
 		ObjectMeta: metav1.ObjectMeta{Name: provider, UID: types.UID("cluster-" + provider)},
-		Spec:       v1alpha1.ClusterMerchantAccountSpec{MerchantAccountSpec: m.Spec, AllowedNamespaces: v1alpha1.AllowedNamespaces{Names: []string{testNamespace}}},
+		Spec:       v1alpha1.ClusterMerchantAccountSpec{MerchantAccountSpec: m.Spec, AllowedNamespaces: v1alpha1.AllowedNamespaces{Names: []string{looptest.Shop}}},
 	}))
-	must(w.t, w.api.Delete(w.ctx, &m))
+	must(w.T, w.API.Delete(w.Ctx, &m))
 }
 
 // With a new key fingerprints cannot be compared. Only the very object goes on; another
@@ -238,7 +238,7 @@ func TestK1e_TheKeyIsLost(t *testing.T) {
 		expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName)
 		p = w.get(p.Name)
 		consenting(p)
-		must(t, w.api.Update(w.ctx, p))
+		must(t, w.API.Update(w.Ctx, p))
 		expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 		if w.asked() != 2 {
 			t.Errorf("%s: asked %d times", provider, w.asked())
@@ -253,13 +253,13 @@ func TestK1f_FromSandboxToProduction(t *testing.T) {
 		w.payerPays = true
 		w.payment("order", provider, "1902")
 		expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-		w.account(provider, func(m *v1alpha1.MerchantAccount) {
+		w.EditMerchant(provider, func(m *v1alpha1.MerchantAccount) {
 			m.Spec.Environment = "production"
 			switch provider {
 			case "mtn":
 				m.Spec.MTN = &v1alpha1.MTNAccount{TargetEnvironment: "mtnivorycoast"}
 			case "orange":
-				m.Spec.BaseURL = w.sim.OrangeURL("ci")
+				m.Spec.BaseURL = w.Sim.OrangeURL("ci")
 			}
 		})
 		w.replace("order", provider, "1902")
@@ -278,10 +278,10 @@ func TestK1g_TheFenceDecides(t *testing.T) {
 			w := newWorld(t)
 			w.payerPays = true
 			currency, amount, other := refusedCurrency(provider)
-			w.account(provider, func(m *v1alpha1.MerchantAccount) { m.Spec.Currency = currency })
+			w.EditMerchant(provider, func(m *v1alpha1.MerchantAccount) { m.Spec.Currency = currency })
 			w.payment("order", provider, amount)
 			refuses := w.loop
-			refuses.Accounts.Reader = interceptor.NewClient(w.api, interceptor.Funcs{
+			refuses.Accounts.Reader = interceptor.NewClient(w.API, interceptor.Funcs{
 				Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 					err := c.Get(ctx, key, o, opts...)
 					if m, ok := o.(*v1alpha1.MerchantAccount); ok {
@@ -292,17 +292,17 @@ func TestK1g_TheFenceDecides(t *testing.T) {
 			})
 			w.start()
 			met := false
-			w.onPoint = func(at int, _ string, after bool) error {
+			w.OnPoint = func(at int, _ string, after bool) error {
 				if at == n/2 && after == (n%2 == 1) && !met {
 					met = true
-					_, _ = refuses.Reconcile(logr.NewContext(w.ctx, w.said.Logger()), request(testNamespace, "order"))
+					_, _ = refuses.Reconcile(w.Ctx, request(looptest.Shop, "order"))
 				}
 				return nil
 			}
 			w.until("order", time.Hour, never)
 			p := w.get("order")
 			if asked := w.asked(); asked > 1 || (p.Status.Phase == v1alpha1.PhaseFailed) == (asked == 1) || w.charges("order") != asked {
-				t.Errorf("%s, met at point %d: %s, asked %d times: %v", provider, n, p.Status.Phase, asked, w.points)
+				t.Errorf("%s, met at point %d: %s, asked %d times: %v", provider, n, p.Status.Phase, asked, w.Points)
 			}
 		}
 	}
@@ -313,13 +313,13 @@ func TestK1h_ProductionNeedsAGivenInstallationID(t *testing.T) {
 	for _, provider := range allProviders {
 		w := newWorld(t)
 		w.loop.Accounts.InstallationIDGiven = false
-		w.account(provider, func(m *v1alpha1.MerchantAccount) {
+		w.EditMerchant(provider, func(m *v1alpha1.MerchantAccount) {
 			m.Spec.Environment = "production"
 			m.Spec.MTN = &v1alpha1.MTNAccount{TargetEnvironment: "mtnivorycoast"}
 		})
 		w.payment("order", provider, "1902")
 		expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhasePending, v1alpha1.ReasonAccountMisconfigured)
-		if len(w.sim.Journal()) != 0 || w.charge("order") != nil {
+		if len(w.Sim.Journal()) != 0 || w.charge("order") != nil {
 			t.Errorf("%s: something was called or recorded", provider)
 		}
 	}
@@ -336,17 +336,17 @@ func TestRecordLost_IsNeverRefused(t *testing.T) {
 			}
 			w := newWorld(t)
 			currency, amount, other := refusedCurrency(provider)
-			w.account(provider, func(m *v1alpha1.MerchantAccount) { m.Spec.Currency = currency })
+			w.EditMerchant(provider, func(m *v1alpha1.MerchantAccount) { m.Spec.Currency = currency })
 			w.payment("order", provider, amount)
 			w.until("order", time.Second, never)
 			expectPhase(t, w.get("order"), v1alpha1.PhaseProcessing, v1alpha1.ReasonAwaitingPayer)
-			must(t, w.sim.Pay(w.charge("order").Spec.ProviderReference))
+			must(t, w.Sim.Pay(w.charge("order").Spec.ProviderReference))
 			var kept v1alpha1.MerchantAccount
-			must(t, w.api.Get(w.ctx, types.NamespacedName{Namespace: testNamespace, Name: provider}, &kept))
+			must(t, w.API.Get(w.Ctx, types.NamespacedName{Namespace: looptest.Shop, Name: provider}, &kept))
 			if gone {
-				must(t, w.api.Delete(w.ctx, kept.DeepCopy()))
+				must(t, w.API.Delete(w.Ctx, kept.DeepCopy()))
 			} else {
-				w.account(provider, func(m *v1alpha1.MerchantAccount) { m.Spec.Currency = other })
+				w.EditMerchant(provider, func(m *v1alpha1.MerchantAccount) { m.Spec.Currency = other })
 			}
 			w.lose("order")
 			w.until("order", time.Hour, never)
@@ -356,7 +356,7 @@ func TestRecordLost_IsNeverRefused(t *testing.T) {
 			}
 			expectPhase(t, w.get("order"), v1alpha1.PhaseProcessing, v1alpha1.ReasonAccountNotFound)
 			kept.ResourceVersion = ""
-			must(t, w.api.Create(w.ctx, &kept))
+			must(t, w.API.Create(w.Ctx, &kept))
 			expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 			if w.asked() != 1 {
 				t.Errorf("%s: asked %d times", provider, w.asked())
@@ -428,6 +428,7 @@ func TestRelate(t *testing.T) {
 		"another name, by a digest collided": {[]change{func(p *v1alpha1.Payment, _ *v1alpha1.Charge) { p.Name = "x" }}, sandbox, relationForeign},
 	} {
 		p := newPayment("order", "mtn", "5000")
+		p.UID = "own"
 		p.CreationTimestamp = metav1.NewTime(at)
 		charge := &v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{Name: inst.ChargeName(p.Namespace, p.Name)}, Spec: v1alpha1.ChargeSpec{
 			InstallationID: inst.ID, ReferenceVersion: "v2", Fingerprint: inst.Fingerprint(p, "XOF"), Requested: v1alpha1.Money{Amount: "5000", Currency: "XOF"},

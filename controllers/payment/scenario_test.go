@@ -9,8 +9,8 @@ import (
 )
 
 // What becomes of a payment for every story that the providers can tell. The
-// judge of "charged" is the provider's ledger.
-func TestScenarios(t *testing.T) {
+// judge of "charged" is the provider's ledger. No callback ever comes here.
+func TestG5_Scenarios(t *testing.T) {
 	const hour = time.Hour
 	type want struct {
 		phase   v1alpha1.Phase
@@ -85,11 +85,11 @@ func assertQuietWhenOver(t *testing.T, w *world, p *v1alpha1.Payment) {
 	if !p.Status.Phase.Terminal() {
 		return
 	}
-	points := len(w.points)
+	points := len(w.Points)
 	if wait, again := w.step(p.Name); again {
 		t.Errorf("a finished payment is looked at again after %s", wait)
 	}
-	if len(w.points) != points {
-		t.Errorf("a finished payment still causes %v", w.points[points:])
+	if len(w.Points) != points {
+		t.Errorf("a finished payment still causes %v", w.Points[points:])
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // settleByHand writes what a person found out.
 func (w *world) settleByHand(name string, outcome v1alpha1.SettledOutcome) {
-	w.t.Helper()
+	w.T.Helper()
 	p := w.get(name)
 	p.Spec.Settlement = &v1alpha1.Settlement{
 		UnknownID: p.Status.Unknown.ID, Outcome: outcome, SettledBy: "awa", Reason: "seen in the portal", TransactionID: "T-1",
@@ -22,38 +22,29 @@ func (w *world) settleByHand(name string, outcome v1alpha1.SettledOutcome) {
 		p.Spec.Settlement.Amount, p.Spec.Settlement.Currency = &amount, r.Currency
 	}
 	p.Generation++
-	must(w.t, w.api.Update(w.ctx, p))
+	must(w.T, w.API.Update(w.Ctx, p))
 }
 
 // callBack notes a callback, as the receiver does.
 func (w *world) callBack(name string) {
-	w.t.Helper()
+	w.T.Helper()
 	p := w.get(name)
-	p.Status.LastCallback = &v1alpha1.CallbackNote{ReceivedAt: metav1.NewMicroTime(w.clock.Now())}
-	must(w.t, w.api.Status().Update(w.ctx, p))
-}
-
-// unknowns are the ways into phase Unknown with a Charge.
-func unknowns() map[string]struct {
-	provider, amount string
-	reason           v1alpha1.Reason
-	calls            bool // the provider can still be asked
-} {
-	return map[string]struct {
-		provider, amount string
-		reason           v1alpha1.Reason
-		calls            bool
-	}{
-		"undecided":   {"mtn", "1907", v1alpha1.ReasonOutcomeUnknown, true},
-		"lost":        {"orange", "1923", v1alpha1.ReasonLostInitiation, false},
-		"other money": {"wave", "1943", v1alpha1.ReasonAmountMismatch, true},
-	}
+	p.Status.LastCallback = &v1alpha1.CallbackNote{ReceivedAt: metav1.NewMicroTime(w.Clock.Now())}
+	must(w.T, w.API.Status().Update(w.Ctx, p))
 }
 
 // Whatever is Unknown is settled by a person, for good, and whoever comes later
 // finds it.
 func TestSettledByAPerson(t *testing.T) {
-	for name, c := range unknowns() {
+	for name, c := range map[string]struct { // the ways into phase Unknown with a Charge
+		provider, amount string
+		reason           v1alpha1.Reason
+		calls            bool // the provider can still be asked
+	}{
+		"undecided":   {"mtn", "1907", v1alpha1.ReasonOutcomeUnknown, true},
+		"lost":        {"orange", "1923", v1alpha1.ReasonLostInitiation, false},
+		"other money": {"wave", "1943", v1alpha1.ReasonAmountMismatch, true},
+	} {
 		for outcome, want := range map[v1alpha1.SettledOutcome]struct {
 			phase  v1alpha1.Phase
 			reason v1alpha1.Reason
@@ -66,7 +57,7 @@ func TestSettledByAPerson(t *testing.T) {
 				p := w.payment("sale", c.provider, c.amount)
 				w.until("sale", 2*time.Hour, never)
 				expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, c.reason)
-				asked := w.sim.Count("", simulator.OpInitiate)
+				asked := w.Sim.Count("", simulator.OpInitiate)
 				w.settleByHand("sale", outcome)
 				w.until("sale", time.Hour, never)
 				expectSettled(t, w.get("sale"), want.phase, want.reason)
@@ -76,11 +67,11 @@ func TestSettledByAPerson(t *testing.T) {
 					t.Errorf("recorded %+v", said)
 				}
 				// Deleted and applied again, without the settlement.
-				must(t, w.api.Delete(w.ctx, p))
+				must(t, w.API.Delete(w.Ctx, p))
 				w.payment("sale", c.provider, c.amount)
 				w.until("sale", time.Hour, never)
 				expectSettled(t, w.get("sale"), want.phase, want.reason)
-				if n := w.sim.Count("", simulator.OpInitiate); n != asked {
+				if n := w.Sim.Count("", simulator.OpInitiate); n != asked {
 					t.Errorf("asked for money again")
 				}
 				w.until("sale", 100*time.Hour, never)
@@ -138,8 +129,8 @@ func TestSettledWithoutACharge(t *testing.T) {
 	w := newWorld(t)
 	p := w.payment("sale", "mtn", "1902")
 	w.settle("sale", time.Hour)
-	must(t, w.api.Delete(w.ctx, p))
-	w.clock.Add(100 * time.Hour)
+	must(t, w.API.Delete(w.Ctx, p))
+	w.Clock.Add(100 * time.Hour)
 	w.payment("sale", "mtn", "1902")
 	expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName)
 	before := w.charge("sale")
@@ -150,7 +141,7 @@ func TestSettledWithoutACharge(t *testing.T) {
 		t.Errorf("the Charge of the other sale became %+v", after.Record)
 	}
 	p.Labels = map[string]string{"edited": "later"}
-	must(t, w.api.Update(w.ctx, p))
+	must(t, w.API.Update(w.Ctx, p))
 	expectSettled(t, w.settle("sale", time.Hour), v1alpha1.PhaseFailed, v1alpha1.ReasonSettledNotPaid)
 }
 
@@ -162,7 +153,7 @@ func TestSettledWrongly(t *testing.T) {
 	w.until("sale", 2*time.Hour, never)
 	w.settleByHand("sale", v1alpha1.SettledNotPaid)
 	w.until("sale", time.Hour, never)
-	must(t, w.sim.Pay(w.get("sale").Status.ProviderReference))
+	must(t, w.Sim.Pay(w.get("sale").Status.ProviderReference))
 	p := w.settle("sale", 3*time.Hour)
 	expectSettled(t, p, v1alpha1.PhaseFailed, v1alpha1.ReasonSettledNotPaid)
 	expectContradiction(t, w, v1alpha1.ReasonPaid)
@@ -192,31 +183,31 @@ func TestLateSuccess(t *testing.T) {
 		for _, other := range []bool{false, true} {
 			w := newWorld(t)
 			nothing := `{"result":[]}`
-			w.sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Set: words})
-			w.sim.Script(simulator.Match{Op: simulator.OpSearch}, simulator.Behaviour{Body: &nothing})
+			w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Set: words})
+			w.Sim.Script(simulator.Match{Op: simulator.OpSearch}, simulator.Behaviour{Body: &nothing})
 			w.payerPays = true
 			w.payment("sale", provider, "1902")
 			p := w.settle("sale", 3*time.Hour)
 			if !p.Status.Phase.Terminal() || p.Status.Phase == v1alpha1.PhaseSucceeded {
 				t.Fatalf("%s: %s", provider, p.Status.Phase)
 			}
-			w.clock.Add(time.Minute)
-			calls := len(w.sim.Journal())
+			w.Clock.Add(time.Minute)
+			calls := len(w.Sim.Journal())
 			w.callBack("sale")
 			w.settle("sale", time.Hour)
-			if n := len(w.sim.Journal()) - calls; n == 0 || n > 60 {
+			if n := len(w.Sim.Journal()) - calls; n == 0 || n > 60 {
 				t.Errorf("%s: %d calls for one callback", provider, n)
 			}
 			if late := condition(w.get("sale"), v1alpha1.ConditionLateSettlement); late != nil {
 				t.Errorf("%s: contradicted by %+v", provider, late)
 			}
-			w.sim.ClearScripts()
+			w.Sim.ClearScripts()
 			want := v1alpha1.ReasonPaid
 			if other { // Orange's documented answer has no amount, but this one has
-				w.sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Set: map[string]any{"amount": "1"}})
+				w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Set: map[string]any{"amount": "1"}})
 				want = v1alpha1.ReasonAmountMismatch
 			}
-			w.clock.Add(time.Minute)
+			w.Clock.Add(time.Minute)
 			w.callBack("sale")
 			p = w.settle("sale", time.Hour)
 			if w.charges("sale") != 1 || p.Status.Phase == v1alpha1.PhaseSucceeded {

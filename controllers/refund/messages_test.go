@@ -1,13 +1,9 @@
 package refund
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -24,24 +20,16 @@ var saidByAccounts = []v1alpha1.Reason{
 // Every reason that only a Refund has is said somewhere, and every one that a
 // Refund can show is explained, once.
 func TestReasons(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../api/v1alpha1/refund_types.go", nil, parser.SkipObjectResolution)
+	types, err := os.ReadFile("../../api/v1alpha1/refund_types.go")
 	must(t, err)
-	own := 0
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok || !strings.HasPrefix(spec.Names[0].Name, "Reason") {
-			return true
+	own := regexp.MustCompile(`(?m)^\tReason\w+ +Reason = "(\w+)"`).FindAllStringSubmatch(string(types), -1)
+	for _, m := range own {
+		if _, here := messages()[m[1]]; here == slices.Contains(saidByAccounts, m[1]) {
+			t.Errorf("%s is said in both places or in none", m[1])
 		}
-		own++
-		reason, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-		must(t, err)
-		if _, here := messages()[reason]; here == slices.Contains(saidByAccounts, reason) {
-			t.Errorf("%s is said in both places or in none", reason)
-		}
-		return true
-	})
-	if own < 10 {
-		t.Errorf("found %d reasons", own)
+	}
+	if len(own) < 10 {
+		t.Errorf("found %d reasons", len(own))
 	}
 	doc, err := os.ReadFile("../../docs/refund.md")
 	must(t, err)

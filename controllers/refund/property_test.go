@@ -89,6 +89,17 @@ func (g giver) history(t *rapid.T, c *v1alpha1.Charge, e *v1alpha1.ChargeRefund,
 	}
 }
 
+// reserved compares what is reserved of a Charge with what was paid.
+func reserved(c *v1alpha1.Charge) int {
+	var amounts []string
+	for i := range c.Record.Refunds {
+		if counts(&c.Record.Refunds[i]) {
+			amounts = append(amounts, c.Record.Refunds[i].Money.Amount)
+		}
+	}
+	return providers.CompareAmounts(providers.SumAmounts(amounts...), c.Record.Outcome.Paid.Amount)
+}
+
 // Whatever is reserved, sent, lost, refused, released and applied again, in whatever
 // order: what counts is never more than what was paid, and neither is what was given
 // back; each Refund is paid out once.
@@ -337,7 +348,7 @@ func TestDecide_Always(t *testing.T) {
 				t.Fatalf("settles in %+v, %+v", v, e)
 			}
 		case attempt.Conclude, attempt.EndUnasked, attempt.EndSession:
-			if d.Action != attempt.Conclude || e.Refusal == nil || len(e.Open) > 0 || e.Taken != nil || over {
+			if d.Action != attempt.Conclude || e.Refusal == nil || len(e.Open) > 0 || e.Taken != nil || e.Outcome != nil {
 				t.Fatalf("%s in %+v, %+v", d.Action, v, e)
 			}
 		case attempt.Wait:

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,6 +14,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
+	"mobilemoney.dev/operator/controllers/testworld/looptest"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
 )
@@ -48,27 +48,11 @@ func TestRefund_GivesBackTheWholeOnce(t *testing.T) {
 
 // projectsTheSame: what is recorded was projected, and projecting it again changes nothing.
 func (w *world) projectsTheSame(name string) {
-	w.t.Helper()
+	w.T.Helper()
 	before := w.get(name).ResourceVersion
 	w.step(name)
 	if after := w.get(name); after.ResourceVersion != before {
-		w.t.Errorf("projected again, the status changed: %+v", after.Status)
-	}
-}
-
-func TestRefund_PartsUntilNothingIsLeft(t *testing.T) {
-	w, references := newWorld(t), map[string]bool{}
-	w.pay("sale", "mtn", "5000")
-	for i, amount := range []string{"1500", "3000", "500"} {
-		name := fmt.Sprintf("back-%d", i)
-		w.refund(name, "sale", amount)
-		w.settled(name, time.Hour, v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
-		references[w.entry(name).Reference] = true
-	}
-	w.refund("more", "sale", "1")
-	w.settled("more", time.Hour, v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
-	if w.givenBack("sale", "5000"); len(references) != 3 {
-		t.Errorf("references %v", references)
+		w.T.Errorf("projected again, the status changed: %+v", after.Status)
 	}
 }
 
@@ -89,13 +73,13 @@ func TestRefund_RefusedBeforeAnythingIsSent(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.pay("sale", tt.provider, "5000")
-		calls := len(w.sim.Journal())
+		calls := len(w.Sim.Journal())
 		w.refund("back", "sale", tt.amount)
 		w.settled("back", time.Hour, v1alpha1.RefundFailed, tt.reason)
 		if r := w.get("back"); r.Status.Failure == nil || r.Status.Failure.Reason != tt.reason || r.Status.CompletedAt == nil {
 			t.Errorf("%s: status %+v", name, r.Status)
 		}
-		if len(w.sim.Journal()) != calls || len(w.charge("sale").Record.Refunds) != 0 {
+		if len(w.Sim.Journal()) != calls || len(w.charge("sale").Record.Refunds) != 0 {
 			t.Errorf("%s: something was written or sent", name)
 		}
 	}
@@ -119,44 +103,40 @@ func TestRefund_WaitsForItsPayment(t *testing.T) {
 // What the user has to mend is told, nothing is reserved meanwhile, and it continues
 // automatically.
 func TestRefund_WaitsForItsAccount(t *testing.T) {
-	secret := func(w *world, edit func(map[string][]byte)) {
-		s := fetch[corev1.Secret](w, shop, "mtn")
-		edit(s.Data)
-		must(w.t, w.api.Update(w.ctx, s))
-		w.start() // credentials are kept for a minute
+	secret := func(key, value string) func(*world) {
+		return func(w *world) {
+			w.EditSecret("mtn", func(data map[string][]byte) {
+				if data[key] = []byte(value); value == "" {
+					delete(data, key)
+				}
+			})
+			w.start() // credentials are kept for a minute
+		}
+	}
+	trust := func(yes bool) func(*world) {
+		return func(w *world) {
+			if w.Endpoints = nil; yes {
+				w.Endpoints = []string{strings.TrimPrefix(w.Sim.URL(), "http://")}
+			}
+			w.start()
+		}
 	}
 	for name, tt := range map[string]struct {
 		reason      v1alpha1.Reason
 		harm, amend func(*world)
 	}{
 		"no credentials for refunds": {
-			v1alpha1.ReasonRefundNotConfigured,
-			func(w *world) {
-				secret(w, func(d map[string][]byte) { delete(d, "disbursementSubscriptionKey") })
-			},
-			func(w *world) {
-				secret(w, func(d map[string][]byte) {
-					d["disbursementSubscriptionKey"] = []byte(simulator.DefaultMTNDisbursementSubscriptionKey)
-				})
-			},
+			v1alpha1.ReasonRefundNotConfigured, secret("disbursementSubscriptionKey", ""),
+			secret("disbursementSubscriptionKey", simulator.DefaultMTNDisbursementSubscriptionKey),
 		},
 		"wrong credentials": {
-			v1alpha1.ReasonAccountMisconfigured,
-			func(w *world) {
-				secret(w, func(d map[string][]byte) { d["disbursementAPISecret"] = []byte("wrong-secret") })
-			},
-			func(w *world) {
-				secret(w, func(d map[string][]byte) { d["disbursementAPISecret"] = []byte(simulator.DefaultMTNDisbursementKey) })
-			},
+			v1alpha1.ReasonAccountMisconfigured, secret("disbursementAPISecret", "wrong-secret"),
+			secret("disbursementAPISecret", simulator.DefaultMTNDisbursementKey),
 		},
 		"suspended": {
-			v1alpha1.ReasonAccountSuspended, func(w *world) { w.suspend("mtn", true) }, func(w *world) { w.suspend("mtn", false) },
+			v1alpha1.ReasonAccountSuspended, func(w *world) { w.Suspend("mtn", true) }, func(w *world) { w.Suspend("mtn", false) },
 		},
-		"K6e: endpoint not trusted": {
-			v1alpha1.ReasonEndpointNotAllowed,
-			func(w *world) { w.endpoints = nil; w.start() },
-			func(w *world) { w.endpoints = []string{strings.TrimPrefix(w.sim.URL(), "http://")}; w.start() },
-		},
+		"K6e: endpoint not trusted": {v1alpha1.ReasonEndpointNotAllowed, trust(false), trust(true)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -164,8 +144,8 @@ func TestRefund_WaitsForItsAccount(t *testing.T) {
 			tt.harm(w)
 			w.refund("back", "sale", "")
 			w.settled("back", time.Hour, v1alpha1.RefundPending, tt.reason)
-			if n := len(w.charge("sale").Record.Refunds); n != 0 || w.calls(providers.OpRefund) != 0 || tt.reason == v1alpha1.ReasonEndpointNotAllowed && len(w.points) != w.writes {
-				t.Errorf("reserved %d, or called: %v", n, w.points)
+			if n := len(w.charge("sale").Record.Refunds); n != 0 || w.calls(providers.OpRefund) != 0 || tt.reason == v1alpha1.ReasonEndpointNotAllowed && len(w.Points) != w.Writes {
+				t.Errorf("reserved %d, or called: %v", n, w.Points)
 			}
 			tt.amend(w)
 			w.succeeds("back", "sale", "5000")
@@ -180,15 +160,15 @@ func TestRefund_SuspendedAccount(t *testing.T) {
 		w := newWorld(t)
 		w.pay("sale", provider, "5000")
 		w.refund("back", "sale", "")
-		behind := w.builder(w.api.Scheme()).WithObjects(fetch[v1alpha1.MerchantAccount](w, shop, provider)).Build()
-		w.suspend(provider, true)
+		behind := w.Builder(w.API.Scheme()).WithObjects(looptest.Get[v1alpha1.MerchantAccount](w.World, shop, provider)).Build()
+		w.Suspend(provider, true)
 		w.loop.Accounts.Reader = behind
 		w.settled("back", time.Hour, v1alpha1.RefundPending, v1alpha1.ReasonAccountSuspended)
 		w.givenBack("sale", "0")
-		w.suspend(provider, false)
-		w.sim.Script(sending, simulator.Behaviour{Cut: true, Times: 1})
+		w.Suspend(provider, false)
+		w.Sim.Script(sending, simulator.Behaviour{Cut: true, Times: 1})
 		w.sent()
-		w.suspend(provider, true)
+		w.Suspend(provider, true)
 		w.succeeds("back", "sale", "5000")
 	}
 }
@@ -197,7 +177,7 @@ func TestRefund_SuspendedAccount(t *testing.T) {
 func TestRefund_ByHand(t *testing.T) {
 	w := newWorld(t)
 	w.pay("sale", "orange", "5000")
-	calls := len(w.sim.Journal())
+	calls := len(w.Sim.Journal())
 	w.refund("back", "sale", "3000")
 	w.settled("back", time.Hour, v1alpha1.RefundManualActionRequired, v1alpha1.ReasonManualActionRequired)
 	r := w.get("back")
@@ -225,7 +205,7 @@ func TestRefund_ByHand(t *testing.T) {
 	w.settled("rest", time.Hour, v1alpha1.RefundFailed, v1alpha1.ReasonNotRefunded)
 	w.refund("again", "sale", "2000")
 	w.settled("again", time.Hour, v1alpha1.RefundManualActionRequired, v1alpha1.ReasonManualActionRequired)
-	if len(w.sim.Journal()) != calls {
+	if len(w.Sim.Journal()) != calls {
 		t.Error("the provider was called")
 	}
 }
@@ -237,42 +217,17 @@ func TestRefund_ByHandStaysReservedWhenDeleted(t *testing.T) {
 	w.pay("sale", "orange", "5000")
 	w.refund("back", "sale", "")
 	w.settle("back", time.Hour)
-	w.delete(w.get("back"))
+	w.Delete(w.get("back"))
 	w.settle("back", time.Hour)
 	w.refund("other", "sale", "1")
 	w.settled("other", time.Hour, v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
 	w.refund("back", "sale", "1000")
 	w.settled("back", time.Hour, v1alpha1.RefundFailed, v1alpha1.ReasonRefundConflict)
-	w.delete(w.get("back"))
+	w.Delete(w.get("back"))
 	w.refund("back", "sale", "5000")
 	w.settled("back", time.Hour, v1alpha1.RefundManualActionRequired, v1alpha1.ReasonManualActionRequired)
 	w.confirm("back", v1alpha1.ConfirmedRefunded)
 	w.settled("back", time.Hour, v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
-}
-
-// What the provider does not decide becomes Unknown and stays reserved. A person settles
-// it, or a late answer.
-func TestRefund_Unknown(t *testing.T) {
-	for _, late := range []bool{false, true} {
-		w := newWorld(t)
-		w.pay("sale", "mtn", "5000")
-		w.sim.Script(simulator.Match{Op: simulator.OpRefund}, pending)
-		w.refund("back", "sale", "")
-		w.settled("back", 10*time.Minute, v1alpha1.RefundProcessing, v1alpha1.ReasonAwaitingProvider)
-		w.confirmAs("back", "planted", v1alpha1.ConfirmedNotRefunded) // where it can be asked, it is
-		w.settled("back", 2*time.Hour, v1alpha1.RefundUnknown, v1alpha1.ReasonOutcomeUnknown)
-		w.refund("more", "sale", "1")
-		w.settled("more", time.Minute, v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
-		if late {
-			w.sim.ClearScripts()
-		} else {
-			w.confirm("back", v1alpha1.ConfirmedRefunded)
-		}
-		w.settled("back", 5*time.Hour, v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
-		if n := w.calls(providers.OpRefund); n != 1 {
-			t.Errorf("%d calls", n)
-		}
-	}
 }
 
 // Success needs the amount, currency and reference that were sent, and a known word.
@@ -280,7 +235,7 @@ func TestRefund_EchoDiffers(t *testing.T) {
 	for field, value := range map[string]any{"amount": "5001", "currency": "XAF", "externalId": "00000000-0000-4000-8000-000000000000"} {
 		w := newWorld(t)
 		w.pay("sale", "mtn", "5000")
-		w.sim.Script(asking, simulator.Behaviour{Set: map[string]any{field: value}})
+		w.Sim.Script(asking, simulator.Behaviour{Set: map[string]any{field: value}})
 		w.refund("back", "sale", "")
 		w.settled("back", 30*time.Minute, v1alpha1.RefundUnknown, v1alpha1.ReasonAmountMismatch)
 		if reported := w.get("back").Status.Unknown.Reported; field == "amount" && (reported == nil || reported.Amount != "5001") {
@@ -289,7 +244,7 @@ func TestRefund_EchoDiffers(t *testing.T) {
 	}
 	w := newWorld(t)
 	w.pay("sale", "mtn", "5000")
-	w.sim.Script(asking, simulator.Behaviour{Set: map[string]any{"status": "ONGOING"}})
+	w.Sim.Script(asking, simulator.Behaviour{Set: map[string]any{"status": "ONGOING"}})
 	w.refund("back", "sale", "")
 	w.settled("back", 30*time.Minute, v1alpha1.RefundProcessing, v1alpha1.ReasonUnrecognizedStatus)
 }
@@ -310,7 +265,7 @@ func TestRefund_ProviderRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, uncapped)
 			w.pay("sale", tt.provider, "5000")
-			w.sim.Script(tt.match, tt.refusal)
+			w.Sim.Script(tt.match, tt.refusal)
 			w.refund("back", "sale", "")
 			w.settle("back", time.Hour)
 			if r := w.get("back"); r.Status.Phase != v1alpha1.RefundFailed || r.Status.Failure == nil || r.Status.Failure.Message == "" {
@@ -322,7 +277,7 @@ func TestRefund_ProviderRefuses(t *testing.T) {
 			if n := w.calls(providers.OpRefundStatus); n != tt.asked || w.entry("again") != nil {
 				t.Errorf("%d questions before %+v", n, w.entry("again"))
 			}
-			w.sim.ClearScripts()
+			w.Sim.ClearScripts()
 			w.settled("again", time.Hour, v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
 		})
 	}
@@ -342,7 +297,7 @@ func TestRefund_LostAnswers(t *testing.T) {
 			t.Run(provider+" "+name, func(t *testing.T) {
 				w := newWorld(t, uncapped)
 				w.pay("sale", provider, "5000")
-				w.sim.Script(sending, b)
+				w.Sim.Script(sending, b)
 				w.refund("back", "sale", "")
 				w.succeeds("back", "sale", "5000")
 			})
@@ -362,10 +317,10 @@ func TestRefund_DeletedAtEachStep(t *testing.T) {
 				for range steps {
 					w.step("back")
 				}
-				w.delete(r)
+				w.Delete(r)
 				asked := w.calls(providers.OpRefund) > 0
 				if again {
-					w.clock.Add(time.Second)
+					w.Clock.Add(time.Second)
 					w.refund("back", "sale", "")
 					w.succeeds("back", "sale", "5000")
 					continue
@@ -390,7 +345,7 @@ func TestRefund_PaymentDeleted(t *testing.T) {
 	p := w.pay("sale", "mtn", "5000")
 	w.refund("back", "sale", "3000")
 	w.sent()
-	w.delete(p)
+	w.Delete(p)
 	w.succeeds("back", "sale", "3000")
 	w.refund("more", "sale", "")
 	w.settled("more", time.Hour, v1alpha1.RefundPending, v1alpha1.ReasonPaymentNotFound)
@@ -402,12 +357,12 @@ func TestRefund_SameName(t *testing.T) {
 	w := newWorld(t)
 	w.pay("sale", "mtn", "5000")
 	r := w.refund("back", "sale", "3000")
-	w.sim.Script(sending, simulator.Behaviour{Status: 429, Unprocessed: true, Times: 1})
+	w.Sim.Script(sending, simulator.Behaviour{Status: 429, Unprocessed: true, Times: 1})
 	w.until("back", func() bool { return w.calls(providers.OpRefund) == 1 })
-	w.delete(r)
+	w.Delete(r)
 	r = w.refund("back", "sale", "1000")
 	w.succeeds("back", "sale", "1000")
-	w.delete(r)
+	w.Delete(r)
 	w.refund("back", "sale", "3000")
 	w.settled("back", time.Hour, v1alpha1.RefundFailed, v1alpha1.ReasonRefundConflict)
 	w.givenBack("sale", "1000")
@@ -415,10 +370,10 @@ func TestRefund_SameName(t *testing.T) {
 	w.pay("other", "mtn", "7000")
 	r = w.refund("first", "sale", "")
 	r.Spec.Amount = nil
-	w.delete(r)
+	w.Delete(r)
 	r = w.refund("first", "sale", "2000")
 	w.until("first", func() bool { e := w.entry("first"); return e != nil && e.Sends > 0 })
-	w.delete(r)
+	w.Delete(r)
 	w.refund("first", "other", "")
 	w.succeeds("first", "other", "7000")
 	if o := w.entry("first").Outcome; o == nil || o.Phase != v1alpha1.PhaseSucceeded {
@@ -434,7 +389,7 @@ func TestRefund_Restored(t *testing.T) {
 		r := w.refund("back", "sale", "", func(r *v1alpha1.Refund) { restored(r) })
 		w.settled("back", time.Hour, v1alpha1.RefundPending, v1alpha1.ReasonAdoptOnly)
 		w.givenBack("sale", "0")
-		w.delete(r)
+		w.Delete(r)
 		w.settle("back", time.Hour)
 		w.refund("again", "sale", "")
 		w.succeeds("again", "sale", "5000")
@@ -450,7 +405,7 @@ func TestRefund_Restored(t *testing.T) {
 	w.settled("back", time.Hour, v1alpha1.RefundManualActionRequired, v1alpha1.ReasonManualActionRequired)
 	named := w.get("back")
 	named.Labels = nil
-	must(t, w.api.Update(w.ctx, named))
+	must(t, w.API.Update(w.Ctx, named))
 	w.settled("back", time.Hour, v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
 }
 
@@ -462,7 +417,7 @@ func TestRefund_RecordLost(t *testing.T) {
 			w := newWorld(t)
 			w.pay("sale", provider, "5000")
 			before := w.charge("sale")
-			w.sim.Script(sending, simulator.Behaviour{Cut: true, Unprocessed: !arrived, Times: 1})
+			w.Sim.Script(sending, simulator.Behaviour{Cut: true, Unprocessed: !arrived, Times: 1})
 			w.refund("back", "sale", "")
 			w.sent()
 			w.change("sale", func(c *v1alpha1.Charge) { c.Record = before.Record })
@@ -473,20 +428,20 @@ func TestRefund_RecordLost(t *testing.T) {
 				w.expect("back", v1alpha1.RefundUnknown, v1alpha1.ReasonLostInitiation)
 			}
 			if w.calls(providers.OpRefund) != 1 || w.entry("back").Sends != 0 {
-				t.Errorf("%s: sent again: %v", provider, w.points)
+				t.Errorf("%s: sent again: %v", provider, w.Points)
 			}
 		}
 	}
 	for _, outcome := range []v1alpha1.ConfirmedOutcome{v1alpha1.ConfirmedRefunded, v1alpha1.ConfirmedNotRefunded} {
 		for name, lose := range map[string]func(*world){
-			"Charge gone":       func(w *world) { w.delete(w.charge("sale")) },
+			"Charge gone":       func(w *world) { w.Delete(w.charge("sale")) },
 			"amount taken":      func(w *world) { w.edited(func(e *v1alpha1.ChargeRefund) { e.Name, e.Reference = "other", "other" }) },
 			"Charge made again": func(w *world) { w.change("sale", func(c *v1alpha1.Charge) { c.Record = v1alpha1.ChargeRecord{} }) },
 		} {
 			t.Run(name+" "+string(outcome), func(t *testing.T) {
 				w := newWorld(t)
 				w.pay("sale", "mtn", "5000")
-				w.sim.Script(sending, simulator.Behaviour{Cut: true})
+				w.Sim.Script(sending, simulator.Behaviour{Cut: true})
 				w.refund("back", "sale", "")
 				w.sent()
 				lose(w)
@@ -506,7 +461,7 @@ func TestRefund_RecordLost(t *testing.T) {
 
 // edited changes what the Charge of "sale" holds for "back", as another process may have.
 func (w *world) edited(edit func(*v1alpha1.ChargeRefund)) {
-	w.t.Helper()
+	w.T.Helper()
 	w.change("sale", func(c *v1alpha1.Charge) { edit(attempt.RefundOf(c, "back")) })
 }
 
@@ -520,12 +475,12 @@ func TestRefund_StaleCache(t *testing.T) {
 		for range steps {
 			w.step("back")
 		}
-		w.freeze()
+		w.Freeze()
 		for range 10 {
 			w.step("back")
-			w.clock.Add(time.Second)
+			w.Clock.Add(time.Second)
 		}
-		w.stale, w.errs = nil, nil
+		w.Stale, w.Errs = nil, nil
 		w.succeeds("back", "sale", "5000")
 		if n := w.calls(providers.OpRefund); n != 1 {
 			t.Fatalf("after %d steps: %d calls", steps, n)
@@ -539,14 +494,14 @@ func TestRefund_K1aNotEndedByAnEarlierPayment(t *testing.T) {
 	w := newWorld(t)
 	failed := w.pay("sale", "mtn", "1906")
 	w.refund("back", "sale", "")
-	w.freeze()
-	w.delete(w.charge("sale"))
-	w.delete(failed)
-	w.sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{})
+	w.Freeze()
+	w.Delete(w.charge("sale"))
+	w.Delete(failed)
+	w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{})
 	w.create(&v1alpha1.Payment{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "sale"}, Spec: failed.Spec})
 	for range 5 {
 		w.step("back")
-		w.clock.Add(time.Minute)
+		w.Clock.Add(time.Minute)
 	}
 	w.expect("back", v1alpha1.RefundPending, v1alpha1.ReasonPaymentNotSucceeded)
 }
@@ -556,16 +511,16 @@ func TestRelease_NotByAbsenceInACache(t *testing.T) {
 	w := newWorld(t)
 	w.pay("sale", "mtn", "5000")
 	w.refund("back", "sale", "")
-	w.sim.Script(sending, simulator.Behaviour{Status: 429, Unprocessed: true, Times: 1})
+	w.Sim.Script(sending, simulator.Behaviour{Status: 429, Unprocessed: true, Times: 1})
 	w.until("back", func() bool { return w.calls(providers.OpRefund) == 1 })
-	w.stale = w.builder(w.api.Scheme()).WithObjects(w.charge("sale")).Build()
+	w.Stale = w.Builder(w.API.Scheme()).WithObjects(w.charge("sale")).Build()
 	for range 5 {
 		w.step("back")
 	}
 	if w.entry("back") == nil {
 		t.Fatal("released, though the Refund is there")
 	}
-	w.stale = nil
+	w.Stale = nil
 	w.succeeds("back", "sale", "5000")
 }
 
@@ -577,13 +532,13 @@ func TestRefund_CacheShowsThePaymentFirst(t *testing.T) {
 	paid := w.charge("sale").Record
 	w.change("sale", func(c *v1alpha1.Charge) { c.Record.Outcome = nil })
 	w.refund("back", "sale", "")
-	w.freeze()
+	w.Freeze()
 	w.change("sale", func(c *v1alpha1.Charge) { c.Record = paid })
 	w.step("back")
 	if wait, again := w.step("back"); !again || wait < time.Second {
 		t.Fatalf("looks again: %t, after %s", again, wait)
 	}
-	w.stale = nil
+	w.Stale = nil
 	w.succeeds("back", "sale", "5000")
 }
 
@@ -616,7 +571,7 @@ func TestRefund_TwoHundredAtOnce(t *testing.T) {
 					for name := range queue {
 						for range 4 {
 							// On conflict it comes back; here as later.
-							_, _ = w.loop.Reconcile(w.ctx, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: shop, Name: name}})
+							_, _ = w.loop.Reconcile(w.Ctx, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: shop, Name: name}})
 						}
 					}
 				})
@@ -636,7 +591,7 @@ func TestRefund_TwoHundredAtOnce(t *testing.T) {
 			if w.givenBack("sale", tt.back); succeeded != tt.succeed {
 				t.Errorf("%d succeeded, want %d", succeeded, tt.succeed)
 			}
-			_, err := w.payments.Reconcile(w.ctx, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: shop, Name: "sale"}})
+			_, err := w.payments.Reconcile(w.Ctx, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: shop, Name: "sale"}})
 			must(t, err)
 			if p := w.payment("sale"); tt.back != "0" && p.Status.Refunded != tt.back || p.Status.Phase != v1alpha1.PhaseSucceeded {
 				t.Errorf("the Payment says %q", p.Status.Refunded)
@@ -649,8 +604,8 @@ func TestRefund_TwoHundredAtOnce(t *testing.T) {
 // back once at most, and the outcome is found again.
 func TestRefund_CrashAtEveryPoint(t *testing.T) {
 	refuse := func(w *world) {
-		w.sim.Script(simulator.Match{Provider: simulator.MTN, Op: simulator.OpRefund}, simulator.Behaviour{Set: map[string]any{"status": "FAILED"}})
-		w.sim.Script(simulator.Match{Provider: simulator.Wave, Op: simulator.OpRefund}, simulator.Behaviour{
+		w.Sim.Script(simulator.Match{Provider: simulator.MTN, Op: simulator.OpRefund}, simulator.Behaviour{Set: map[string]any{"status": "FAILED"}})
+		w.Sim.Script(simulator.Match{Provider: simulator.Wave, Op: simulator.OpRefund}, simulator.Behaviour{
 			Unprocessed: true, Status: 409, Body: text(`{"code":"checkout-refund-failed"}`)})
 	}
 	for _, story := range []struct {
@@ -678,21 +633,21 @@ func TestRefund_CrashAtEveryPoint(t *testing.T) {
 		clean.settle("back", 90*time.Minute)
 		reason := meta.FindStatusCondition(clean.get("back").Status.Conditions, v1alpha1.ConditionSucceeded).Reason
 		clean.expect("back", story.phase, reason)
-		for n, label := range clean.points {
+		for n, label := range clean.Points {
 			for _, fault := range []string{"crash before", "crash after", "answer lost"} {
 				t.Run(fmt.Sprintf("%s/%s/%d %s/%s", story.provider, story.name, n, label, fault), func(t *testing.T) {
 					t.Parallel()
 					w, fired := begin(t), false
-					w.onPoint = func(at int, _ string, after bool) error {
+					w.OnPoint = func(at int, _ string, after bool) error {
 						if at != n || fired || after == (fault == "crash before") {
 							return nil
 						}
 						fired = true
 						// A token is fetched in a goroutine of its own.
 						if fault == "answer lost" || strings.Contains(label, "token") {
-							return errInjected
+							return looptest.ErrInjected
 						}
-						panic(crash{label})
+						panic(looptest.Crash{At: label})
 					}
 					w.settle("back", 90*time.Minute)
 					if !fired {

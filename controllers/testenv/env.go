@@ -145,15 +145,6 @@ func (e *Env) StartAPIServer() error {
 	return retry.OnError(backoff, func(error) bool { return true }, e.plane.ControlPlane.APIServer.Start)
 }
 
-// RestartAPIServer stops the API server and starts it again: every watch and
-// connection breaks, clients stay valid.
-func (e *Env) RestartAPIServer() error {
-	if err := e.StopAPIServer(); err != nil {
-		return err
-	}
-	return e.StartAPIServer()
-}
-
 // Client may do everything, and reads without a cache.
 func (e *Env) Client() client.WithWatch { return e.client }
 

@@ -43,79 +43,47 @@ func paidEntry(amount, currency string) simulator.LedgerEntry {
 }
 
 func TestJudgePayment(t *testing.T) {
+	type entries = []simulator.LedgerEntry
 	paid := paidEntry("5000", "EUR")
 	opened := paid
 	opened.Event = simulator.Opened
-	tests := map[string]struct {
-		phase  v1alpha1.Phase
-		reason string
-		change func(*v1alpha1.Payment)
-		ledger []simulator.LedgerEntry
-		faults []string
+	success := func() *v1alpha1.Payment { return finished(v1alpha1.PhaseSucceeded, "Paid") }
+	decline := func(change func(*v1alpha1.Payment)) *v1alpha1.Payment {
+		p := finished(v1alpha1.PhaseFailed, "PayerDeclined")
+		change(p)
+		return p
+	}
+	declined := decline(func(*v1alpha1.Payment) {})
+	for name, tt := range map[string]struct {
+		payment *v1alpha1.Payment
+		ledger  entries
+		faults  []string
 	}{
-		"paid once": {
-			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{opened, paid},
-		},
-		"refused and not charged": {
-			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined", ledger: []simulator.LedgerEntry{opened},
-		},
-		"charged twice": {
-			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{paid, paid},
-			faults: []string{"charged 2 times"},
-		},
-		"said to be paid": {
-			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{opened},
-			faults: []string{"was paid nothing"},
-		},
-		"said to be refused": {
-			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined", ledger: []simulator.LedgerEntry{paid},
-			faults: []string{"was not paid, and it was"},
-		},
-		"another amount": {
-			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{paidEntry("50", "EUR")},
-			faults: []string{"50 EUR was paid"},
-		},
-		"another currency": {
-			phase: v1alpha1.PhaseSucceeded, reason: "Paid", ledger: []simulator.LedgerEntry{paidEntry("5000", "XOF")},
-			faults: []string{"5000 XOF was paid"},
-		},
+		"paid once":               {success(), entries{opened, paid}, nil},
+		"refused and not charged": {declined, entries{opened}, nil},
+		"charged twice":           {success(), entries{paid, paid}, []string{"charged 2 times"}},
+		"said to be paid":         {success(), entries{opened}, []string{"was paid nothing"}},
+		"said to be refused":      {declined, entries{paid}, []string{"was not paid, and it was"}},
+		"another amount":          {success(), entries{paidEntry("50", "EUR")}, []string{"50 EUR was paid"}},
+		"another currency":        {success(), entries{paidEntry("5000", "XOF")}, []string{"5000 XOF was paid"}},
 		"another end than its sample says": {
-			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined",
-			change: func(p *v1alpha1.Payment) { p.Annotations[annotationEnd] = "Expired" },
-			faults: []string{`phase is "Failed"`},
+			decline(func(p *v1alpha1.Payment) { p.Annotations[annotationEnd] = "Expired" }), nil, []string{`phase is "Failed"`},
 		},
 		"another reason and code": {
-			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined",
-			change: func(p *v1alpha1.Payment) {
-				p.Annotations[annotationReason] = "PayerNotFound"
-				p.Annotations[annotationCode] = "PAYER_NOT_FOUND"
-			},
-			faults: []string{`reason is "PayerDeclined"`, `provider code is ""`},
+			decline(func(p *v1alpha1.Payment) {
+				p.Annotations[annotationReason], p.Annotations[annotationCode] = "PayerNotFound", "PAYER_NOT_FOUND"
+			}), nil, []string{`reason is "PayerDeclined"`, `provider code is ""`},
 		},
 		"not finished": {
-			phase: v1alpha1.PhaseProcessing, reason: "AwaitingPayer",
-			change: func(p *v1alpha1.Payment) { p.Status.Conditions[0].Status = metav1.ConditionFalse },
-			faults: []string{"not finished"},
+			decline(func(p *v1alpha1.Payment) { p.Status.Conditions[0].Status = metav1.ConditionFalse }), nil, []string{"not finished"},
 		},
-		"a sample that says nothing": {
-			phase: v1alpha1.PhaseFailed, reason: "PayerDeclined",
-			change: func(p *v1alpha1.Payment) { p.Annotations = nil },
-			faults: []string{`its sample says ""`},
-		},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			g := NewWithT(t)
-			p := finished(tt.phase, tt.reason)
-			if tt.change != nil {
-				tt.change(p)
-			}
-			faults := judgePayment(p, books{ledger: tt.ledger}).faults
-			g.Expect(faults).To(HaveLen(len(tt.faults)), "%v", faults)
-			for i, part := range tt.faults {
-				g.Expect(faults[i]).To(ContainSubstring(part))
-			}
-		})
+		"a sample that says nothing": {decline(func(p *v1alpha1.Payment) { p.Annotations = nil }), nil, []string{`its sample says ""`}},
+	} {
+		g, faults := NewWithT(t), judgePayment(tt.payment, books{ledger: tt.ledger}).faults
+		g.Expect(faults).To(HaveLen(len(tt.faults)), "%s: %v", name, faults)
+		for i, part := range tt.faults {
+			g.Expect(faults[i]).To(ContainSubstring(part), name)
+		}
 	}
 }
 

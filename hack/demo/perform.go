@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -26,18 +25,18 @@ func (s *stage) perform(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.clientFor(clerk)
+	sales := shop.OnlyKind(objects, "Payment")
+	c, err := s.applyAs(ctx, clerk, sales)
 	if err != nil {
 		return err
 	}
-	sales := shop.OnlyKind(objects, "Payment")
-	for _, o := range sales {
-		if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("demo")); err != nil {
-			return fmt.Errorf("applying %s %s: %w", o.GetKind(), o.GetName(), err)
-		}
-	}
-	s.out.printf("\n")
-	payments, err := s.follow(ctx, c, sales)
+	var payments []v1alpha1.Payment
+	table, began := newTable(s.out), time.Now()
+	err = s.watch(ctx, func() (bool, error) {
+		payments, err = readAll[v1alpha1.Payment](ctx, c, sales)
+		table.show(time.Since(began), rowsOf(payments))
+		return allFinished(payments), err
+	})
 	if err != nil {
 		return err
 	}
@@ -47,7 +46,8 @@ func (s *stage) perform(ctx context.Context) error {
 	return s.giveBack(ctx, shop.OnlyKind(objects, "Refund"))
 }
 
-func (s *stage) clientFor(user string) (client.Client, error) {
+// applyAs applies objects as a user, and returns the user's client.
+func (s *stage) applyAs(ctx context.Context, user string, objects []*unstructured.Unstructured) (client.Client, error) {
 	cfg, err := s.Env.ConfigFor(user)
 	if err != nil {
 		return nil, err
@@ -56,53 +56,45 @@ func (s *stage) clientFor(user string) (client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", user, err)
 	}
+	for _, o := range objects {
+		if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("demo")); err != nil {
+			return nil, fmt.Errorf("applying %s %s: %w", o.GetKind(), o.GetName(), err)
+		}
+	}
+	s.out.printf("\n")
 	return c, nil
 }
 
-// follow shows the payments until all are over, or time is. It returns them as they
-// are then, in the order of the samples.
-func (s *stage) follow(ctx context.Context, c client.Client, objects []*unstructured.Unstructured) ([]v1alpha1.Payment, error) {
-	table, began := newTable(s.out), time.Now()
-	tick := time.NewTicker(lookEvery)
+// watch looks again and again until everything is over, or time is.
+func (s *stage) watch(ctx context.Context, look func() (over bool, err error)) error {
+	began, tick := time.Now(), time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		payments, err := s.look(ctx, c, objects)
-		if err != nil {
-			return nil, err
-		}
-		elapsed := time.Since(began)
-		table.show(elapsed, rowsOf(payments))
-		if allFinished(payments) || elapsed > s.timeout {
-			return payments, nil
+		if over, err := look(); over || err != nil || time.Since(began) > s.timeout {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		case <-s.manager.Done():
-			return nil, s.manager.Ended()
+			return s.manager.Ended()
 		case <-tick.C:
 		}
 	}
 }
 
-func (s *stage) look(ctx context.Context, c client.Client, objects []*unstructured.Unstructured) ([]v1alpha1.Payment, error) {
-	var list v1alpha1.PaymentList
-	if err := c.List(ctx, &list, client.InNamespace(s.shop.Namespace)); err != nil {
-		return nil, fmt.Errorf("listing the Payments: %w", err)
-	}
-	byName := map[string]v1alpha1.Payment{}
-	for _, p := range list.Items {
-		byName[p.Name] = p
-	}
-	payments := make([]v1alpha1.Payment, 0, len(objects))
-	for _, o := range objects {
-		p, ok := byName[o.GetName()]
-		if !ok {
-			return nil, errors.New("Payment " + o.GetName() + " is gone")
+// readAll reads objects as they are now, in the order of the samples.
+func readAll[T any, P interface {
+	*T
+	client.Object
+}](ctx context.Context, c client.Client, objects []*unstructured.Unstructured) ([]T, error) {
+	all := make([]T, len(objects))
+	for i, o := range objects {
+		if err := c.Get(ctx, client.ObjectKeyFromObject(o), P(&all[i])); err != nil {
+			return nil, fmt.Errorf("reading %s %s: %w", o.GetKind(), o.GetName(), err)
 		}
-		payments = append(payments, p)
 	}
-	return payments, nil
+	return all, nil
 }
 
 func rowsOf(payments []v1alpha1.Payment) []row {

@@ -20,44 +20,19 @@ const annotationBack = "demo.mobilemoney.dev/gives-back"
 // more happens by itself, and judges how they stand.
 func (s *stage) giveBack(ctx context.Context, objects []*unstructured.Unstructured) error {
 	s.announce("giving three of them back, as a user who may create Refunds")
-	c, err := s.clientFor(refunder)
+	c, err := s.applyAs(ctx, refunder, objects)
 	if err != nil {
 		return err
 	}
-	for _, o := range objects {
-		if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("demo")); err != nil {
-			return fmt.Errorf("applying %s %s: %w", o.GetKind(), o.GetName(), err)
-		}
+	var refunds []v1alpha1.Refund
+	err = s.watch(ctx, func() (bool, error) {
+		refunds, err = readAll[v1alpha1.Refund](ctx, c, objects)
+		return allSettled(refunds), err
+	})
+	if err != nil {
+		return err
 	}
-	s.out.printf("\n")
-	began, tick := time.Now(), time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		refunds, err := lookAtRefunds(ctx, c, objects)
-		if err != nil {
-			return err
-		}
-		if allSettled(refunds) || time.Since(began) > s.timeout {
-			return s.concludeRefunds(refunds)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.manager.Done():
-			return s.manager.Ended()
-		case <-tick.C:
-		}
-	}
-}
-
-func lookAtRefunds(ctx context.Context, c client.Client, objects []*unstructured.Unstructured) ([]v1alpha1.Refund, error) {
-	refunds := make([]v1alpha1.Refund, len(objects))
-	for i, o := range objects {
-		if err := c.Get(ctx, client.ObjectKeyFromObject(o), &refunds[i]); err != nil {
-			return nil, fmt.Errorf("reading Refund %s: %w", o.GetName(), err)
-		}
-	}
-	return refunds, nil
+	return s.concludeRefunds(refunds)
 }
 
 // allSettled: each is over, or waits for a person.

@@ -38,12 +38,10 @@ func Scrape(ctx context.Context, address string) (Metrics, error) {
 	return m, lines.Err()
 }
 
-// Sum adds the samples of a metric, those that have a label.
-func (m Metrics) Sum(name string, label ...string) float64 {
-	total := 0.0
+// Sum adds the samples of a metric.
+func (m Metrics) Sum(name string) (total float64) {
 	for key, value := range m {
-		metric, labels, _ := strings.Cut(key, "{")
-		if metric == name && (len(label) == 0 || strings.Contains(labels, label[0])) {
+		if metric, _, _ := strings.Cut(key, "{"); metric == name {
 			total += value
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -138,22 +137,6 @@ func (p *Process) Stop(patience time.Duration) error {
 	err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.done
 	return errors.Join(fmt.Errorf("the %s did not stop within %v and was killed", p.name, patience), err)
-}
-
-// Peak is the most memory that was resident, in bytes, as Linux tells; 0 where it does
-// not.
-func (p *Process) Peak() float64 {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(content)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kilobytes, _ := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
-			return kilobytes * 1024
-		}
-	}
-	return 0
 }
 
 // Tail is the end of the log.

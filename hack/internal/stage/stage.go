@@ -1,4 +1,4 @@
-// Package stage starts what demo, soak and bench play on, a control plane of their own,
+// Package stage starts what demo and soak play on, a control plane of their own,
 // and clears it away.
 package stage
 

@@ -1,17 +1,36 @@
 package manager
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
+
+// Whoever reads docs/recreation.md can trust that each of its sections is proved, and
+// finds each thing that is proved: by a spec here, or by a story of the payments' loop.
+func TestEveryRecreationIsOnThePageAndBack(t *testing.T) {
+	read := func(path, pattern string) (found []string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(pattern).FindAllSubmatch(text, -1) {
+			found = append(found, string(m[1]))
+		}
+		return found
+	}
+	const spec, story = `\tIt\("(?:K\d\w )?([^"]+)"`, `(?m)^\t\t"([^"]+)": +\w`
+	sections := read("../../docs/recreation.md", `(?m)^### (.+)$`)
+	proved := slices.Concat(read("recreation_test.go", spec), read("restore_test.go", spec), read("../payment/again_test.go", story))
+	slices.Sort(sections)
+	slices.Sort(proved)
+	if len(sections) < 20 || !slices.Equal(sections, proved) {
+		t.Errorf("docs/recreation.md has the sections\n%q; proved are\n%q", sections, proved)
+	}
+}
 
 // Whoever reads docs/security.md can trust that each attack is proved where it says,
 // and finds each that is proved: a test bears the attack's id in front of its title.
@@ -57,16 +76,7 @@ func TestEveryAttackIsOnThePageAndBack(t *testing.T) {
 func attacksInTests(t *testing.T) map[string][]string {
 	t.Helper()
 	proved := map[string][]string{}
-	title := regexp.MustCompile(`^((?:(?:[GHJ]\d+|I-\d+) )+)\S`)
-	function := regexp.MustCompile(`^(?:Test|Fuzz)((?:[GHIJ]\d+)+)[A-Z_]`)
-	add := func(ids, file string) {
-		for _, m := range regexp.MustCompile(`([GHIJ])-?(\d+)`).FindAllStringSubmatch(ids, -1) {
-			id := strings.Replace(m[1], "I", "I-", 1) + m[2]
-			if !slices.Contains(proved[id], file) {
-				proved[id] = append(proved[id], file)
-			}
-		}
-	}
+	title := regexp.MustCompile("[\"`]((?:(?:[GHJ]\\d+|I-\\d+) )+)\\S|func (?:Test|Fuzz)((?:[GHIJ]\\d+)+)[A-Z_]")
 	root := os.DirFS("../..")
 	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -78,34 +88,15 @@ func attacksInTests(t *testing.T) map[string][]string {
 			return nil
 		}
 		source, err := fs.ReadFile(root, path)
-		if err != nil {
-			return err
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), path, source, parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		ast.Inspect(parsed, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.FuncDecl:
-				if m := function.FindStringSubmatch(n.Name.Name); m != nil {
-					add(m[1], path)
-				}
-			case *ast.BasicLit:
-				if n.Kind != token.STRING {
-					return true
-				}
-				text, err := strconv.Unquote(n.Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if m := title.FindStringSubmatch(text); m != nil {
-					add(m[1], path)
+		for _, found := range title.FindAllSubmatch(source, -1) {
+			for _, m := range regexp.MustCompile(`([GHIJ])-?(\d+)`).FindAllStringSubmatch(string(found[1])+string(found[2]), -1) {
+				id := strings.Replace(m[1], "I", "I-", 1) + m[2]
+				if !slices.Contains(proved[id], path) {
+					proved[id] = append(proved[id], path)
 				}
 			}
-			return true
-		})
-		return nil
+		}
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
