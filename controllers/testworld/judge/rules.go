@@ -3,6 +3,7 @@ package judge
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
