@@ -375,8 +375,8 @@ func (a *Account) namespaceSelector() (labels.Selector, error) {
 // complete checks a custom endpoint against the allow list and fills in the
 // provider's own one where the account names none.
 func (r *Resolver) complete(a *Account) (*Account, error) {
-	if err := r.Trusted(a); err != nil {
-		return nil, err
+	if p := r.Untrusted(a); p != nil {
+		return nil, p
 	}
 	if p := r.unnamed(a); p != nil {
 		return nil, p
@@ -428,7 +428,7 @@ func (r *Resolver) Pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	acct.Kind = kind
 	acct.Pin = c.Spec.Account
 	if acct.Closed == nil {
-		acct.Closed = cmp.Or(r.untrusted(acct), r.unnamed(acct))
+		acct.Closed = cmp.Or(r.Untrusted(acct), r.unnamed(acct))
 	}
 	if acct.Closed == nil {
 		if acct.Closed, err = r.notAllowed(ctx, acct, c); err != nil {

@@ -94,7 +94,7 @@ func (r *Resolver) client(a *Account, refunds bool, credentials map[string]provi
 // Secret or their namespace is gone.
 func (r *Resolver) LastKnown(c *v1alpha1.Charge, refund bool) (*Client, bool) {
 	kind, ok := r.Registry[c.Spec.Provider]
-	if !ok || r.untrusted(&Account{Pin: c.Spec.Account, Provider: c.Spec.Provider, Kind: kind}) != nil {
+	if !ok || r.Untrusted(&Account{Pin: c.Spec.Account, Provider: c.Spec.Provider, Kind: kind}) != nil {
 		return nil, false
 	}
 	return r.Clients.lastKnown(c.Spec.Account, c.Spec.Provider, refund && len(kind.RefundCredentialKeys) > 0)
@@ -175,8 +175,8 @@ func (r *Resolver) ForCallbacks(ctx context.Context, provider, kindName, namespa
 // recentCredentials are those of the last minute, unless the provider refused them since or
 // one that is required is missing.
 func (r *Resolver) recentCredentials(ctx context.Context, a *Account, required []string) (map[string]providers.Secret, error) {
-	if err := r.Trusted(a); err != nil {
-		return nil, err
+	if p := r.Untrusted(a); p != nil {
+		return nil, p
 	}
 	key, now := a.secretKey(), r.Clients.now()
 	if recent, ok := r.Clients.secrets.get(key, now); ok && a.Pin.Kind != KindOperator && len(missingKeys(required, recent)) == 0 {
@@ -288,17 +288,10 @@ func (a *Account) credentialNames(keys []string) []string {
 	return names
 }
 
-// Trusted returns a *Problem if nothing may be sent to the endpoints of a: no credentials, no
-// question, no request. It is asked before every call, since the operator may have stopped to
+// Untrusted is why nothing may be sent to the endpoints of a: no credentials, no question, no
+// request; nil: it may. It is asked before every call, since the operator may have stopped to
 // trust a host that payments were made at.
-func (r *Resolver) Trusted(a *Account) error {
-	if p := r.untrusted(a); p != nil {
-		return p
-	}
-	return nil
-}
-
-func (r *Resolver) untrusted(a *Account) *Problem {
+func (r *Resolver) Untrusted(a *Account) *Problem {
 	allowed := r.AllowedEndpoints
 	if op, ok := r.Operator[a.Provider]; ok && a.Pin.Kind == KindOperator {
 		// Who set the environment variables says what is trusted.

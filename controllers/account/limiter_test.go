@@ -122,16 +122,6 @@ func TestWindow_K6dNeverMoreThanTheLimitInAnySecond(t *testing.T) {
 	})
 }
 
-func TestWindow_UsesTheWholeLimit(t *testing.T) {
-	for _, limit := range []int{1, 2, 8, 50} {
-		d := newDemand(limit, 0, crowd(200, "shop", Scheduled, noon)...)
-		d.run(20 * time.Second)
-		if n := d.count(func(Caller) bool { return true }); n < limit*19 || n > limit*20 {
-			t.Errorf("limit %d: %d calls in 20 s", limit, n)
-		}
-	}
-}
-
 // K6c: 3000 open payments of one tenant, and a callback of another one at any moment.
 func TestQueue_K6cACallbackOfAnotherTenantGoesWithinASecond(t *testing.T) {
 	for _, others := range []Purpose{Scheduled, AfterCallback, ToSend} {

@@ -94,20 +94,10 @@ func TestG10_KeyringFollowsAccountsAndSecrets(t *testing.T) {
 	must(t, m.api.Update(m.ctx, waveSecret("tenant-a", "wave", "new\n"+secretA)))
 	load(30*time.Second, false, "new", secretA)
 	// The API is out of order: what is known stays.
-	m.onCall = func(label string) error {
-		if label == "get Secret" {
-			return errAPI
-		}
-		return nil
-	}
+	m.onCall = failing("get Secret", errAPI)
 	load(0, true, "new", secretA)
 	// Not allowed to read it is as good as not there, and no reason to say "later".
-	m.onCall = func(label string) error {
-		if label == "get Secret" {
-			return apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "wave", errAPI)
-		}
-		return nil
-	}
+	m.onCall = failing("get Secret", apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "wave", errAPI))
 	load(30*time.Second, false)
 	m.onCall = nil
 	load(30*time.Second, false, "new", secretA)

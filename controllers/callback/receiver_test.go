@@ -209,17 +209,6 @@ func TestG13_BodiesAreLimited(t *testing.T) {
 	}
 }
 
-// Nothing is applied but the note.
-func TestNote_AppliesNothingElse(t *testing.T) {
-	s := newSale("shop", "order-1", "mtn")
-	a := lastCallback(client.ObjectKeyFromObject(s.payment), received{claim: "PENDING", digest: "d", at: time.Unix(1790000000, 123456789)})
-	want := `{"kind":"Payment","apiVersion":"mobilemoney.dev/v1alpha1","metadata":{"name":"order-1","namespace":"shop"},` +
-		`"status":{"lastCallback":{"receivedAt":"2026-09-21T14:13:20.123456Z","claim":"PENDING","digest":"d"}}}`
-	if got := toJSON(a); got != want {
-		t.Errorf("applied\n%s, want\n%s", got, want)
-	}
-}
-
 // What is noted of a claim is clipped, and left out where nothing is left.
 func TestNote_ClipsTheClaim(t *testing.T) {
 	for _, c := range []struct{ sent, noted string }{
@@ -258,12 +247,7 @@ func TestReceiver_AnswersAPIFailuresWith503(t *testing.T) {
 	} {
 		f := setUp(t, secret.DeepCopy(), acct.DeepCopy())
 		f.add(mtnSale, orangeSale, waveSale)
-		f.onCall = func(label string) error {
-			if label == c.at {
-				return c.err
-			}
-			return nil
-		}
+		f.onCall = failing(c.at, c.err)
 		if c.at != "list ChargeList" {
 			f.expect(http.StatusServiceUnavailable, http.MethodPost, mtnSale.path(), mtnBody)
 			f.expect(http.StatusServiceUnavailable, http.MethodPost, orangeSale.path(), orangeBody("SUCCESS", notifToken))

@@ -329,22 +329,6 @@ func TestG6G15_WaveSessions(t *testing.T) {
 	}
 }
 
-// Wave tells what it is about itself, so that it may come before the answer.
-func TestG3_WaveBeforeTheAnswerIsRecorded(t *testing.T) {
-	m := newMarket(t)
-	s := newSale("tenant-a", "early", "wave", unansweredSale)
-	m.add(s)
-	body := waveBody(s.reference())
-	m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
-	m.expectNote(s, "checkout.session.completed")
-	over := newSale("tenant-a", "over", "wave", ended(v1alpha1.PhaseSucceeded))
-	m.add(over)
-	body = waveBody(over.reference())
-	m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
-	m.expectNoNote(over)
-	m.expectWrites(1)
-}
-
 // A provider that signs, but whose account names no such keys, proves nothing.
 func TestTarget_OfAProviderWithoutSecrets(t *testing.T) {
 	m := newMarket(t)

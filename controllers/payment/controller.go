@@ -157,19 +157,13 @@ func (r *Reconciler) next(v view, done attempt.Decision) ctrl.Result {
 // observe reads what there is about a sale: the object before its Charge.
 func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, from client.Reader) (view, error) {
 	v := view{key: key}
-	p, c := &v1alpha1.Payment{}, &v1alpha1.Charge{}
-	switch err := from.Get(ctx, key, p); {
-	case err == nil:
-		v.payment = p
-	case !attempt.IsGone(err):
-		return v, fmt.Errorf("reading Payment %s: %w", key, err)
+	var err error
+	if v.payment, err = attempt.Get[v1alpha1.Payment](ctx, from, key); err != nil {
+		return v, err
 	}
 	name := types.NamespacedName{Name: r.Installation.ChargeName(key.Namespace, key.Name)}
-	switch err := from.Get(ctx, name, c); {
-	case err == nil:
-		v.charge = c
-	case !attempt.IsGone(err):
-		return v, fmt.Errorf("reading Charge %s: %w", name.Name, err)
+	if v.charge, err = attempt.Get[v1alpha1.Charge](ctx, from, name); err != nil {
+		return v, err
 	}
 	return r.complete(ctx, v)
 }
