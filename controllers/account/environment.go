@@ -26,20 +26,9 @@ type OperatorAccount struct {
 // credentials; setting any of them describes an account.
 func credentialVariables() map[string]map[string]string {
 	return map[string]map[string]string{
-		"mtn": {
-			"subscriptionKey": "MTN_SUBSCRIPTION_KEY",
-			"userID":          "MTN_USER_ID",
-			"apiSecret":       "MTN_API_SECRET",
-		},
-		"orange": {
-			"clientID":     "ORANGE_CLIENT_ID",
-			"clientSecret": "ORANGE_CLIENT_SECRET",
-			"merchantKey":  "ORANGE_MERCHANT_KEY",
-		},
-		"wave": {
-			"apiKey":        "WAVE_API_KEY",
-			"webhookSecret": "WAVE_WEBHOOK_SECRET",
-		},
+		"mtn":    {"subscriptionKey": "MTN_SUBSCRIPTION_KEY", "userID": "MTN_USER_ID", "apiSecret": "MTN_API_SECRET"},
+		"orange": {"clientID": "ORANGE_CLIENT_ID", "clientSecret": "ORANGE_CLIENT_SECRET", "merchantKey": "ORANGE_MERCHANT_KEY"},
+		"wave":   {"apiKey": "WAVE_API_KEY", "webhookSecret": "WAVE_WEBHOOK_SECRET"},
 	}
 }
 
@@ -48,9 +37,8 @@ func credentialVariables() map[string]map[string]string {
 func additionalVariables() map[string]map[string]string {
 	return map[string]map[string]string{
 		"mtn": {
-			"disbursementSubscriptionKey": "MTN_DISBURSEMENT_SUBSCRIPTION_KEY",
-			"disbursementUserID":          "MTN_DISBURSEMENT_USER_ID",
-			"disbursementAPISecret":       "MTN_DISBURSEMENT_API_SECRET",
+			"disbursementSubscriptionKey": "MTN_DISBURSEMENT_SUBSCRIPTION_KEY", "disbursementUserID": "MTN_DISBURSEMENT_USER_ID",
+			"disbursementAPISecret": "MTN_DISBURSEMENT_API_SECRET",
 		},
 		"wave": {"signingSecret": "WAVE_SIGNING_SECRET"},
 	}
@@ -144,11 +132,7 @@ func (o OperatorAccount) choose(provider string) (*Account, error) {
 func (o OperatorAccount) account(provider string) *Account {
 	return &Account{
 		Pin: v1alpha1.AccountPin{
-			Kind:              KindOperator,
-			Name:              provider,
-			Environment:       o.Environment,
-			BaseURL:           o.BaseURL,
-			TokenURL:          o.TokenURL,
+			Kind: KindOperator, Name: provider, Environment: o.Environment, BaseURL: o.BaseURL, TokenURL: o.TokenURL,
 			TargetEnvironment: o.TargetEnvironment,
 		},
 		Provider:    provider,

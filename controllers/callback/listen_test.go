@@ -152,6 +152,10 @@ func TestReceiver_FailsWhereItCannotListen(t *testing.T) {
 	if err := f.Start(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "serving callbacks: ") {
 		t.Errorf("%v", err)
 	}
+	f.TLS = TLSFiles{Cert: "/nowhere/tls.crt", Key: "/nowhere/tls.key"}
+	if err := f.Start(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "listening for callbacks: reading the certificate: ") || f.Ready(nil) == nil {
+		t.Errorf("%v", err)
+	}
 }
 
 // pipes is a network within a synctest bubble, whose clock is not the real one.
@@ -452,16 +456,5 @@ func TestG12_DribblingConnectionsMakeRoom(t *testing.T) {
 			must(t, end())
 			f.expectWrites(1)
 		})
-	}
-}
-
-func TestTLS_FailsWithoutItsFiles(t *testing.T) {
-	f := setUp(t)
-	f.TLS = TLSFiles{Cert: "/nowhere/tls.crt", Key: "/nowhere/tls.key"}
-	if err := f.Start(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "listening for callbacks: reading the certificate: ") {
-		t.Errorf("%v", err)
-	}
-	if f.Ready(nil) == nil {
-		t.Error("ready")
 	}
 }

@@ -130,9 +130,7 @@ func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:  scheme(),
 		Metrics: metricsOptions,
-		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
-		},
+		Cache:   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		Client: client.Options{Cache: &client.CacheOptions{
 			// The operator may get these, not list them.
 			DisableFor: []client.Object{&corev1.Secret{}, &corev1.Namespace{}},
@@ -151,11 +149,7 @@ func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
 
 // registry of the providers that this operator knows.
 func registry() providers.Registry {
-	return providers.Registry{
-		"mtn":    mtn.Kind(),
-		"orange": orange.Kind(),
-		"wave":   wave.Kind(),
-	}
+	return providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
 }
 
 func scheme() *runtime.Scheme {

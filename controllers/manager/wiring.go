@@ -58,14 +58,8 @@ func setup(ctx context.Context, mgr ctrl.Manager, opts Options, inst installatio
 		return p, err
 	}
 	p.protocol = &attempt.Protocol{
-		Client:          p.restore.Client(mgr.GetClient()),
-		Live:            p.restore.Reader(mgr.GetAPIReader()),
-		Settings:        opts.settings,
-		Now:             time.Now,
-		Process:         process,
-		Leads:           p.gate.Leads,
-		RestoreDetected: p.restore.Detected,
-		Behind:          p.restore.Behind,
+		Client: p.restore.Client(mgr.GetClient()), Live: p.restore.Reader(mgr.GetAPIReader()), Settings: opts.settings,
+		Now: time.Now, Process: process, Leads: p.gate.Leads, RestoreDetected: p.restore.Detected, Behind: p.restore.Behind,
 	}
 	for _, add := range []func() error{p.addLoops, p.addAccounts, p.addCollector, p.addReceiver} {
 		if err := add(); err != nil {
@@ -90,14 +84,9 @@ func newResolver(mgr ctrl.Manager, opts Options, inst installation.Installation,
 	clients := account.NewClients(t, time.Now)
 	clients.Findings = account.NewFindings()
 	return &account.Resolver{
-		Reader:              mgr.GetClient(),
-		Live:                mgr.GetAPIReader(),
-		Registry:            registry(),
-		Operator:            account.FromEnvironment(getenv),
-		OperatorNamespace:   opts.namespace,
-		AllowedEndpoints:    splitList(opts.allowedEndpoints),
-		InstallationIDGiven: inst.Given,
-		Clients:             clients,
+		Reader: mgr.GetClient(), Live: mgr.GetAPIReader(), Registry: registry(), Operator: account.FromEnvironment(getenv),
+		OperatorNamespace: opts.namespace, AllowedEndpoints: splitList(opts.allowedEndpoints), InstallationIDGiven: inst.Given,
+		Clients: clients,
 	}
 }
 
@@ -144,19 +133,10 @@ func (p parts) addLoops() error {
 func (p parts) addAccounts() error {
 	for _, kind := range []string{account.KindNamespaced, account.KindCluster} {
 		accounts := &account.Reconciler{
-			Client:    p.mgr.GetClient(),
-			Resolver:  p.resolver,
-			Kind:      kind,
-			CheckURLs: p.urls.CheckAccount,
-
-			CallbackBase: p.urls.CallbackBase,
-			Now:          time.Now,
-			Recorder:     p.recorder,
-			CallTimeout:  p.opts.settings.CallTimeout,
-			Retry:        p.opts.settings.RetryMax,
-			Recheck:      p.opts.accountRecheck,
-			Settle:       p.opts.settings.RunTimeout() + p.opts.settings.ClockSkew,
-			Leads:        p.gate.Leads,
+			Client: p.mgr.GetClient(), Resolver: p.resolver, Kind: kind, CheckURLs: p.urls.CheckAccount,
+			CallbackBase: p.urls.CallbackBase, Now: time.Now, Recorder: p.recorder, CallTimeout: p.opts.settings.CallTimeout,
+			Retry: p.opts.settings.RetryMax, Recheck: p.opts.accountRecheck,
+			Settle: p.opts.settings.RunTimeout() + p.opts.settings.ClockSkew, Leads: p.gate.Leads,
 		}
 		if err := accounts.SetupWithManager(p.mgr, p.gate.Source(accounts.Everything)); err != nil {
 			return fmt.Errorf("setting the account controller up: %w", err)
@@ -179,18 +159,9 @@ func (p parts) addReceiver() error {
 		return fmt.Errorf("adding the loader of path keys: %w", err)
 	}
 	receiver := &callback.Receiver{
-		Addr:     p.opts.callbackAddress,
-		TLS:      p.opts.callbackTLS,
-		Client:   p.mgr.GetClient(),
-		Paths:    p.urls.Paths,
-		Keyring:  keyring,
-		Registry: p.resolver.Registry,
-		Digest:   p.inst.CallbackDigest,
-		Now:      time.Now,
-		Log:      log,
-		NoteGap:  p.opts.settings.CallbackGap,
-		Limits:   p.opts.callbackLimits,
-		Metrics:  callback.NewMetrics(metrics.Registry),
+		Addr: p.opts.callbackAddress, TLS: p.opts.callbackTLS, Client: p.mgr.GetClient(), Paths: p.urls.Paths, Keyring: keyring,
+		Registry: p.resolver.Registry, Digest: p.inst.CallbackDigest, Now: time.Now, Log: log,
+		NoteGap: p.opts.settings.CallbackGap, Limits: p.opts.callbackLimits, Metrics: callback.NewMetrics(metrics.Registry),
 	}
 	if err := p.mgr.Add(receiver); err != nil {
 		return fmt.Errorf("adding the callback receiver: %w", err)

@@ -138,25 +138,6 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// MTN refuses, and asks the payer all the same. That it does not know it at first is not
-// the end.
-func TestRefusedAndAskedAllTheSame(t *testing.T) {
-	for _, notFound := range []bool{false, true} {
-		w := newWorld(t)
-		w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(400, true))
-		w.payment("sale", "mtn", "1901")
-		if notFound {
-			w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Unprocessed: true, Status: 404, Times: 1})
-			w.until("sale", time.Minute, never)
-			expectPhase(t, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonRequestRejected)
-		}
-		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-		if n := w.charges("sale"); n != 1 {
-			t.Errorf("charged %d times", n)
-		}
-	}
-}
-
 // refusals are a definite no of each provider.
 func refusals() map[string]simulator.Behaviour {
 	return map[string]simulator.Behaviour{

@@ -278,28 +278,6 @@ func TestRefund_ProviderRefuses(t *testing.T) {
 	}
 }
 
-// A lost answer is found out about; nothing is given back twice.
-func TestRefund_LostAnswers(t *testing.T) {
-	for name, b := range map[string]simulator.Behaviour{
-		"processed":     {Cut: true, Times: 1},
-		"not processed": {Cut: true, Unprocessed: true, Times: 1},
-		"late":          {Late: time.Minute, Times: 1},
-		"twice":         {Twice: true, Times: 1},
-		"500 processed": {Status: 500, Body: text("<html>"), Times: 1},
-		"throttled":     {Status: 429, Unprocessed: true, Times: 1},
-	} {
-		for _, provider := range automatic {
-			t.Run(provider+" "+name, func(t *testing.T) {
-				w := newWorld(t, uncapped)
-				w.pay("sale", provider, "5000")
-				w.Sim.Script(sending, b)
-				w.refund("back", "sale", "")
-				w.succeeds("back", "sale", "5000")
-			})
-		}
-	}
-}
-
 // Deleting the Payment gives nothing back, and stops nothing that was sent.
 func TestRefund_PaymentDeleted(t *testing.T) {
 	w := newWorld(t)

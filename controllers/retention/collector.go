@@ -256,25 +256,18 @@ func (c *Collector) look(ctx context.Context, f facts) (deleted bool, err error)
 func users(ctx context.Context, reader client.Reader, f facts) (facts, error) {
 	sale := f.charge.Spec.Payment
 	key := types.NamespacedName{Namespace: sale.Namespace, Name: sale.Name}
-	f.payment, f.refunds = nil, false
-	var p v1alpha1.Payment
-	switch err := reader.Get(ctx, key, &p); {
-	case err == nil:
-		f.payment = &p
-		return f, nil // one is enough
-	case !attempt.IsGone(err):
-		return f, fmt.Errorf("reading Payment %s: %w", key, err)
+	var err error
+	if f.payment, err = attempt.Get[v1alpha1.Payment](ctx, reader, key); f.payment != nil || err != nil {
+		return f, err // one is enough
 	}
 	for i := range f.charge.Record.Refunds {
 		key.Name = f.charge.Record.Refunds[i].Name
-		switch err := reader.Get(ctx, key, &v1alpha1.Refund{}); {
-		case err == nil:
-			f.refunds = true
-			return f, nil
-		case !attempt.IsGone(err):
-			return f, fmt.Errorf("reading Refund %s: %w", key, err)
+		found, err := attempt.Get[v1alpha1.Refund](ctx, reader, key)
+		if f.refunds = found != nil; f.refunds || err != nil {
+			return f, err
 		}
 	}
+	f.refunds = false
 	return f, nil
 }
 
