@@ -1,6 +1,5 @@
-// Package rbac tests the rights that are shipped in this folder: those of people, with
-// the policies of config/policy, against a real API server, and all of them for what no
-// role may hold.
+// Package rbac tests the rights that are shipped in this folder: those of people, with the policies
+// of config/policy, against a real API server, and all of them for what no role may hold.
 package rbac
 
 import (

@@ -49,8 +49,7 @@ type Reconciler struct {
 	CallTimeout time.Duration
 	// Retry is the wait for an account that is not ready; Recheck for one that is.
 	Retry, Recheck time.Duration
-	// Settle is how long after its last look at an account somebody may still send
-	// through it.
+	// Settle is how long after its last look at an account somebody may still send through it.
 	Settle time.Duration
 	// Leads tells whether this process may begin anything; nil: it may.
 	Leads func() bool
@@ -177,8 +176,7 @@ func (r *Reconciler) try(ctx context.Context, acct *Account, c *Client) metav1.C
 	return verdict(err)
 }
 
-// harmless is the question that tries an account and asks for no money; nil
-// where there is none.
+// harmless is the question that tries an account and asks for no money; nil where there is none.
 func harmless(p providers.Provider, check providers.AccountCheck) func(context.Context) error {
 	switch p := p.(type) {
 	case providers.AccountChecker:

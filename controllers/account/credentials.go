@@ -31,9 +31,8 @@ func detail(err error) string {
 // have less than a hundredth of that.
 const maxCredential = 16 << 10
 
-// MaxCallbackSecrets is how many secrets may verify the callbacks of an account: old
-// and new ones while they are replaced. Each costs whoever receives a callback a MAC
-// over its whole body.
+// MaxCallbackSecrets is how many secrets may verify the callbacks of an account: old and new ones
+// while they are replaced. Each costs whoever receives a callback a MAC over its whole body.
 const MaxCallbackSecrets = 4
 
 // Client returns the provider client of a, with its credentials as they were within the last
@@ -100,9 +99,8 @@ func (r *Resolver) LastKnown(c *v1alpha1.Charge, refund bool) (*Client, bool) {
 	return r.Clients.lastKnown(c.Spec.Account, c.Spec.Provider, refund && len(kind.RefundCredentialKeys) > 0)
 }
 
-// ClientToAsk returns the client to ask with about c, or about a refund of it: that of a,
-// else the one with which this process asked last. Where the account is gone, a is nil and
-// gone says why.
+// ClientToAsk returns the client to ask with about c, or about a refund of it: that of a, else the
+// one with which this process asked last. Where the account is gone, a is nil and gone says why.
 func (r *Resolver) ClientToAsk(ctx context.Context, a *Account, gone *Problem, c *v1alpha1.Charge, refund bool) (*Client, error) {
 	if a == nil && gone == nil {
 		gone = problem(v1alpha1.ReasonAccountNotFound, "there is no account to ask with")
@@ -326,8 +324,7 @@ func (a *Account) checkEndpoint(raw string, allowed []string) *Problem {
 		u.Host, u.Host)
 }
 
-// isOwnHost tells whether u is https at the default port of one of the
-// provider's own hosts.
+// isOwnHost tells whether u is https at the default port of one of the provider's own hosts.
 func isOwnHost(u *url.URL, own []string) bool {
 	return u.Scheme == "https" && (u.Port() == "" || u.Port() == "443") && slices.Contains(own, u.Hostname())
 }

@@ -23,8 +23,7 @@ var required = map[string]map[string]string{
 	"wave":   {"apiKey": "WAVE_API_KEY"},
 }
 
-// CredentialsIncomplete names exactly what is missing, by the name under which
-// the user knows it.
+// CredentialsIncomplete names exactly what is missing, by the name under which the user knows it.
 func TestMissingCredentials(t *testing.T) {
 	for provider, keys := range required {
 		all := sortedKeys(keys)
@@ -69,8 +68,7 @@ func expectMissing(t *testing.T, f *fixture, provider string, missing, present [
 	}
 }
 
-// A line break at the end, as echo and editors leave it, is not part of it; a
-// blank may be.
+// A line break at the end, as echo and editors leave it, is not part of it; a blank may be.
 func TestLineBreakAtTheEnd(t *testing.T) {
 	f := setUp(t, merchant("shop", "mtn", "mtn"),
 		secret("shop", "mtn-credentials", map[string]string{"subscriptionKey": "s\n", "userID": "u\r\n", "apiSecret": "p \n"}))

@@ -82,9 +82,8 @@ func (d *demand) count(match func(Caller) bool) (n int) {
 	return n
 }
 
-// K6d: whatever the calls, with a permit or without, late, in a burst, after a pause,
-// with clocks that jump, and however the limit falls: in no second leave more than the
-// limit.
+// K6d: whatever the calls, with a permit or without, late, in a burst, after a pause, with clocks
+// that jump, and however the limit falls: in no second leave more than the limit.
 func TestWindow_K6dNeverMoreThanTheLimitInAnySecond(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 12).Draw(t, "limit")

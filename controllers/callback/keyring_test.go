@@ -37,8 +37,7 @@ func TestG6_ABadProofCausesNoRead(t *testing.T) {
 	m.expectWrites(0)
 }
 
-// The same work for whoever has no proof: so many secrets are tried, whatever an
-// account has.
+// The same work for whoever has no proof: so many secrets are tried, whatever an account has.
 func TestG6_EveryAccountCostsTheSameWork(t *testing.T) {
 	m := newMarket(t)
 	for name, have := range map[string]int{"none": 0, "one": 1, "two": 2, "four": 4} {

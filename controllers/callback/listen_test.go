@@ -46,8 +46,7 @@ func TestG12_ServerHasTimeLimits(t *testing.T) {
 	}
 }
 
-// listening runs the receiver at a real address until stop is called, which waits
-// for its end.
+// listening runs the receiver at a real address until stop is called, which waits for its end.
 func listening(t *testing.T, f *fixture) (addr string, stop func() error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -66,8 +65,7 @@ func listening(t *testing.T, f *fixture) (addr string, stop func() error) {
 	return l.Addr().String(), stop
 }
 
-// With a real listener: it serves until its context is over, and then nothing
-// listens any more.
+// With a real listener: it serves until its context is over, and then nothing listens any more.
 func TestReceiver_ServesUntilItsContextEnds(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	if f.Ready(nil) == nil {

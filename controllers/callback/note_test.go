@@ -20,8 +20,7 @@ import (
 	"mobilemoney.dev/operator/controllers/testenv"
 )
 
-// chargeNote is the note on the Charge of a sale, after checking that nothing else
-// of it is new.
+// chargeNote is the note on the Charge of a sale, after checking that nothing else of it is new.
 func (f *fixture) chargeNote(s sale) *v1alpha1.CallbackNote {
 	f.t.Helper()
 	var c v1alpha1.Charge
@@ -33,8 +32,7 @@ func (f *fixture) chargeNote(s sale) *v1alpha1.CallbackNote {
 	return note
 }
 
-// K2g: a callback is noted on the Payment that shows the Charge, and on the Charge
-// where none does.
+// K2g: a callback is noted on the Payment that shows the Charge, and on the Charge where none does.
 func TestNote_IsOnTheChargeWhereNoPaymentShowsIt(t *testing.T) {
 	notFound := apierrors.NewNotFound(schema.GroupResource{Resource: "payments"}, "order-1")
 	for name, hide := range map[string]func(f *fixture, p *v1alpha1.Payment){
@@ -172,8 +170,7 @@ func TestNote_AfterAnEnd(t *testing.T) {
 
 func said(status string) string { return fmt.Sprintf(`{"status":%q}`, status) }
 
-// A thousand repetitions are one note, whenever they come, and if they
-// alternate.
+// A thousand repetitions are one note, whenever they come, and if they alternate.
 func TestG2_RepetitionsAreOneNote(t *testing.T) {
 	for name, bodies := range map[string][]string{
 		"the same":      {mtnBody},
@@ -257,8 +254,7 @@ func TestG2_WhatCouldNotBeNotedIsNotedLater(t *testing.T) {
 	f.expectNote(s, "FAILED")
 }
 
-// The same words are noted once more after an end that is not "paid": the payment may
-// be paid late.
+// The same words are noted once more after an end that is not "paid": the payment may be paid late.
 func TestG6_TheSameWordsAreNotedOnceAfterAnEnd(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)

@@ -178,8 +178,7 @@ func unanswered(c *v1alpha1.Charge) bool { return c.Record.Session == nil && c.R
 // only wake payments that were made through that account.
 func (r *Receiver) byAccount(ctx context.Context, t target, kind providers.Kind, cb providers.CallbackRequest) (result, error) {
 	secrets, loaded := r.Keyring.secrets(t.account)
-	// Also where there is no secret: the sender must not learn whether the account
-	// exists.
+	// Also where there is no secret: the sender must not learn whether the account exists.
 	cb.Secrets = r.Keyring.padded(secrets)
 	parsed, err := kind.Callbacks.ParseCallback(cb)
 	switch {

@@ -106,9 +106,8 @@ const (
 	pathOperator = "/callbacks/wave"
 )
 
-// A secret verifies the callbacks of its own account's path,
-// and these wake payments that were made through that account. Every other pair
-// does nothing.
+// A secret verifies the callbacks of its own account's path, and these wake payments that were made
+// through that account. Every other pair does nothing.
 func TestG15_ASecretVerifiesItsOwnAccountOnly(t *testing.T) {
 	secretOf := map[string]string{
 		pathA: secretA, pathB: secretB, pathCluster: secretCluster, pathClosed: secretCluster, pathOperator: secretOperator,

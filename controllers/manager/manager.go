@@ -160,8 +160,7 @@ func scheme() *runtime.Scheme {
 	return s
 }
 
-// processName tells this process from every other, also from its predecessor
-// in the same pod.
+// processName tells this process from every other, also from its predecessor in the same pod.
 func processName() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -170,9 +169,8 @@ func processName() string {
 	return fmt.Sprintf("%.60s/%d/%s", host, os.Getpid(), rand.Text()[:8])
 }
 
-// notices tells, once the caches are filled, what a start found that people have to
-// know: Charges of another installation id, and a key that is new though Charges are
-// not.
+// notices tells, once the caches are filled, what a start found that people have to know: Charges
+// of another installation id, and a key that is new though Charges are not.
 type notices struct {
 	parts
 	// keyMade: this start made the operator's own key.

@@ -200,8 +200,7 @@ func (p parts) addCollector() error {
 	return nil
 }
 
-// watchRevisions watches for an API server that goes back in time, for as long as the
-// manager runs.
+// watchRevisions watches for an API server that goes back in time, for as long as the manager runs.
 func (p parts) watchRevisions() (*restoreguard.Detector, error) {
 	back := &restoreguard.Detector{OnRestore: func(sign string, o client.Object) {
 		ctrl.Log.Error(nil, "The API server went back in time, as after a restored backup of etcd. Nothing is sent any more, "+

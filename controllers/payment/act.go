@@ -81,8 +81,7 @@ func (r *Reconciler) settle(ctx context.Context, v view) (view, error) {
 	return r.record(ctx, v, attempt.FoldSettled(outcome, v.charge.Record.Unknown))
 }
 
-// recreate makes the Charge again without a send, for an object that may have had
-// one.
+// recreate makes the Charge again without a send, for an object that may have had one.
 func (r *Reconciler) recreate(ctx context.Context, v view) (view, error) {
 	v, err := r.vacate(ctx, v)
 	if err != nil {

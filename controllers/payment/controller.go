@@ -57,8 +57,7 @@ type Reconciler struct {
 	told attempt.Told
 }
 
-// view is what one step knows of a sale. It is a value: each step takes one and
-// returns one.
+// view is what one step knows of a sale. It is a value: each step takes one and returns one.
 type view struct {
 	key types.NamespacedName
 	// payment of that name; nil: there is none.
@@ -190,9 +189,8 @@ func (r *Reconciler) complete(ctx context.Context, v view) (view, error) {
 	return v, err
 }
 
-// findAccount finds the account that the Charge is pinned to or that the Payment
-// chooses, and by it what the Payment is to the Charge. What the user has to mend is
-// a *attempt.Problem.
+// findAccount finds the account that the Charge is pinned to or that the Payment chooses, and by it
+// what the Payment is to the Charge. What the user has to mend is a *attempt.Problem.
 func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
 	c, p := v.charge, v.payment
 	if c == nil {

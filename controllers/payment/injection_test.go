@@ -72,8 +72,7 @@ func injected(c providers.Call) string {
 	return ""
 }
 
-// unknownField: a body is one JSON object of fields that the providers document, each
-// once.
+// unknownField: a body is one JSON object of fields that the providers document, each once.
 func unknownField(body []byte) string {
 	known := []string{
 		"amount", "currency", "externalId", "payer", "partyIdType", "partyId", "payerMessage", "payeeNote",

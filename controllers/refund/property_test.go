@@ -145,8 +145,7 @@ func TestReservations_NeverExceedWhatWasPaid(t *testing.T) {
 	})
 }
 
-// What the provider reported beyond what was reserved, and what it contradicts, leaves
-// less.
+// What the provider reported beyond what was reserved, and what it contradicts, leaves less.
 func TestRemaining_ByWhatIsReported(t *testing.T) {
 	entry := func(edit func(*v1alpha1.ChargeRefund)) *v1alpha1.Charge {
 		c := paidCharge("mtn", "5000")

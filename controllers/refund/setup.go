@@ -26,8 +26,7 @@ import (
 const (
 	// IndexPayment finds Refunds by the name of their Payment.
 	IndexPayment = "refundedPayment"
-	// IndexRefund finds Charges by the namespace/name of the Refunds that reserved
-	// of them.
+	// IndexRefund finds Charges by the namespace/name of the Refunds that reserved of them.
 	IndexRefund = "refund"
 )
 
@@ -81,8 +80,7 @@ func (r *Reconciler) Everything(ctx context.Context) (unbegun, rest []reconcile.
 	return attempt.Backlog(ctx, r.Client, &v1alpha1.RefundList{}, stage, func(c *v1alpha1.Charge) []reconcile.Request { return requests(c, nil) })
 }
 
-// chargeHandler wakes the Refunds whose entry changed: one Charge may hold
-// hundreds.
+// chargeHandler wakes the Refunds whose entry changed: one Charge may hold hundreds.
 func chargeHandler() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	add := func(q queue, reqs []reconcile.Request) {

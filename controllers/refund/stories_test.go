@@ -95,8 +95,7 @@ func TestRefund_WaitsForItsPayment(t *testing.T) {
 	w.succeeds("back", "sale", "5000")
 }
 
-// What the user has to mend is told, nothing is reserved meanwhile, and it continues
-// automatically.
+// What the user has to mend is told, nothing is reserved meanwhile, and it continues automatically.
 func TestRefund_WaitsForItsAccount(t *testing.T) {
 	secret := func(key, value string) func(*world) {
 		return func(w *world) {

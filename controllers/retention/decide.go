@@ -42,8 +42,7 @@ type facts struct {
 	refunds bool
 }
 
-// decide is the only place that says that a Charge may go. It does no I/O and
-// has no clock.
+// decide is the only place that says that a Charge may go. It does no I/O and has no clock.
 func decide(f facts) verdict {
 	c := f.charge
 	keep, used := f.settings.Keep, f.payment != nil || f.refunds
@@ -130,8 +129,7 @@ func DefaultSettings() Settings {
 	return Settings{Keep: 90 * 24 * time.Hour, Minimum: 96 * time.Hour, Every: time.Hour}
 }
 
-// Validate refuses to forget a charge while a new Payment of its name would
-// still take it up.
+// Validate refuses to forget a charge while a new Payment of its name would still take it up.
 func (s Settings) Validate(adoptionWindow time.Duration) error {
 	switch {
 	case s.Keep == 0:

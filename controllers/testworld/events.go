@@ -239,8 +239,7 @@ func (w *World) Other() bool {
 	return true
 }
 
-// Pause the process that is in the middle of a step, while the world goes on; false:
-// none is.
+// Pause the process that is in the middle of a step, while the world goes on; false: none is.
 func (w *World) Pause(d time.Duration) bool {
 	if w.current == nil {
 		return false
