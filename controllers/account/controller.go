@@ -75,16 +75,14 @@ const (
 // process begins to lead.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, began source.Source) error {
 	name := map[string]string{KindNamespaced: "merchantaccount", KindCluster: "clustermerchantaccount"}[r.Kind]
-	b := ctrl.NewControllerManagedBy(mgr).
+	return ctrl.NewControllerManagedBy(mgr).
 		Named(name).
 		For(newObject(r.Kind), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.Charge{}, handler.EnqueueRequestsFromMapFunc(r.ofCharge)).
 		WatchesRawSource(began).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
-	if f := r.Resolver.Clients.Findings; f != nil {
-		b = b.WatchesRawSource(source.Channel(f.changed[r.Kind], &handler.EnqueueRequestForObject{}))
-	}
-	return b.Complete(redact.Panics(r))
+		WatchesRawSource(source.Channel(r.Resolver.Clients.Findings.changed[r.Kind], &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(redact.Panics(r))
 }
 
 // Everything lists the accounts, for a process that begins to lead.

@@ -79,7 +79,6 @@ func readinessOf(t *testing.T, o client.Object, wire providers.Transport, others
 	t.Helper()
 	f := setUp(t, append(others, o)...)
 	f.Clients = account.NewClients(wire, func() time.Time { return f.now })
-	f.Clients.Findings = account.NewFindings()
 	f.Registry["mute"] = mute()
 	r := &readiness{t: t, clock: f, events: events.NewFakeRecorder(10), name: client.ObjectKeyFromObject(o)}
 	r.api = interceptor.NewClient(f.api, interceptor.Funcs{

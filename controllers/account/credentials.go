@@ -293,7 +293,7 @@ func (r *Resolver) Untrusted(a *Account) *Problem {
 	allowed := r.AllowedEndpoints
 	if op, ok := r.Operator[a.Provider]; ok && a.Pin.Kind == KindOperator {
 		// Who set the environment variables says what is trusted.
-		allowed = slices.Concat(allowed, endpoints(op.BaseURL), endpoints(op.TokenURL))
+		allowed = slices.Concat(allowed, endpoints(op.Pin.BaseURL), endpoints(op.Pin.TokenURL))
 	}
 	return cmp.Or(a.checkEndpoint(a.Pin.BaseURL, allowed), a.checkEndpoint(a.Pin.TokenURL, allowed))
 }

@@ -81,12 +81,10 @@ func setupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 }
 
 func newResolver(mgr ctrl.Manager, opts Options, inst installation.Installation, t providers.Transport, getenv func(string) string) *account.Resolver {
-	clients := account.NewClients(t, time.Now)
-	clients.Findings = account.NewFindings()
 	return &account.Resolver{
 		Reader: mgr.GetClient(), Live: mgr.GetAPIReader(), Registry: registry(), Operator: account.FromEnvironment(getenv),
 		OperatorNamespace: opts.namespace, AllowedEndpoints: splitList(opts.allowedEndpoints), InstallationIDGiven: inst.Given,
-		Clients: clients,
+		Clients: account.NewClients(t, time.Now),
 	}
 }
 

@@ -35,6 +35,11 @@ var kindNames = []string{"Payment", "Charge", "Refund", "MerchantAccount", "Clus
 
 func (k Kind) String() string { return kindNames[k] }
 
+var kindTypes = []client.Object{
+	&v1alpha1.Payment{}, &v1alpha1.Charge{}, &v1alpha1.Refund{}, &v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{},
+	&corev1.Secret{}, &corev1.Namespace{},
+}
+
 // hasStatus: the status of these is written by a subresource of its own.
 func (k Kind) hasStatus() bool {
 	return k == Payment || k == Refund || k == Account || k == ClusterAccount
@@ -66,22 +71,7 @@ func kindOf(o client.Object) Kind {
 }
 
 func (k Kind) empty() client.Object {
-	switch k {
-	case Payment:
-		return &v1alpha1.Payment{}
-	case Charge:
-		return &v1alpha1.Charge{}
-	case Refund:
-		return &v1alpha1.Refund{}
-	case Account:
-		return &v1alpha1.MerchantAccount{}
-	case ClusterAccount:
-		return &v1alpha1.ClusterMerchantAccount{}
-	case Secret:
-		return &corev1.Secret{}
-	default:
-		return &corev1.Namespace{}
-	}
+	return reflect.New(reflect.TypeOf(kindTypes[k]).Elem()).Interface().(client.Object)
 }
 
 // copyInto makes dst a deep copy of src, which is of the same kind.
