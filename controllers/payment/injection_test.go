@@ -160,34 +160,6 @@ func jsonHeader() map[string][]string {
 	return map[string][]string{"Content-Type": {"application/json"}}
 }
 
-// Who may create Payments makes no time series.
-func TestH9MadeUpProvidersAreOneLabel(t *testing.T) {
-	w := newWorld(t)
-	for i := range 20 {
-		name := fmt.Sprintf("made-up-%d", i)
-		w.payment(name, name, "5901", calledOff)
-		w.until(name, time.Hour, never)
-	}
-	ends := 0
-	for _, registry := range w.Registries {
-		families, err := registry.Gather()
-		must(t, err)
-		for _, family := range families {
-			for _, m := range family.Metric {
-				ends += int(m.GetCounter().GetValue())
-				for _, l := range m.Label {
-					if strings.Contains(l.GetValue(), "made-up") {
-						t.Fatalf("%s has the label %s=%s", family.GetName(), l.GetName(), l.GetValue())
-					}
-				}
-			}
-		}
-	}
-	if ends < 20 {
-		t.Errorf("only %d ends were counted", ends)
-	}
-}
-
 // A merchant who names a sale after the payer has told the cluster, and nobody else. The
 // order number is told where there is a field for it.
 func TestI6NamesDoNotLeave(t *testing.T) {

@@ -395,11 +395,3 @@ func TestProject_Always(t *testing.T) {
 		}
 	})
 }
-
-// Frozen: a changed derivation would give back again what is under way.
-func TestRefundReference_Golden(t *testing.T) {
-	got := mtn.Kind().RefundReference(testInstallation.RefundDigest("5b0c5a3e-7a39-4f0e-9a50-16e7f5a0f7d1", "order-1042-return"))
-	if want := "4d6d4473-99a2-4eec-b709-4b6fc1070609"; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-}
