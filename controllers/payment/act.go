@@ -69,7 +69,7 @@ func (r *Reconciler) reportOrphan(ctx context.Context, v view, after *v1alpha1.C
 	if v.payment != nil || v.charge.Record.Outcome != nil || after.Record.Outcome == nil {
 		return
 	}
-	r.Metrics.orphaned(after.Spec.Provider, after.Record.Outcome.Phase)
+	r.Metrics.orphans.WithLabelValues(after.Spec.Provider, string(after.Record.Outcome.Phase)).Inc()
 	log.FromContext(ctx).Info("A Charge without a Payment ended", "charge", after.Name, "payment", v.key.String(),
 		"phase", after.Record.Outcome.Phase, "reason", after.Record.Outcome.Reason)
 }

@@ -79,7 +79,7 @@ func (r *Reconciler) notFound(v view, c *account.Client) view {
 // there is no record, it is made first.
 func (r *Reconciler) learn(ctx context.Context, v view, st providers.Status, session *v1alpha1.Session) (view, error) {
 	if st.Unrecognized {
-		r.Metrics.unrecognized(v.provider())
+		r.Metrics.unmapped.WithLabelValues(v.provider()).Inc()
 	}
 	v.seen = r.Protocol.Answered(v.key.String(), v.asked, st.State, false)
 	if v.charge == nil || v.relation == relationVacant {

@@ -14,13 +14,13 @@ import (
 func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 	if isTrue(p, v1alpha1.ConditionLateSettlement) && !isTrue(old, v1alpha1.ConditionLateSettlement) {
 		r.event(p, corev1.EventTypeWarning, v1alpha1.ConditionLateSettlement, v1alpha1.ConditionLateSettlement)
-		r.Metrics.contradicted(r.providerLabel(p))
+		r.Metrics.contradictions.WithLabelValues(r.providerLabel(p)).Inc()
 	}
 	if isTrue(p, v1alpha1.ConditionAdopted) && !isTrue(old, v1alpha1.ConditionAdopted) {
 		r.event(p, corev1.EventTypeNormal, v1alpha1.ConditionAdopted, v1alpha1.ConditionAdopted)
 	}
 	if reason := waitsFor(p); reason != "" && reason != waitsFor(old) {
-		r.Metrics.waiting(r.providerLabel(p), reason)
+		r.Metrics.waits.WithLabelValues(r.providerLabel(p), reason).Inc()
 	}
 	asked := p.Status.InitiatedAt != nil && old.Status.InitiatedAt == nil
 	if old.Status.Phase == p.Status.Phase && !asked {
@@ -114,18 +114,6 @@ func (m *Metrics) Called(provider string, operation providers.Operation, err err
 		class = string(providers.ClassOf(err))
 	}
 	m.calls.WithLabelValues(provider, string(operation), class).Inc()
-}
-
-func (m *Metrics) unrecognized(provider string) { m.unmapped.WithLabelValues(provider).Inc() }
-
-func (m *Metrics) contradicted(provider string) { m.contradictions.WithLabelValues(provider).Inc() }
-
-func (m *Metrics) orphaned(provider string, phase v1alpha1.Phase) {
-	m.orphans.WithLabelValues(provider, string(phase)).Inc()
-}
-
-func (m *Metrics) waiting(provider string, reason v1alpha1.Reason) {
-	m.waits.WithLabelValues(provider, reason).Inc()
 }
 
 func (m *Metrics) ended(p *v1alpha1.Payment, provider string) {
