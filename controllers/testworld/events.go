@@ -314,26 +314,25 @@ func describeAttempt(b *strings.Builder, a *v1alpha1.Attempt) {
 	for _, s := range a.Open {
 		fmt.Fprintf(b, " open=%d(%s)", s.Number, s.Sender)
 	}
-	say := func(what string, there bool, with ...any) {
-		if there {
-			fmt.Fprintf(b, " "+what, with...)
-		}
+	if a.Taken != nil {
+		b.WriteString(" taken")
 	}
-	say("taken", a.Taken != nil)
-	say("reference-known", a.ReferenceKnown)
+	if a.ReferenceKnown {
+		b.WriteString(" reference-known")
+	}
 	if a.Refusal != nil {
-		say("refused=%d/%s", true, a.Refusal.Send.Number, a.Refusal.Reason)
+		fmt.Fprintf(b, " refused=%d/%s", a.Refusal.Send.Number, a.Refusal.Reason)
 	}
 	if a.Unknown != nil {
-		say("unknown=%s", true, a.Unknown.Reason)
+		fmt.Fprintf(b, " unknown=%s", a.Unknown.Reason)
 	}
 	if a.Notice != nil {
-		say("notice=%s", true, a.Notice.Reason)
+		fmt.Fprintf(b, " notice=%s", a.Notice.Reason)
 	}
 	if a.Outcome != nil {
-		say("outcome=%s/%s", true, a.Outcome.Phase, a.Outcome.Reason)
+		fmt.Fprintf(b, " outcome=%s/%s", a.Outcome.Phase, a.Outcome.Reason)
 	}
 	if a.Later != nil {
-		say("later=%s", true, a.Later.Phase)
+		fmt.Fprintf(b, " later=%s", a.Later.Phase)
 	}
 }
