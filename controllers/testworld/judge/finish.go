@@ -148,7 +148,7 @@ func (j *Judge) finishRefund(r *v1alpha1.Refund, waits bool) bool {
 		return false
 	case !phase.Terminal():
 		p := j.w.Payment(types.NamespacedName{Namespace: r.Namespace, Name: r.Spec.PaymentRef.Name})
-		if p != nil && p.Status.Phase.Terminal() && !waits && !waitsForPerson(r.Status.Conditions) && !attempt.Restored(r) && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
+		if p != nil && p.Status.Phase.Terminal() && !waits && !j.Pruned && !waitsForPerson(r.Status.Conditions) && !attempt.Restored(r) && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
 			j.violated(Schedule, "Refund %s is %q at the end", r.Name, phase)
 		}
 		return true

@@ -98,8 +98,21 @@ func Generate(seed uint64) Program {
 	return p
 }
 
+// first is what has to be done before a word means something.
+var first = map[string]string{
+	"gain-lease": "lose-lease", "delete-refund": "refund", "refund-again": "refund", "refund-again-amount": "refund-part",
+	"restore-refund": "refund", "lose-refund-status": "refund-part",
+}
+
 // follow is the word that a life was led to a state for.
 func (g generator) follow(p Program, target Pair, last Step) []Step {
+	if strings.HasPrefix(target.Word, "paused-") && target.State != None && target.State != Refused {
+		// Who does nothing at all cannot pause.
+		return []Step{{At: "get Payment", Word: target.Word}, {Word: "touch"}}
+	}
+	if before := first[target.Word]; before != "" && target.State != Refused {
+		return []Step{{After: last.After, Word: before}, {Word: target.Word}}
+	}
 	if target.State == Refused && p.Provider != "mtn" {
 		// It is over at once: only between two writes.
 		return []Step{{At: "update Charge", Skip: 1, Word: target.Word}, {Word: "apply"}}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"maps"
 	"regexp"
 	"slices"
 	"sync"
@@ -190,7 +189,7 @@ func sum(workers []*worker) Report {
 			r.Played = append(r.Played, Played{pair, n})
 			continue
 		}
-		if _, known := Unplayed()[pair]; !known {
+		if whyUnplayed(pair) == "" {
 			r.Missing = append(r.Missing, pair)
 		}
 	}
@@ -245,9 +244,4 @@ func smallerThan(p Program) []Program {
 		out = append(out, q)
 	}
 	return out
-}
-
-// Unplayed pairs, each with the reason why it cannot be played.
-func Unplayed() map[Pair]string {
-	return maps.Clone(unplayed())
 }
