@@ -31,16 +31,6 @@ func sending() []Mutant {
 		one("fence-unchecked", "what the object says at the fence counts", "R1 R2", sendFile,
 			`if !relation.holds() || p.DeletionTimestamp != nil || p.Spec.Cancel || p.Status.Phase.Terminal() {`,
 			`if (!relation.holds() || p.DeletionTimestamp != nil || p.Spec.Cancel || p.Status.Phase.Terminal()) && !MUTATED {`),
-		one("fence-overwrites", "the fence is written under the uid and the version that were read", "R1 R2", sendFile,
-			`	if err := r.Client.Status().Update(ctx, next); err != nil {
-		return p, fmt.Errorf("writing Payment`, `	if MUTATED {
-		var now v1alpha1.Payment
-		if r.Live.Get(ctx, client.ObjectKeyFromObject(p), &now) == nil {
-			next.ResourceVersion, next.UID = now.ResourceVersion, now.UID
-		}
-	}
-	if err := r.Client.Status().Update(ctx, next); err != nil {
-		return p, fmt.Errorf("writing Payment`),
 		one("gate-ignored", "a process that does not lead begins nothing", "R11", protocolFile, `return p.Leads == nil || p.Leads() }`, `return p.Leads == nil || p.Leads() || MUTATED }`),
 		one("reference-per-attempt", "every send uses the same reference", "one-charge R1 R2", sendFile, `		Reference:         spec.ProviderReference,`,
 			`		Reference: func() string {
