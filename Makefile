@@ -97,12 +97,12 @@ bench: controlplane ## Run the benchmarks (BENCH=regexp for some)
 .PHONY: torture
 torture: ## Every fault at every point of a payment, pairs of them, and random lives: minutes
 	@hack/tick.sh "building the torture" go build -o bin/torture/torture ./hack/torture
-	@exec bin/torture/torture -pairs 42000 -lives 20000 -report bin/torture/report.json $(ARGS)
+	@exec bin/torture/torture -pairs 42000 -lives 20000 -mutants -report bin/torture/report.json $(ARGS)
 
 .PHONY: torture-slice
 torture-slice: ## A part of that, chosen by a seed that is printed (the form for CI)
 	@hack/tick.sh "building the torture" go build -o bin/torture/torture ./hack/torture
-	@exec bin/torture/torture -singles 3000 -pairs 1000 -lives 1500 -report bin/torture/report.json $(ARGS)
+	@exec bin/torture/torture -singles 3000 -pairs 1000 -lives 1500 -mutants -report bin/torture/report.json $(ARGS)
 
 ##@ Change it
 

@@ -61,11 +61,6 @@ func target(seed uint64) (string, Pair) {
 	return providers[(n+n/uint64(len(pairs)))%3], pairs[n*stride%uint64(len(pairs))]
 }
 
-func led(seed uint64) string {
-	provider, pair := target(seed)
-	return provider + " " + pair.String()
-}
-
 // Generate the life of a seed. Every second one is led to a state of a Charge, so that
 // each word is played in each state; the other ones go where chance takes them.
 func Generate(seed uint64) Program {

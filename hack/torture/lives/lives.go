@@ -3,8 +3,6 @@ package lives
 import (
 	"context"
 	"fmt"
-	"iter"
-	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -26,8 +24,6 @@ type Options struct {
 	Briefly bool
 	// Validate is what the CRDs refuse; nil: nothing is refused.
 	Validate func(kind testworld.Kind, status bool, old, written []byte) error
-	// Focus on lives that are led to "provider word in state"; nil: all lives.
-	Focus *regexp.Regexp
 }
 
 // Report of many lives.
@@ -93,11 +89,11 @@ func Live(ctx context.Context, o Options) (Report, error) {
 			}
 		})
 	}
-	for seed := range o.seeds() {
+	for i := range o.Lives {
 		if ctx.Err() != nil {
 			break
 		}
-		seeds <- seed
+		seeds <- o.Seed + uint64(i)
 	}
 	close(seeds)
 	group.Wait()
@@ -140,20 +136,6 @@ func explain(r Report) (Report, error) {
 
 // Replay is the command that shows it again.
 func (f Found) Replay() string { return fmt.Sprintf("go run ./hack/torture -life '%s'", f.Program) }
-
-// seeds of the lives that are wanted.
-func (o Options) seeds() iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
-		for seed, n := o.Seed, 0; n < o.Lives; seed++ {
-			if o.Focus != nil && (seed%2 != 0 || !o.Focus.MatchString(led(seed))) {
-				continue
-			}
-			if n++; !yield(seed) {
-				return
-			}
-		}
-	}
-}
 
 func (k *worker) live(seed uint64) error {
 	p := Generate(seed)
