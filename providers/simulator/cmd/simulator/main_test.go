@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"flag"
-	"go/parser"
-	"go/token"
 	"net/http"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -200,7 +198,7 @@ func TestContainerfile(t *testing.T) {
 	if err != nil || !strings.Contains(string(content), "golang:"+version.FindStringSubmatch(string(mod))[1]) {
 		t.Errorf("the recipe builds with another Go than go.mod asks for (%v)", err)
 	}
-	for _, folder := range ownImports(t, root) {
+	for _, folder := range ownImports(t) {
 		covered := func(source string) bool { return folder == source || strings.HasPrefix(folder, source+"/") }
 		if !slices.ContainsFunc(sources, covered) {
 			t.Errorf("the program needs %s, which is not copied", folder)
@@ -209,28 +207,14 @@ func TestContainerfile(t *testing.T) {
 }
 
 // ownImports are the folders of this module that the program is made of.
-func ownImports(t *testing.T, root string) []string {
-	const module = "mobilemoney.dev/operator/"
-	folders := []string{"providers/simulator/cmd/simulator"}
-	for i := 0; i < len(folders); i++ {
-		files, err := filepath.Glob(root + folders[i] + "/*.go")
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %v", folders[i], err)
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, spec := range parsed.Imports {
-				folder, own := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module)
-				if own && !slices.Contains(folders, folder) {
-					folders = append(folders, folder)
-				}
-			}
+func ownImports(t *testing.T) (folders []string) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.Lines(string(out)) {
+		if folder, own := strings.CutPrefix(strings.TrimSpace(path), "mobilemoney.dev/operator/"); own {
+			folders = append(folders, folder)
 		}
 	}
 	return folders
