@@ -112,7 +112,6 @@ func (s *Simulator) forge(p *payment) {
 	liar.state, liar.txn, liar.ended = settled, s.transactionID(p.provider), s.now()
 	liar.orange.notifToken = s.text(alphanumeric, 32)
 	for _, d := range s.callbacksOf(&liar) {
-		d.header.Del("Authorization")
 		if d.sign != nil {
 			d.sign = signWith(s.text(alphanumeric, 40))
 		}

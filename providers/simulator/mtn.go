@@ -11,12 +11,6 @@ import (
 
 // MTNOptions configure the MTN side.
 type MTNOptions struct {
-	// APIUser, APIKey and SubscriptionKey are the merchant's credentials for
-	// the Collection product.
-	APIUser, APIKey, SubscriptionKey string
-	// DisbursementUser, DisbursementKey and DisbursementSubscriptionKey are
-	// those for the Disbursement product.
-	DisbursementUser, DisbursementKey, DisbursementSubscriptionKey string
 	// TargetEnvironment is "sandbox" (EUR only) or a country's, such as
 	// "mtnivorycoast".
 	TargetEnvironment string
@@ -32,18 +26,7 @@ type MTNOptions struct {
 	UncappedRefunds bool
 }
 
-func (o MTNOptions) withDefaults() MTNOptions {
-	o.APIUser = cmp.Or(o.APIUser, DefaultMTNUser)
-	o.APIKey = cmp.Or(o.APIKey, DefaultMTNKey)
-	o.SubscriptionKey = cmp.Or(o.SubscriptionKey, DefaultMTNSubscriptionKey)
-	o.DisbursementUser = cmp.Or(o.DisbursementUser, DefaultMTNDisbursementUser)
-	o.DisbursementKey = cmp.Or(o.DisbursementKey, DefaultMTNDisbursementKey)
-	o.DisbursementSubscriptionKey = cmp.Or(o.DisbursementSubscriptionKey, DefaultMTNDisbursementSubscriptionKey)
-	o.TargetEnvironment = cmp.Or(o.TargetEnvironment, "sandbox")
-	return o
-}
-
-// Credentials of a simulator that was not given others.
+// Credentials of the merchant, for the Collection and the Disbursement product.
 const (
 	DefaultMTNUser            = "b1a7c3d2-5e6f-4a8b-9c0d-1e2f3a4b5c6d"
 	DefaultMTNKey             = "simulator-mtn-api-key"
@@ -167,7 +150,7 @@ func (s *Simulator) subscription(c *call) string {
 	switch key := c.r.Header.Get("Ocp-Apim-Subscription-Key"); {
 	case s.has(MTN, func(k Keys) bool { return k.Key == key }):
 		return collection
-	case key == s.opts.MTN.DisbursementSubscriptionKey:
+	case key == DefaultMTNDisbursementSubscriptionKey:
 		return disbursement
 	default:
 		return ""
@@ -241,7 +224,7 @@ func (s *Simulator) peekMTNStatus(c *call) {
 // move is found out later.
 func (s *Simulator) takeMTN(c *call) answer {
 	var req mtnRequest
-	if decode(c.body, &req, false) != nil || !req.wellFormed(c.op) || !s.validReference(c.reference) {
+	if decode(c.body, &req, false) != nil || !req.wellFormed(c.op) || !validReference(c.reference) {
 		return empty(400)
 	}
 	callbackURL, refused, ok := s.mtnCallbackURL(c)
@@ -283,9 +266,8 @@ func (s *Simulator) ring(p *payment) {
 	s.add(p, promptLife)
 }
 
-func (s *Simulator) validReference(id string) bool {
-	return uuidV4.MatchString(id) && !strings.EqualFold(id, s.opts.MTN.APIUser) &&
-		!strings.EqualFold(id, s.opts.MTN.DisbursementUser)
+func validReference(id string) bool {
+	return uuidV4.MatchString(id) && !strings.EqualFold(id, DefaultMTNUser) && !strings.EqualFold(id, DefaultMTNDisbursementUser)
 }
 
 func (r mtnRequest) wellFormed(op Op) bool {

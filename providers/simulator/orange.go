@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -13,7 +12,6 @@ import (
 
 // OrangeOptions configure the Orange side.
 type OrangeOptions struct {
-	ClientID, ClientSecret, MerchantKey string
 	// ExpiresInString sends expires_in of a token as a JSON string.
 	ExpiresInString bool
 	// TokenLife of access tokens; one hour if 0.
@@ -24,15 +22,7 @@ type OrangeOptions struct {
 	StrictAccept bool
 }
 
-func (o OrangeOptions) withDefaults() OrangeOptions {
-	o.ClientID = cmp.Or(o.ClientID, DefaultOrangeClientID)
-	o.ClientSecret = cmp.Or(o.ClientSecret, DefaultOrangeClientSecret)
-	o.MerchantKey = cmp.Or(o.MerchantKey, DefaultOrangeMerchantKey)
-	o.TokenLife = cmp.Or(o.TokenLife, time.Hour)
-	return o
-}
-
-// Credentials of a simulator that was not given others.
+// Credentials of the merchant.
 const (
 	DefaultOrangeClientID     = "simulatorOrangeClient"
 	DefaultOrangeClientSecret = "simulatorOrangeSecret"

@@ -138,7 +138,7 @@ func TestHandlerFindsItsOwnAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	srv := httptest.NewServer(s.Handler())
+	srv := httptest.NewServer(s)
 	defer srv.Close()
 	b := &bench{t: t, sim: s, http: srv.Client()}
 	body := (&waveClient{b: b}).body("r", "1000")

@@ -35,14 +35,11 @@ type WaveOptions struct {
 	Callbacks []WaveCallback
 }
 
-// WaveCallback is a webhook as the business portal registers it: it signs, or
-// shows a shared secret.
+// WaveCallback is a webhook as the business portal registers it.
 type WaveCallback struct {
 	URL string
 	// SigningSecrets sign every event, one v1 each.
 	SigningSecrets []string
-	// SharedSecret is sent as a bearer token.
-	SharedSecret string
 }
 
 func (o WaveOptions) withDefaults() WaveOptions {
@@ -395,9 +392,6 @@ func (s *Simulator) waveCallbacks(p *payment) []delivery {
 		d := delivery{
 			provider: Wave, reference: p.reference, event: event, method: http.MethodPost, url: cb.URL,
 			header: http.Header{"Content-Type": {"application/json"}}, body: body, retries: waveRetries,
-		}
-		if cb.SharedSecret != "" {
-			d.header.Set("Authorization", "Bearer "+cb.SharedSecret)
 		}
 		if len(cb.SigningSecrets) > 0 {
 			d.sign = signWith(cb.SigningSecrets...)
