@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"mobilemoney.dev/operator/hack/internal/shop"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -72,7 +73,7 @@ func (r *report) fill(e evidence, v verdict, versions []fault) {
 	r.Outcomes = map[string]int{}
 	for i := range e.payments.Items {
 		p := &e.payments.Items[i]
-		r.Outcomes[fmt.Sprintf("%s %s", p.Status.Phase, reasonOf(p))]++
+		r.Outcomes[fmt.Sprintf("%s %s", p.Status.Phase, shop.ReasonOf(p))]++
 	}
 }
 

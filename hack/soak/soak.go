@@ -76,9 +76,9 @@ func (t *trial) play(ctx context.Context) (err error) {
 		return err
 	}
 	working, stop := context.WithCancel(ctx)
-	t.market = newMarket(working, t.Env.Client(), t.sim, plan(t.seed, t.payments+t.payments/20, t.slow, t.shops))
-	t.witness = &witness{ledger: t.sim.Ledger, see: t.market.see, open: map[types.UID]bool{}}
-	t.chaos = &chaos{stage: t.stage, trap: newTrap(t.sim), rng: t.rng(3)}
+	t.market = newMarket(working, t.Env.Client(), t.Sim, plan(t.seed, t.payments+t.payments/20, t.slow, t.shops))
+	t.witness = &witness{ledger: t.Sim.Ledger, see: t.market.see, open: map[types.UID]bool{}}
+	t.chaos = &chaos{stage: t.stage, trap: newTrap(t.Sim), rng: t.rng(3)}
 	watched := make(chan error, 1)
 	go func() { watched <- t.witness.run(working, t.Env) }()
 	finish := sync.OnceValue(func() error {
@@ -154,7 +154,7 @@ func (t *trial) tell(ctx context.Context) {
 // drain lets the operator work in peace, until nothing is missing any more or the time
 // is over.
 func (t *trial) drain(ctx context.Context) error {
-	t.sim.ClearScripts()
+	t.Sim.ClearScripts()
 	if err := t.complete(ctx); err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func (t *trial) evidence(ctx context.Context) (evidence, error) {
 	if err := errors.Join(c.List(ctx, &e.payments), c.List(ctx, &e.charges), c.List(ctx, &e.refunds)); err != nil {
 		return e, err
 	}
-	e.ledger, e.sessions = t.sim.Ledger(), t.sim.Sessions()
+	e.ledger, e.sessions = t.Sim.Ledger(), t.Sim.Sessions()
 	return e, nil
 }
 
@@ -216,7 +216,7 @@ func (t *trial) conclude(ctx context.Context) error {
 	var versions []fault
 	versions, t.report.Versions = t.witness.testify()
 	t.report.fill(e, assess(e), versions)
-	t.report.countFaults(t.sim)
+	t.report.countFaults(t.Sim)
 	t.report.compare(t.before, after)
 	return nil
 }

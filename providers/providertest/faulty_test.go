@@ -151,7 +151,7 @@ func (c *client) wrong(err error) error {
 	}
 	e := *providers.AsError(err)
 	switch c.fault {
-	case "diagnosis":
+	case "random-answers operation":
 		e.Operation = ""
 	case "refusals":
 		e.Code = ""
@@ -165,7 +165,7 @@ func (c *client) wrong(err error) error {
 		if e.HTTPStatus == 409 {
 			e.Class = providers.ClassRejected
 		}
-	case "server-errors":
+	case "random-answers server":
 		if e.HTTPStatus >= 500 {
 			e.Class = providers.ClassRejected
 		}

@@ -24,7 +24,7 @@ func paymentRules() []Rule {
 			checkOnce(t, w, initiating())
 		}},
 		{Name: "questions", Says: "Nothing but Initiate asks for money, and nothing but Refund gives it back.", check: checkQuestions},
-		{Name: "lost-answers", Says: "A call without an answer is Unknown, or NotSent if it never left; it is never a verdict.", check: checkLostAnswers},
+		{Name: "lost-answers", Says: "A call without an answer is Unknown, or NotSent if it never left; it is never a verdict, and says what was asked and whose fault it is.", check: checkLostAnswers},
 		{Name: "recover-by-reference", Says: "After a lost answer Status finds the payment by its reference, and repeating Initiate opens nothing else.", applies: recovers(providers.RecoverByReference), check: checkRecoverByReference},
 		{Name: "recover-by-search", Says: "After a lost answer Search finds exactly the sessions that the reference opened.", applies: recovers(providers.RecoverBySearch), check: checkRecoverBySearch},
 		{Name: "recover-by-repeat", Says: "After a lost answer a repeated Initiate opens the session, or says AlreadyExists.", applies: recovers(providers.RecoverByRepeat), check: checkRecoverByRepeat},
@@ -205,6 +205,7 @@ func checkLostAnswers(t T, w *world) {
 			if s.status.State.Final() {
 				t.Errorf("%s, %s: a verdict without an answer", o.op, name)
 			}
+			diagnosed(t, name, o.op, err, 0)
 		}
 		checkLostToken(t, w.fresh(), name, way.fault)
 	}
