@@ -288,8 +288,10 @@ func (c *client) misread(s providers.Status, h providers.Handle) providers.Statu
 func (c *client) Search(ctx context.Context, reference string) ([]providers.Session, error) {
 	found, err := c.sound.(providers.Searcher).Search(ctx, reference)
 	switch {
-	case c.breaks("search"):
-		return nil, nil
+	case c.breaks("search") && len(found) == 0:
+		return nil, wire.Refuse(providers.OpSearch, providers.ClassNotFound, "there is none")
+	case c.breaks("garbage search"):
+		return found, nil
 	case c.breaks("recover-by-search") && len(found) > 1:
 		return found[:1], err
 	}

@@ -213,8 +213,8 @@ func checkGarbage(t T, w *world) {
 			if name == "object" && o.readsStatus() {
 				tolerated = s.status.Unrecognized && !s.status.State.Final()
 			}
-			if !tolerated && (err == nil || providers.ClassOf(err) != providers.ClassUnknown) {
-				t.Errorf("%s, %s: %v", o.op, name, err)
+			if !tolerated {
+				wantClass(t, fmt.Sprint(o.op, ", ", name), err, providers.ClassUnknown)
 			}
 			if s.status.State.Final() {
 				t.Errorf("%s, %s: a verdict: %+v", o.op, name, s.status)

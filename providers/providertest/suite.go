@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"runtime/debug"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -78,6 +79,18 @@ func property(t T, check func(*rapid.T)) {
 	t.Helper()
 	if !t.Failed() {
 		rapid.Check(t, check)
+	}
+}
+
+// wantClass fails the test unless an error is of one of the classes; none is "".
+func wantClass(t rapid.TB, what string, err error, classes ...providers.Class) {
+	t.Helper()
+	got := providers.Class("")
+	if err != nil {
+		got = providers.ClassOf(err)
+	}
+	if !slices.Contains(classes, got) {
+		t.Errorf("%s: %v, want %q", what, err, classes)
 	}
 }
 

@@ -42,6 +42,7 @@ var further = map[string][]string{
 	"stateless":         {"stateless Cancel", "stateless Refund", "stateless RefundStatus"},
 	"expires-at":        {"expires-at too late"},
 	"echo":              {"echo of a failure", "echo of a failure dropped"},
+	"garbage":           {"garbage search"},
 	"random-answers":    {"random-answers code", "random-answers verdict", "random-answers server", "random-answers operation"},
 	"callback-replayed": {"callback-replayed ahead"},
 	"callback-secrets":  {"callback-secrets last", "callback-secrets any"},
