@@ -103,10 +103,7 @@ func (s *Simulator) card(p *payment) card {
 // finishedAt is when a finished payment ended; Orange does not say when a session
 // lapsed.
 func (p *payment) finishedAt() time.Time {
-	if p.ended.IsZero() {
-		return p.expires
-	}
-	return p.ended
+	return cmp.Or(p.ended, p.expires)
 }
 
 // magicCode is what a scenario's name begins with, where that is a number.
@@ -122,9 +119,7 @@ func magicCode(name string) string {
 func (s *Simulator) fillPage(c *card, p *payment) {
 	switch p.provider {
 	case Orange:
-		if p.orange.merchant != "" {
-			c.Merchant = p.orange.merchant
-		}
+		c.Merchant = cmp.Or(p.orange.merchant, c.Merchant)
 		if c.Back = p.orange.cancelURL; p.state == settled {
 			c.Back = p.orange.returnURL
 		}
@@ -159,10 +154,10 @@ func (s *Simulator) fillHistory(c *card, p *payment) {
 // masked leaves so much of a phone number that its owner knows it again.
 func masked(phone string) string {
 	const shown = 4
-	if phone == "" {
+	switch {
+	case phone == "":
 		return ""
-	}
-	if len(phone) < 2*shown {
+	case len(phone) < 2*shown:
 		return "••••"
 	}
 	return "•••• " + phone[len(phone)-shown:]

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -55,10 +56,7 @@ func orangeError(status, code int, about ...string) answer {
 
 func orangeFailure(status int) answer {
 	code := map[int]int{400: 22, 401: 41, 403: 50, 404: 60, 405: 61, 406: 62, 409: 1204, 429: 53, 503: 5}[status]
-	if code == 0 {
-		code = 1
-	}
-	return orangeError(status, code)
+	return orangeError(status, cmp.Or(code, 1))
 }
 
 func (s *Simulator) orangeToken(*call) answer {

@@ -57,7 +57,7 @@ func (s *Simulator) pageRoutes(mux *http.ServeMux, handle func(string, wire)) {
 		route("GET "+path, nil)
 		route("POST "+path+"/pay", s.pay)
 		route("POST "+path+"/refuse", func(p *payment) error { return s.fail(p, "") })
-		mux.HandleFunc("GET "+path+"/now", func(w http.ResponseWriter, r *http.Request) { s.showPage(w, r, provider) })
+		mux.HandleFunc("GET "+path+"/now", func(w http.ResponseWriter, r *http.Request) { s.write(w, s.pageAgain(r, provider)) })
 	}
 }
 
@@ -235,11 +235,7 @@ func (s *Simulator) visit(c *call, act func(*payment) error) answer {
 	}
 }
 
-// showPage shows a payment page again, which is no new visit.
-func (s *Simulator) showPage(w http.ResponseWriter, r *http.Request, provider Provider) {
-	s.write(w, s.pageAgain(r, provider))
-}
-
+// pageAgain shows a payment page again, which is no new visit.
 func (s *Simulator) pageAgain(r *http.Request, provider Provider) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -268,9 +269,7 @@ func (s *Simulator) fail(p *payment, reason string) error {
 	if err := s.confirm(p); err != nil {
 		return err
 	}
-	if reason == "" {
-		reason = map[Provider]string{MTN: approvalRejected, Wave: paymentFailure}[p.provider]
-	}
+	reason = cmp.Or(reason, map[Provider]string{MTN: approvalRejected, Wave: paymentFailure}[p.provider])
 	if p.provider == Wave {
 		p.state, p.reason = open, reason
 	} else {
@@ -301,11 +300,7 @@ func (s *Simulator) lapse(p *payment) {
 		if p.payout != nil && p.scenario.Payer != PaysLate {
 			return // nobody is asked to approve it
 		}
-		reason := p.scenario.Reason
-		if reason == "" {
-			reason = couldNotPerform
-		}
-		s.end(p, expired, reason)
+		s.end(p, expired, cmp.Or(p.scenario.Reason, couldNotPerform))
 		s.enter(p, Expired)
 		s.report(p)
 	case Orange:

@@ -110,7 +110,7 @@ type Simulator struct {
 	tokens   map[string]token
 	issued   []string // names of all tokens there ever were
 	rules    []*Rule
-	struck   map[strike]int
+	struck   map[Match]int // how often its story befell a payment's requests
 	defaults map[Provider]Scenario
 	before   Hook
 	after    Hook
@@ -128,7 +128,7 @@ func New(opts Options) (*Simulator, error) {
 		byID:     map[name]*payment{},
 		byRef:    map[name][]*payment{},
 		tokens:   map[string]token{},
-		struck:   map[strike]int{},
+		struck:   map[Match]int{},
 		defaults: defaultScenarios(),
 		users:    map[string]mtnUser{},
 		payouts:  map[string]*payment{},

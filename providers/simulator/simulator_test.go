@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -93,9 +92,8 @@ func TestJournal(t *testing.T) {
 	}
 	e := j[1]
 	want := Entry{Seq: 1, At: start, Provider: Orange, Op: OpInitiate, Method: "POST",
-		Path: "/orange/orange-money-webpay/dev/v1/webpayment", Reference: ref,
-		Headers: e.Headers, Digest: e.Digest, Processed: true, Done: true, Status: 201, Delivered: true}
-	if !reflect.DeepEqual(e, want) || !strings.Contains(strings.Join(e.Headers, " "), "Authorization") {
+		Path: "/orange/orange-money-webpay/dev/v1/webpayment", Reference: ref, Processed: true, Done: true, Status: 201, Delivered: true}
+	if e != want {
 		t.Errorf("entry %+v", e)
 	}
 	if j[4].Fault != "answer lost" || j[4].Status != 0 || j[4].Delivered || !j[4].Processed {

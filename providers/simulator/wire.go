@@ -20,7 +20,6 @@ type call struct {
 	r        *http.Request
 	body     []byte
 	base     string // public URL
-	masked   string // path without tokens
 
 	// What the request is about, as far as it can be told before any check.
 	reference string
@@ -145,7 +144,6 @@ func (s *Simulator) arrive(c *call, e wire) (*call, Behaviour) {
 	if c.base == "" {
 		c.base = "http://" + c.r.Host
 	}
-	c.masked = mask(c.r.URL.Path)
 	if e.peek != nil {
 		e.peek(c)
 	}
