@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -152,7 +153,7 @@ func (s *stage) ends(p payment) error {
 }
 
 // charges counts who paid, in the simulator's ledger.
-func (s *stage) charges() (n int, err error) {
+func (s *stage) charges() (int, error) {
 	req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, s.SimulatorURL+"/admin/ledger", nil)
 	if err != nil {
 		return 0, err
@@ -162,16 +163,6 @@ func (s *stage) charges() (n int, err error) {
 		return 0, fmt.Errorf("reading the ledger: %w", err)
 	}
 	defer resp.Body.Close()
-	var entries []struct {
-		Event string `json:"event"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&entries); err != nil {
-		return 0, fmt.Errorf("reading the ledger: %w", err)
-	}
-	for _, e := range entries {
-		if e.Event == "paid" {
-			n++
-		}
-	}
-	return n, nil
+	ledger, err := io.ReadAll(resp.Body)
+	return bytes.Count(ledger, []byte(`"event":"paid"`)), err
 }

@@ -120,7 +120,7 @@ func (s *Simulator) mtnTokenRefusal(c *call, product string) (answer, bool) {
 		return lengthRequired(), false
 	case !s.inSandbox() && strings.Contains(c.r.UserAgent(), "python-requests"):
 		return asHTML(403, "<html><head><title>403 Forbidden</title></head></html>"), false
-	case !s.subscribed(c, product):
+	case s.subscription(c) != product:
 		return wrongSubscription(), false
 	case env == "" && !s.inSandbox():
 		return asJSON(400, map[string]string{"error": "Invalid or missing X-Target-Environment header"}), false
@@ -138,11 +138,6 @@ func lengthless(c *call) bool {
 
 func lengthRequired() answer {
 	return asHTML(411, "<html><head><title>411 Length Required</title></head></html>")
-}
-
-// subscribed tells whether a request has the product's subscription key.
-func (s *Simulator) subscribed(c *call, product string) bool {
-	return s.subscription(c) == product
 }
 
 // subscription is the product whose key a request has; empty: none's.
@@ -168,7 +163,7 @@ func (s *Simulator) mtnAccess(product string) func(*call) (answer, bool) {
 		name, ok := bearer(c.r)
 		t, known := s.tokens[name]
 		switch env := c.r.Header.Get("X-Target-Environment"); {
-		case !s.subscribed(c, product):
+		case s.subscription(c) != product:
 			return wrongSubscription(), false
 		case !ok || !known || !s.now().Before(t.expires):
 			return gateway(401, "Unauthorized. Access token is invalid or expired."), false

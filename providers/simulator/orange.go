@@ -181,12 +181,8 @@ func aText(valid func(string) bool) func(json.RawMessage) bool {
 }
 
 func orangeURL(v string) bool {
-	return len(v) <= 120 && absoluteURL(v)
-}
-
-func absoluteURL(v string) bool {
 	u, err := url.Parse(v)
-	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
+	return len(v) <= 120 && err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
 // orangeBody reads and validates a webpayment body.

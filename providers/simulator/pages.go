@@ -51,7 +51,7 @@ func (s *Simulator) pageRoutes(mux *http.ServeMux, handle func(string, wire)) {
 	for provider, path := range map[Provider]string{Orange: "/orange/pay/{id}", Wave: "/wave/c/{id}"} {
 		route := func(pattern string, act func(*payment) error) {
 			handle(pattern, wire{provider: provider, op: OpPage,
-				peek:   func(c *call) { s.peekPage(c, provider) },
+				peek:   func(c *call) { s.about(c, s.find(provider, c.r.PathValue("id"))) },
 				handle: func(c *call) answer { return s.visit(c, act) }})
 		}
 		route("GET "+path, nil)
@@ -69,10 +69,6 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	http.ServeFileFS(w, r, web, "web/"+r.URL.Path)
-}
-
-func (s *Simulator) peekPage(c *call, provider Provider) {
-	s.about(c, s.find(provider, c.r.PathValue("id")))
 }
 
 // screen is what the templates show.

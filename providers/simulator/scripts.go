@@ -86,10 +86,11 @@ func Answer(status int, body string) Behaviour {
 		Header: http.Header{"Content-Type": {"text/html"}}}
 }
 
-func (b Behaviour) once() Behaviour           { b.Times = 1; return b }
-func (b Behaviour) times(n int) Behaviour     { b.Times = n; return b }
-func (b Behaviour) named(n string) Behaviour  { b.Name = n; return b }
-func (b Behaviour) set(k, v string) Behaviour { b.Set = map[string]any{k: v}; return b }
+func (b Behaviour) once() Behaviour          { b.Times = 1; return b }
+func (b Behaviour) times(n int) Behaviour    { b.Times = n; return b }
+func (b Behaviour) named(n string) Behaviour { b.Name = n; return b }
+
+func set(k, v string) Behaviour { return Behaviour{Set: map[string]any{k: v}} }
 
 // Match selects requests; an empty field matches all.
 type Match struct {

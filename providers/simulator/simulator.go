@@ -129,7 +129,7 @@ func New(opts Options) (*Simulator, error) {
 		byRef:    map[name][]*payment{},
 		tokens:   map[string]token{},
 		struck:   map[Match]int{},
-		defaults: defaultScenarios(),
+		defaults: map[Provider]Scenario{MTN: usual(MTN), Orange: usual(Orange), Wave: usual(Wave)},
 		users:    map[string]mtnUser{},
 		payouts:  map[string]*payment{},
 	}

@@ -80,7 +80,7 @@ const bodyLimit = 1 << 20
 // http.ErrAbortHandler, as net/http defines them.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.Contains(r.URL.Path, "//") { // the mux would redirect
-		s.serve(w, r, wire{provider: ofPath(r.URL.Path), op: OpOther, handle: doubleSlash})
+		s.serve(w, r, wire{provider: ofPath(r.URL.Path), op: OpOther, handle: func(*call) answer { return empty(http.StatusBadRequest) }})
 		return
 	}
 	s.mux.ServeHTTP(w, r)
@@ -93,8 +93,6 @@ func mask(path string) string {
 	}
 	return path
 }
-
-func doubleSlash(*call) answer { return empty(http.StatusBadRequest) }
 
 func (s *Simulator) routes() *http.ServeMux {
 	mux := http.NewServeMux()

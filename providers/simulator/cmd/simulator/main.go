@@ -96,32 +96,24 @@ func (p *program) flags(callbacks, secrets *string) *flag.FlagSet {
 	f.BoolVar(&p.PayerOpens, "payer-opens", false, "scenarios of Orange and Wave begin when the payment page is opened")
 	f.StringVar(callbacks, "wave-callback", "", "URLs that Wave's events go to, comma separated")
 	f.StringVar(secrets, "wave-secret", "wave_ci_WHS_simulator", "secrets that sign Wave's events, comma separated")
-	mtnFlags(f, &p.MTN)
-	orangeFlags(f, &p.Orange)
-	waveFlags(f, &p.Wave)
+	p.providerFlags(f)
 	return f
 }
 
-func mtnFlags(f *flag.FlagSet, o *simulator.MTNOptions) {
-	f.StringVar(&o.TargetEnvironment, "mtn-environment", "sandbox", "X-Target-Environment of MTN")
-	f.StringVar(&o.CallbackHost, "mtn-callback-host", "", "registered callback host of MTN; empty allows all")
-	f.BoolVar(&o.RefuseAtPost, "mtn-refuse-at-post", false, "MTN refuses its published payers 455 to 464 at once, and refunds of 7 to 13")
-	f.BoolVar(&o.UncappedRefunds, "mtn-uncapped-refunds", false, "MTN gives back more than was paid")
-}
-
-func orangeFlags(f *flag.FlagSet, o *simulator.OrangeOptions) {
-	f.BoolVar(&o.StrictAccept, "orange-strict-accept", false, "Orange answers 406 to token requests that do not accept application/json by name")
-	f.BoolVar(&o.ExpiresInString, "orange-expires-in-string", false, "Orange sends expires_in of a token as a string")
-	f.DurationVar(&o.TokenLife, "orange-token-life", time.Hour, "life of Orange's access tokens")
-}
-
-func waveFlags(f *flag.FlagSet, o *simulator.WaveOptions) {
-	f.StringVar(&o.APIKey, "wave-key", simulator.DefaultWaveKey, "API key for Wave")
-	f.StringVar(&o.Currency, "wave-currency", "XOF", "currency of Wave's wallet")
-	f.DurationVar(&o.SessionLife, "wave-session-life", 30*time.Minute, "how long a session of Wave can be paid")
-	f.BoolVar(&o.AllowHTTPReturnURLs, "wave-http", false, "allow return URLs at Wave that are not https")
-	f.StringVar(&o.SigningSecret, "wave-signing-secret", "", "requests to Wave must be signed with it; empty: they need not")
-	f.StringVar(&o.AggregatedMerchantID, "wave-aggregated-merchant", "", "aggregated_merchant_id that sessions must have; empty: none may")
+func (p *program) providerFlags(f *flag.FlagSet) {
+	f.StringVar(&p.MTN.TargetEnvironment, "mtn-environment", "sandbox", "X-Target-Environment of MTN")
+	f.StringVar(&p.MTN.CallbackHost, "mtn-callback-host", "", "registered callback host of MTN; empty allows all")
+	f.BoolVar(&p.MTN.RefuseAtPost, "mtn-refuse-at-post", false, "MTN refuses its published payers 455 to 464 at once, and refunds of 7 to 13")
+	f.BoolVar(&p.MTN.UncappedRefunds, "mtn-uncapped-refunds", false, "MTN gives back more than was paid")
+	f.BoolVar(&p.Orange.StrictAccept, "orange-strict-accept", false, "Orange answers 406 to token requests that do not accept application/json by name")
+	f.BoolVar(&p.Orange.ExpiresInString, "orange-expires-in-string", false, "Orange sends expires_in of a token as a string")
+	f.DurationVar(&p.Orange.TokenLife, "orange-token-life", time.Hour, "life of Orange's access tokens")
+	f.StringVar(&p.Wave.APIKey, "wave-key", simulator.DefaultWaveKey, "API key for Wave")
+	f.StringVar(&p.Wave.Currency, "wave-currency", "XOF", "currency of Wave's wallet")
+	f.DurationVar(&p.Wave.SessionLife, "wave-session-life", 30*time.Minute, "how long a session of Wave can be paid")
+	f.BoolVar(&p.Wave.AllowHTTPReturnURLs, "wave-http", false, "allow return URLs at Wave that are not https")
+	f.StringVar(&p.Wave.SigningSecret, "wave-signing-secret", "", "requests to Wave must be signed with it; empty: they need not")
+	f.StringVar(&p.Wave.AggregatedMerchantID, "wave-aggregated-merchant", "", "aggregated_merchant_id that sessions must have; empty: none may")
 }
 
 func split(list string) []string {
