@@ -84,7 +84,6 @@ func (s *stage) watch(ctx context.Context, look func() (over bool, err error)) e
 	}
 }
 
-// readAll reads objects as they are now, in the order of the samples.
 func readAll[T any, P interface {
 	*T
 	client.Object

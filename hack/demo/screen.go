@@ -56,7 +56,6 @@ func colorOf(phase string) string {
 	}
 }
 
-// row is a payment in the table.
 type row struct{ provider, name, amount, phase, reason string }
 
 // table shows payments as they go: each change is a line of its own.

@@ -42,7 +42,6 @@ type stage struct {
 	probe    string // host:port of its probes
 }
 
-// set brings everything up.
 func (s *stage) set(ctx context.Context) error {
 	root, err := testenv.ModuleRoot()
 	if err != nil {
@@ -106,7 +105,6 @@ func (s *stage) announce(what string) {
 	s.out.printf("%d/%d %s\n", s.step, s.steps, what)
 }
 
-// showLog shows the end of the manager's log, where there is one.
 func (s *stage) showLog() {
 	if s.manager != nil {
 		s.out.printf("\nThe manager's last words:\n\n%s\n", s.manager.Tail(30))

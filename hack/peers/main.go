@@ -83,7 +83,6 @@ func (p *peers) needs(ctx context.Context) error {
 	return nil
 }
 
-// mtn lets the npm package mtn-momo drive the simulator.
 func (p *peers) mtn(ctx context.Context) error {
 	dir := p.dir + "/mtn"
 	// Nothing that a package brings along is run but its library.
@@ -115,7 +114,6 @@ func (p *peers) mtnBooks(ledger []simulator.LedgerEntry) error {
 	return nil
 }
 
-// simulating starts a simulator for as long as f runs.
 func simulating(options simulator.Options, f func(*simulator.Simulator) error) error {
 	sim, err := simulator.New(options)
 	if err != nil {
@@ -127,7 +125,6 @@ func simulating(options simulator.Options, f func(*simulator.Simulator) error) e
 	return errors.Join(err, sim.Close())
 }
 
-// answers makes sure that a request is answered with a status.
 func answers(client *http.Client, req *http.Request, status int) error {
 	resp, err := client.Do(req)
 	if err != nil {

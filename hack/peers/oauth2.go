@@ -56,7 +56,6 @@ func use(ctx context.Context, config clientcredentials.Config, url string) error
 	return answers(config.Client(ctx), req, http.StatusBadRequest)
 }
 
-// refused wants a wrong secret to be told as OAuth 2.0 has it.
 func refused(ctx context.Context, config clientcredentials.Config) error {
 	config.ClientSecret = "wrong"
 	_, err := config.Token(ctx)

@@ -16,7 +16,6 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
-// statusMisfit answers what does not fit.
 const statusMisfit = 599
 
 // proxy holds requests and answers against an OpenAPI document, with the

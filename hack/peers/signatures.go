@@ -36,7 +36,6 @@ func (p *peers) signatures(ctx context.Context) error {
 	return errors.Join(p.publishedVector(ctx), p.simulatorSigns(ctx), p.opensslSigns(ctx), p.adapterSigns(ctx))
 }
 
-// hmac of a text, by OpenSSL.
 func (p *peers) hmac(ctx context.Context, secret, text string) (string, error) {
 	out, err := output(ctx, p.dir, text, "openssl", "dgst", "-sha256", "-hmac", secret)
 	if err != nil {
@@ -95,7 +94,6 @@ func (p *peers) simulatorSigns(ctx context.Context) error {
 
 type received struct{ signature, body string }
 
-// payAtOnce opens a session whose amount is one that is paid at once.
 func payAtOnce(ctx context.Context, url string) error {
 	body := `{"amount":"1901","currency":"XOF","success_url":"https://shop.example/","error_url":"https://shop.example/"}`
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/checkout/sessions", strings.NewReader(body))
@@ -173,7 +171,6 @@ func (p *peers) adapterSigns(ctx context.Context) error {
 	return nil
 }
 
-// recorder is a transport that keeps the call.
 type recorder struct{ call providers.Call }
 
 func (r *recorder) Do(_ context.Context, call providers.Call) (providers.Answer, error) {

@@ -31,7 +31,6 @@ const (
 	setFor = 1500 * time.Millisecond
 )
 
-// deed is one thing that chaos does.
 type deed string
 
 const (

@@ -8,7 +8,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-// disburser is a client of the Disbursement product.
 type disburser struct {
 	b     *bench
 	token string

@@ -1,6 +1,5 @@
 package simulator
 
-// mtnUser is an API user that was provisioned in the sandbox.
 type mtnUser struct {
 	product string
 	host    string

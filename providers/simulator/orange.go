@@ -156,7 +156,6 @@ var (
 	orderID = regexp.MustCompile(`^\S{1,30}$`)
 )
 
-// orangeFields says of each field whether a value is valid.
 var orangeFields = []struct {
 	name     string
 	required bool
@@ -185,7 +184,6 @@ func orangeURL(v string) bool {
 	return len(v) <= 120 && err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
-// orangeBody reads and validates a webpayment body.
 func orangeBody(body []byte) (fields, answer, bool) {
 	if len(body) == 0 {
 		return nil, orangeError(400, 21), false

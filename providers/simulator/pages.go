@@ -11,7 +11,6 @@ import (
 	"time"
 )
 
-// page is the URL at which a payer pays.
 func (s *Simulator) page(p *payment, base string) string {
 	switch p.provider {
 	case Orange:
@@ -71,7 +70,6 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, web, "web/"+r.URL.Path)
 }
 
-// screen is what the templates show.
 type screen struct {
 	Lang   tongue
 	Root   string // path of the base URL, without the slash at its end
@@ -173,7 +171,6 @@ func (s *Simulator) write(w http.ResponseWriter, a answer) {
 	_, _ = w.Write(a.body) // who has gone reads nothing
 }
 
-// foreign tells whether another site's page made the browser send this.
 func foreign(r *http.Request) bool {
 	return new(http.CrossOriginProtection).Check(r) != nil
 }
@@ -193,7 +190,6 @@ func (s *Simulator) phone(r *http.Request, status int, notice string) answer {
 	return render(r, status, sc)
 }
 
-// press is a button of the phone.
 func (s *Simulator) press(w http.ResponseWriter, r *http.Request, act func(ref string) error) {
 	id := r.PathValue("id")
 	if foreign(r) {

@@ -143,7 +143,6 @@ func (s *Simulator) signed(c *call) bool {
 		hmac.Equal([]byte(header), []byte(WaveSignature(at, c.body, secret)))
 }
 
-// waveRequest is what a session is created with.
 type waveRequest struct {
 	Amount               *string `json:"amount"`
 	Currency             *string `json:"currency"`
@@ -226,7 +225,6 @@ func (s *Simulator) waveBody(c *call, req *waveRequest) (answer, bool) {
 	return answer{}, true
 }
 
-// waveProblem names the first field that Wave would refuse.
 func (s *Simulator) waveProblem(req waveRequest) (field, msg string) {
 	switch {
 	case req.Amount == nil:
@@ -253,7 +251,6 @@ func (s *Simulator) waveProblem(req waveRequest) (field, msg string) {
 	return "", ""
 }
 
-// waveAmount is more than 0, and has decimals where the currency does.
 func waveAmount(v, currency string) bool {
 	if currency == "XOF" {
 		return waveInteger.MatchString(v)

@@ -12,7 +12,6 @@ import (
 	"time"
 )
 
-// call is a request that has arrived in full.
 type call struct {
 	seq      int
 	provider Provider
@@ -86,7 +85,6 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// mask hides pay tokens.
 func mask(path string) string {
 	if strings.HasPrefix(path, "/orange/pay/") {
 		return "/orange/pay/…"
@@ -317,7 +315,6 @@ func (s *Simulator) pause(c *call, d time.Duration) bool {
 	}
 }
 
-// failure is a provider's usual body for a status.
 func (s *Simulator) failure(p Provider, status int) answer {
 	switch p {
 	case MTN:

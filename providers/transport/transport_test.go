@@ -31,7 +31,6 @@ const (
 	canaryPath  = "canary-path-52"
 )
 
-// local is where the tests' servers are.
 var local = []string{"127.0.0.1", "localhost"}
 
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil }

@@ -114,7 +114,6 @@ func (s Shop) objects(sim *simulator.Simulator) []client.Object {
 	return objects
 }
 
-// bound is a user of the shop with one role.
 func (s Shop) bound(user, role string) *rbacv1.RoleBinding {
 	return &rbacv1.RoleBinding{
 		ObjectMeta: s.named(user),
