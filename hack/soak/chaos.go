@@ -140,7 +140,6 @@ func (c *chaos) elected(ctx context.Context) (leader *member) {
 	return leader
 }
 
-// wait tells whether it became true in time.
 func (c *chaos) wait(ctx context.Context, is func() bool) bool {
 	return until(ctx, patience, "", is) == nil
 }

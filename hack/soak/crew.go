@@ -54,7 +54,6 @@ func (c *crew) start() error {
 	return nil
 }
 
-// follow starts the next manager when one has ended.
 func (m *member) follow() {
 	for {
 		began := time.Now()
@@ -85,7 +84,6 @@ func (m *member) process() *process.Process {
 	return m.now
 }
 
-// kill ends the manager that runs now with SIGKILL, and waits until it is gone.
 func (m *member) kill() error {
 	killed, err := m.process().Kill()
 	if killed {

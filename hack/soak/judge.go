@@ -26,7 +26,6 @@ type evidence struct {
 // key of a sale: namespace and name of its Payment.
 type key struct{ namespace, name string }
 
-// fault is a broken rule, and the sale that it was broken for.
 type fault struct {
 	sale key
 	judge.Violation
@@ -64,7 +63,6 @@ func count(faults []fault) (doubleCharges, falseSuccesses, overRefunds, lostOutc
 	return len(sales[judge.OneCharge]), len(sales[judge.NoFalseSuccess]), len(sales[judge.NoOverRefund]), len(sales[""])
 }
 
-// file is all that there is about one sale.
 type file struct {
 	*sale
 	ledger   []simulator.LedgerEntry

@@ -13,7 +13,6 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// report is what a run found, for people and for whoever compares runs.
 type report struct {
 	Payments       int `json:"payments"`
 	Kills          int `json:"kills"`

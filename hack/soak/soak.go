@@ -12,7 +12,6 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// options of a run.
 type options struct {
 	payments int
 	kills    int
@@ -37,7 +36,6 @@ const (
 	drainUntil = 0.94
 )
 
-// at is when a share of the duration is over.
 func (o options) at(began time.Time, share float64) time.Time {
 	return began.Add(time.Duration(share * float64(o.duration)))
 }
@@ -60,7 +58,6 @@ func soak(ctx context.Context, o options, logf func(string, ...any)) (r report, 
 	return t.report, err
 }
 
-// trial is one run on a stage that is set.
 type trial struct {
 	*stage
 	began   time.Time
@@ -187,7 +184,6 @@ func alive(sessions []simulator.Session, now time.Time) (n int) {
 	return n
 }
 
-// evidence as it is now.
 func (t *trial) evidence(ctx context.Context) (evidence, error) {
 	e := evidence{sales: t.market.opened()}
 	c := t.Env.Client()

@@ -141,7 +141,6 @@ func (s *stage) install(ctx context.Context) error {
 	return s.Install(ctx, shops...)
 }
 
-// startManagers starts them and waits until both are ready and one leads.
 func (s *stage) startManagers(ctx context.Context) error {
 	path, err := s.OperatorKubeconfig(ctx)
 	if err != nil {

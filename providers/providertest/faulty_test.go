@@ -144,7 +144,6 @@ func (c *client) Do(ctx context.Context, call providers.Call) (providers.Answer,
 	return a, err
 }
 
-// wrong is what the fault makes of an error.
 func (c *client) wrong(err error) error {
 	if err == nil {
 		return nil
@@ -259,7 +258,6 @@ func (c *client) Status(ctx context.Context, h providers.Handle) (providers.Stat
 	return c.misread(s, h), nil
 }
 
-// misread is what the fault makes of an answer.
 func (c *client) misread(s providers.Status, h providers.Handle) providers.Status {
 	ended := s.State.Final() && s.State != providers.StateSucceeded
 	switch {
@@ -347,7 +345,6 @@ func (c *client) RefundStatus(ctx context.Context, h providers.RefundHandle) (pr
 	return s, nil
 }
 
-// parser of callbacks with a fault.
 type parser struct {
 	sound    providers.CallbackParser
 	fault    string

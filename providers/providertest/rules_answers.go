@@ -119,7 +119,6 @@ func checkRefusal(t T, want Refusal, err error) {
 	diagnosed(t, want.String(), want.Op, err, want.Answer.Status)
 }
 
-// operationsOf the methods.
 var operationsOf = map[Op]providers.Operation{
 	OpPrepare: providers.OpToken, OpInitiate: providers.OpInitiate, OpStatus: providers.OpStatus, OpSearch: providers.OpSearch,
 	OpCancel: providers.OpCancel, OpPrepareRefund: providers.OpToken, OpRefund: providers.OpRefund, OpRefundStatus: providers.OpRefundStatus,
@@ -226,7 +225,6 @@ func checkGarbage(t T, w *world) {
 	}
 }
 
-// answer that the provider really gives.
 func (w *world) answer(t T, o operation, s *subject) (good providers.Answer, err error) {
 	err = o.again(t, w, s, edited(func(a providers.Answer) providers.Answer { good = a; return a }))
 	return good, err
@@ -252,7 +250,6 @@ func oddities(good providers.Answer) map[string]Edit {
 	return out
 }
 
-// anything is a JSON value, or not even that.
 func anything() *rapid.Generator[[]byte] {
 	word := rapid.SampledFrom([]string{"a", "id", "state", "data", "error", "code", "result", "x"})
 	return rapid.OneOf(

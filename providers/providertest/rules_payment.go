@@ -68,7 +68,6 @@ func checkPayerPhone(t T, w *world) {
 	}
 }
 
-// neighbour has the next number.
 func neighbour(phone providers.Phone) providers.Phone {
 	digits := []byte(phone.Reveal())
 	last := &digits[len(digits)-1]

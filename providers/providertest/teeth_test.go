@@ -120,7 +120,6 @@ type recorder struct {
 	cleanups []func()
 }
 
-// record runs a rule where it may fail.
 func record(t *testing.T, rule providertest.Rule, factory providertest.Factory) *recorder {
 	r := &recorder{TB: t}
 	done := make(chan struct{})

@@ -27,7 +27,6 @@ type sent struct {
 	call providers.Call
 }
 
-// fault befalls requests on the wire.
 type fault struct {
 	on    func(Role) bool
 	times int // how many requests; 0 is all
@@ -62,14 +61,12 @@ func (w *wire) take(call providers.Call) *fault {
 	return nil
 }
 
-// mark is a place in what was sent.
 func (w *wire) mark() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.sent)
 }
 
-// since returns what was sent since a mark.
 func (w *wire) since(mark int) []sent {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -103,7 +100,6 @@ func (w *wire) during(f fault, do func()) int {
 	return f.fired
 }
 
-// authorizations are what was sent to prove who asks.
 func (w *wire) authorizations() []string {
 	proofs := map[string]bool{}
 	for _, s := range w.since(0) {

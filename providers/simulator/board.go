@@ -17,7 +17,6 @@ type board struct {
 	Sent, Taken int // callbacks, over all payments
 }
 
-// card is one payment as its payer sees it.
 type card struct {
 	ID       string // names it without being a secret
 	Provider Provider
@@ -42,7 +41,6 @@ type card struct {
 	Sent, Taken int // callbacks
 }
 
-// moment is something that happened to a payment.
 type moment struct {
 	After time.Duration // since it was asked for
 	What  string        // an Event, or "callback"
@@ -52,7 +50,6 @@ type moment struct {
 
 const recentlyFinished = 12
 
-// board takes a snapshot of what payers see.
 func (s *Simulator) board() board {
 	s.mu.Lock()
 	defer s.mu.Unlock()

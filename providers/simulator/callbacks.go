@@ -12,7 +12,6 @@ import (
 	"time"
 )
 
-// delivery is a callback on its way.
 type delivery struct {
 	provider  Provider
 	reference string

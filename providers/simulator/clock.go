@@ -29,7 +29,6 @@ func (c *Clock) Add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// job is something that happens at a time. It runs under the lock.
 type job struct {
 	at time.Time
 	do func()

@@ -87,7 +87,6 @@ func failedThenPaid(p Provider) Scenario {
 	return sc
 }
 
-// requestFaults befall any request of a client, unless they say otherwise.
 func requestFaults() []Fault {
 	f := func(name, creation, query, tells string, b Behaviour) Fault {
 		return one(name, creation, query, tells, map[Provider]Behaviour{MTN: b, Orange: b, Wave: b})

@@ -51,13 +51,11 @@ func setUp(t *testing.T, change ...func(*Options)) *bench {
 	return b
 }
 
-// pass lets time go by.
 func (b *bench) pass(d time.Duration) {
 	b.clock.Add(d)
 	b.sim.Tick()
 }
 
-// receiver is the merchant's callback endpoint.
 type receiver struct {
 	url    string
 	mu     sync.Mutex

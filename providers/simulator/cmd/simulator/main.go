@@ -42,7 +42,6 @@ const (
 	payerManual = "manual"
 )
 
-// run serves until ctx ends.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	p, err := parse(args)
 	if err != nil {
@@ -183,7 +182,6 @@ func (p program) announce(out io.Writer, sim *simulator.Simulator) error {
 	})
 }
 
-// exposed tells whether others than this machine may reach an address.
 func exposed(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -206,7 +206,6 @@ func TestContainerfile(t *testing.T) {
 	}
 }
 
-// ownImports are the folders of this module that the program is made of.
 func ownImports(t *testing.T) (folders []string) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
 	if err != nil {
