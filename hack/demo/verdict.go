@@ -117,7 +117,8 @@ func (s *stage) conclude(payments []v1alpha1.Payment) error {
 		p := &payments[i]
 		v := judgePayment(p, b)
 		charges += v.charges
-		wrong += s.tell(v, "%-20s  %-42s  %-13s  %s", p.Name, ending(p), times(v.charges), heard(p, b))
+		sent, taken := b.callbacks(p)
+		wrong += s.tell(v, "%-20s  %-42s  %d charged  %d of %d callbacks taken", p.Name, ending(p), v.charges, taken, sent)
 	}
 	strangers := b.strangers(payments)
 	for _, e := range strangers {
@@ -152,29 +153,4 @@ func ending(p *v1alpha1.Payment) string {
 		why += ": " + f.ProviderCode
 	}
 	return fmt.Sprintf("%s (%s)", p.Status.Phase, why)
-}
-
-func times(charges int) string {
-	switch charges {
-	case 0:
-		return "not charged"
-	case 1:
-		return "charged once"
-	default:
-		return fmt.Sprintf("CHARGED %d TIMES", charges)
-	}
-}
-
-// heard says how the operator came to know: a callback only makes it ask.
-func heard(p *v1alpha1.Payment, b books) string {
-	switch sent, taken := b.callbacks(p); {
-	case sent == 0:
-		return "no callback came: found by asking"
-	case taken == 0:
-		return "its callback was not taken: found by asking"
-	case p.Status.LastCallback == nil:
-		return "found by asking before the callback came"
-	default:
-		return "called back, and asked"
-	}
 }

@@ -16,7 +16,6 @@ type delivery struct {
 	provider  Provider
 	reference string
 	event     string
-	method    string
 	url       string
 	header    http.Header
 	body      []byte
@@ -168,7 +167,7 @@ func (s *Simulator) send(d delivery) {
 }
 
 func (s *Simulator) try(d delivery, now time.Time) (int, error) {
-	req, err := http.NewRequestWithContext(s.ctx, d.method, d.url, bytes.NewReader(d.body))
+	req, err := http.NewRequestWithContext(s.ctx, http.MethodPost, d.url, bytes.NewReader(d.body))
 	if err != nil {
 		return 0, err
 	}

@@ -392,7 +392,7 @@ func (s *Simulator) mtnCallbacks(p *payment) []delivery {
 	body.PayerMessage = ""
 	return []delivery{{
 		provider: MTN, reference: p.reference, event: body.Status,
-		method: http.MethodPost, url: p.mtn.callbackURL,
+		url: p.mtn.callbackURL,
 		header: http.Header{
 			"User-Agent":   {"LWAC Http Client 1.0"},
 			"Content-Type": {"application/json; charset=utf-8"},

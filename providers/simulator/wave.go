@@ -387,7 +387,7 @@ func (s *Simulator) waveCallbacks(p *payment) []delivery {
 	var all []delivery
 	for _, cb := range s.opts.Wave.Callbacks {
 		d := delivery{
-			provider: Wave, reference: p.reference, event: event, method: http.MethodPost, url: cb.URL,
+			provider: Wave, reference: p.reference, event: event, url: cb.URL,
 			header: http.Header{"Content-Type": {"application/json"}}, body: body, retries: waveRetries,
 		}
 		if len(cb.SigningSecrets) > 0 {

@@ -140,18 +140,18 @@ Play the payer   {{.Sim.URL}}/
 {{else}}                 without you an MTN payer approves after 5 s{{with .AutoPay}}, the others after {{.}}{{end}}; -payer manual waits for you
 {{end}}
 MTN              {{.Sim.MTNURL}}
-                 subscription key {{.MTNSubscriptionKey}}
-                 API user         {{.MTNUser}}
-                 API key          {{.MTNKey}}
+                 subscription key ` + simulator.DefaultMTNSubscriptionKey + `
+                 API user         ` + simulator.DefaultMTNUser + `
+                 API key          ` + simulator.DefaultMTNKey + `
                  environment      {{.MTNEnvironment}}
-   for refunds   subscription key {{.MTNRefundSubscriptionKey}}
-                 API user         {{.MTNRefundUser}}
-                 API key          {{.MTNRefundKey}}
+   for refunds   subscription key ` + simulator.DefaultMTNDisbursementSubscriptionKey + `
+                 API user         ` + simulator.DefaultMTNDisbursementUser + `
+                 API key          ` + simulator.DefaultMTNDisbursementKey + `
 Orange           {{.Sim.OrangeURL "dev"}} (or ci, sn, … for dev)
                  tokens at        {{.Sim.OrangeTokenURL}}
-                 client id        {{.OrangeClientID}}
-                 client secret    {{.OrangeClientSecret}}
-                 merchant key     {{.OrangeMerchantKey}}
+                 client id        ` + simulator.DefaultOrangeClientID + `
+                 client secret    ` + simulator.DefaultOrangeClientSecret + `
+                 merchant key     ` + simulator.DefaultOrangeMerchantKey + `
 Wave             {{.Sim.WaveURL}}
                  API key          {{.WaveKey}}
 
@@ -172,13 +172,7 @@ func (p program) announce(out io.Writer, sim *simulator.Simulator) error {
 	}
 	return t.Execute(out, map[string]any{
 		"Sim": sim, "Payer": p.payer, "AutoPay": p.autoPay, "Exposed": exposed(p.Listen),
-		"MTNSubscriptionKey": simulator.DefaultMTNSubscriptionKey, "MTNUser": simulator.DefaultMTNUser,
-		"MTNKey": simulator.DefaultMTNKey, "MTNEnvironment": p.MTN.TargetEnvironment,
-		"MTNRefundSubscriptionKey": simulator.DefaultMTNDisbursementSubscriptionKey,
-		"MTNRefundUser":            simulator.DefaultMTNDisbursementUser,
-		"MTNRefundKey":             simulator.DefaultMTNDisbursementKey,
-		"OrangeClientID":           simulator.DefaultOrangeClientID, "OrangeClientSecret": simulator.DefaultOrangeClientSecret,
-		"OrangeMerchantKey": simulator.DefaultOrangeMerchantKey, "WaveKey": p.Wave.APIKey,
+		"MTNEnvironment": p.MTN.TargetEnvironment, "WaveKey": p.Wave.APIKey,
 	})
 }
 

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -83,29 +85,27 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Each flag about a provider sets one thing, and reaches the simulator's options.
-func TestFlagsOfProviders(t *testing.T) {
-	for flags, got := range map[string]func(simulator.Options) bool{
-		"-mtn-environment=mtnbenin":    func(o simulator.Options) bool { return o.MTN.TargetEnvironment == "mtnbenin" },
-		"-mtn-callback-host=h.example": func(o simulator.Options) bool { return o.MTN.CallbackHost == "h.example" },
-		"-mtn-refuse-at-post":          func(o simulator.Options) bool { return o.MTN.RefuseAtPost },
-		"-mtn-uncapped-refunds":        func(o simulator.Options) bool { return o.MTN.UncappedRefunds },
-		"-orange-strict-accept":        func(o simulator.Options) bool { return o.Orange.StrictAccept },
-		"-orange-expires-in-string":    func(o simulator.Options) bool { return o.Orange.ExpiresInString },
-		"-orange-token-life=2160h":     func(o simulator.Options) bool { return o.Orange.TokenLife == 2160*time.Hour },
-		"-wave-key=k":                  func(o simulator.Options) bool { return o.Wave.APIKey == "k" },
-		"-wave-currency=GMD":           func(o simulator.Options) bool { return o.Wave.Currency == "GMD" },
-		"-wave-session-life=24h":       func(o simulator.Options) bool { return o.Wave.SessionLife == 24*time.Hour },
-		"-wave-http":                   func(o simulator.Options) bool { return o.Wave.AllowHTTPReturnURLs },
-		"-wave-signing-secret=s":       func(o simulator.Options) bool { return o.Wave.SigningSecret == "s" },
-	} {
-		without, err := parse(nil)
-		if err != nil || got(without.Options) {
-			t.Errorf("without %s: %+v, %v", flags, without, err)
+// Each flag changes something, and no two change the same.
+func TestFlagsChangeOneThingEach(t *testing.T) {
+	plain, err := parse(nil)
+	seen := map[string]string{fmt.Sprintf("%+v", plain): "no flag"}
+	flags := []string{
+		"-listen=:1", "-public-url=http://a", "-speed=2", "-payer=manual", "-auto-pay=1s", "-no-magic", "-payer-opens", "-wave-callback=http://a",
+		"-mtn-environment=mtnbenin", "-mtn-callback-host=h.example", "-mtn-refuse-at-post", "-mtn-uncapped-refunds", "-orange-strict-accept",
+		"-orange-expires-in-string", "-orange-token-life=2160h", "-wave-key=k", "-wave-currency=GMD", "-wave-session-life=24h", "-wave-http",
+		"-wave-signing-secret=s", "-wave-aggregated-merchant=a",
+	}
+	for _, flag := range flags {
+		p, errParse := parse([]string{flag})
+		err = errors.Join(err, errParse)
+		got := fmt.Sprintf("%+v", p)
+		if other, known := seen[got]; known {
+			t.Errorf("%s does what %s does", flag, other)
 		}
-		if p, err := parse([]string{flags}); err != nil || !got(p.Options) {
-			t.Errorf("%s: %+v, %v", flags, p, err)
-		}
+		seen[got] = flag
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 
