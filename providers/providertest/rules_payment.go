@@ -179,15 +179,14 @@ func checkQuestions(t T, w *world) {
 	}
 }
 
-// noAnswers are the ways to get none, and what they are.
-func noAnswers() map[string]struct {
+// way to get no answer, and what that is.
+type way struct {
 	fault fault
 	want  providers.Class
-} {
-	return map[string]struct {
-		fault fault
-		want  providers.Class
-	}{
+}
+
+func noAnswers() map[string]way {
+	return map[string]way{
 		"unsent":  {unsent(), providers.ClassNotSent},
 		"dropped": {dropped(), providers.ClassUnknown},
 		"lost":    {lost(), providers.ClassUnknown},

@@ -114,32 +114,27 @@ func isToken(r Role) bool { return r == RoleToken }
 func noToken(r Role) bool { return r != RoleToken }
 func isMoney(r Role) bool { return r == RoleMoney }
 
+const cutShort = "the answer is cut short or missing"
+
 // unsent: no byte left.
-func unsent() fault {
-	return fault{on: noToken, do: func(call providers.Call, _ func() (providers.Answer, error)) (providers.Answer, error) {
-		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Operation: call.Operation, Fault: providers.FaultProvider, Detail: "the connection cannot be opened"}
-	}}
-}
+func unsent() fault { return failing(providers.ClassNotSent, false, "the connection cannot be opened") }
 
 // dropped: it left, and never arrived.
-func dropped() fault {
-	return fault{on: noToken, do: func(call providers.Call, _ func() (providers.Answer, error)) (providers.Answer, error) {
-		return providers.Answer{}, noAnswer(call)
-	}}
-}
+func dropped() fault { return failing(providers.ClassUnknown, false, cutShort) }
 
 // lost: the provider did what it was asked, and the answer never came.
-func lost() fault {
-	return fault{on: noToken, do: func(call providers.Call, deliver func() (providers.Answer, error)) (providers.Answer, error) {
-		if _, err := deliver(); err != nil {
-			return providers.Answer{}, err
-		}
-		return providers.Answer{}, noAnswer(call)
-	}}
-}
+func lost() fault { return failing(providers.ClassUnknown, true, cutShort) }
 
-func noAnswer(call providers.Call) error {
-	return &providers.Error{Class: providers.ClassUnknown, Operation: call.Operation, Fault: providers.FaultProvider, Detail: "the answer is cut short or missing"}
+func failing(class providers.Class, delivered bool, detail string) fault {
+	return fault{on: noToken, do: func(call providers.Call, deliver func() (providers.Answer, error)) (a providers.Answer, err error) {
+		if delivered {
+			_, err = deliver()
+		}
+		if err == nil {
+			err = &providers.Error{Class: class, Operation: call.Operation, Fault: providers.FaultProvider, Detail: detail}
+		}
+		return a, err
+	}}
 }
 
 // says: answered so, and nothing done.

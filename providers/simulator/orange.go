@@ -297,7 +297,7 @@ func (s *Simulator) orangeCallbacks(p *payment) []delivery {
 	body := map[string]string{"status": word, "notif_token": p.orange.notifToken, "txnid": p.txn}
 	return []delivery{{
 		provider: Orange, reference: p.reference, event: word,
-		url: p.orange.notifURL,
+		url:    p.orange.notifURL,
 		header: http.Header{"Content-Type": {"application/json"}},
 		body:   asJSON(0, body).body,
 	}}
