@@ -69,6 +69,8 @@ type received struct {
 	body         []byte
 }
 
+func (r received) json(t *testing.T) map[string]any { return reply{body: string(r.body)}.json(t) }
+
 func newReceiver(t *testing.T) *receiver {
 	rc := &receiver{status: 200}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
