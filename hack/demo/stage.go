@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"mobilemoney.dev/operator/controllers/testenv"
@@ -21,7 +20,7 @@ const (
 	clerk    = "clerk"
 	refunder = "refunder"
 
-	tickEvery   = 10 * time.Second
+	patience    = 10 * time.Second
 	readyWithin = 60 * time.Second
 	// Longer than a call and its record may take, see flags.
 	stopWithin = 20 * time.Second
@@ -69,30 +68,16 @@ func (s *stage) set(ctx context.Context) error {
 	return nil
 }
 
-// doing says what is being done, and every while that it still is.
+// doing says what is being done, and once more where it takes long.
 func (s *stage) doing(ctx context.Context, what string, do func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.announce(what)
 	began := time.Now()
-	done := make(chan struct{})
-	var ticking sync.WaitGroup
-	ticking.Go(func() {
-		tick := time.NewTicker(tickEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				s.out.printf("    ... still %s (%.0f s)\n", what, time.Since(began).Seconds())
-			}
-		}
-	})
+	still := time.AfterFunc(patience, func() { s.out.printf("    ... still %s\n", what) })
 	err := do(ctx)
-	close(done)
-	ticking.Wait()
+	still.Stop()
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

@@ -118,7 +118,7 @@ func (s *stage) conclude(payments []v1alpha1.Payment) error {
 		v := judgePayment(p, b)
 		charges += v.charges
 		sent, taken := b.callbacks(p)
-		wrong += s.tell(v, "%-20s  %-42s  %d charged  %d of %d callbacks taken", p.Name, ending(p), v.charges, taken, sent)
+		wrong += s.tell(v, "%-20s  %-42s  charges: %d  %d of %d callbacks taken", p.Name, ending(p), v.charges, taken, sent)
 	}
 	strangers := b.strangers(payments)
 	for _, e := range strangers {
