@@ -75,7 +75,7 @@ cover: controlplane ## Fail where the code that moves money is tested too little
 
 .PHONY: peers
 peers: ## Prove the wires against clients by other people (needs node, npm and openssl)
-	@hack/tick.sh "building the peers" go build -o bin/peers ./hack/peers
+	@hack/tick.sh "building the peers" go -C hack/peers build -o ../../bin/peers .
 	@exec bin/peers
 
 .PHONY: fuzz
@@ -146,8 +146,7 @@ tidy: ## Tidy every go.mod
 	go -C hack/tools mod tidy
 	go -C hack/release/tools mod tidy
 	go -C hack/browser mod tidy
-	go -C hack/peers/oauth2 mod tidy
-	go -C hack/peers/openapi mod tidy
+	go -C hack/peers mod tidy
 
 ##@ Build
 
