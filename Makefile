@@ -75,7 +75,7 @@ cover: controlplane ## Fail where the code that moves money is tested too little
 
 .PHONY: peers
 peers: ## Prove the wires against clients by other people (needs node, npm and openssl)
-	@hack/tick.sh "building the peers" go build -o bin/peers ./hack/peers
+	@hack/tick.sh "building the peers" go -C hack/peers build -o ../../bin/peers .
 	@exec bin/peers
 
 .PHONY: fuzz
@@ -97,12 +97,12 @@ bench: controlplane ## Run the benchmarks (BENCH=regexp for some)
 .PHONY: torture
 torture: ## Every fault at every point of a payment, pairs of them, and random lives: minutes
 	@hack/tick.sh "building the torture" go build -o bin/torture/torture ./hack/torture
-	@exec bin/torture/torture -pairs 42000 -lives 20000 -report bin/torture/report.json $(ARGS)
+	@exec bin/torture/torture -pairs 42000 -lives 20000 -mutants -report bin/torture/report.json $(ARGS)
 
 .PHONY: torture-slice
 torture-slice: ## A part of that, chosen by a seed that is printed (the form for CI)
 	@hack/tick.sh "building the torture" go build -o bin/torture/torture ./hack/torture
-	@exec bin/torture/torture -singles 3000 -pairs 1000 -lives 1500 -report bin/torture/report.json $(ARGS)
+	@exec bin/torture/torture -singles 3000 -pairs 1000 -lives 1500 -mutants -report bin/torture/report.json $(ARGS)
 
 ##@ Change it
 
@@ -146,8 +146,7 @@ tidy: ## Tidy every go.mod
 	go -C hack/tools mod tidy
 	go -C hack/release/tools mod tidy
 	go -C hack/browser mod tidy
-	go -C hack/peers/oauth2 mod tidy
-	go -C hack/peers/openapi mod tidy
+	go -C hack/peers mod tidy
 
 ##@ Build
 

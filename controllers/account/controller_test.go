@@ -297,12 +297,10 @@ const subscription, user, apiKey = "a1b2c3d4e5f60718293a4b5c6d7e8f90", "b1a7c3d2
 // has a callback host.
 func atSimulator(t *testing.T, o client.Object, base func(simulated string), keys map[string]string) *readiness {
 	t.Helper()
-	sim, err := simulator.New(simulator.Options{Rand: simulator.Seeded(1), MTN: simulator.MTNOptions{
-		APIUser: user, APIKey: apiKey, SubscriptionKey: subscription, CallbackHost: "pay.example.com",
-		DisbursementUser: "c1a7c3d2-5e6f-4a8b-9c0d-1e2f3a4b5c6d", DisbursementKey: "ffeeddccbbaa99887766554433221100", DisbursementSubscriptionKey: "ff000000000000000000000000000000",
-	}})
+	sim, err := simulator.New(simulator.Options{Rand: simulator.Seeded(1), MTN: simulator.MTNOptions{CallbackHost: "pay.example.com"}})
 	must(t, err)
-	server := httptest.NewServer(sim.Handler())
+	sim.AddKeys(simulator.MTN, simulator.Keys{ID: user, Secret: apiKey, Key: subscription})
+	server := httptest.NewServer(sim)
 	sim.SetURL(server.URL)
 	t.Cleanup(func() { server.Close(); _ = sim.Close() })
 	base(server.URL)
@@ -329,7 +327,7 @@ func TestReadiness_K5cFiveWrongSecrets(t *testing.T) {
 		"wrong secret":       {map[string]string{"apiSecret": "wrong"}, []string{"apiSecret"}},
 		"swapped":            {map[string]string{"userID": apiKey, "apiSecret": user}, []string{"swapped"}},
 		"placeholders":       {map[string]string{"subscriptionKey": "<key of the Collections product>", "userID": "<API user>", "apiSecret": "<API key of that user>"}, []string{"placeholder"}},
-		"of another product": {map[string]string{"subscriptionKey": "ff000000000000000000000000000000"}, []string{"subscriptionKey"}},
+		"of another product": {map[string]string{"subscriptionKey": simulator.DefaultMTNDisbursementSubscriptionKey}, []string{"subscriptionKey"}},
 	} {
 		keys, m := good(), merchant("shop", "mtn", "mtn")
 		for k, v := range tt.change {

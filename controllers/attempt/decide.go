@@ -272,6 +272,8 @@ func (f Facts) endSession() Decision {
 	switch again := f.Seen.EndedAt.Add(f.pace()); {
 	case !f.askable():
 		return f.waitUntil(f.Now.Add(f.Settings.RetryMax))
+	case f.CalledBack() && !f.Seen.EndedAt.IsZero():
+		return f.waitUntil(f.nextCheck(), Ask)
 	case f.Seen.EndedAt.IsZero(), f.askedSince(f.Seen.EndedAt) && !f.Now.Before(again):
 		return f.afterRetry(EndSession)
 	case f.askedSince(f.Seen.EndedAt) && f.Seen.At.After(f.Seen.EndedAt):

@@ -108,6 +108,18 @@ func ended(phase v1alpha1.Phase, ago time.Duration, settledBy string) change {
 }
 func calledBack(ago time.Duration) change { return func(f *Facts) { f.Callback = noon.Add(-ago) } }
 
+// A page that is over by a clock that was set back after the question.
+func TestDecide_R6ConcludesNothingFromAQuestionOfTheFuture(t *testing.T) {
+	f := situation("orange", taken(20*time.Minute), asked(-time.Minute, said(providers.StateNotStarted)))
+	if d := Decide(f); d.Action != Wait {
+		t.Errorf("%+v", d)
+	}
+	f.Now = f.Now.Add(2 * time.Minute)
+	if d := Decide(f); d.Action != Conclude {
+		t.Errorf("%+v after the question", d)
+	}
+}
+
 func TestDecide(t *testing.T) {
 	const minute, hour = time.Minute, time.Hour
 	wait := func(d time.Duration) Decision { return Decision{Action: Wait, After: d} }
@@ -151,6 +163,7 @@ func TestDecide(t *testing.T) {
 		{"R9 a short timeout ends no session", "orange", []change{taken(5 * minute), asked(0, said(providers.StateNotStarted)), func(f *Facts) { f.Timeout = minute }}, wait(minute + 50*time.Second)},
 		{"R9 ended, then asked", "wave", []change{taken(61 * minute), asked(minute, endedAgo(0))}, Decision{Action: Ask}},
 		{"R9 ended and still open, not again at once", "wave", []change{taken(61 * minute), asked(minute, endedAgo(2*minute))}, wait(4*minute + 6*time.Second)},
+		{"R8 ended and still open, and called back", "wave", []change{taken(61 * minute), asked(minute, endedAgo(2*minute)), calledBack(30 * time.Second)}, Decision{Action: Ask}},
 		{"R9 called off: ended at once", "wave", []change{taken(minute), asked(0), calledOff}, Decision{Action: EndSession}},
 		{"R9 cannot be asked", "orange", []change{sent(hour, "me"), unknown(v1alpha1.ReasonLostInitiation, minute)}, Decision{Action: Idle}},
 		{"R12 the record is made again", "mtn", []change{func(f *Facts) { f.RecordLost = true }}, Decision{Action: Recreate}},

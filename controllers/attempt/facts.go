@@ -278,9 +278,10 @@ func (f Facts) sessionEnd() time.Time {
 }
 
 // askedSince tells whether the last question has a usable answer, and began at t or
-// later.
+// later. One that seems to lie ahead was asked before the clock was set back.
 func (f Facts) askedSince(t time.Time) bool {
-	return f.Seen.OK() && !f.Seen.Asked.IsZero() && !f.Seen.Asked.Before(t)
+	asked := f.Seen.Asked
+	return f.Seen.OK() && !asked.IsZero() && !asked.Before(t) && !asked.After(f.Now)
 }
 
 // undecided tells whether the time for a verdict has come and brought none: asked

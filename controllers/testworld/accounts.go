@@ -128,7 +128,9 @@ func (w *World) MoveAccount() bool {
 		w.Store.Delete(to)
 		w.declare(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: to.Namespace, Name: to.Name}, Data: s.Data})
 	}
-	w.declare(w.accountOf(kind, spec))
+	next := w.accountOf(kind, spec)
+	w.Store.Delete(KeyOf(next)) // one of an earlier move
+	w.declare(next)
 	return true
 }
 

@@ -156,6 +156,9 @@ func (p *Process) Now() time.Time { return p.now() }
 // Installation that it runs as.
 func (p *Process) Installation() installation.Installation { return p.payments.Installation }
 
+// AdoptsOnly tells whether it was started to send nothing.
+func (p *Process) AdoptsOnly() bool { return p.payments.Settings.AdoptOnly }
+
 // Trusts tells whether it was started with permission to send to a host.
 func (p *Process) Trusts(host string) bool {
 	return slices.Contains(p.payments.Accounts.AllowedEndpoints, host)

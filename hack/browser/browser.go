@@ -187,7 +187,6 @@ func (b *browser) shot(name string) error {
 	return nil
 }
 
-// clearShots removes the screenshots of the last time.
 func clearShots(dir string) error {
 	old, err := filepath.Glob(filepath.Join(dir, "[0-9][0-9]-*.png"))
 	for _, path := range old {

@@ -83,10 +83,8 @@ func run(ctx context.Context, o options) (err error) {
 	return b.verdict()
 }
 
-// say says what comes next.
 func say(format string, args ...any) { fmt.Printf("-- "+format+"\n", args...) }
 
-// until asks again and again until it gets a yes, an error, or the context ends.
 func until(ctx context.Context, what string, ask func() (bool, error)) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

@@ -107,8 +107,8 @@ func TestStrangers(t *testing.T) {
 	g.Expect(b.strangers([]v1alpha1.Payment{*finished(v1alpha1.PhaseSucceeded, "Paid")})).To(ConsistOf(stray))
 }
 
-// In a log every change is one line, and nothing is written twice.
-func TestTableInALog(t *testing.T) {
+// Every change is one line, and nothing is written twice.
+func TestTable(t *testing.T) {
 	g := NewWithT(t)
 	var log bytes.Buffer
 	table := newTable(&screen{w: &log})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -83,7 +84,6 @@ func (s *stage) watch(ctx context.Context, look func() (over bool, err error)) e
 	}
 }
 
-// readAll reads objects as they are now, in the order of the samples.
 func readAll[T any, P interface {
 	*T
 	client.Object
@@ -101,24 +101,13 @@ func rowsOf(payments []v1alpha1.Payment) []row {
 	rows := make([]row, 0, len(payments))
 	for i := range payments {
 		p := &payments[i]
-		rows = append(rows, row{p.Spec.Provider, p.Name, p.Spec.Amount.String(), string(p.Status.Phase), reasonOf(p)})
+		rows = append(rows, row{p.Spec.Provider, p.Name, p.Spec.Amount.String(), string(p.Status.Phase), shop.ReasonOf(p)})
 	}
 	return rows
 }
 
-// reasonOf is the reason that kubectl's column shows too.
-func reasonOf(p *v1alpha1.Payment) string {
-	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionSucceeded); c != nil {
-		return c.Reason
-	}
-	return ""
-}
-
 func allFinished(payments []v1alpha1.Payment) bool {
-	for i := range payments {
-		if !meta.IsStatusConditionTrue(payments[i].Status.Conditions, v1alpha1.ConditionFinished) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(payments, func(p v1alpha1.Payment) bool {
+		return !meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionFinished)
+	})
 }

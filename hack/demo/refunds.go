@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -37,12 +38,9 @@ func (s *stage) giveBack(ctx context.Context, objects []*unstructured.Unstructur
 
 // allSettled: each is over, or waits for a person.
 func allSettled(refunds []v1alpha1.Refund) bool {
-	for i := range refunds {
-		if p := refunds[i].Status.Phase; !p.Terminal() && p != v1alpha1.RefundManualActionRequired {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(refunds, func(r v1alpha1.Refund) bool {
+		return !r.Status.Phase.Terminal() && r.Status.Phase != v1alpha1.RefundManualActionRequired
+	})
 }
 
 // judgeRefund compares how r stands with what its sample says, and with what the
@@ -65,17 +63,10 @@ func (s *stage) concludeRefunds(refunds []v1alpha1.Refund) error {
 		if err := s.Env.Client().Get(context.Background(), key, &p); err != nil {
 			return fmt.Errorf("reading Payment %s: %w", key.Name, err)
 		}
-		back := s.sim.RefundedAmount(p.Status.ProviderReference)
-		v, mark := judgeRefund(r, back), s.out.paint(green, "ok  ")
-		v.rules(judge.BookOf(p.Status.ProviderReference, s.sim.Ledger(), nil, nil).OverRefund())
-		if len(v.faults) > 0 {
-			mark = s.out.paint(red, "BAD ")
-			wrong++
-		}
-		s.out.printf("%s  %-20s  %-42s  %s of %s given back\n", mark, r.Name, r.Status.Phase, back, p.Status.Amount)
-		for _, fault := range v.faults {
-			s.out.printf("      %s\n", fault)
-		}
+		back := s.Sim.RefundedAmount(p.Status.ProviderReference)
+		v := judgeRefund(r, back)
+		v.rules(judge.BookOf(p.Status.ProviderReference, s.Sim.Ledger(), nil, nil).OverRefund())
+		wrong += s.tell(v, "%-20s  %-42s  %s of %s given back", r.Name, r.Status.Phase, back, p.Status.Amount)
 	}
 	s.out.printf("\nAll of it took %.0f s.\n", time.Since(s.began).Seconds())
 	if wrong > 0 {

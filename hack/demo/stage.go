@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 
 	"mobilemoney.dev/operator/controllers/testenv"
@@ -22,7 +20,7 @@ const (
 	clerk    = "clerk"
 	refunder = "refunder"
 
-	tickEvery   = 10 * time.Second
+	patience    = 10 * time.Second
 	readyWithin = 60 * time.Second
 	// Longer than a call and its record may take, see flags.
 	stopWithin = 20 * time.Second
@@ -38,13 +36,11 @@ type stage struct {
 
 	base.Stage
 	shop     shop.Shop
-	sim      *simulator.Simulator
 	manager  *process.Process
 	callback string // host:port of the manager's callback receiver
 	probe    string // host:port of its probes
 }
 
-// set brings everything up.
 func (s *stage) set(ctx context.Context) error {
 	root, err := testenv.ModuleRoot()
 	if err != nil {
@@ -62,7 +58,7 @@ func (s *stage) set(ctx context.Context) error {
 		{"building the manager into bin/manager", func(ctx context.Context) error { return process.BuildManager(ctx, root, manager) }},
 		{"starting etcd and kube-apiserver, with the CRDs", s.StartControlPlane},
 		{"starting the simulator of MTN, Orange and Wave", s.startSimulator},
-		{"installing the operator's RBAC, and a shop with three merchant accounts", s.install},
+		{"installing the operator's RBAC, and a shop with three merchant accounts", func(ctx context.Context) error { return s.Install(ctx, s.shop) }},
 		{"starting the manager as its ServiceAccount", func(ctx context.Context) error { return s.startManager(ctx, manager) }},
 	} {
 		if err := s.doing(ctx, step.what, step.do); err != nil {
@@ -72,30 +68,16 @@ func (s *stage) set(ctx context.Context) error {
 	return nil
 }
 
-// doing says what is being done, and every while that it still is.
+// doing says what is being done, and once more where it takes long.
 func (s *stage) doing(ctx context.Context, what string, do func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.announce(what)
 	began := time.Now()
-	done := make(chan struct{})
-	var ticking sync.WaitGroup
-	ticking.Go(func() {
-		tick := time.NewTicker(tickEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				s.out.printf("    ... still %s (%.0f s)\n", what, time.Since(began).Seconds())
-			}
-		}
-	})
+	still := time.AfterFunc(patience, func() { s.out.printf("    ... still %s\n", what) })
 	err := do(ctx)
-	close(done)
-	ticking.Wait()
+	still.Stop()
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -108,7 +90,6 @@ func (s *stage) announce(what string) {
 	s.out.printf("%d/%d %s\n", s.step, s.steps, what)
 }
 
-// showLog shows the end of the manager's log, where there is one.
 func (s *stage) showLog() {
 	if s.manager != nil {
 		s.out.printf("\nThe manager's last words:\n\n%s\n", s.manager.Tail(30))
@@ -121,7 +102,7 @@ func (s *stage) startSimulator(ctx context.Context) error {
 		return err
 	}
 	s.callback, s.probe = ports[0], ports[1]
-	s.sim, err = simulator.New(simulator.Options{
+	err = s.StartSimulator(simulator.Options{
 		Speed: s.speed,
 		Wave: simulator.WaveOptions{
 			// So that no session of the three outlives the others by much.
@@ -132,24 +113,12 @@ func (s *stage) startSimulator(ctx context.Context) error {
 			}},
 		},
 	})
-	if err != nil {
-		return err
-	}
-	s.Later(s.sim.Close)
-	if s.byHand {
+	if err == nil && s.byHand {
 		for _, p := range []simulator.Provider{simulator.MTN, simulator.Orange, simulator.Wave} {
-			s.sim.SetDefault(p, simulator.Scenario{})
+			s.Sim.SetDefault(p, simulator.Scenario{})
 		}
 	}
-	_, err = s.sim.Start()
 	return err
-}
-
-func (s *stage) install(ctx context.Context) error {
-	if err := shop.InstallOperator(ctx, s.Env); err != nil {
-		return err
-	}
-	return s.shop.Open(ctx, s.Env.Client(), s.sim)
 }
 
 func (s *stage) startManager(ctx context.Context, path string) error {
@@ -170,14 +139,7 @@ func (s *stage) startManager(ctx context.Context, path string) error {
 // flags of the manager. The windows are short so that nobody has to wait for them:
 // nothing is late here.
 func (s *stage) flags(kubeconfig string) []string {
-	return []string{
-		"--kubeconfig=" + kubeconfig,
-		"--namespace=" + shop.OperatorNamespace,
-		"--installation-id=demo",
-		"--public-url=http://" + s.callback,
-		"--callback-bind-address=" + s.callback,
-		"--health-probe-bind-address=" + s.probe,
-		"--allowed-endpoints=" + strings.TrimPrefix(s.sim.URL(), "http://"),
+	return s.ManagerFlags(kubeconfig, "demo", s.callback, s.callback, s.probe,
 		"--call-timeout=5s",
 		"--record-timeout=5s",
 		"--late-window=5s",
@@ -185,8 +147,7 @@ func (s *stage) flags(kubeconfig string) []string {
 		"--retry-min=500ms",
 		"--retry-max=5s",
 		"--callback-gap=500ms",
-		"--expiry-margin=2s",
 		"--zap-encoder=console",
 		"--zap-time-encoding=rfc3339",
-	}
+	)
 }

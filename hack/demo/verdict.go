@@ -9,6 +9,7 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/testworld/judge"
+	"mobilemoney.dev/operator/hack/internal/shop"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
 )
@@ -40,7 +41,7 @@ func judgePayment(p *v1alpha1.Payment, b books) verdict {
 	v := verdict{charges: len(book.Charges)}
 	v.expect("phase", string(p.Status.Phase), p.Annotations[annotationEnd])
 	if want, ok := p.Annotations[annotationReason]; ok {
-		v.expect("reason", reasonOf(p), want)
+		v.expect("reason", shop.ReasonOf(p), want)
 	}
 	if want, ok := p.Annotations[annotationCode]; ok {
 		code := ""
@@ -109,22 +110,15 @@ func (b books) callbacks(p *v1alpha1.Payment) (sent, taken int) {
 
 // conclude says what happened, and whether it is what had to.
 func (s *stage) conclude(payments []v1alpha1.Payment) error {
-	b := books{ledger: s.sim.Ledger(), sent: s.sim.Callbacks()}
+	b := books{ledger: s.Sim.Ledger(), sent: s.Sim.Callbacks()}
 	s.out.printf("\nWhat happened, and what the simulator's ledger says:\n\n")
 	wrong, charges := 0, 0
 	for i := range payments {
 		p := &payments[i]
 		v := judgePayment(p, b)
 		charges += v.charges
-		mark := s.out.paint(green, "ok  ")
-		if len(v.faults) > 0 {
-			mark = s.out.paint(red, "BAD ")
-			wrong++
-		}
-		s.out.printf("%s  %-20s  %-42s  %-13s  %s\n", mark, p.Name, ending(p), times(v.charges), heard(p, b))
-		for _, fault := range v.faults {
-			s.out.printf("      %s\n", fault)
-		}
+		sent, taken := b.callbacks(p)
+		wrong += s.tell(v, "%-20s  %-42s  charges: %d  %d of %d callbacks taken", p.Name, ending(p), v.charges, taken, sent)
 	}
 	strangers := b.strangers(payments)
 	for _, e := range strangers {
@@ -140,35 +134,23 @@ func (s *stage) conclude(payments []v1alpha1.Payment) error {
 	return nil
 }
 
+// tell what became of one thing and what is wrong with it; 1 if anything is, else 0.
+func (s *stage) tell(v verdict, format string, args ...any) (wrong int) {
+	mark := s.out.paint(green, "ok  ")
+	if len(v.faults) > 0 {
+		mark, wrong = s.out.paint(red, "BAD "), 1
+	}
+	s.out.printf("%s  %s\n", mark, fmt.Sprintf(format, args...))
+	for _, fault := range v.faults {
+		s.out.printf("      %s\n", fault)
+	}
+	return wrong
+}
+
 func ending(p *v1alpha1.Payment) string {
-	why := reasonOf(p)
+	why := shop.ReasonOf(p)
 	if f := p.Status.Failure; f != nil && f.ProviderCode != "" && !strings.EqualFold(f.ProviderCode, string(p.Status.Phase)) {
 		why += ": " + f.ProviderCode
 	}
 	return fmt.Sprintf("%s (%s)", p.Status.Phase, why)
-}
-
-func times(charges int) string {
-	switch charges {
-	case 0:
-		return "not charged"
-	case 1:
-		return "charged once"
-	default:
-		return fmt.Sprintf("CHARGED %d TIMES", charges)
-	}
-}
-
-// heard says how the operator came to know: a callback only makes it ask.
-func heard(p *v1alpha1.Payment, b books) string {
-	switch sent, taken := b.callbacks(p); {
-	case sent == 0:
-		return "no callback came: found by asking"
-	case taken == 0:
-		return "its callback was not taken: found by asking"
-	case p.Status.LastCallback == nil:
-		return "found by asking before the callback came"
-	default:
-		return "called back, and asked"
-	}
 }

@@ -70,7 +70,7 @@ func (s *stage) tellReady(kubeconfig string) error {
 	if s.readyFile == "" {
 		return nil
 	}
-	content, err := json.Marshal(whereabouts{kubeconfig, s.Env.Kubectl(), s.shop.Namespace, s.sim.URL(), s.manager.Log()})
+	content, err := json.Marshal(whereabouts{kubeconfig, s.Env.Kubectl(), s.shop.Namespace, s.Sim.URL(), s.manager.Log()})
 	if err != nil {
 		return fmt.Errorf("writing the ready file: %w", err)
 	}
@@ -96,7 +96,7 @@ func (s *stage) wait(ctx context.Context) error {
 		"Kubeconfig": kubeconfig,
 		"Bin":        filepath.Dir(s.Env.Kubectl()),
 		"Shop":       s.shop.Namespace,
-		"Simulator":  s.sim.URL(),
+		"Simulator":  s.Sim.URL(),
 		"Samples":    filepath.Join(s.Env.Root, samples),
 		"Log":        s.manager.Log(),
 		"Speed":      s.speed,

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -65,7 +66,7 @@ func (p *peers) ok(what string) {
 func (p *peers) needs(ctx context.Context) error {
 	for program, why := range map[string]string{
 		"node": "Node.js 18 or newer runs MTN's client", "npm": "npm installs MTN's client",
-		"go": "Go builds OAuth 2.0's client and the validator", "openssl": "OpenSSL checks signatures",
+		"openssl": "OpenSSL checks signatures",
 	} {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Errorf("%s is missing: %s", program, why)
@@ -82,7 +83,6 @@ func (p *peers) needs(ctx context.Context) error {
 	return nil
 }
 
-// mtn lets the npm package mtn-momo drive the simulator.
 func (p *peers) mtn(ctx context.Context) error {
 	dir := p.dir + "/mtn"
 	// Nothing that a package brings along is run but its library.
@@ -114,26 +114,6 @@ func (p *peers) mtnBooks(ledger []simulator.LedgerEntry) error {
 	return nil
 }
 
-// oauth2 takes Orange's tokens with golang.org/x/oauth2.
-func (p *peers) oauth2(ctx context.Context) error {
-	for _, inString := range []bool{false, true} {
-		what := map[bool]string{false: "a number", true: "a string"}[inString]
-		options := simulator.Options{Orange: simulator.OrangeOptions{ExpiresInString: inString, TokenLife: 90 * 24 * time.Hour}}
-		err := simulating(options, func(sim *simulator.Simulator) error {
-			_, err := output(ctx, p.dir+"/oauth2", "", "go", "run", ".", "-token-url", sim.OrangeTokenURL(),
-				"-client-id", simulator.DefaultOrangeClientID, "-client-secret", simulator.DefaultOrangeClientSecret,
-				"-api-url", sim.OrangeURL("dev")+"/webpayment", "-life", "2160h")
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		p.ok("Orange, golang.org/x/oauth2 v0.37.0: token with expires_in as " + what)
-	}
-	return nil
-}
-
-// simulating starts a simulator for as long as f runs.
 func simulating(options simulator.Options, f func(*simulator.Simulator) error) error {
 	sim, err := simulator.New(options)
 	if err != nil {
@@ -143,6 +123,17 @@ func simulating(options simulator.Options, f func(*simulator.Simulator) error) e
 		err = f(sim)
 	}
 	return errors.Join(err, sim.Close())
+}
+
+func answers(client *http.Client, req *http.Request, status int) error {
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != status {
+		err = fmt.Errorf("%s was answered %s", req.URL, resp.Status)
+	}
+	return errors.Join(err, resp.Body.Close())
 }
 
 // output of a program, which is killed with all its children when ctx ends.

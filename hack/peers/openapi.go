@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"time"
@@ -22,19 +20,8 @@ import (
 // openAPI lets the adapters of Orange and Wave drive the simulator through a
 // proxy that holds every request and answer against an OpenAPI document.
 func (p *peers) openAPI(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "peers")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	proxy := dir + "/openapi"
-	if _, err := output(ctx, p.dir+"/openapi", "", "go", "build", "-o", proxy, "."); err != nil {
-		return err
-	}
 	return simulating(simulator.Options{}, func(sim *simulator.Simulator) error {
-		return errors.Join(
-			p.through(ctx, proxy, "orange", sim, orangeFlow),
-			p.through(ctx, proxy, "wave", sim, waveFlow))
+		return errors.Join(p.through(ctx, "orange", sim, orangeFlow), p.through(ctx, "wave", sim, waveFlow))
 	})
 }
 
@@ -42,34 +29,28 @@ func (p *peers) openAPI(ctx context.Context) error {
 // payer; it returns the calls that have to fit.
 type flow func(ctx context.Context, url string, sim *simulator.Simulator) ([]string, error)
 
-func (p *peers) through(ctx context.Context, proxy, provider string, sim *simulator.Simulator, tell flow) error {
-	lines, url, stop, err := p.startProxy(ctx, proxy, provider, sim.URL()+"/"+provider)
+func (p *peers) through(ctx context.Context, provider string, sim *simulator.Simulator, tell flow) error {
+	proxy, err := newProxy(ctx, p.dir+"/documents/"+provider+".yaml", sim.URL()+"/"+provider)
 	if err != nil {
 		return err
 	}
-	want, err := tell(ctx, url, sim)
+	server := httptest.NewServer(proxy)
+	want, err := tell(ctx, server.URL, sim)
 	if err == nil {
-		err = misfit(ctx, url)
+		err = misfit(ctx, server.URL)
 	}
-	stop()
-	var fits, violations []string
-	for line := range lines {
-		if what, ok := strings.CutPrefix(line, "fits "); ok {
-			fits = append(fits, what)
-		} else {
-			violations = append(violations, line)
-		}
-	}
+	server.Close()
 	for _, call := range want {
-		if !slices.ContainsFunc(fits, func(fit string) bool { return strings.HasSuffix(fit, call) }) {
+		if !slices.ContainsFunc(proxy.fits, func(fit string) bool { return strings.HasSuffix(fit, call) }) {
 			err = errors.Join(err, fmt.Errorf("%s was never made", call))
 		}
 	}
 	// The one is misfit's.
-	if err != nil || len(violations) != 1 {
-		return fmt.Errorf("%s: %w: %s", provider, errors.Join(err, errors.New("not as documented")), strings.Join(violations, "; "))
+	if err != nil || len(proxy.violations) != 1 {
+		return fmt.Errorf("%s: %w: %s", provider, errors.Join(err, errors.New("not as documented")), strings.Join(proxy.violations, "; "))
 	}
-	p.ok(fmt.Sprintf("%s, kin-openapi v0.153.0: %d requests of the adapter, and the simulator's answers, are as documented", strings.ToUpper(provider[:1])+provider[1:], len(fits)))
+	p.ok(fmt.Sprintf("%s, kin-openapi v0.153.0: %d requests of the adapter, and the simulator's answers, are as documented",
+		strings.ToUpper(provider[:1])+provider[1:], len(proxy.fits)))
 	return nil
 }
 
@@ -79,44 +60,7 @@ func misfit(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := (&http.Client{}).Do(req)
-	if err != nil {
-		return err
-	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != 599 {
-		return fmt.Errorf("a request that does not fit was answered %s", resp.Status)
-	}
-	return nil
-}
-
-// startProxy returns what the proxy says about calls, its URL and how to stop it.
-func (p *peers) startProxy(ctx context.Context, program, document, upstream string) (<-chan string, string, func(), error) {
-	ctx, stop := context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, program, "-document", p.dir+"/openapi/"+document+".yaml", "-upstream", upstream)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		stop()
-		return nil, "", nil, err
-	}
-	lines := make(chan string, 1000)
-	go func() {
-		defer close(lines)
-		for s := bufio.NewScanner(out); s.Scan(); {
-			lines <- s.Text()
-		}
-		_ = cmd.Wait()
-	}()
-	url, ok := <-lines
-	if !ok {
-		stop()
-		return nil, "", nil, errors.New("the proxy did not start")
-	}
-	return lines, url, stop, nil
+	return answers(http.DefaultClient, req, statusMisfit)
 }
 
 func build(kind providers.Kind, a providers.Account) (providers.Provider, error) {
@@ -156,7 +100,6 @@ func orangeFlow(ctx context.Context, url string, sim *simulator.Simulator) ([]st
 	}
 	money := providers.Money{Amount: "1200", Currency: "OUV"}
 	for reference, end := range map[string]func(string) error{"paid-1": sim.Pay, "refused-1": sim.Refuse} {
-		//nolint:forbidigo // it is the simulator that is asked
 		opened, err := p.Initiate(ctx, initiateRequest(reference, money))
 		if err != nil {
 			return nil, err
@@ -167,7 +110,6 @@ func orangeFlow(ctx context.Context, url string, sim *simulator.Simulator) ([]st
 			return nil, err
 		}
 	}
-	//nolint:forbidigo // it is the simulator that is asked
 	if _, err := p.Initiate(ctx, initiateRequest("paid-1", money)); providers.ClassOf(err) != providers.ClassAlreadyExists {
 		return nil, fmt.Errorf("an order id that was used: %w", err)
 	}
@@ -184,7 +126,6 @@ func waveFlow(ctx context.Context, url string, sim *simulator.Simulator) ([]stri
 	}
 	money := providers.Money{Amount: "1200", Currency: "XOF"}
 	open := func(reference string) (providers.Handle, error) {
-		//nolint:forbidigo // it is the simulator that is asked
 		opened, err := p.Initiate(ctx, initiateRequest(reference, money))
 		return providers.Handle{Reference: reference, Money: money, SessionID: opened.ID}, err
 	}
@@ -206,7 +147,6 @@ func waveFlow(ctx context.Context, url string, sim *simulator.Simulator) ([]stri
 		sim.Refuse("paid"), settle(ctx, p, paid, providers.StatePending), // a try that failed
 		sim.Pay("paid"), settle(ctx, p, paid, providers.StateSucceeded),
 		cancel(ctx, over), settle(ctx, p, over, providers.StateExpired),
-		//nolint:forbidigo // it is the simulator that is asked
 		refund.Refund(ctx, back),
 	)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"time"
@@ -36,7 +36,6 @@ func (p *peers) signatures(ctx context.Context) error {
 	return errors.Join(p.publishedVector(ctx), p.simulatorSigns(ctx), p.opensslSigns(ctx), p.adapterSigns(ctx))
 }
 
-// hmac of a text, by OpenSSL.
 func (p *peers) hmac(ctx context.Context, secret, text string) (string, error) {
 	out, err := output(ctx, p.dir, text, "openssl", "dgst", "-sha256", "-hmac", secret)
 	if err != nil {
@@ -69,12 +68,13 @@ func (p *peers) publishedVector(ctx context.Context) error {
 // simulatorSigns: the signature of a callback is the one that OpenSSL makes.
 func (p *peers) simulatorSigns(ctx context.Context) error {
 	got := make(chan received, 1)
-	url, stop, err := receive(got)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	callback := simulator.WaveCallback{URL: url, SigningSecrets: []string{ownSecret}}
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if body, err := io.ReadAll(r.Body); err == nil {
+			got <- received{r.Header.Get(signatureHeader), string(body)}
+		}
+	}))
+	defer receiver.Close()
+	callback := simulator.WaveCallback{URL: receiver.URL, SigningSecrets: []string{ownSecret}}
 	return simulating(simulator.Options{Wave: simulator.WaveOptions{Callbacks: []simulator.WaveCallback{callback}}}, func(sim *simulator.Simulator) error {
 		if err := payAtOnce(ctx, sim.WaveURL()); err != nil {
 			return err
@@ -94,22 +94,6 @@ func (p *peers) simulatorSigns(ctx context.Context) error {
 
 type received struct{ signature, body string }
 
-// receive is a callback receiver; stop it.
-func receive(got chan<- received) (url string, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
-	}
-	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if body, err := io.ReadAll(r.Body); err == nil {
-			got <- received{r.Header.Get(signatureHeader), string(body)}
-		}
-	})}
-	go func() { _ = server.Serve(l) }()
-	return "http://" + l.Addr().String(), func() { _ = server.Close() }, nil
-}
-
-// payAtOnce opens a session whose amount is one that is paid at once.
 func payAtOnce(ctx context.Context, url string) error {
 	body := `{"amount":"1901","currency":"XOF","success_url":"https://shop.example/","error_url":"https://shop.example/"}`
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/checkout/sessions", strings.NewReader(body))
@@ -117,14 +101,7 @@ func payAtOnce(ctx context.Context, url string) error {
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+simulator.DefaultWaveKey)
-	resp, err := (&http.Client{}).Do(req)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("the session was answered %s", resp.Status)
-	}
-	return errors.Join(err, resp.Body.Close())
+	return answers(http.DefaultClient, req, http.StatusOK)
 }
 
 // verify a header t=…,v1=… by OpenSSL.
@@ -180,7 +157,6 @@ func (p *peers) adapterSigns(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	//nolint:forbidigo // the transport records the request, and sends nothing
 	_, err = client.Initiate(ctx, providers.InitiateRequest{
 		Reference: "ref-1", Money: providers.Money{Amount: "1000", Currency: "XOF"},
 		ReturnURL: "https://shop.example/", CancelURL: "https://shop.example/",
@@ -195,7 +171,6 @@ func (p *peers) adapterSigns(ctx context.Context) error {
 	return nil
 }
 
-// recorder is a transport that keeps the call.
 type recorder struct{ call providers.Call }
 
 func (r *recorder) Do(_ context.Context, call providers.Call) (providers.Answer, error) {

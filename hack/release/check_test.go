@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // build is what go build makes of a package, as a release or otherwise.
@@ -50,9 +51,10 @@ func TestJ6TheManagerHoldsNothingForTests(t *testing.T) {
 // found out.
 func TestJ6WhatIsForTestsIsFound(t *testing.T) {
 	dir := t.TempDir()
-	files := map[string]string{
-		"go.mod": "module mobilemoney.dev/operator\n\ngo 1.26.0\n",
-		"main.go": `package main
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	err := os.CopyFS(dir, fstest.MapFS{
+		"go.mod": file("module mobilemoney.dev/operator\n\ngo 1.26.0\n"),
+		"main.go": file(`package main
 
 import (
 	"os"
@@ -62,17 +64,12 @@ import (
 )
 
 func main() { os.Exit(simulator.Play(os.Getenv("TEST_KILL_AT")) + testenv.Start()) }
-`,
-		"providers/simulator/s.go": "package simulator\n\n//go:noinline\nfunc Play(s string) int { println(s); return 0 }\n",
-		"controllers/testenv/t.go": "package testenv\n\nimport \"testing\"\n\n//go:noinline\nfunc Start() int { println(testing.Short()); return 1 }\n",
-	}
-	for name, text := range files {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+`),
+		"providers/simulator/s.go": file("package simulator\n\n//go:noinline\nfunc Play(s string) int { println(s); return 0 }\n"),
+		"controllers/testenv/t.go": file("package testenv\n\nimport \"testing\"\n\n//go:noinline\nfunc Start() int { println(testing.Short()); return 1 }\n"),
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	got := problemsOf(t, build(t, dir, ".", nil, "-ldflags=-s -w"))
 	for _, want := range []string{"the simulator", "the control plane of tests", "the package testing", "a switch of tests: TEST_KILL_AT"} {

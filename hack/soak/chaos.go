@@ -31,7 +31,6 @@ const (
 	setFor = 1500 * time.Millisecond
 )
 
-// deed is one thing that chaos does.
 type deed string
 
 const (
@@ -141,7 +140,6 @@ func (c *chaos) elected(ctx context.Context) (leader *member) {
 	return leader
 }
 
-// wait tells whether it became true in time.
 func (c *chaos) wait(ctx context.Context, is func() bool) bool {
 	return until(ctx, patience, "", is) == nil
 }
@@ -182,12 +180,12 @@ func (c *chaos) weather(ctx context.Context, rng *rand.Rand) {
 	for ctx.Err() == nil {
 		pause(ctx, time.Duration(500+rng.IntN(2000))*time.Millisecond)
 		m := simulator.Match{Provider: places[rng.IntN(len(places))], Op: ops[rng.IntN(len(ops))]}
-		c.sim.Script(m, simulator.Behaviour{Fault: faults[rng.IntN(len(faults))], Times: 1 + rng.IntN(4)})
+		c.Sim.Script(m, simulator.Behaviour{Fault: faults[rng.IntN(len(faults))], Times: 1 + rng.IntN(4)})
 		switch rng.IntN(20) {
 		case 0:
-			c.sim.ExpireTokens()
+			c.Sim.ExpireTokens()
 		case 1:
-			c.sim.RevokeTokens()
+			c.Sim.RevokeTokens()
 		}
 	}
 }

@@ -44,7 +44,6 @@ const (
 	crashLoop       = 1500 * time.Millisecond
 )
 
-// start starts both, and whatever follows them until stop.
 func (c *crew) start() error {
 	for _, m := range c.members {
 		if _, err := m.start(); err != nil {
@@ -55,7 +54,6 @@ func (c *crew) start() error {
 	return nil
 }
 
-// follow starts the next manager when one has ended.
 func (m *member) follow() {
 	for {
 		began := time.Now()
@@ -86,7 +84,6 @@ func (m *member) process() *process.Process {
 	return m.now
 }
 
-// kill ends the manager that runs now with SIGKILL, and waits until it is gone.
 func (m *member) kill() error {
 	killed, err := m.process().Kill()
 	if killed {
@@ -95,7 +92,6 @@ func (m *member) kill() error {
 	return err
 }
 
-// stop ends both for good.
 func (c *crew) stop() error {
 	var errs []error
 	for _, m := range c.members {
@@ -114,12 +110,10 @@ func (c *crew) stop() error {
 
 func (c *crew) kills() int { return int(c.members[0].kills.Load() + c.members[1].kills.Load()) }
 
-// ready tells whether the member's probe says so.
 func (m *member) ready(ctx context.Context) bool {
 	return process.Answers(ctx, "http://"+m.probe+"/readyz")
 }
 
-// leads tells whether the manager says that it leads.
 func (m *member) leads(ctx context.Context) bool {
 	values, err := process.Scrape(ctx, m.metrics)
 	return err == nil && values.Sum("leader_election_master_status") == 1
@@ -172,7 +166,6 @@ func (c *crew) rest(ctx context.Context) (n needs, err error) {
 	return n, ctx.Err()
 }
 
-// until waits for what is true some time.
 func until(ctx context.Context, within time.Duration, what string, is func() bool) error {
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, within, true, func(context.Context) (bool, error) { return is(), nil })
 	if err != nil {

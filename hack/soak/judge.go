@@ -5,11 +5,10 @@ import (
 	"math/big"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld/judge"
+	"mobilemoney.dev/operator/hack/internal/shop"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -27,7 +26,6 @@ type evidence struct {
 // key of a sale: namespace and name of its Payment.
 type key struct{ namespace, name string }
 
-// fault is a broken rule, and the sale that it was broken for.
 type fault struct {
 	sale key
 	judge.Violation
@@ -65,7 +63,6 @@ func count(faults []fault) (doubleCharges, falseSuccesses, overRefunds, lostOutc
 	return len(sales[judge.OneCharge]), len(sales[judge.NoFalseSuccess]), len(sales[judge.NoOverRefund]), len(sales[""])
 }
 
-// file is all that there is about one sale.
 type file struct {
 	*sale
 	ledger   []simulator.LedgerEntry
@@ -215,7 +212,7 @@ func (v *verdict) paymentOf(f *file, book judge.Book) {
 	v.says(f, who, st.Phase, v1alpha1.Money{Amount: st.Amount, Currency: st.Currency}, book)
 	switch {
 	case !st.Phase.Terminal() && st.Phase != v1alpha1.PhaseUnknown && !f.lapsed():
-		v.blame(f.key(), judge.Schedule, "%s says %q (%s) at the end", who, st.Phase, reasonOf(p))
+		v.blame(f.key(), judge.Schedule, "%s says %q (%s) at the end", who, st.Phase, shop.ReasonOf(p))
 	case c == nil:
 		return // it was never sent, or assess has said so
 	case c.Record.Outcome != nil && st.Phase == v1alpha1.PhaseUnknown:
@@ -225,14 +222,6 @@ func (v *verdict) paymentOf(f *file, book judge.Book) {
 	default:
 		v.add(f.key(), judge.PaymentEnd(p, c))
 	}
-}
-
-// reasonOf is the reason that kubectl's column shows too.
-func reasonOf(p *v1alpha1.Payment) string {
-	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionSucceeded); c != nil {
-		return c.Reason
-	}
-	return ""
 }
 
 // refundOf the sale: what was made is shown as made, and nothing else is.

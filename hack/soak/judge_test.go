@@ -53,7 +53,6 @@ func (sc *scene) pay() {
 	sc.session("paid")
 }
 
-// says is what the Payment says.
 func (sc *scene) says(phase v1alpha1.Phase) {
 	st := &sc.payments.Items[0].Status
 	st.Phase, st.ProviderReference = phase, "ref"
@@ -62,7 +61,6 @@ func (sc *scene) says(phase v1alpha1.Phase) {
 	}
 }
 
-// end is what Payment and Charge say.
 func (sc *scene) end(phase v1alpha1.Phase) *scene {
 	sc.says(phase)
 	if phase == v1alpha1.PhaseUnknown {

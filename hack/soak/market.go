@@ -28,7 +28,6 @@ const (
 	longestGap = 250 * time.Millisecond
 )
 
-// market is the shops' clients and the payers.
 type market struct {
 	api client.Client
 	sim *simulator.Simulator
@@ -122,7 +121,6 @@ func manifest(s *sale) *applyv1alpha1.PaymentApplyConfiguration {
 		WithReference(s.order()).WithTimeoutSeconds(s.timeout))
 }
 
-// insist tries until the API server has answered.
 func insist(ctx context.Context, do func() error) bool {
 	for ctx.Err() == nil {
 		if do() == nil {

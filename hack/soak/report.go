@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"mobilemoney.dev/operator/hack/internal/shop"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// report is what a run found, for people and for whoever compares runs.
 type report struct {
 	Payments       int `json:"payments"`
 	Kills          int `json:"kills"`
@@ -72,7 +72,7 @@ func (r *report) fill(e evidence, v verdict, versions []fault) {
 	r.Outcomes = map[string]int{}
 	for i := range e.payments.Items {
 		p := &e.payments.Items[i]
-		r.Outcomes[fmt.Sprintf("%s %s", p.Status.Phase, reasonOf(p))]++
+		r.Outcomes[fmt.Sprintf("%s %s", p.Status.Phase, shop.ReasonOf(p))]++
 	}
 }
 

@@ -42,7 +42,6 @@ type sale struct {
 	acknowledged bool
 }
 
-// conduct is what a payer does who has a page or a prompt.
 type conduct string
 
 const (
@@ -56,13 +55,11 @@ const (
 	comesLate conduct = "comes late"
 )
 
-// key of the sale.
 func (s *sale) key() key { return key{s.namespace, s.name} }
 
 // order number of the merchant, which two sales share: it identifies none.
 func (s *sale) order() string { return "order-" + strconv.Itoa(s.number/2) }
 
-// story is one line of the simulator's table of magic numbers.
 type story struct {
 	code   int64
 	weight int

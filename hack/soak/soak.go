@@ -12,7 +12,6 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// options of a run.
 type options struct {
 	payments int
 	kills    int
@@ -37,7 +36,6 @@ const (
 	drainUntil = 0.94
 )
 
-// at is when a share of the duration is over.
 func (o options) at(began time.Time, share float64) time.Time {
 	return began.Add(time.Duration(share * float64(o.duration)))
 }
@@ -60,7 +58,6 @@ func soak(ctx context.Context, o options, logf func(string, ...any)) (r report, 
 	return t.report, err
 }
 
-// trial is one run on a stage that is set.
 type trial struct {
 	*stage
 	began   time.Time
@@ -76,9 +73,9 @@ func (t *trial) play(ctx context.Context) (err error) {
 		return err
 	}
 	working, stop := context.WithCancel(ctx)
-	t.market = newMarket(working, t.Env.Client(), t.sim, plan(t.seed, t.payments+t.payments/20, t.slow, t.shops))
-	t.witness = &witness{ledger: t.sim.Ledger, see: t.market.see, open: map[types.UID]bool{}}
-	t.chaos = &chaos{stage: t.stage, trap: newTrap(t.sim), rng: t.rng(3)}
+	t.market = newMarket(working, t.Env.Client(), t.Sim, plan(t.seed, t.payments+t.payments/20, t.slow, t.shops))
+	t.witness = &witness{ledger: t.Sim.Ledger, see: t.market.see, open: map[types.UID]bool{}}
+	t.chaos = &chaos{stage: t.stage, trap: newTrap(t.Sim), rng: t.rng(3)}
 	watched := make(chan error, 1)
 	go func() { watched <- t.witness.run(working, t.Env) }()
 	finish := sync.OnceValue(func() error {
@@ -154,7 +151,7 @@ func (t *trial) tell(ctx context.Context) {
 // drain lets the operator work in peace, until nothing is missing any more or the time
 // is over.
 func (t *trial) drain(ctx context.Context) error {
-	t.sim.ClearScripts()
+	t.Sim.ClearScripts()
 	if err := t.complete(ctx); err != nil {
 		return err
 	}
@@ -187,14 +184,13 @@ func alive(sessions []simulator.Session, now time.Time) (n int) {
 	return n
 }
 
-// evidence as it is now.
 func (t *trial) evidence(ctx context.Context) (evidence, error) {
 	e := evidence{sales: t.market.opened()}
 	c := t.Env.Client()
 	if err := errors.Join(c.List(ctx, &e.payments), c.List(ctx, &e.charges), c.List(ctx, &e.refunds)); err != nil {
 		return e, err
 	}
-	e.ledger, e.sessions = t.sim.Ledger(), t.sim.Sessions()
+	e.ledger, e.sessions = t.Sim.Ledger(), t.Sim.Sessions()
 	return e, nil
 }
 
@@ -216,7 +212,7 @@ func (t *trial) conclude(ctx context.Context) error {
 	var versions []fault
 	versions, t.report.Versions = t.witness.testify()
 	t.report.fill(e, assess(e), versions)
-	t.report.countFaults(t.sim)
+	t.report.countFaults(t.Sim)
 	t.report.compare(t.before, after)
 	return nil
 }

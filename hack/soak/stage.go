@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +36,6 @@ type stage struct {
 	base.Stage
 	shops []string
 	logf  func(string, ...any)
-	sim   *simulator.Simulator
 	crew  *crew
 	front string // host:port of what stands for the Service of the callbacks
 }
@@ -91,7 +89,7 @@ func (s *stage) startSimulator(ctx context.Context) error {
 			URL: "http://" + s.front + open(name).WavePath(), SigningSecrets: []string{shop.WaveWebhookSecret},
 		})
 	}
-	s.sim, err = simulator.New(simulator.Options{
+	err = s.StartSimulator(simulator.Options{
 		Speed: s.speed,
 		Rand:  simulator.Seeded(s.seed),
 		// Who was not given a page cannot pay.
@@ -102,12 +100,7 @@ func (s *stage) startSimulator(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Later(s.sim.Close)
-	if err := s.startFront(); err != nil {
-		return err
-	}
-	_, err = s.sim.Start()
-	return err
+	return s.startFront()
 }
 
 // startFront starts what stands for the Service of the callbacks: it hands each to one
@@ -141,18 +134,13 @@ func open(namespace string) shop.Shop {
 }
 
 func (s *stage) install(ctx context.Context) error {
-	if err := shop.InstallOperator(ctx, s.Env); err != nil {
-		return err
-	}
+	var shops []shop.Shop
 	for _, name := range s.shops {
-		if err := open(name).Open(ctx, s.Env.Client(), s.sim); err != nil {
-			return err
-		}
+		shops = append(shops, open(name))
 	}
-	return nil
+	return s.Install(ctx, shops...)
 }
 
-// startManagers starts them and waits until both are ready and one leads.
 func (s *stage) startManagers(ctx context.Context) error {
 	path, err := s.OperatorKubeconfig(ctx)
 	if err != nil {
@@ -184,19 +172,12 @@ func (s *stage) complete(ctx context.Context) error {
 // flags of a manager: short windows, and a lease that is taken over in seconds. A
 // request that the simulator processes late is late by 3 s.
 func (s *stage) flags(kubeconfig string, m *member) []string {
-	return []string{
-		"--kubeconfig=" + kubeconfig,
-		"--namespace=" + shop.OperatorNamespace,
-		"--installation-id=soak",
+	return s.ManagerFlags(kubeconfig, "soak", s.front, m.callback, m.probe,
 		"--leader-elect-lease-duration=3s",
 		"--leader-elect-renew-deadline=2400ms",
 		"--leader-elect-retry-period=400ms",
-		"--public-url=http://" + s.front,
-		"--callback-bind-address=" + m.callback,
-		"--health-probe-bind-address=" + m.probe,
-		"--metrics-bind-address=" + m.metrics,
+		"--metrics-bind-address="+m.metrics,
 		"--metrics-insecure",
-		"--allowed-endpoints=" + strings.TrimPrefix(s.sim.URL(), "http://"),
 		"--call-timeout=1800ms",
 		"--record-timeout=3s",
 		"--late-window=6s",
@@ -205,9 +186,8 @@ func (s *stage) flags(kubeconfig string, m *member) []string {
 		"--retry-max=3s",
 		"--callback-gap=300ms",
 		"--workers=40",
-		"--expiry-margin=2s",
 		"--zap-time-encoding=rfc3339nano",
-	}
+	)
 }
 
 // rng for one purpose, so that one does not depend on how often another draws.

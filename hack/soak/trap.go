@@ -12,7 +12,6 @@ import (
 // one comes that it was set for: a manager dies, or freezes, in the middle of it.
 type trap struct{ set atomic.Pointer[snare] }
 
-// snare springs on one request.
 type snare struct {
 	op simulator.Op
 	// after: the provider has processed it and has not answered.

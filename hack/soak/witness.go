@@ -32,7 +32,6 @@ type witness struct {
 	versions int
 }
 
-// run watches until ctx is over.
 func (w *witness) run(ctx context.Context, env *testenv.Env) error {
 	seen, err := cache.New(env.AdminConfig(), cache.Options{Scheme: env.Scheme})
 	if err != nil {
@@ -93,7 +92,6 @@ func (w *witness) payment(old, p *v1alpha1.Payment) {
 	}
 }
 
-// saysPaid: in any of the ways in which one may look at it.
 func saysPaid(p *v1alpha1.Payment) bool {
 	return p.Status.Phase == v1alpha1.PhaseSucceeded || meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionSucceeded) ||
 		meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionReady)
@@ -108,7 +106,6 @@ func (w *witness) forget(o any) {
 	delete(w.open, o.(client.Object).GetUID())
 }
 
-// opened counts the Payments that are not finished.
 func (w *witness) opened() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

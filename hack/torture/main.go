@@ -51,7 +51,6 @@ type options struct {
 	pairs     int
 	scenarios string
 	lives     int
-	focus     string
 	mutants   bool
 	first     bool
 	replay    string
@@ -67,7 +66,6 @@ func parse(args []string) (o options, err error) {
 	fs.IntVar(&o.pairs, "pairs", 20000, "How many pairs of faults; 0: none, -1: all there are.")
 	fs.StringVar(&o.scenarios, "scenarios", "", "Regular expression for scenario/provider. Default: all.")
 	fs.IntVar(&o.lives, "lives", 0, "How many random lives.")
-	fs.StringVar(&o.focus, "focus", "", "Regular expression for 'provider word in state': the lives that are led there, and no others. Default: all.")
 	fs.BoolVar(&o.first, "first", false, "Stop at the first violation.")
 	fs.StringVar(&o.replay, "replay", "", "Make one run, and tell what happens in it.")
 	fs.StringVar(&o.life, "life", "", "Live one life, given as a program, and tell what happens in it.")
@@ -146,11 +144,6 @@ func live(ctx context.Context, o options, log func(string, ...any)) (lives.Repor
 		return lives.Report{}, err
 	}
 	lo := lives.Options{Seed: o.seed, Lives: o.lives, First: o.first, Workers: o.workers, Validate: validate, Briefly: mutation.Built}
-	if o.focus != "" {
-		if lo.Focus, err = regexp.Compile(o.focus); err != nil {
-			return lives.Report{}, fmt.Errorf("-focus: %w", err)
-		}
-	}
 	r, err := lives.Live(ctx, lo)
 	log("%d lives, %.0f days, %d violations", r.Lives, r.Days, len(r.Violations))
 	return r, err

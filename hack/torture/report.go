@@ -42,6 +42,8 @@ type report struct {
 // found is a violation, and how to see it again.
 type found struct {
 	judge.Violation
+	// Seed of the life.
+	Seed   uint64   `json:"seed,omitempty"`
 	Replay string   `json:"replay"`
 	Trace  []string `json:"trace,omitempty"`
 }
@@ -49,7 +51,7 @@ type found struct {
 func (r *report) addSweep(s sweep.Report) {
 	r.Schedules, r.Sweep = s.Schedules, s
 	for _, f := range s.Violations {
-		r.Found = append(r.Found, found{f.Violation, f.Replay(), f.Trace})
+		r.Found = append(r.Found, found{Violation: f.Violation, Replay: f.Replay(), Trace: f.Trace})
 	}
 	r.Sweep.Violations = nil
 	r.Violations = len(r.Found)
@@ -62,7 +64,7 @@ func (r *report) addLives(l lives.Report) {
 		r.Missing = append(r.Missing, p.String())
 	}
 	for _, f := range l.Violations {
-		r.Found = append(r.Found, found{f.Violation, f.Replay(), f.Trace})
+		r.Found = append(r.Found, found{f.Violation, f.Seed, f.Replay(), f.Trace})
 	}
 	r.Violations = len(r.Found)
 }

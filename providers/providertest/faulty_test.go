@@ -144,14 +144,13 @@ func (c *client) Do(ctx context.Context, call providers.Call) (providers.Answer,
 	return a, err
 }
 
-// wrong is what the fault makes of an error.
 func (c *client) wrong(err error) error {
 	if err == nil {
 		return nil
 	}
 	e := *providers.AsError(err)
 	switch c.fault {
-	case "diagnosis":
+	case "random-answers operation":
 		e.Operation = ""
 	case "refusals":
 		e.Code = ""
@@ -165,7 +164,7 @@ func (c *client) wrong(err error) error {
 		if e.HTTPStatus == 409 {
 			e.Class = providers.ClassRejected
 		}
-	case "server-errors":
+	case "random-answers server":
 		if e.HTTPStatus >= 500 {
 			e.Class = providers.ClassRejected
 		}
@@ -259,7 +258,6 @@ func (c *client) Status(ctx context.Context, h providers.Handle) (providers.Stat
 	return c.misread(s, h), nil
 }
 
-// misread is what the fault makes of an answer.
 func (c *client) misread(s providers.Status, h providers.Handle) providers.Status {
 	ended := s.State.Final() && s.State != providers.StateSucceeded
 	switch {
@@ -288,8 +286,10 @@ func (c *client) misread(s providers.Status, h providers.Handle) providers.Statu
 func (c *client) Search(ctx context.Context, reference string) ([]providers.Session, error) {
 	found, err := c.sound.(providers.Searcher).Search(ctx, reference)
 	switch {
-	case c.breaks("search"):
-		return nil, nil
+	case c.breaks("search") && len(found) == 0:
+		return nil, wire.Refuse(providers.OpSearch, providers.ClassNotFound, "there is none")
+	case c.breaks("garbage search"):
+		return found, nil
 	case c.breaks("recover-by-search") && len(found) > 1:
 		return found[:1], err
 	}
@@ -345,7 +345,6 @@ func (c *client) RefundStatus(ctx context.Context, h providers.RefundHandle) (pr
 	return s, nil
 }
 
-// parser of callbacks with a fault.
 type parser struct {
 	sound    providers.CallbackParser
 	fault    string

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"time"
 
 	"mobilemoney.dev/operator/providers"
@@ -253,41 +254,34 @@ func withBody(body string) Edit {
 	}
 }
 
-// doubled writes every field twice, the first time with another value.
-func doubled(a providers.Answer) providers.Answer {
+// every gives each field of an answer a value; nil if it has none.
+func every(a providers.Answer, value string) []byte {
 	object := map[string]json.RawMessage{}
 	if json.Unmarshal(a.Body, &object) != nil || len(object) == 0 {
-		a.Body = []byte(`{"a":1,"a":2}`)
-		return a
+		return nil
 	}
-	var out bytes.Buffer
-	out.WriteByte('{')
-	for name, value := range object {
-		key, _ := json.Marshal(name)
-		out.Write(key)
-		out.WriteString(`:"PENDING",`)
-		out.Write(key)
-		out.WriteByte(':')
-		out.Write(value)
-		out.WriteByte(',')
+	for name := range object {
+		object[name] = json.RawMessage(value)
 	}
-	out.Truncate(out.Len() - 1)
-	out.WriteByte('}')
-	a.Body = out.Bytes()
+	body, _ := json.Marshal(object)
+	return body
+}
+
+// doubled writes every field twice, the first time with another value.
+func doubled(a providers.Answer) providers.Answer {
+	first := every(a, `"PENDING"`)
+	if first == nil {
+		return withBody(`{"a":1,"a":2}`)(a)
+	}
+	a.Body = slices.Concat(first[:len(first)-1], []byte(","), bytes.TrimSpace(a.Body)[1:])
 	return a
 }
 
 // retyped gives every field a value of a type that no field has.
 func retyped(a providers.Answer) providers.Answer {
-	object := map[string]json.RawMessage{}
-	if json.Unmarshal(a.Body, &object) != nil || len(object) == 0 {
+	if a.Body = every(a, `[true]`); a.Body == nil {
 		a.Body = []byte(`[true]`)
-		return a
 	}
-	for name := range object {
-		object[name] = json.RawMessage(`[true]`)
-	}
-	a.Body, _ = json.Marshal(object)
 	return a
 }
 

@@ -9,7 +9,6 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// subject is what an operation is about, and what came of it.
 type subject struct {
 	payment  Payment
 	refund   providers.RefundRequest
@@ -61,7 +60,6 @@ func (o operation) again(t rapid.TB, w *world, s *subject, f fault) (err error) 
 	return err
 }
 
-// operations that the provider has.
 func (w *world) operations() []operation {
 	p := w.profile()
 	all := []operation{initiating(), asking()}
@@ -99,7 +97,6 @@ func initiating() operation {
 		}}
 }
 
-// asking about a payment that is paid.
 func asking() operation {
 	return operation{OpStatus,
 		func(t rapid.TB, w *world) *subject { return &subject{payment: w.paid(t)} },
@@ -118,7 +115,6 @@ func searching() operation {
 		}}
 }
 
-// cancelling a session that is open.
 func cancelling() operation {
 	return operation{OpCancel,
 		func(t rapid.TB, w *world) *subject { return &subject{payment: w.open(t)} },
@@ -127,7 +123,6 @@ func cancelling() operation {
 		}}
 }
 
-// refunding the whole of a payment that is paid.
 func refunding() operation {
 	return operation{OpRefund,
 		func(t rapid.TB, w *world) *subject {
@@ -139,7 +134,6 @@ func refunding() operation {
 		}}
 }
 
-// askingForRefund that is done.
 func askingForRefund() operation {
 	return operation{OpRefundStatus,
 		func(t rapid.TB, w *world) *subject {

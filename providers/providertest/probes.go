@@ -120,6 +120,9 @@ func (w *world) judgeRefusal(t rapid.TB, op Op, a providers.Answer, err error) {
 	if !slices.Contains(harmless, e.Class) && !slices.ContainsFunc(w.facts.Refusals, documented) {
 		t.Errorf("%s: %v for HTTP %d %q", op, err, a.Status, a.Body)
 	}
+	if op != opCheck {
+		diagnosed(t, fmt.Sprintf("HTTP %d %q", a.Status, a.Body), op, err, a.Status)
+	}
 	if wait := e.RetryAfter; wait != 0 && (wait < time.Second || wait > 15*time.Minute) {
 		t.Errorf("%s: wait %s", op, wait)
 	}

@@ -117,9 +117,7 @@ func checkWrongCredentials(t T, w *world) {
 		} else if w.wire.count(mark, RoleMoney) > 0 {
 			t.Errorf("%s: Prepare asks for money", key)
 		}
-		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
-			t.Errorf("%s is wrong: %v", key, err)
-		}
+		wantClass(t, key+" is wrong", err, providers.ClassMisconfigured)
 		if opened := w.Ledger(req.Reference).Opened; len(opened) > 0 {
 			t.Errorf("%s is wrong, and a session is open", key)
 		}
@@ -147,9 +145,7 @@ func checkCheckAccount(t T, w *world) {
 		if w.wire.during(f.at(everything), func() { err = w.checkAccount() }) == 0 {
 			t.Errorf("%s: it asks nobody", name)
 		}
-		if class := providers.ClassOf(err); err == nil || class != providers.ClassUnknown && class != providers.ClassNotSent {
-			t.Errorf("%s: %v", name, err)
-		}
+		wantClass(t, name, err, providers.ClassUnknown, providers.ClassNotSent)
 	}
 	for _, key := range w.facts.Kind.CredentialKeys {
 		w := w.fresh()
@@ -158,9 +154,7 @@ func checkCheckAccount(t T, w *world) {
 		if late := slices.Contains(w.facts.LateCredentials, key); late && err == nil {
 			continue
 		}
-		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
-			t.Errorf("%s is wrong: %v", key, err)
-		}
+		wantClass(t, key+" is wrong", err, providers.ClassMisconfigured)
 	}
 }
 
@@ -182,9 +176,7 @@ func checkTokens(t T, w *world) {
 	req := w.request(t)
 	for i, want := range []providers.Class{providers.ClassNotSent, ""} {
 		_, err := w.initiate(req)
-		if (err == nil) != (want == "") || err != nil && providers.ClassOf(err) != want {
-			t.Errorf("Initiate with a token that was revoked, try %d: %v, want %q", i+1, err, want)
-		}
+		wantClass(t, fmt.Sprint("Initiate with a token that was revoked, try ", i+1), err, want)
 		if n := len(w.Ledger(req.Reference).Opened); n != i {
 			t.Errorf("Initiate with a token that was revoked, try %d, opens %d sessions", i+1, n)
 		}
@@ -216,9 +208,7 @@ func checkRefusedTokens(t T, w *world, o operation) {
 			if o.question() || last > 0 {
 				class = providers.ClassMisconfigured
 			}
-			if err == nil || providers.ClassOf(err) != class {
-				t.Errorf("%s is refused again and again: %v, want %s", o.op, err, class)
-			}
+			wantClass(t, string(o.op)+" is refused again and again", err, class)
 			diagnosed(t, string(refused.Body), o.op, err, refused.Status)
 		}
 	}
@@ -267,9 +257,7 @@ func checkContext(t T, w *world) {
 		s := o.ready(t, w)
 		mark := w.wire.mark()
 		err := w.callIn(over, o.op, func(ctx context.Context) error { return o.do(ctx, w, s) })
-		if err == nil || providers.ClassOf(err) != providers.ClassNotSent {
-			t.Errorf("%s: %v", o.op, err)
-		}
+		wantClass(t, string(o.op), err, providers.ClassNotSent)
 		if n := len(w.wire.since(mark)); n != 0 {
 			t.Errorf("%s sends %d requests", o.op, n)
 		}

@@ -35,7 +35,6 @@ func (w *world) parse(t rapid.TB, cb providers.CallbackRequest) (out providers.C
 	return out, err
 }
 
-// callback of a payment, as it is received now.
 func (w *world) callback(p Payment) providers.CallbackRequest {
 	now := w.Now()
 	c := w.facts.Callbacks

@@ -113,9 +113,7 @@ func checkEchoes(t T, w *world, o operation, s *subject, echoes map[string]Edit,
 		if err == nil && o.isAbout(s) {
 			t.Errorf("%s: %+v", name, s.status)
 		}
-		if err != nil && providers.ClassOf(err) != providers.ClassUnknown {
-			t.Errorf("%s: %v", name, err)
-		}
+		wantClass(t, name, err, "", providers.ClassUnknown)
 		return about{s.status.Money, s.status.Reference}, err
 	}
 	for name, edit := range echoes {

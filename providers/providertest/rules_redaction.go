@@ -108,7 +108,6 @@ func checkRedaction(t T, w *world) {
 	w.noLeaks(t)
 }
 
-// badRequest has a payer and URLs that cannot be sent, but must be kept quiet.
 func (w *world) badRequest(t rapid.TB) providers.InitiateRequest {
 	req := w.request(t)
 	req.Payer += "9999999999999"
@@ -116,7 +115,6 @@ func (w *world) badRequest(t rapid.TB) providers.InitiateRequest {
 	return req
 }
 
-// showSubject shows everything that the provider's answers became.
 func (w *world) showSubject(s *subject) {
 	in := s.payment.Initiation
 	w.remember(in.Session, in.NotificationToken)

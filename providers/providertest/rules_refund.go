@@ -75,9 +75,7 @@ func checkWholeRefund(t T, w *world) {
 	p := w.paid(t)
 	req := w.refundOf(t, p, whole)
 	for range 3 {
-		if err := w.refund(req); err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
-			t.Errorf("Refund: %v", err)
-		}
+		wantClass(t, "Refund", w.refund(req), "", providers.ClassAlreadyExists)
 	}
 	w.given(t, p, whole)
 	w.refunded(t, req)
@@ -85,9 +83,7 @@ func checkWholeRefund(t T, w *world) {
 		t.Errorf("the payment was paid all the same: %+v", s)
 	}
 	open := w.open(t)
-	if err := w.refund(w.refundOf(t, open, whole)); err == nil || providers.ClassOf(err) != providers.ClassRejected {
-		t.Errorf("nobody has paid: %v", err)
-	}
+	wantClass(t, "nobody has paid", w.refund(w.refundOf(t, open, whole)), providers.ClassRejected)
 	w.given(t, open)
 }
 
@@ -110,10 +106,7 @@ func checkPartialRefund(t T, w *world) {
 		{second, providers.ClassAlreadyExists, []string{"1200", "3800"}},
 		{first, providers.ClassAlreadyExists, []string{"1200", "3800"}},
 	} {
-		err := w.refund(step.req)
-		if (step.want == "") != (err == nil) || err != nil && providers.ClassOf(err) != step.want {
-			t.Errorf("Refund: %v, want %q", err, step.want)
-		}
+		wantClass(t, "Refund", w.refund(step.req), step.want)
 		w.given(t, p, step.given...)
 	}
 	w.refunded(t, first)
@@ -160,9 +153,7 @@ func checkLostRefund(t T, w *world) {
 	whole := w.facts.Request.Money.Amount
 	for name, way := range noAnswers() {
 		s, err := refunding().run(t, w, way.fault)
-		if err == nil || providers.ClassOf(err) != way.want {
-			t.Errorf("%s: %v", name, err)
-		}
+		wantClass(t, name, err, way.want)
 		if name == "lost" {
 			w.given(t, s.payment, whole)
 			w.refunded(t, s.refund)
@@ -171,13 +162,12 @@ func checkLostRefund(t T, w *world) {
 			w.Advance(settling)
 			w.warm(t)
 			st, err := w.refundStatus(s.refund.RefundHandle)
-			if err == nil && st.State != providers.StatePending || err != nil && providers.ClassOf(err) != providers.ClassNotFound {
-				t.Errorf("%s: %+v, %v", name, st, err)
+			wantClass(t, name+": RefundStatus", err, "", providers.ClassNotFound)
+			if err == nil && st.State != providers.StatePending {
+				t.Errorf("%s: %+v", name, st)
 			}
 		}
-		if err := w.refund(s.refund); err != nil && providers.ClassOf(err) != providers.ClassAlreadyExists {
-			t.Errorf("%s: repeated: %v", name, err)
-		}
+		wantClass(t, name+": repeated", w.refund(s.refund), "", providers.ClassAlreadyExists)
 		w.given(t, s.payment, whole)
 		w.refunded(t, s.refund)
 	}
@@ -204,9 +194,7 @@ func checkRefundCredentials(t T, w *world) {
 		w := w.fresh()
 		w.client = w.clientOf(t, with(w.facts.Account, key, "wrong-"+providers.Secret(strings.ToLower(key))))
 		err := w.call(OpPrepareRefund, w.client.(providers.RefundPreparer).PrepareRefund)
-		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
-			t.Errorf("%s is wrong: %v", key, err)
-		}
+		wantClass(t, key+" is wrong", err, providers.ClassMisconfigured)
 		if w.wire.count(0, RoleRefund) > 0 {
 			t.Errorf("%s: PrepareRefund gives money back", key)
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"runtime/debug"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -81,6 +82,18 @@ func property(t T, check func(*rapid.T)) {
 	}
 }
 
+// wantClass fails the test unless an error is of one of the classes; none is "".
+func wantClass(t rapid.TB, what string, err error, classes ...providers.Class) {
+	t.Helper()
+	got := providers.Class("")
+	if err != nil {
+		got = providers.ClassOf(err)
+	}
+	if !slices.Contains(classes, got) {
+		t.Errorf("%s: %v, want %q", what, err, classes)
+	}
+}
+
 // profile of a provider: what of the optional parts it has.
 type profile struct {
 	traits providers.Traits
@@ -137,10 +150,8 @@ func (w *world) clientOf(t rapid.TB, a providers.Account) providers.Provider {
 	return client
 }
 
-// fresh is another world that nothing has happened in.
 func (w *world) fresh() *world { return newWorld(w.t, w.make) }
 
-// digest is another one at each call.
 func (w *world) digest() [32]byte {
 	w.n++
 	return sha256.Sum256(binary.BigEndian.AppendUint64([]byte("providertest"), w.n))
@@ -165,7 +176,6 @@ func (w *world) request(t rapid.TB) providers.InitiateRequest {
 	return req
 }
 
-// initiate asks for money.
 func (w *world) initiate(req providers.InitiateRequest) (providers.Initiation, error) {
 	in, err := ask(w, OpInitiate, func(ctx context.Context) (providers.Initiation, error) { return w.client.Initiate(ctx, req) })
 	w.remember(in.Session, in.NotificationToken)

@@ -42,7 +42,8 @@ var further = map[string][]string{
 	"stateless":         {"stateless Cancel", "stateless Refund", "stateless RefundStatus"},
 	"expires-at":        {"expires-at too late"},
 	"echo":              {"echo of a failure", "echo of a failure dropped"},
-	"random-answers":    {"random-answers code", "random-answers verdict"},
+	"garbage":           {"garbage search"},
+	"random-answers":    {"random-answers code", "random-answers verdict", "random-answers server", "random-answers operation"},
 	"callback-replayed": {"callback-replayed ahead"},
 	"callback-secrets":  {"callback-secrets last", "callback-secrets any"},
 }
@@ -119,7 +120,6 @@ type recorder struct {
 	cleanups []func()
 }
 
-// record runs a rule where it may fail.
 func record(t *testing.T, rule providertest.Rule, factory providertest.Factory) *recorder {
 	r := &recorder{TB: t}
 	done := make(chan struct{})

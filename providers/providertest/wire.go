@@ -27,7 +27,6 @@ type sent struct {
 	call providers.Call
 }
 
-// fault befalls requests on the wire.
 type fault struct {
 	on    func(Role) bool
 	times int // how many requests; 0 is all
@@ -62,14 +61,12 @@ func (w *wire) take(call providers.Call) *fault {
 	return nil
 }
 
-// mark is a place in what was sent.
 func (w *wire) mark() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.sent)
 }
 
-// since returns what was sent since a mark.
 func (w *wire) since(mark int) []sent {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -103,7 +100,6 @@ func (w *wire) during(f fault, do func()) int {
 	return f.fired
 }
 
-// authorizations are what was sent to prove who asks.
 func (w *wire) authorizations() []string {
 	proofs := map[string]bool{}
 	for _, s := range w.since(0) {
@@ -118,32 +114,27 @@ func isToken(r Role) bool { return r == RoleToken }
 func noToken(r Role) bool { return r != RoleToken }
 func isMoney(r Role) bool { return r == RoleMoney }
 
+const cutShort = "the answer is cut short or missing"
+
 // unsent: no byte left.
-func unsent() fault {
-	return fault{on: noToken, do: func(call providers.Call, _ func() (providers.Answer, error)) (providers.Answer, error) {
-		return providers.Answer{}, &providers.Error{Class: providers.ClassNotSent, Operation: call.Operation, Fault: providers.FaultProvider, Detail: "the connection cannot be opened"}
-	}}
-}
+func unsent() fault { return failing(providers.ClassNotSent, false, "the connection cannot be opened") }
 
 // dropped: it left, and never arrived.
-func dropped() fault {
-	return fault{on: noToken, do: func(call providers.Call, _ func() (providers.Answer, error)) (providers.Answer, error) {
-		return providers.Answer{}, noAnswer(call)
-	}}
-}
+func dropped() fault { return failing(providers.ClassUnknown, false, cutShort) }
 
 // lost: the provider did what it was asked, and the answer never came.
-func lost() fault {
-	return fault{on: noToken, do: func(call providers.Call, deliver func() (providers.Answer, error)) (providers.Answer, error) {
-		if _, err := deliver(); err != nil {
-			return providers.Answer{}, err
-		}
-		return providers.Answer{}, noAnswer(call)
-	}}
-}
+func lost() fault { return failing(providers.ClassUnknown, true, cutShort) }
 
-func noAnswer(call providers.Call) error {
-	return &providers.Error{Class: providers.ClassUnknown, Operation: call.Operation, Fault: providers.FaultProvider, Detail: "the answer is cut short or missing"}
+func failing(class providers.Class, delivered bool, detail string) fault {
+	return fault{on: noToken, do: func(call providers.Call, deliver func() (providers.Answer, error)) (a providers.Answer, err error) {
+		if delivered {
+			_, err = deliver()
+		}
+		if err == nil {
+			err = &providers.Error{Class: class, Operation: call.Operation, Fault: providers.FaultProvider, Detail: detail}
+		}
+		return a, err
+	}}
 }
 
 // says: answered so, and nothing done.

@@ -17,7 +17,6 @@ type board struct {
 	Sent, Taken int // callbacks, over all payments
 }
 
-// card is one payment as its payer sees it.
 type card struct {
 	ID       string // names it without being a secret
 	Provider Provider
@@ -42,7 +41,6 @@ type card struct {
 	Sent, Taken int // callbacks
 }
 
-// moment is something that happened to a payment.
 type moment struct {
 	After time.Duration // since it was asked for
 	What  string        // an Event, or "callback"
@@ -52,7 +50,6 @@ type moment struct {
 
 const recentlyFinished = 12
 
-// board takes a snapshot of what payers see.
 func (s *Simulator) board() board {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,10 +100,7 @@ func (s *Simulator) card(p *payment) card {
 // finishedAt is when a finished payment ended; Orange does not say when a session
 // lapsed.
 func (p *payment) finishedAt() time.Time {
-	if p.ended.IsZero() {
-		return p.expires
-	}
-	return p.ended
+	return cmp.Or(p.ended, p.expires)
 }
 
 // magicCode is what a scenario's name begins with, where that is a number.
@@ -122,9 +116,7 @@ func magicCode(name string) string {
 func (s *Simulator) fillPage(c *card, p *payment) {
 	switch p.provider {
 	case Orange:
-		if p.orange.merchant != "" {
-			c.Merchant = p.orange.merchant
-		}
+		c.Merchant = cmp.Or(p.orange.merchant, c.Merchant)
 		if c.Back = p.orange.cancelURL; p.state == settled {
 			c.Back = p.orange.returnURL
 		}
@@ -159,10 +151,10 @@ func (s *Simulator) fillHistory(c *card, p *payment) {
 // masked leaves so much of a phone number that its owner knows it again.
 func masked(phone string) string {
 	const shown = 4
-	if phone == "" {
+	switch {
+	case phone == "":
 		return ""
-	}
-	if len(phone) < 2*shown {
+	case len(phone) < 2*shown:
 		return "••••"
 	}
 	return "•••• " + phone[len(phone)-shown:]

@@ -12,12 +12,10 @@ import (
 	"time"
 )
 
-// delivery is a callback on its way.
 type delivery struct {
 	provider  Provider
 	reference string
 	event     string
-	method    string
 	url       string
 	header    http.Header
 	body      []byte
@@ -112,7 +110,6 @@ func (s *Simulator) forge(p *payment) {
 	liar.state, liar.txn, liar.ended = settled, s.transactionID(p.provider), s.now()
 	liar.orange.notifToken = s.text(alphanumeric, 32)
 	for _, d := range s.callbacksOf(&liar) {
-		d.header.Del("Authorization")
 		if d.sign != nil {
 			d.sign = signWith(s.text(alphanumeric, 40))
 		}
@@ -170,7 +167,7 @@ func (s *Simulator) send(d delivery) {
 }
 
 func (s *Simulator) try(d delivery, now time.Time) (int, error) {
-	req, err := http.NewRequestWithContext(s.ctx, d.method, d.url, bytes.NewReader(d.body))
+	req, err := http.NewRequestWithContext(s.ctx, http.MethodPost, d.url, bytes.NewReader(d.body))
 	if err != nil {
 		return 0, err
 	}

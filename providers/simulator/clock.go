@@ -29,7 +29,6 @@ func (c *Clock) Add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// job is something that happens at a time. It runs under the lock.
 type job struct {
 	at time.Time
 	do func()
@@ -141,12 +140,11 @@ func (s *Simulator) run() {
 }
 
 func (s *Simulator) untilNext() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.agenda) == 0 {
+	next, any := s.Next()
+	if !any {
 		return time.Hour
 	}
-	return max(0, s.agenda[0].at.Sub(s.now()))
+	return max(0, next.Sub(s.opts.Now()))
 }
 
 // wait returns a channel that closes after a simulated duration.

@@ -87,11 +87,12 @@ func failedThenPaid(p Provider) Scenario {
 	return sc
 }
 
-// requestFaults befall any request of a client, unless they say otherwise.
 func requestFaults() []Fault {
 	f := func(name, creation, query, tells string, b Behaviour) Fault {
-		return Fault{Name: name, Creation: creation, Query: query, Tells: tells, request: same(b)}
+		return one(name, creation, query, tells, map[Provider]Behaviour{MTN: b, Orange: b, Wave: b})
 	}
+	revoked := saying(waveError(401, "api-key-revoked", "The API key is revoked"))
+	revoked.Unprocessed = true
 	return []Fault{
 		f("lost-answer", "921", "952", "processed, answer lost", LoseAnswer()),
 		f("dropped", "922", "", "dropped unprocessed", Drop()),
@@ -102,7 +103,8 @@ func requestFaults() []Fault {
 		f("error-403", "918", "", "403, not processed", Fail(403, false)),
 		f("slow", "928", "953", "answer takes 40 s", Behaviour{Delay: slowTime}),
 		f("dribble", "916", "", "answer stops for 40 s in its middle", Behaviour{Dribble: slowTime}),
-		{Name: "already-exists", Creation: "929", Tells: "409 (MTN), 403/1204 (Orange) though first, processed", request: alreadyExists},
+		one("already-exists", "929", "", "409 (MTN), 403/1204 (Orange) though first, processed",
+			map[Provider]Behaviour{MTN: Fail(409, true), Orange: saying(orangeError(403, 1204))}),
 		f("html", "931", "946", "200 with HTML instead of the body, processed", Answer(200, html)),
 		f("html-error", "937", "954", "502 with the HTML page of a gateway, processed", Answer(502, htmlPage)),
 		f("wrong-type", "938", "956", "the right body as text/plain, processed",
@@ -112,25 +114,32 @@ func requestFaults() []Fault {
 		f("late", "934", "", "connection cut, processed 60 s later", Behaviour{Late: lateTime}),
 		f("twice", "936", "", "arrives twice", Behaviour{Twice: true}),
 		f("not-found", "", "957", "404, not processed", Fail(404, false)),
-		{Name: "token-expired", Creation: "917", Query: "958", Tells: "the access token has just expired (not Wave)", request: tokenExpired},
-		{Name: "token-revoked", Creation: "919", Query: "959", Tells: "the access token is revoked (Wave: the API key)", request: tokenRevoked},
-		{Name: "unknown-word", Query: "942", lasting: true, Tells: "unknown word for the state", request: unknownWord},
-		{Name: "other-amount", Query: "943", lasting: true, Tells: "other amount (Orange: other order id) in the answer", request: otherAmount},
-		{Name: "other-currency", Query: "944", lasting: true, Tells: "other currency in the answer (not Orange)", request: otherCurrency},
+		one("token-expired", "917", "958", "the access token has just expired (not Wave)",
+			map[Provider]Behaviour{MTN: {Token: TokenExpired}, Orange: {Token: TokenExpired}}),
+		one("token-revoked", "919", "959", "the access token is revoked (Wave: the API key)",
+			map[Provider]Behaviour{MTN: {Token: TokenRevoked}, Orange: {Token: TokenRevoked}, Wave: revoked}),
+		one("unknown-word", "", "942", "unknown word for the state",
+			map[Provider]Behaviour{MTN: set("status", "ON_HOLD"), Orange: set("status", "ON_HOLD"), Wave: set("checkout_status", "ON_HOLD")}).always(),
+		one("other-amount", "", "943", "other amount (Orange: other order id) in the answer",
+			map[Provider]Behaviour{MTN: set("amount", "1"), Orange: set("order_id", "another-order"), Wave: set("amount", "1")}).always(),
+		one("other-currency", "", "944", "other currency in the answer (not Orange)",
+			map[Provider]Behaviour{MTN: set("currency", "USD"), Wave: set("currency", "USD")}).always(),
 	}
 }
+
+// one of the faults that are not the same at each provider; who is not named is spared.
+func one(name, creation, query, tells string, at map[Provider]Behaviour) Fault {
+	return Fault{Name: name, Creation: creation, Query: query, Tells: tells, request: func(p Provider) Behaviour { return at[p] }}
+}
+
+func (f Fault) always() Fault { f.lasting = true; return f }
 
 // ownFaults are what one provider answers.
 func ownFaults() []Fault {
 	f := func(name, creation, tells string, p Provider, processed bool, a answer) Fault {
-		return Fault{Name: name, Creation: creation, Tells: tells, request: func(asked Provider) Behaviour {
-			if asked != p {
-				return Behaviour{}
-			}
-			b := saying(a)
-			b.Unprocessed = !processed
-			return b
-		}}
+		b := saying(a)
+		b.Unprocessed = !processed
+		return one(name, creation, "", tells, map[Provider]Behaviour{p: b})
 	}
 	return []Fault{
 		f("orange-1201", "913", "403/1201, forbidden transaction (Orange)", Orange, false, orangeError(403, 1201)),
@@ -150,55 +159,6 @@ func ownFaults() []Fault {
 func saying(a answer) Behaviour {
 	body := string(a.body)
 	return Behaviour{Status: a.status, Body: &body, Header: http.Header{"Content-Type": {a.kind}}}
-}
-
-func alreadyExists(p Provider) Behaviour {
-	switch p {
-	case MTN:
-		return Fail(409, true)
-	case Orange:
-		return saying(orangeError(403, 1204))
-	default:
-		return Behaviour{} // Wave does not know repeated references
-	}
-}
-
-func tokenExpired(p Provider) Behaviour {
-	if p == Wave {
-		return Behaviour{} // its keys do not expire
-	}
-	return Behaviour{Token: TokenExpired}
-}
-
-func tokenRevoked(p Provider) Behaviour {
-	if p == Wave {
-		b := saying(waveError(401, "api-key-revoked", "The API key is revoked"))
-		b.Unprocessed = true
-		return b
-	}
-	return Behaviour{Token: TokenRevoked}
-}
-
-func unknownWord(p Provider) Behaviour {
-	field := "status"
-	if p == Wave {
-		field = "checkout_status"
-	}
-	return Behaviour{}.set(field, "ON_HOLD")
-}
-
-func otherAmount(p Provider) Behaviour {
-	if p == Orange {
-		return Behaviour{}.set("order_id", "another-order")
-	}
-	return Behaviour{}.set("amount", "1")
-}
-
-func otherCurrency(p Provider) Behaviour {
-	if p == Orange {
-		return Behaviour{}
-	}
-	return Behaviour{}.set("currency", "USD")
 }
 
 // on is what the fault does to a request; false if that is nothing.

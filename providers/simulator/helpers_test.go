@@ -51,13 +51,11 @@ func setUp(t *testing.T, change ...func(*Options)) *bench {
 	return b
 }
 
-// pass lets time go by.
 func (b *bench) pass(d time.Duration) {
 	b.clock.Add(d)
 	b.sim.Tick()
 }
 
-// receiver is the merchant's callback endpoint.
 type receiver struct {
 	url    string
 	mu     sync.Mutex
@@ -70,6 +68,8 @@ type received struct {
 	header       http.Header
 	body         []byte
 }
+
+func (r received) json(t *testing.T) map[string]any { return reply{body: string(r.body)}.json(t) }
 
 func newReceiver(t *testing.T) *receiver {
 	rc := &receiver{status: 200}

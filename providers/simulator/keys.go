@@ -14,8 +14,8 @@ type Keys struct {
 
 func (o Options) keys() map[Provider][]Keys {
 	return map[Provider][]Keys{
-		MTN:    {{o.MTN.APIUser, o.MTN.APIKey, o.MTN.SubscriptionKey}},
-		Orange: {{o.Orange.ClientID, o.Orange.ClientSecret, o.Orange.MerchantKey}},
+		MTN:    {{DefaultMTNUser, DefaultMTNKey, DefaultMTNSubscriptionKey}},
+		Orange: {{DefaultOrangeClientID, DefaultOrangeClientSecret, DefaultOrangeMerchantKey}},
 		Wave:   {{Key: o.Wave.APIKey}},
 	}
 }

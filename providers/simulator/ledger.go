@@ -93,7 +93,6 @@ func sum(entries []LedgerEntry, event Event) *big.Rat {
 	return total
 }
 
-// number reads an amount that was validated before.
 func number(amount string) *big.Rat {
 	n, ok := new(big.Rat).SetString(amount)
 	if !ok {
@@ -102,7 +101,6 @@ func number(amount string) *big.Rat {
 	return n
 }
 
-// written is an amount as MTN would write it.
 func written(n *big.Rat) string { return normal(n.FloatString(2)) }
 
 // Payers returns the phones that rang for a reference, as they were sent: digits

@@ -11,12 +11,6 @@ import (
 
 // MTNOptions configure the MTN side.
 type MTNOptions struct {
-	// APIUser, APIKey and SubscriptionKey are the merchant's credentials for
-	// the Collection product.
-	APIUser, APIKey, SubscriptionKey string
-	// DisbursementUser, DisbursementKey and DisbursementSubscriptionKey are
-	// those for the Disbursement product.
-	DisbursementUser, DisbursementKey, DisbursementSubscriptionKey string
 	// TargetEnvironment is "sandbox" (EUR only) or a country's, such as
 	// "mtnivorycoast".
 	TargetEnvironment string
@@ -32,18 +26,7 @@ type MTNOptions struct {
 	UncappedRefunds bool
 }
 
-func (o MTNOptions) withDefaults() MTNOptions {
-	o.APIUser = cmp.Or(o.APIUser, DefaultMTNUser)
-	o.APIKey = cmp.Or(o.APIKey, DefaultMTNKey)
-	o.SubscriptionKey = cmp.Or(o.SubscriptionKey, DefaultMTNSubscriptionKey)
-	o.DisbursementUser = cmp.Or(o.DisbursementUser, DefaultMTNDisbursementUser)
-	o.DisbursementKey = cmp.Or(o.DisbursementKey, DefaultMTNDisbursementKey)
-	o.DisbursementSubscriptionKey = cmp.Or(o.DisbursementSubscriptionKey, DefaultMTNDisbursementSubscriptionKey)
-	o.TargetEnvironment = cmp.Or(o.TargetEnvironment, "sandbox")
-	return o
-}
-
-// Credentials of a simulator that was not given others.
+// Credentials of the merchant, for the Collection and the Disbursement product.
 const (
 	DefaultMTNUser            = "b1a7c3d2-5e6f-4a8b-9c0d-1e2f3a4b5c6d"
 	DefaultMTNKey             = "simulator-mtn-api-key"
@@ -137,7 +120,7 @@ func (s *Simulator) mtnTokenRefusal(c *call, product string) (answer, bool) {
 		return lengthRequired(), false
 	case !s.inSandbox() && strings.Contains(c.r.UserAgent(), "python-requests"):
 		return asHTML(403, "<html><head><title>403 Forbidden</title></head></html>"), false
-	case !s.subscribed(c, product):
+	case s.subscription(c) != product:
 		return wrongSubscription(), false
 	case env == "" && !s.inSandbox():
 		return asJSON(400, map[string]string{"error": "Invalid or missing X-Target-Environment header"}), false
@@ -157,17 +140,12 @@ func lengthRequired() answer {
 	return asHTML(411, "<html><head><title>411 Length Required</title></head></html>")
 }
 
-// subscribed tells whether a request has the product's subscription key.
-func (s *Simulator) subscribed(c *call, product string) bool {
-	return s.subscription(c) == product
-}
-
 // subscription is the product whose key a request has; empty: none's.
 func (s *Simulator) subscription(c *call) string {
 	switch key := c.r.Header.Get("Ocp-Apim-Subscription-Key"); {
 	case s.has(MTN, func(k Keys) bool { return k.Key == key }):
 		return collection
-	case key == s.opts.MTN.DisbursementSubscriptionKey:
+	case key == DefaultMTNDisbursementSubscriptionKey:
 		return disbursement
 	default:
 		return ""
@@ -185,7 +163,7 @@ func (s *Simulator) mtnAccess(product string) func(*call) (answer, bool) {
 		name, ok := bearer(c.r)
 		t, known := s.tokens[name]
 		switch env := c.r.Header.Get("X-Target-Environment"); {
-		case !s.subscribed(c, product):
+		case s.subscription(c) != product:
 			return wrongSubscription(), false
 		case !ok || !known || !s.now().Before(t.expires):
 			return gateway(401, "Unauthorized. Access token is invalid or expired."), false
@@ -241,7 +219,7 @@ func (s *Simulator) peekMTNStatus(c *call) {
 // move is found out later.
 func (s *Simulator) takeMTN(c *call) answer {
 	var req mtnRequest
-	if decode(c.body, &req, false) != nil || !req.wellFormed(c.op) || !s.validReference(c.reference) {
+	if decode(c.body, &req, false) != nil || !req.wellFormed(c.op) || !validReference(c.reference) {
 		return empty(400)
 	}
 	callbackURL, refused, ok := s.mtnCallbackURL(c)
@@ -283,9 +261,8 @@ func (s *Simulator) ring(p *payment) {
 	s.add(p, promptLife)
 }
 
-func (s *Simulator) validReference(id string) bool {
-	return uuidV4.MatchString(id) && !strings.EqualFold(id, s.opts.MTN.APIUser) &&
-		!strings.EqualFold(id, s.opts.MTN.DisbursementUser)
+func validReference(id string) bool {
+	return uuidV4.MatchString(id) && !strings.EqualFold(id, DefaultMTNUser) && !strings.EqualFold(id, DefaultMTNDisbursementUser)
 }
 
 func (r mtnRequest) wellFormed(op Op) bool {
@@ -415,7 +392,7 @@ func (s *Simulator) mtnCallbacks(p *payment) []delivery {
 	body.PayerMessage = ""
 	return []delivery{{
 		provider: MTN, reference: p.reference, event: body.Status,
-		method: http.MethodPost, url: p.mtn.callbackURL,
+		url: p.mtn.callbackURL,
 		header: http.Header{
 			"User-Agent":   {"LWAC Http Client 1.0"},
 			"Content-Type": {"application/json; charset=utf-8"},

@@ -59,16 +59,12 @@ func (s *Simulator) obstacle(p *payment) string {
 		return "TRANSACTION_NOT_FOUND"
 	case of.state != settled || of.currency != p.currency:
 		return notAllowed
-	case !s.opts.MTN.UncappedRefunds && s.refundedWith(p).Cmp(number(of.amount)) > 0:
+	}
+	back := sum(refundsOf(s.ledger, p.payout.of), Refunded)
+	if back.Add(back, number(p.amount)).Cmp(number(of.amount)) > 0 && !s.opts.MTN.UncappedRefunds {
 		return notAllowed
 	}
 	return ""
-}
-
-// refundedWith is how much of a payment is given back together with p.
-func (s *Simulator) refundedWith(p *payment) *big.Rat {
-	before := sum(refundsOf(s.ledger, p.payout.of), Refunded)
-	return before.Add(before, number(p.amount))
 }
 
 // enterPayout: only money that moved is in the ledger.

@@ -1,14 +1,12 @@
 package simulator
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
 
 	"pgregory.net/rapid"
 )
 
-// disburser is a client of the Disbursement product.
 type disburser struct {
 	b     *bench
 	token string
@@ -181,11 +179,8 @@ func TestMTNRefundCallbackAndPerson(t *testing.T) {
 	}
 	b.sim.Tick()
 	all := b.hook.all()
-	var body mtnStatus
-	if err := json.Unmarshal(all[len(all)-1].body, &body); err != nil {
-		t.Fatal(err)
-	}
-	if all[len(all)-1].path != "/refund" || body.Status != "FAILED" || body.Payee == nil || body.Payer != nil {
+	body := all[len(all)-1].json(t)
+	if all[len(all)-1].path != "/refund" || body["status"] != "FAILED" || body["payee"] == nil || body["payer"] != nil {
 		t.Errorf("callback %s", all[len(all)-1].body)
 	}
 }

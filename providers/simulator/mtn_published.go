@@ -2,7 +2,6 @@ package simulator
 
 import "time"
 
-// sandboxPayers are the payers that MTN publishes for its sandbox.
 var sandboxPayers = map[string]Scenario{
 	"46733123450": {Payer: Fails, Reason: internalError},
 	"46733123451": {Payer: Fails, Reason: approvalRejected},

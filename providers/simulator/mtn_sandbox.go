@@ -1,6 +1,5 @@
 package simulator
 
-// mtnUser is an API user that was provisioned in the sandbox.
 type mtnUser struct {
 	product string
 	host    string
@@ -12,7 +11,7 @@ func (s *Simulator) productOf(user string) string {
 	switch {
 	case s.has(MTN, func(k Keys) bool { return k.ID == user }):
 		return collection
-	case user == s.opts.MTN.DisbursementUser:
+	case user == DefaultMTNDisbursementUser:
 		return disbursement
 	default:
 		return s.users[user].product
@@ -35,10 +34,9 @@ func (s *Simulator) provisionRoutes(handle func(string, wire)) {
 }
 
 func (s *Simulator) knownUser(user, key string) bool {
-	o := s.opts.MTN
 	u, ok := s.users[user]
-	return s.has(MTN, func(k Keys) bool { return k.ID == user && k.Secret == key }) || user == o.DisbursementUser && key == o.DisbursementKey ||
-		ok && key != "" && key == u.key
+	return s.has(MTN, func(k Keys) bool { return k.ID == user && k.Secret == key }) ||
+		user == DefaultMTNDisbursementUser && key == DefaultMTNDisbursementKey || ok && key != "" && key == u.key
 }
 
 func (s *Simulator) provision(c *call) answer {

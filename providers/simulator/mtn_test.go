@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
@@ -45,10 +44,7 @@ func TestMTNCallback(t *testing.T) {
 	if len(got) != 1 {
 		t.Fatalf("%d callbacks, want 1 for the request that asked for it", len(got))
 	}
-	var body map[string]any
-	if err := json.Unmarshal(got[0].body, &body); err != nil {
-		t.Fatal(err)
-	}
+	body := got[0].json(t)
 	if got[0].method != http.MethodPost || got[0].header.Get("User-Agent") != "LWAC Http Client 1.0" ||
 		got[0].header.Get("Content-Type") != "application/json; charset=utf-8" {
 		t.Errorf("callback %s %v", got[0].method, got[0].header)
@@ -61,20 +57,12 @@ func TestMTNCallback(t *testing.T) {
 func TestMTNTokenRefusals(t *testing.T) {
 	b := setUp(t)
 	url := b.sim.MTNURL() + "/collection/token/"
-	change := func(name, value string) []string {
-		h := mtnBasic(collection)
-		for i := range h {
-			if h[i] == name {
-				h[i+1] = value
-			}
-		}
-		return h
-	}
+	change := func(name, value string) []string { return append(mtnBasic(collection), name, value) }
 	b.want(b.do("POST", url, "", change("Ocp-Apim-Subscription-Key", "no")...), 401, `"statusCode":401`, "subscription key")
 	b.want(b.do("POST", url, "", change("X-Target-Environment", "mtnghana")...), 401, `"invalid_client"`)
 	b.want(b.do("POST", url, "", change("Authorization", "Basic eDp5")...), 401, `"invalid_client"`)
-	b.want(b.do("POST", url, "a=b", append(mtnBasic(collection), "Content-Type", "application/x-www-form-urlencoded")...), 200, "Request Rejected")
-	b.want(b.do("POST", url, `{"grant_type":"client_credentials"}`, append(mtnBasic(collection), "Content-Type", "application/json")...), 200, `"expires_in":3600`)
+	b.want(b.do("POST", url, "a=b", change("Content-Type", "application/x-www-form-urlencoded")...), 200, "Request Rejected")
+	b.want(b.do("POST", url, `{"grant_type":"client_credentials"}`, change("Content-Type", "application/json")...), 200, `"expires_in":3600`)
 	b.want(b.do("POST", strings.TrimSuffix(url, "/"), "", mtnBasic(collection)...), 404)
 	b.want(b.do("POST", b.sim.MTNURL()+"//collection/token/", "", mtnBasic(collection)...), 400)
 
@@ -207,16 +195,13 @@ func TestMTNProvisioning(t *testing.T) {
 	b.want(b.do("GET", url+"/"+DefaultMTNUser, "", key...), 200, "sandbox")
 	b.want(b.do("GET", url+"/"+user, "", key...), 200, "hooks.example", "sandbox")
 
-	h := mtnBasic(collection)
-	req, _ := http.NewRequest("GET", "http://x", nil)
-	req.SetBasicAuth(user, "")
-	h[1] = req.Header.Get("Authorization")
-	b.want(b.do("POST", b.sim.MTNURL()+"/collection/token/", "", h...), 401) // no key yet
+	token := func(secret string) reply {
+		return b.do("POST", b.sim.MTNURL()+"/collection/token/", "", append(mtnBasic(collection), basic(user, secret)...)...)
+	}
+	b.want(token(""), 401) // no key yet
 	r := b.do("POST", url+"/"+user+"/apikey", "", key...)
 	b.want(r, 201)
-	req.SetBasicAuth(user, r.json(t)["apiKey"].(string))
-	h[1] = req.Header.Get("Authorization")
-	r = b.do("POST", b.sim.MTNURL()+"/collection/token/", "", h...)
+	r = token(r.json(t)["apiKey"].(string))
 	b.want(r, 200)
 
 	c := b.client(MTN).(*mtnClient)

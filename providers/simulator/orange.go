@@ -13,7 +13,6 @@ import (
 
 // OrangeOptions configure the Orange side.
 type OrangeOptions struct {
-	ClientID, ClientSecret, MerchantKey string
 	// ExpiresInString sends expires_in of a token as a JSON string.
 	ExpiresInString bool
 	// TokenLife of access tokens; one hour if 0.
@@ -24,15 +23,7 @@ type OrangeOptions struct {
 	StrictAccept bool
 }
 
-func (o OrangeOptions) withDefaults() OrangeOptions {
-	o.ClientID = cmp.Or(o.ClientID, DefaultOrangeClientID)
-	o.ClientSecret = cmp.Or(o.ClientSecret, DefaultOrangeClientSecret)
-	o.MerchantKey = cmp.Or(o.MerchantKey, DefaultOrangeMerchantKey)
-	o.TokenLife = cmp.Or(o.TokenLife, time.Hour)
-	return o
-}
-
-// Credentials of a simulator that was not given others.
+// Credentials of the merchant.
 const (
 	DefaultOrangeClientID     = "simulatorOrangeClient"
 	DefaultOrangeClientSecret = "simulatorOrangeSecret"
@@ -65,10 +56,7 @@ func orangeError(status, code int, about ...string) answer {
 
 func orangeFailure(status int) answer {
 	code := map[int]int{400: 22, 401: 41, 403: 50, 404: 60, 405: 61, 406: 62, 409: 1204, 429: 53, 503: 5}[status]
-	if code == 0 {
-		code = 1
-	}
-	return orangeError(status, code)
+	return orangeError(status, cmp.Or(code, 1))
 }
 
 func (s *Simulator) orangeToken(*call) answer {
@@ -168,7 +156,6 @@ var (
 	orderID = regexp.MustCompile(`^\S{1,30}$`)
 )
 
-// orangeFields says of each field whether a value is valid.
 var orangeFields = []struct {
 	name     string
 	required bool
@@ -193,15 +180,10 @@ func aText(valid func(string) bool) func(json.RawMessage) bool {
 }
 
 func orangeURL(v string) bool {
-	return len(v) <= 120 && absoluteURL(v)
-}
-
-func absoluteURL(v string) bool {
 	u, err := url.Parse(v)
-	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
+	return len(v) <= 120 && err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
-// orangeBody reads and validates a webpayment body.
 func orangeBody(body []byte) (fields, answer, bool) {
 	if len(body) == 0 {
 		return nil, orangeError(400, 21), false
@@ -315,7 +297,7 @@ func (s *Simulator) orangeCallbacks(p *payment) []delivery {
 	body := map[string]string{"status": word, "notif_token": p.orange.notifToken, "txnid": p.txn}
 	return []delivery{{
 		provider: Orange, reference: p.reference, event: word,
-		method: http.MethodPost, url: p.orange.notifURL,
+		url:    p.orange.notifURL,
 		header: http.Header{"Content-Type": {"application/json"}},
 		body:   asJSON(0, body).body,
 	}}

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -31,10 +30,7 @@ func TestOrangePayment(t *testing.T) {
 	if len(got) != 1 || got[0].method != "POST" || got[0].path != "/orange" {
 		t.Fatalf("notifications %+v", got)
 	}
-	var n map[string]any
-	if err := json.Unmarshal(got[0].body, &n); err != nil {
-		t.Fatal(err)
-	}
+	n := got[0].json(t)
 	if len(n) != 3 || n["status"] != "SUCCESS" || n["notif_token"] != c.field(ref, "notif_token") || n["txnid"] != r.json(t)["txnid"] {
 		t.Errorf("notification %s", got[0].body)
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 )
 
-// page is the URL at which a payer pays.
 func (s *Simulator) page(p *payment, base string) string {
 	switch p.provider {
 	case Orange:
@@ -51,13 +50,13 @@ func (s *Simulator) pageRoutes(mux *http.ServeMux, handle func(string, wire)) {
 	for provider, path := range map[Provider]string{Orange: "/orange/pay/{id}", Wave: "/wave/c/{id}"} {
 		route := func(pattern string, act func(*payment) error) {
 			handle(pattern, wire{provider: provider, op: OpPage,
-				peek:   func(c *call) { s.peekPage(c, provider) },
+				peek:   func(c *call) { s.about(c, s.find(provider, c.r.PathValue("id"))) },
 				handle: func(c *call) answer { return s.visit(c, act) }})
 		}
 		route("GET "+path, nil)
 		route("POST "+path+"/pay", s.pay)
 		route("POST "+path+"/refuse", func(p *payment) error { return s.fail(p, "") })
-		mux.HandleFunc("GET "+path+"/now", func(w http.ResponseWriter, r *http.Request) { s.showPage(w, r, provider) })
+		mux.HandleFunc("GET "+path+"/now", func(w http.ResponseWriter, r *http.Request) { s.write(w, s.pageAgain(r, provider)) })
 	}
 }
 
@@ -71,11 +70,6 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, web, "web/"+r.URL.Path)
 }
 
-func (s *Simulator) peekPage(c *call, provider Provider) {
-	s.about(c, s.find(provider, c.r.PathValue("id")))
-}
-
-// screen is what the templates show.
 type screen struct {
 	Lang   tongue
 	Root   string // path of the base URL, without the slash at its end
@@ -177,7 +171,6 @@ func (s *Simulator) write(w http.ResponseWriter, a answer) {
 	_, _ = w.Write(a.body) // who has gone reads nothing
 }
 
-// foreign tells whether another site's page made the browser send this.
 func foreign(r *http.Request) bool {
 	return new(http.CrossOriginProtection).Check(r) != nil
 }
@@ -197,7 +190,6 @@ func (s *Simulator) phone(r *http.Request, status int, notice string) answer {
 	return render(r, status, sc)
 }
 
-// press is a button of the phone.
 func (s *Simulator) press(w http.ResponseWriter, r *http.Request, act func(ref string) error) {
 	id := r.PathValue("id")
 	if foreign(r) {
@@ -235,11 +227,7 @@ func (s *Simulator) visit(c *call, act func(*payment) error) answer {
 	}
 }
 
-// showPage shows a payment page again, which is no new visit.
-func (s *Simulator) showPage(w http.ResponseWriter, r *http.Request, provider Provider) {
-	s.write(w, s.pageAgain(r, provider))
-}
-
+// pageAgain shows a payment page again, which is no new visit.
 func (s *Simulator) pageAgain(r *http.Request, provider Provider) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -38,7 +38,6 @@ func (b *bench) session(ref string) Session {
 	return all[i]
 }
 
-// manual lets all payers wait for a person.
 func (b *bench) manual() {
 	for _, p := range []Provider{MTN, Orange, Wave} {
 		b.sim.SetDefault(p, Scenario{})

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -123,18 +124,16 @@ func (s *Simulator) Sessions() []Session {
 	return sessions
 }
 
-// name is a provider's id or reference.
 type name struct {
 	provider Provider
 	text     string
 }
 
-// find returns the payment with an id; the caller holds the lock.
+// find a payment by its id; the caller holds the lock.
 func (s *Simulator) find(provider Provider, id string) *payment {
 	return s.byID[name{provider, id}]
 }
 
-// byReference returns the first payment of a reference.
 func (s *Simulator) byReference(provider Provider, reference string) *payment {
 	if all := s.byRef[name{provider, reference}]; len(all) > 0 {
 		return all[0]
@@ -180,7 +179,6 @@ func (s *Simulator) opens(p *payment) {
 	s.play(p)
 }
 
-// play schedules what the payer does.
 func (s *Simulator) play(p *payment) {
 	sc := p.scenario
 	pay := func() error { return s.pay(p) }
@@ -268,9 +266,7 @@ func (s *Simulator) fail(p *payment, reason string) error {
 	if err := s.confirm(p); err != nil {
 		return err
 	}
-	if reason == "" {
-		reason = map[Provider]string{MTN: approvalRejected, Wave: paymentFailure}[p.provider]
-	}
+	reason = cmp.Or(reason, map[Provider]string{MTN: approvalRejected, Wave: paymentFailure}[p.provider])
 	if p.provider == Wave {
 		p.state, p.reason = open, reason
 	} else {
@@ -301,11 +297,7 @@ func (s *Simulator) lapse(p *payment) {
 		if p.payout != nil && p.scenario.Payer != PaysLate {
 			return // nobody is asked to approve it
 		}
-		reason := p.scenario.Reason
-		if reason == "" {
-			reason = couldNotPerform
-		}
-		s.end(p, expired, reason)
+		s.end(p, expired, cmp.Or(p.scenario.Reason, couldNotPerform))
 		s.enter(p, Expired)
 		s.report(p)
 	case Orange:
@@ -412,7 +404,6 @@ func (s *Simulator) payable(ref string) (*payment, error) {
 	return delivered[0], nil
 }
 
-// issue gives out an access token; the caller holds the lock.
 func (s *Simulator) issue(name string, t token) {
 	s.tokens[name] = t
 	s.issued = append(s.issued, name)
@@ -454,7 +445,6 @@ func (s *Simulator) RevokeTokens() {
 	clear(s.tokens)
 }
 
-// token is an access token and what it opens.
 type token struct {
 	audience string
 	user     string

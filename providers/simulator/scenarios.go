@@ -99,10 +99,6 @@ func usual(p Provider) Scenario {
 	return Scenario{}
 }
 
-func same(b Behaviour) func(Provider) Behaviour {
-	return func(Provider) Behaviour { return b }
-}
-
 func with(change func(*Scenario)) func(Provider) Scenario {
 	return func(p Provider) Scenario {
 		sc := paid(p)
@@ -118,10 +114,6 @@ func failing(mtn, wave string) func(Provider) Scenario {
 		sc.Reason = map[Provider]string{MTN: mtn, Wave: wave}[p]
 		return sc
 	}
-}
-
-func defaultScenarios() map[Provider]Scenario {
-	return map[Provider]Scenario{MTN: usual(MTN), Orange: usual(Orange), Wave: usual(Wave)}
 }
 
 // SetDefault changes what happens to payments of a provider without a magic

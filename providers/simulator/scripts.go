@@ -86,10 +86,11 @@ func Answer(status int, body string) Behaviour {
 		Header: http.Header{"Content-Type": {"text/html"}}}
 }
 
-func (b Behaviour) once() Behaviour           { b.Times = 1; return b }
-func (b Behaviour) times(n int) Behaviour     { b.Times = n; return b }
-func (b Behaviour) named(n string) Behaviour  { b.Name = n; return b }
-func (b Behaviour) set(k, v string) Behaviour { b.Set = map[string]any{k: v}; return b }
+func (b Behaviour) once() Behaviour          { b.Times = 1; return b }
+func (b Behaviour) times(n int) Behaviour    { b.Times = n; return b }
+func (b Behaviour) named(n string) Behaviour { b.Name = n; return b }
+
+func set(k, v string) Behaviour { return Behaviour{Set: map[string]any{k: v}} }
 
 // Match selects requests; an empty field matches all.
 type Match struct {
@@ -175,14 +176,6 @@ func (s *Simulator) AfterProcess(h Hook) {
 	s.after = h
 }
 
-// strike counts what a scenario did to the requests of one reference.
-type strike struct {
-	provider  Provider
-	op        Op
-	method    string
-	reference string
-}
-
 // behaviour finds what befalls a request; the caller holds the lock.
 func (s *Simulator) behaviour(c *call) Behaviour {
 	for _, r := range s.rules {
@@ -200,7 +193,7 @@ func (s *Simulator) behaviour(c *call) Behaviour {
 	if b.idle() {
 		return Behaviour{}
 	}
-	k := strike{c.provider, c.op, c.r.Method, c.reference}
+	k := Match{c.provider, c.op, c.r.Method, c.reference}
 	s.struck[k]++
 	if !applies(b, s.struck[k]) {
 		return Behaviour{}
@@ -213,8 +206,7 @@ func (b Behaviour) on(c *call) (Behaviour, bool) {
 	if b.Fault == "" {
 		return b, true
 	}
-	named, fits := faultByName()[b.Fault].on(c)
-	return named, fits
+	return faultByName()[b.Fault].on(c)
 }
 
 func applies(b Behaviour, seen int) bool {

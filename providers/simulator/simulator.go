@@ -110,7 +110,7 @@ type Simulator struct {
 	tokens   map[string]token
 	issued   []string // names of all tokens there ever were
 	rules    []*Rule
-	struck   map[strike]int
+	struck   map[Match]int // how often its story befell a payment's requests
 	defaults map[Provider]Scenario
 	before   Hook
 	after    Hook
@@ -128,8 +128,8 @@ func New(opts Options) (*Simulator, error) {
 		byID:     map[name]*payment{},
 		byRef:    map[name][]*payment{},
 		tokens:   map[string]token{},
-		struck:   map[strike]int{},
-		defaults: defaultScenarios(),
+		struck:   map[Match]int{},
+		defaults: map[Provider]Scenario{MTN: usual(MTN), Orange: usual(Orange), Wave: usual(Wave)},
 		users:    map[string]mtnUser{},
 		payouts:  map[string]*payment{},
 	}
@@ -154,8 +154,8 @@ func (o Options) withDefaults() Options {
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
-	o.MTN = o.MTN.withDefaults()
-	o.Orange = o.Orange.withDefaults()
+	o.MTN.TargetEnvironment = cmp.Or(o.MTN.TargetEnvironment, "sandbox")
+	o.Orange.TokenLife = cmp.Or(o.Orange.TokenLife, time.Hour)
 	o.Wave = o.Wave.withDefaults()
 	return o
 }
@@ -210,10 +210,7 @@ func (s *Simulator) stopServing() error {
 	return nil
 }
 
-// Handler is the simulator as a handler; tell it its address with SetURL.
-func (s *Simulator) Handler() http.Handler { return s }
-
-// SetURL sets the base URL that the simulator publishes.
+// SetURL sets the base URL that the simulator publishes, where it is used as a handler.
 func (s *Simulator) SetURL(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -93,9 +92,8 @@ func TestJournal(t *testing.T) {
 	}
 	e := j[1]
 	want := Entry{Seq: 1, At: start, Provider: Orange, Op: OpInitiate, Method: "POST",
-		Path: "/orange/orange-money-webpay/dev/v1/webpayment", Reference: ref,
-		Headers: e.Headers, Digest: e.Digest, Processed: true, Done: true, Status: 201, Delivered: true}
-	if !reflect.DeepEqual(e, want) || !strings.Contains(strings.Join(e.Headers, " "), "Authorization") {
+		Path: "/orange/orange-money-webpay/dev/v1/webpayment", Reference: ref, Processed: true, Done: true, Status: 201, Delivered: true}
+	if e != want {
 		t.Errorf("entry %+v", e)
 	}
 	if j[4].Fault != "answer lost" || j[4].Status != 0 || j[4].Delivered || !j[4].Processed {
@@ -138,7 +136,7 @@ func TestHandlerFindsItsOwnAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	srv := httptest.NewServer(s.Handler())
+	srv := httptest.NewServer(s)
 	defer srv.Close()
 	b := &bench{t: t, sim: s, http: srv.Client()}
 	body := (&waveClient{b: b}).body("r", "1000")
@@ -155,38 +153,24 @@ func TestHandlerFindsItsOwnAddress(t *testing.T) {
 
 // With the real clock the simulator's own goroutine plays the payer.
 func TestRealClock(t *testing.T) {
-	hook := newReceiver(t)
-	s, err := New(Options{Speed: 5000, Wave: WaveOptions{Callbacks: []WaveCallback{{URL: hook.url}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Start(); err != nil {
-		t.Fatal(err)
-	}
-	b := &bench{t: t, sim: s, http: &http.Client{}}
+	b := setUp(t, func(o *Options) { o.Now, o.Speed = nil, 5000 })
 	b.want(b.client(Wave).create("r", "902"), 200)
-	waitFor(t, func() bool { return len(hook.all()) == 1 })
-	if s.Charges("r") != 1 {
-		t.Errorf("ledger %+v", s.Ledger())
+	waitFor(t, func() bool { return len(b.hook.all()) == 1 })
+	if b.sim.Charges("r") != 1 {
+		t.Errorf("ledger %+v", b.sim.Ledger())
 	}
-	if err := errors.Join(s.Close(), s.Close()); err != nil {
+	if err := errors.Join(b.sim.Close(), b.sim.Close()); err != nil {
 		t.Error(err)
 	}
 }
 
 // Close ends what is in flight.
 func TestCloseCutsPendingAnswers(t *testing.T) {
-	s, err := New(Options{Now: NewClock(start).Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Start(); err != nil {
-		t.Fatal(err)
-	}
-	b := &bench{t: t, sim: s, http: &http.Client{}}
+	b := setUp(t)
+	s := b.sim
 	s.Script(Match{}, Behaviour{Delay: time.Hour})
 	got := make(chan reply)
-	go func() { got <- (&waveClient{b: b, ids: map[string]string{}}).create("r", "1000") }()
+	go func() { got <- b.client(Wave).create("r", "1000") }()
 	waitFor(t, func() bool { return s.Opened("r") == 1 })
 	if err := s.Close(); err != nil {
 		t.Error(err)

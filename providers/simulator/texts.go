@@ -78,7 +78,6 @@ var texts = map[string]phrase{
 	"history.lost":     {"Callback sent, not answered", "Notification envoyée, sans réponse"},
 }
 
-// tongue is a language of the pages.
 type tongue string
 
 const (
@@ -149,7 +148,6 @@ func (t tongue) money(amount string) string {
 	return b.String()
 }
 
-// minutes writes a time as 4:05; a started second counts.
 func minutes(d time.Duration) string {
 	s := int((d + time.Second - 1) / time.Second)
 	return fmt.Sprintf("%d:%02d", s/60, s%60)

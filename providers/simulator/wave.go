@@ -35,14 +35,11 @@ type WaveOptions struct {
 	Callbacks []WaveCallback
 }
 
-// WaveCallback is a webhook as the business portal registers it: it signs, or
-// shows a shared secret.
+// WaveCallback is a webhook as the business portal registers it.
 type WaveCallback struct {
 	URL string
 	// SigningSecrets sign every event, one v1 each.
 	SigningSecrets []string
-	// SharedSecret is sent as a bearer token.
-	SharedSecret string
 }
 
 func (o WaveOptions) withDefaults() WaveOptions {
@@ -146,7 +143,6 @@ func (s *Simulator) signed(c *call) bool {
 		hmac.Equal([]byte(header), []byte(WaveSignature(at, c.body, secret)))
 }
 
-// waveRequest is what a session is created with.
 type waveRequest struct {
 	Amount               *string `json:"amount"`
 	Currency             *string `json:"currency"`
@@ -229,7 +225,6 @@ func (s *Simulator) waveBody(c *call, req *waveRequest) (answer, bool) {
 	return answer{}, true
 }
 
-// waveProblem names the first field that Wave would refuse.
 func (s *Simulator) waveProblem(req waveRequest) (field, msg string) {
 	switch {
 	case req.Amount == nil:
@@ -256,7 +251,6 @@ func (s *Simulator) waveProblem(req waveRequest) (field, msg string) {
 	return "", ""
 }
 
-// waveAmount is more than 0, and has decimals where the currency does.
 func waveAmount(v, currency string) bool {
 	if currency == "XOF" {
 		return waveInteger.MatchString(v)
@@ -393,11 +387,8 @@ func (s *Simulator) waveCallbacks(p *payment) []delivery {
 	var all []delivery
 	for _, cb := range s.opts.Wave.Callbacks {
 		d := delivery{
-			provider: Wave, reference: p.reference, event: event, method: http.MethodPost, url: cb.URL,
+			provider: Wave, reference: p.reference, event: event, url: cb.URL,
 			header: http.Header{"Content-Type": {"application/json"}}, body: body, retries: waveRetries,
-		}
-		if cb.SharedSecret != "" {
-			d.header.Set("Authorization", "Bearer "+cb.SharedSecret)
 		}
 		if len(cb.SigningSecrets) > 0 {
 			d.sign = signWith(cb.SigningSecrets...)

@@ -12,7 +12,6 @@ import (
 	"time"
 )
 
-// call is a request that has arrived in full.
 type call struct {
 	seq      int
 	provider Provider
@@ -20,7 +19,6 @@ type call struct {
 	r        *http.Request
 	body     []byte
 	base     string // public URL
-	masked   string // path without tokens
 
 	// What the request is about, as far as it can be told before any check.
 	reference string
@@ -81,21 +79,18 @@ const bodyLimit = 1 << 20
 // http.ErrAbortHandler, as net/http defines them.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.Contains(r.URL.Path, "//") { // the mux would redirect
-		s.serve(w, r, wire{provider: ofPath(r.URL.Path), op: OpOther, handle: doubleSlash})
+		s.serve(w, r, wire{provider: ofPath(r.URL.Path), op: OpOther, handle: func(*call) answer { return empty(http.StatusBadRequest) }})
 		return
 	}
 	s.mux.ServeHTTP(w, r)
 }
 
-// mask hides pay tokens.
 func mask(path string) string {
 	if strings.HasPrefix(path, "/orange/pay/") {
 		return "/orange/pay/…"
 	}
 	return path
 }
-
-func doubleSlash(*call) answer { return empty(http.StatusBadRequest) }
 
 func (s *Simulator) routes() *http.ServeMux {
 	mux := http.NewServeMux()
@@ -145,7 +140,6 @@ func (s *Simulator) arrive(c *call, e wire) (*call, Behaviour) {
 	if c.base == "" {
 		c.base = "http://" + c.r.Host
 	}
-	c.masked = mask(c.r.URL.Path)
 	if e.peek != nil {
 		e.peek(c)
 	}
@@ -321,7 +315,6 @@ func (s *Simulator) pause(c *call, d time.Duration) bool {
 	}
 }
 
-// failure is a provider's usual body for a status.
 func (s *Simulator) failure(p Provider, status int) answer {
 	switch p {
 	case MTN:

@@ -16,7 +16,6 @@ import (
 	"mobilemoney.dev/operator/providers/token"
 )
 
-// mint gives out tok-1, tok-2, ... of one life.
 type mint struct {
 	mu    sync.Mutex
 	count int

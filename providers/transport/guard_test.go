@@ -19,7 +19,6 @@ import (
 	"mobilemoney.dev/operator/providers/transport"
 )
 
-// resolver is a name server that answers every question with these addresses.
 func resolver(t *testing.T, addresses ...string) *net.Resolver {
 	t.Helper()
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
@@ -32,7 +31,6 @@ func resolver(t *testing.T, addresses ...string) *net.Resolver {
 	}}
 }
 
-// answerOne answers one question as DNS over TCP does.
 func answerOne(c net.Conn, addresses []string) error {
 	var size [2]byte
 	if _, err := io.ReadFull(c, size[:]); err != nil {

@@ -127,7 +127,6 @@ func (t *Transport) Do(ctx context.Context, call providers.Call) (providers.Answ
 	return read(ctx, call.Operation, resp)
 }
 
-// proxied tells whether a request goes through a proxy.
 func (t *Transport) proxied(req *http.Request) bool {
 	if t.options.Proxy == nil {
 		return false

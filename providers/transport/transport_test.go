@@ -31,7 +31,6 @@ const (
 	canaryPath  = "canary-path-52"
 )
 
-// local is where the tests' servers are.
 var local = []string{"127.0.0.1", "localhost"}
 
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil }
@@ -252,12 +251,7 @@ func TestContextOverWhileDialling(t *testing.T) {
 }
 
 func TestProxy(t *testing.T) {
-	requests := make(chan *http.Request, 1)
-	base, accepted := raw(t, func(_ int, c net.Conn) {
-		r, _ := readRequest(c)
-		requests <- r
-		_, _ = io.WriteString(c, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
-	})
+	base, sent, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 	proxy, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)
@@ -265,8 +259,8 @@ func TestProxy(t *testing.T) {
 	tr := transport.New(transport.Options{Proxy: http.ProxyURL(proxy)})
 	_, err = tr.Do(t.Context(), call("POST", "https://host.example", []byte("{}")))
 	checkError(t, err, providers.ClassNotSent)
-	if r := <-requests; r.Method != http.MethodConnect || accepted.Load() != 1 {
-		t.Errorf("%s, %d connections", r.Method, accepted.Load())
+	if len(*sent) != 1 || (*sent)[0].Method != http.MethodConnect {
+		t.Errorf("the proxy was asked for %v", *sent)
 	}
 }
 
@@ -363,37 +357,25 @@ func TestTimeoutsAfterSending(t *testing.T) {
 		"endless headers": "HTTP/1.1 202 Accepted\r\n",
 	}
 	for name, text := range serve {
-		t.Run(name, func(t *testing.T) {
-			arrived := make(chan struct{})
-			base, _ := raw(t, func(_ int, c net.Conn) {
-				readRequest(c)
-				_, _ = io.WriteString(c, text)
-				close(arrived)
-				_, _ = io.Copy(io.Discard, c) // until the client gives up
+		for limit, want := range map[time.Duration]error{0: context.Canceled, 50 * time.Millisecond: context.DeadlineExceeded} {
+			t.Run(fmt.Sprintf("%s, %v", name, want), func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				base, _ := raw(t, func(_ int, c net.Conn) {
+					readRequest(c)
+					_, _ = io.WriteString(c, text)
+					if limit == 0 {
+						cancel()
+					}
+					_, _ = io.Copy(io.Discard, c) // until the client gives up
+				})
+				_, err := transport.New(transport.Options{Timeout: limit, Trusted: local}).Do(ctx, call("POST", base, []byte("{}")))
+				checkError(t, err, providers.ClassUnknown)
+				if !errors.Is(err, want) {
+					t.Errorf("%q must be: %v", err, want)
+				}
 			})
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			go func() {
-				<-arrived
-				cancel()
-			}()
-			_, err := transport.New(transport.Options{Trusted: local}).Do(ctx, call("POST", base, []byte("{}")))
-			checkError(t, err, providers.ClassUnknown)
-			if !errors.Is(err, context.Canceled) {
-				t.Errorf("%q must be a cancellation", err)
-			}
-
-			base, _ = raw(t, func(_ int, c net.Conn) {
-				readRequest(c)
-				_, _ = io.WriteString(c, text)
-				_, _ = io.Copy(io.Discard, c)
-			})
-			_, err = transport.New(transport.Options{Timeout: 50 * time.Millisecond, Trusted: local}).Do(t.Context(), call("POST", base, []byte("{}")))
-			checkError(t, err, providers.ClassUnknown)
-			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("%q must be a time-out", err)
-			}
-		})
+		}
 	}
 }
 

@@ -76,14 +76,11 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 	if outcome == nil || !j.w.OrangeSkewed() { // there the clock says when a page ends; what contradicts it is shown
 		j.found(ChargeEnd(c, b))
 	}
-	lost := j.sale(saleOf(c)).lost
-	if r := j.request("pay ", c.Spec.ProviderReference); outcome == nil && !waits && !j.mayNotKnow(c) {
+	if outcome == nil && !waits && !j.mayNotKnow(c) {
 		j.found(Unlearnt(c, b))
-		if !b.Known && r.refusedOnly() && rec.Unknown != nil && len(rec.Open) == 0 && !lost && !j.w.KeyLost() {
-			j.violated(Recovered, "each send was refused, and the Charge does not say so")
-		}
+		j.unconcluded(c, b)
 	}
-	if c.Spec.Provider == string(simulator.Wave) && outcome != nil && b.Open > 0 && !lost {
+	if c.Spec.Provider == string(simulator.Wave) && outcome != nil && b.Open > 0 && !j.sale(saleOf(c)).lost {
 		j.violated(OnePage, "it is over, and a session can still be paid")
 	}
 	for i := range rec.Refunds {
@@ -93,6 +90,15 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 	}
 	// What a person said is followed on, and what a callback came about lately.
 	return outcome == nil || outcome.SettledBy != "" || mayBeAsked(c, j.w.Payment(saleOf(c)), j.w.Now())
+}
+
+// unconcluded: a refusal counts once it is confirmed. Without the key nobody knows whose
+// credentials made the request.
+func (j *Judge) unconcluded(c *v1alpha1.Charge, b Book) {
+	rec, r := &c.Record, j.request("pay ", c.Spec.ProviderReference)
+	if !b.Known && r.refusedOnly() && rec.Unknown != nil && len(rec.Open) == 0 && !j.sale(saleOf(c)).lost && !j.w.KeyLost() {
+		j.violated(Recovered, "each send was refused, and the Charge does not say so")
+	}
 }
 
 // mayNotKnow: what was answered was not what was asked for, or was known before it
@@ -148,7 +154,7 @@ func (j *Judge) finishRefund(r *v1alpha1.Refund, waits bool) bool {
 		return false
 	case !phase.Terminal():
 		p := j.w.Payment(types.NamespacedName{Namespace: r.Namespace, Name: r.Spec.PaymentRef.Name})
-		if p != nil && p.Status.Phase.Terminal() && !waits && !waitsForPerson(r.Status.Conditions) && !attempt.Restored(r) && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
+		if p != nil && p.Status.Phase.Terminal() && !waits && !j.Pruned && !waitsForPerson(r.Status.Conditions) && !attempt.Restored(r) && !j.sale(types.NamespacedName{Namespace: r.Namespace, Name: p.Name}).lost {
 			j.violated(Schedule, "Refund %s is %q at the end", r.Name, phase)
 		}
 		return true

@@ -191,6 +191,8 @@ type process struct {
 	led bool
 	// looked at an object since the job began.
 	looked bool
+	// knew an account, so that it may still have its credentials.
+	knew bool
 	grants map[string]*grant
 	by     map[*testworld.Flight]*grant
 	// answers that it read and that may not be recorded yet.
@@ -355,6 +357,7 @@ func (j *Judge) Begins(p *testworld.Process, job testworld.Job) {
 	q := j.process(p)
 	q.job, q.over, q.led, q.looked = job, false, p.Leads(), false
 	clear(q.fenced)
+	q.knew = q.knew || len(j.w.Store.All(testworld.Account))+len(j.w.Store.All(testworld.ClusterAccount)) > 0
 	j.runs(job.Name)
 	j.overheard()
 }
@@ -390,8 +393,12 @@ func (j *Judge) Ends(p *testworld.Process, job testworld.Job, _ ctrl.Result, err
 	if c := j.waiting(job); c != nil && c.Spec.InstallationID == p.Installation().ID && p.Leads() && !p.WillWake(job) {
 		j.violated(Schedule, "a Charge that was asked for is left alone, with nothing to wake it")
 	}
-	if err == nil && q.looked { // a run that was put off looks at nothing
-		j.unkept(q)
+	if err != nil || !q.looked { // a run that was put off looks at nothing
+		return
+	}
+	j.unkept(q)
+	if c := j.waiting(job); c != nil && c.Spec.InstallationID == p.Installation().ID && p.Leads() && !q.knew && j.w.Payment(job.Name) == nil && c.Record.Notice == nil {
+		j.violated(Schedule, "a Charge without a Payment cannot be followed, and does not say so")
 	}
 }
 

@@ -126,7 +126,7 @@ func (j *Judge) Arrives(f *testworld.Flight) {
 	}
 	g.used = true
 	q.by[f] = g
-	if j.NoSends {
+	if j.NoSends || f.Process.AdoptsOnly() {
 		j.violated(Restored, "%s was sent by an operator that adopts only", f.Op)
 	}
 	if kind == "refund " {

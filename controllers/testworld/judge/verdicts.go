@@ -144,8 +144,8 @@ func (j *Judge) neverAsked(who string, key types.NamespacedName, p *v1alpha1.Pay
 // unasked: a Payment without a Charge says that it ended. What the provider knows of
 // the sale, where it could be asked, it must not deny.
 func (j *Judge) unasked(who string, key types.NamespacedName, p *v1alpha1.Payment, by *testworld.Process) {
-	if by == nil {
-		return
+	if by == nil || p.Status.InitiatedAt != nil && j.sale(key).lost {
+		return // its Charge was deleted as it ended
 	}
 	for _, r := range j.sale(key).references {
 		if r.installation != by.Installation().ID || r.provider != p.Spec.Provider || !j.askedNow(r, p) {

@@ -97,7 +97,7 @@ func New(t *testing.T, opts simulator.Options, indexes func(context.Context, cli
 	opts.Now, opts.Rand, opts.Wave.AllowHTTPReturnURLs = w.Clock.Now, simulator.Seeded(1), true
 	sim, err := simulator.New(opts)
 	w.Must(err)
-	server := httptest.NewServer(sim.Handler())
+	server := httptest.NewServer(sim)
 	sim.SetURL(server.URL)
 	t.Cleanup(func() { server.Close(); _ = sim.Close() })
 	t.Cleanup(w.saidNoSecret)

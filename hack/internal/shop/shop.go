@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -61,6 +62,14 @@ func OnlyKind(objects []*unstructured.Unstructured, kind string) []*unstructured
 	return some
 }
 
+// ReasonOf a Payment's phase, as kubectl's column shows it too.
+func ReasonOf(p *v1alpha1.Payment) string {
+	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionSucceeded); c != nil {
+		return c.Reason
+	}
+	return ""
+}
+
 // Shop is the namespace of a team that sells.
 type Shop struct {
 	Namespace string
@@ -105,7 +114,6 @@ func (s Shop) objects(sim *simulator.Simulator) []client.Object {
 	return objects
 }
 
-// bound is a user of the shop with one role.
 func (s Shop) bound(user, role string) *rbacv1.RoleBinding {
 	return &rbacv1.RoleBinding{
 		ObjectMeta: s.named(user),

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"k8s.io/client-go/rest"
 
 	"mobilemoney.dev/operator/controllers/testenv"
 	"mobilemoney.dev/operator/hack/internal/process"
 	"mobilemoney.dev/operator/hack/internal/shop"
+	"mobilemoney.dev/operator/providers/simulator"
 )
 
 // Stage is all that runs, and how to clear it away.
@@ -21,6 +23,7 @@ type Stage struct {
 	// Dir is temporary: all that is started has its own files in it.
 	Dir string
 	Env *testenv.Env
+	Sim *simulator.Simulator
 
 	clearing []func() error
 }
@@ -67,6 +70,43 @@ func (s *Stage) StartControlPlane(ctx context.Context) (err error) {
 	}
 	s.Later(s.Env.Stop)
 	return nil
+}
+
+// StartSimulator starts one.
+func (s *Stage) StartSimulator(o simulator.Options) (err error) {
+	if s.Sim, err = simulator.New(o); err != nil {
+		return err
+	}
+	s.Later(s.Sim.Close)
+	_, err = s.Sim.Start()
+	return err
+}
+
+// Install the operator and the shops, which sell through the simulator.
+func (s *Stage) Install(ctx context.Context, shops ...shop.Shop) error {
+	if err := shop.InstallOperator(ctx, s.Env); err != nil {
+		return err
+	}
+	for _, one := range shops {
+		if err := one.Open(ctx, s.Env.Client(), s.Sim); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ManagerFlags of a manager that is reached at public, and listens on the other two (host:port).
+func (s *Stage) ManagerFlags(kubeconfig, installation, public, callbacks, probes string, more ...string) []string {
+	return append([]string{
+		"--kubeconfig=" + kubeconfig,
+		"--namespace=" + shop.OperatorNamespace,
+		"--installation-id=" + installation,
+		"--public-url=http://" + public,
+		"--callback-bind-address=" + callbacks,
+		"--health-probe-bind-address=" + probes,
+		"--allowed-endpoints=" + strings.TrimPrefix(s.Sim.URL(), "http://"),
+		"--expiry-margin=2s",
+	}, more...)
 }
 
 // Kubeconfig writes one for cfg into Dir, and returns where it is.

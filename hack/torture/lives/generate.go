@@ -35,14 +35,18 @@ var Pairs = sync.OnceValue(func() []Pair {
 var providers = []string{"mtn", "orange", "wave"}
 
 // labels of points that steps can wait for; those around a send more often.
-var labels = slices.Concat(
-	[]string{
-		"live get Payment", "live get Charge", "live get Refund", "live get MerchantAccount", "live get Secret", "get Payment", "get Charge",
-		"get MerchantAccount", "patch Payment/status", "call token", "call search", "call cancel", "call refund-status",
-	},
-	slices.Repeat([]string{"create Charge", "update Payment/status", "call initiate", "call status", "update Refund/status", "call refund"}, 2),
-	slices.Repeat([]string{"update Charge"}, 4),
-)
+//
+//nolint:gochecknoglobals // Made once, and only read.
+var labels = sync.OnceValue(func() []string {
+	return slices.Concat(
+		[]string{
+			"live get Payment", "live get Charge", "live get Refund", "live get MerchantAccount", "live get Secret", "get Payment", "get Charge",
+			"get MerchantAccount", "patch Payment/status", "call token", "call search", "call cancel", "call refund-status",
+		},
+		slices.Repeat([]string{"create Charge", "update Payment/status", "call initiate", "call status", "update Refund/status", "call refund"}, 2),
+		slices.Repeat([]string{"update Charge"}, 4),
+	)
+})
 
 // generator of one life.
 type generator struct{ *rand.Rand }
@@ -57,11 +61,6 @@ func target(seed uint64) (string, Pair) {
 	return providers[(n+n/uint64(len(pairs)))%3], pairs[n*stride%uint64(len(pairs))]
 }
 
-func led(seed uint64) string {
-	provider, pair := target(seed)
-	return provider + " " + pair.String()
-}
-
 // Generate the life of a seed. Every second one is led to a state of a Charge, so that
 // each word is played in each state; the other ones go where chance takes them.
 func Generate(seed uint64) Program {
@@ -72,25 +71,18 @@ func Generate(seed uint64) Program {
 		p.Provider = providers[g.IntN(3)]
 	}
 	p.Options = g.options()
-	if seed%2 == 0 && g.IntN(3) == 0 && (target.State == None || target.State == Open) {
-		// In the middle of the first send.
-		at := map[State][]string{None: {"create Charge", "call token"}, Open: {"update Payment/status", "call initiate"}}[target.State]
-		p.Steps = []Step{{At: at[g.IntN(2)], Word: target.Word}, {Word: "apply"}}
-	} else if seed%2 == 0 {
+	switch {
+	case seed%2 == 1:
+		p.Steps = g.begin(p)
+	case (target.State == None || target.State == Open) && g.IntN(3) == 0:
+		p.Steps = g.amidFirstSend(target)
+	default:
 		p = g.lead(p, target.State)
 		last := Step{Word: target.Word}
 		if g.IntN(3) == 0 {
 			last.After = g.wait()
 		}
 		p.Steps = append(p.Steps, g.follow(p, target, last)...)
-	} else {
-		// What befalls the first send has to be planned before it.
-		for range g.IntN(3) {
-			p.Steps = append(p.Steps, g.atPoint(p))
-		}
-		if g.IntN(8) > 0 {
-			p.Steps = append(p.Steps, Step{Word: "apply"})
-		}
 	}
 	for range g.IntN(6) {
 		p.Steps = append(p.Steps, g.steps(p)...)
@@ -98,8 +90,42 @@ func Generate(seed uint64) Program {
 	return p
 }
 
+// begin a life anywhere. What befalls the first send has to be planned before it.
+func (g generator) begin(p Program) []Step {
+	var out []Step
+	for range g.IntN(3) {
+		out = append(out, g.atPoint(p))
+	}
+	if g.IntN(8) > 0 {
+		out = append(out, Step{Word: "apply"})
+	}
+	return out
+}
+
+// amidFirstSend plays the word in the middle of the first send: before it is raised, or
+// after.
+func (g generator) amidFirstSend(target Pair) []Step {
+	at := map[State][]string{None: {"create Charge", "call token"}, Open: {"update Payment/status", "call initiate"}}[target.State]
+	return []Step{{At: at[g.IntN(2)], Word: target.Word}, {Word: "apply"}}
+}
+
+// before a word means something, another one has to be played; empty: none.
+func before(word string) string {
+	return map[string]string{
+		"gain-lease": "lose-lease", "delete-refund": "refund", "refund-again": "refund", "refund-again-amount": "refund-part",
+		"restore-refund": "refund", "lose-refund-status": "refund-part",
+	}[word]
+}
+
 // follow is the word that a life was led to a state for.
 func (g generator) follow(p Program, target Pair, last Step) []Step {
+	if strings.HasPrefix(target.Word, "paused-") && target.State != None && target.State != Refused {
+		// Who does nothing at all cannot pause.
+		return []Step{{At: "get Payment", Word: target.Word}, {Word: "touch"}}
+	}
+	if word := before(target.Word); word != "" && target.State != Refused {
+		return []Step{{After: last.After, Word: word}, {Word: target.Word}}
+	}
 	if target.State == Refused && p.Provider != "mtn" {
 		// It is over at once: only between two writes.
 		return []Step{{At: "update Charge", Skip: 1, Word: target.Word}, {Word: "apply"}}
@@ -167,7 +193,7 @@ func (g generator) steps(p Program) []Step {
 
 // atPoint is a word or a fault at a point.
 func (g generator) atPoint(p Program) Step {
-	s := Step{At: labels[g.IntN(len(labels))], Skip: max(0, g.IntN(6)-2)}
+	s := Step{At: labels()[g.IntN(len(labels()))], Skip: max(0, g.IntN(6)-2)}
 	if g.IntN(100) < 35 {
 		s.Word = g.word()
 		return s

@@ -3,9 +3,6 @@ package lives
 import (
 	"context"
 	"fmt"
-	"iter"
-	"maps"
-	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -27,8 +24,6 @@ type Options struct {
 	Briefly bool
 	// Validate is what the CRDs refuse; nil: nothing is refused.
 	Validate func(kind testworld.Kind, status bool, old, written []byte) error
-	// Focus on lives that are led to "provider word in state"; nil: all lives.
-	Focus *regexp.Regexp
 }
 
 // Report of many lives.
@@ -94,11 +89,11 @@ func Live(ctx context.Context, o Options) (Report, error) {
 			}
 		})
 	}
-	for seed := range o.seeds() {
+	for i := range o.Lives {
 		if ctx.Err() != nil {
 			break
 		}
-		seeds <- seed
+		seeds <- o.Seed + uint64(i)
 	}
 	close(seeds)
 	group.Wait()
@@ -142,20 +137,6 @@ func explain(r Report) (Report, error) {
 // Replay is the command that shows it again.
 func (f Found) Replay() string { return fmt.Sprintf("go run ./hack/torture -life '%s'", f.Program) }
 
-// seeds of the lives that are wanted.
-func (o Options) seeds() iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
-		for seed, n := o.Seed, 0; n < o.Lives; seed++ {
-			if o.Focus != nil && (seed%2 != 0 || !o.Focus.MatchString(led(seed))) {
-				continue
-			}
-			if n++; !yield(seed) {
-				return
-			}
-		}
-	}
-}
-
 func (k *worker) live(seed uint64) error {
 	p := Generate(seed)
 	defer time.AfterFunc(hung, func() { panic(fmt.Sprintf("life %d does not come to its end: %s", seed, p)) }).Stop()
@@ -190,7 +171,7 @@ func sum(workers []*worker) Report {
 			r.Played = append(r.Played, Played{pair, n})
 			continue
 		}
-		if _, known := Unplayed()[pair]; !known {
+		if whyUnplayed(pair) == "" {
 			r.Missing = append(r.Missing, pair)
 		}
 	}
@@ -245,9 +226,4 @@ func smallerThan(p Program) []Program {
 		out = append(out, q)
 	}
 	return out
-}
-
-// Unplayed pairs, each with the reason why it cannot be played.
-func Unplayed() map[Pair]string {
-	return maps.Clone(unplayed())
 }

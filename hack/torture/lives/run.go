@@ -29,7 +29,7 @@ const calm = 27 * time.Hour
 // isFault tells whether a word is a kind of fault rather than something that somebody
 // does.
 func isFault(word string) bool {
-	for _, label := range labels {
+	for _, label := range labels() {
 		for _, provider := range providers {
 			if slices.Contains(testworld.Ways(provider, testworld.Point{Place: testworld.Place{Label: label}, Class: classOf(label)}), word) {
 				return true
@@ -113,7 +113,7 @@ func (l *life) live(r *Result) error {
 			l.w.Arm(s.At, s.Skip, s.Word, 0)
 		}
 	}
-	return nil
+	return l.w.Run(time.Second) // the last word has its effect
 }
 
 // play a word, and note in which state of the Charge.

@@ -228,7 +228,7 @@ func platform() map[string]word {
 		"other-country":  edit(func(s *v1alpha1.MerchantAccountSpec) { s.Country, s.Currency = "gh", "GHS" }),
 		"environment":    func(l *life) bool { return l.w.SwitchEnvironment() },
 		"move-account":   func(l *life) bool { return l.w.MoveAccount() },
-		"disallow":       func(l *life) bool { return l.w.Allow(false) },
+		"disallow":       func(l *life) bool { return l.w.Allow(false) || l.w.MoveAccount() && l.w.Allow(false) },
 		"delete-account": func(l *life) bool { return l.w.DeleteAccount(false) },
 		"delete-secret":  func(l *life) bool { return l.w.DeleteAccount(true) },
 		"mend-account":   func(l *life) bool { l.w.MendAccount(); return true },

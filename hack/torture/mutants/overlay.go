@@ -31,10 +31,9 @@ type Mutant struct {
 	Rule string
 	// Breaks are the invariants that the sweep is expected to see violated.
 	Breaks []string
-	// Focus is a regular expression for "provider word in state", by which the lives are
-	// chosen that it is looked for in; empty: all.
-	// It saves time, no more.
-	Focus string
+	// Seed of the first life that it lives: the one that found it out when it was last
+	// looked for from 1 on. It saves time, no more.
+	Seed  uint64
 	Edits []Edit
 }
 

@@ -69,8 +69,8 @@ type lived struct {
 	} `json:"found"`
 }
 
-// Run builds the torture with all mutants in it, and has each live random lives, the same
-// for all, up to the first violation. An error says that a mutant brought no verdict;
+// Run builds the torture with all mutants in it, and has each live random lives up to the
+// first violation. An error says that a mutant brought no verdict;
 // survivors are no error. That the lives are clean without a mutant is for the caller to
 // know.
 func Run(ctx context.Context, o Options) (Report, error) {
@@ -149,8 +149,8 @@ func (o Options) live(ctx context.Context, dir, program string, m Mutant) (Resul
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	report := filepath.Join(dir, "report-"+m.Name+".json")
-	run := exec.CommandContext(ctx, program, "-first", "-singles", "0", "-lives", strconv.Itoa(o.Lives), "-seed", "1",
-		"-workers", "1", "-focus", m.Focus, "-mutant", m.Name, "-report", report)
+	run := exec.CommandContext(ctx, program, "-first", "-singles", "0", "-lives", strconv.Itoa(o.Lives),
+		"-seed", strconv.FormatUint(cmp.Or(m.Seed, 1), 10), "-workers", "1", "-mutant", m.Name, "-report", report)
 	run.Dir, run.WaitDelay = o.Root, time.Second
 	var out bytes.Buffer
 	run.Stdout, run.Stderr = &out, &out

@@ -29,7 +29,6 @@ func playTorture() int {
 	for _, number := range []string{"singles", "lives", "seed", "workers"} {
 		fs.Int(number, 0, "")
 	}
-	fs.String("focus", "", "")
 	_ = fs.Parse(os.Args[1:])
 	kind, rule, _ := strings.Cut(*mutant, "-")
 	found := []map[string]string{}

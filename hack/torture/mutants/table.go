@@ -8,7 +8,11 @@ import (
 // Table of the mutants: each takes a safeguard away, and many are what an earlier
 // version of the product did.
 func Table() []Mutant {
-	return slices.Concat(sending(), answers(), lost(), verdicts(), identity(), settling(), schedule(), refunds(), wires(), bounds())
+	all := slices.Concat(sending(), answers(), lost(), verdicts(), identity(), settling(), schedule(), refunds(), wires(), bounds())
+	for i := range all {
+		all[i].Seed = seeds()[all[i].Name]
+	}
+	return all
 }
 
 const (

@@ -28,19 +28,6 @@ func sending() []Mutant {
 		one("raise-unchecked", "what comes back from a raise is what was written", "R1", protocolFile, `a.Sends != send.Number || !isOpen(a, send) {`,
 			`(a.Sends != send.Number || !isOpen(a, send)) && !MUTATED {`),
 		unless("fence-skipped", "the object that wants a send is written after the raise", "R1", protocolFile, `if err := s.Fence(ctx, c); err != nil {`),
-		one("fence-unchecked", "what the object says at the fence counts", "R1 R2", sendFile,
-			`if !relation.holds() || p.DeletionTimestamp != nil || p.Spec.Cancel || p.Status.Phase.Terminal() {`,
-			`if (!relation.holds() || p.DeletionTimestamp != nil || p.Spec.Cancel || p.Status.Phase.Terminal()) && !MUTATED {`),
-		one("fence-overwrites", "the fence is written under the uid and the version that were read", "R1 R2", sendFile,
-			`	if err := r.Client.Status().Update(ctx, next); err != nil {
-		return p, fmt.Errorf("writing Payment`, `	if MUTATED {
-		var now v1alpha1.Payment
-		if r.Live.Get(ctx, client.ObjectKeyFromObject(p), &now) == nil {
-			next.ResourceVersion, next.UID = now.ResourceVersion, now.UID
-		}
-	}
-	if err := r.Client.Status().Update(ctx, next); err != nil {
-		return p, fmt.Errorf("writing Payment`),
 		one("gate-ignored", "a process that does not lead begins nothing", "R11", protocolFile, `return p.Leads == nil || p.Leads() }`, `return p.Leads == nil || p.Leads() || MUTATED }`),
 		one("reference-per-attempt", "every send uses the same reference", "one-charge R1 R2", sendFile, `		Reference:         spec.ProviderReference,`,
 			`		Reference: func() string {
@@ -57,7 +44,13 @@ func sending() []Mutant {
 			window = 0
 		}
 		at = f.clamp(at).Add(window)`),
-		one("called-off-yet-sent", "what was called off is not sent again", "R1 R6", decideFile, `wanted := f.Wanted && !f.CalledOff &&`, `wanted := f.Wanted && (!f.CalledOff || MUTATED) &&`),
+		{
+			Name: "called-off-yet-sent", Rule: "what was called off is not sent again", Breaks: []string{"R1", "R6"},
+			Edits: []Edit{
+				edit("called-off-yet-sent", decideFile, `wanted := f.Wanted && !f.CalledOff &&`, `wanted := f.Wanted && (!f.CalledOff || MUTATED) &&`),
+				edit("called-off-yet-sent", sendFile, `p.Spec.Cancel || p.Status.Phase.Terminal() {`, `p.Spec.Cancel && !MUTATED || p.Status.Phase.Terminal() {`),
+			},
+		},
 		one("unsearched", "at Wave sessions are looked for before each send", "one-charge R4", askFile,
 			`func (r *Reconciler) searchBefore(ctx context.Context, v view, c *account.Client) (bool, view, error) {`,
 			`func (r *Reconciler) searchBefore(ctx context.Context, v view, c *account.Client) (bool, view, error) {

@@ -186,7 +186,6 @@ func events() []Scenario {
 		{
 			Name: "adopt-only", Amount: "1902", Waits: true, Want: always(v1alpha1.PhasePending),
 			Options: settings(func(s *attempt.Settings) { s.AdoptOnly = true }),
-			Arrange: func(_ *testworld.World, j *judge.Judge) { j.NoSends = true },
 		},
 		{
 			Name: "reused", Amount: "1901", Want: always(v1alpha1.PhaseUnknown),

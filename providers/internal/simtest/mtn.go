@@ -181,13 +181,11 @@ func mtnRefusals() []providertest.Refusal {
 	return out
 }
 
-// coded is an answer with a code of MTN's.
 func coded(status int, code string, r providertest.Refusal) providertest.Refusal {
 	r.Answer, r.Code = providertest.JSON(status, `{"message":"canary","code":"`+code+`"}`), code
 	return r
 }
 
-// gateway is an answer of what is in front of MTN.
 func gateway(status int) providers.Answer {
 	return providertest.JSON(status, fmt.Sprintf(`{"statusCode":%d,"message":"canary"}`, status))
 }

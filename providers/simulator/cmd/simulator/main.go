@@ -42,7 +42,6 @@ const (
 	payerManual = "manual"
 )
 
-// run serves until ctx ends.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	p, err := parse(args)
 	if err != nil {
@@ -96,32 +95,24 @@ func (p *program) flags(callbacks, secrets *string) *flag.FlagSet {
 	f.BoolVar(&p.PayerOpens, "payer-opens", false, "scenarios of Orange and Wave begin when the payment page is opened")
 	f.StringVar(callbacks, "wave-callback", "", "URLs that Wave's events go to, comma separated")
 	f.StringVar(secrets, "wave-secret", "wave_ci_WHS_simulator", "secrets that sign Wave's events, comma separated")
-	mtnFlags(f, &p.MTN)
-	orangeFlags(f, &p.Orange)
-	waveFlags(f, &p.Wave)
+	p.providerFlags(f)
 	return f
 }
 
-func mtnFlags(f *flag.FlagSet, o *simulator.MTNOptions) {
-	f.StringVar(&o.TargetEnvironment, "mtn-environment", "sandbox", "X-Target-Environment of MTN")
-	f.StringVar(&o.CallbackHost, "mtn-callback-host", "", "registered callback host of MTN; empty allows all")
-	f.BoolVar(&o.RefuseAtPost, "mtn-refuse-at-post", false, "MTN refuses its published payers 455 to 464 at once, and refunds of 7 to 13")
-	f.BoolVar(&o.UncappedRefunds, "mtn-uncapped-refunds", false, "MTN gives back more than was paid")
-}
-
-func orangeFlags(f *flag.FlagSet, o *simulator.OrangeOptions) {
-	f.BoolVar(&o.StrictAccept, "orange-strict-accept", false, "Orange answers 406 to token requests that do not accept application/json by name")
-	f.BoolVar(&o.ExpiresInString, "orange-expires-in-string", false, "Orange sends expires_in of a token as a string")
-	f.DurationVar(&o.TokenLife, "orange-token-life", time.Hour, "life of Orange's access tokens")
-}
-
-func waveFlags(f *flag.FlagSet, o *simulator.WaveOptions) {
-	f.StringVar(&o.APIKey, "wave-key", simulator.DefaultWaveKey, "API key for Wave")
-	f.StringVar(&o.Currency, "wave-currency", "XOF", "currency of Wave's wallet")
-	f.DurationVar(&o.SessionLife, "wave-session-life", 30*time.Minute, "how long a session of Wave can be paid")
-	f.BoolVar(&o.AllowHTTPReturnURLs, "wave-http", false, "allow return URLs at Wave that are not https")
-	f.StringVar(&o.SigningSecret, "wave-signing-secret", "", "requests to Wave must be signed with it; empty: they need not")
-	f.StringVar(&o.AggregatedMerchantID, "wave-aggregated-merchant", "", "aggregated_merchant_id that sessions must have; empty: none may")
+func (p *program) providerFlags(f *flag.FlagSet) {
+	f.StringVar(&p.MTN.TargetEnvironment, "mtn-environment", "sandbox", "X-Target-Environment of MTN")
+	f.StringVar(&p.MTN.CallbackHost, "mtn-callback-host", "", "registered callback host of MTN; empty allows all")
+	f.BoolVar(&p.MTN.RefuseAtPost, "mtn-refuse-at-post", false, "MTN refuses its published payers 455 to 464 at once, and refunds of 7 to 13")
+	f.BoolVar(&p.MTN.UncappedRefunds, "mtn-uncapped-refunds", false, "MTN gives back more than was paid")
+	f.BoolVar(&p.Orange.StrictAccept, "orange-strict-accept", false, "Orange answers 406 to token requests that do not accept application/json by name")
+	f.BoolVar(&p.Orange.ExpiresInString, "orange-expires-in-string", false, "Orange sends expires_in of a token as a string")
+	f.DurationVar(&p.Orange.TokenLife, "orange-token-life", time.Hour, "life of Orange's access tokens")
+	f.StringVar(&p.Wave.APIKey, "wave-key", simulator.DefaultWaveKey, "API key for Wave")
+	f.StringVar(&p.Wave.Currency, "wave-currency", "XOF", "currency of Wave's wallet")
+	f.DurationVar(&p.Wave.SessionLife, "wave-session-life", 30*time.Minute, "how long a session of Wave can be paid")
+	f.BoolVar(&p.Wave.AllowHTTPReturnURLs, "wave-http", false, "allow return URLs at Wave that are not https")
+	f.StringVar(&p.Wave.SigningSecret, "wave-signing-secret", "", "requests to Wave must be signed with it; empty: they need not")
+	f.StringVar(&p.Wave.AggregatedMerchantID, "wave-aggregated-merchant", "", "aggregated_merchant_id that sessions must have; empty: none may")
 }
 
 func split(list string) []string {
@@ -149,18 +140,18 @@ Play the payer   {{.Sim.URL}}/
 {{else}}                 without you an MTN payer approves after 5 s{{with .AutoPay}}, the others after {{.}}{{end}}; -payer manual waits for you
 {{end}}
 MTN              {{.Sim.MTNURL}}
-                 subscription key {{.MTNSubscriptionKey}}
-                 API user         {{.MTNUser}}
-                 API key          {{.MTNKey}}
+                 subscription key ` + simulator.DefaultMTNSubscriptionKey + `
+                 API user         ` + simulator.DefaultMTNUser + `
+                 API key          ` + simulator.DefaultMTNKey + `
                  environment      {{.MTNEnvironment}}
-   for refunds   subscription key {{.MTNRefundSubscriptionKey}}
-                 API user         {{.MTNRefundUser}}
-                 API key          {{.MTNRefundKey}}
+   for refunds   subscription key ` + simulator.DefaultMTNDisbursementSubscriptionKey + `
+                 API user         ` + simulator.DefaultMTNDisbursementUser + `
+                 API key          ` + simulator.DefaultMTNDisbursementKey + `
 Orange           {{.Sim.OrangeURL "dev"}} (or ci, sn, … for dev)
                  tokens at        {{.Sim.OrangeTokenURL}}
-                 client id        {{.OrangeClientID}}
-                 client secret    {{.OrangeClientSecret}}
-                 merchant key     {{.OrangeMerchantKey}}
+                 client id        ` + simulator.DefaultOrangeClientID + `
+                 client secret    ` + simulator.DefaultOrangeClientSecret + `
+                 merchant key     ` + simulator.DefaultOrangeMerchantKey + `
 Wave             {{.Sim.WaveURL}}
                  API key          {{.WaveKey}}
 
@@ -181,17 +172,10 @@ func (p program) announce(out io.Writer, sim *simulator.Simulator) error {
 	}
 	return t.Execute(out, map[string]any{
 		"Sim": sim, "Payer": p.payer, "AutoPay": p.autoPay, "Exposed": exposed(p.Listen),
-		"MTNSubscriptionKey": simulator.DefaultMTNSubscriptionKey, "MTNUser": simulator.DefaultMTNUser,
-		"MTNKey": simulator.DefaultMTNKey, "MTNEnvironment": p.MTN.TargetEnvironment,
-		"MTNRefundSubscriptionKey": simulator.DefaultMTNDisbursementSubscriptionKey,
-		"MTNRefundUser":            simulator.DefaultMTNDisbursementUser,
-		"MTNRefundKey":             simulator.DefaultMTNDisbursementKey,
-		"OrangeClientID":           simulator.DefaultOrangeClientID, "OrangeClientSecret": simulator.DefaultOrangeClientSecret,
-		"OrangeMerchantKey": simulator.DefaultOrangeMerchantKey, "WaveKey": p.Wave.APIKey,
+		"MTNEnvironment": p.MTN.TargetEnvironment, "WaveKey": p.Wave.APIKey,
 	})
 }
 
-// exposed tells whether others than this machine may reach an address.
 func exposed(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

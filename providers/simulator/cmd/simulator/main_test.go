@@ -3,12 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
-	"go/parser"
-	"go/token"
+	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -85,29 +85,27 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Each flag about a provider sets one thing, and reaches the simulator's options.
-func TestFlagsOfProviders(t *testing.T) {
-	for flags, got := range map[string]func(simulator.Options) bool{
-		"-mtn-environment=mtnbenin":    func(o simulator.Options) bool { return o.MTN.TargetEnvironment == "mtnbenin" },
-		"-mtn-callback-host=h.example": func(o simulator.Options) bool { return o.MTN.CallbackHost == "h.example" },
-		"-mtn-refuse-at-post":          func(o simulator.Options) bool { return o.MTN.RefuseAtPost },
-		"-mtn-uncapped-refunds":        func(o simulator.Options) bool { return o.MTN.UncappedRefunds },
-		"-orange-strict-accept":        func(o simulator.Options) bool { return o.Orange.StrictAccept },
-		"-orange-expires-in-string":    func(o simulator.Options) bool { return o.Orange.ExpiresInString },
-		"-orange-token-life=2160h":     func(o simulator.Options) bool { return o.Orange.TokenLife == 2160*time.Hour },
-		"-wave-key=k":                  func(o simulator.Options) bool { return o.Wave.APIKey == "k" },
-		"-wave-currency=GMD":           func(o simulator.Options) bool { return o.Wave.Currency == "GMD" },
-		"-wave-session-life=24h":       func(o simulator.Options) bool { return o.Wave.SessionLife == 24*time.Hour },
-		"-wave-http":                   func(o simulator.Options) bool { return o.Wave.AllowHTTPReturnURLs },
-		"-wave-signing-secret=s":       func(o simulator.Options) bool { return o.Wave.SigningSecret == "s" },
-	} {
-		without, err := parse(nil)
-		if err != nil || got(without.Options) {
-			t.Errorf("without %s: %+v, %v", flags, without, err)
+// Each flag changes something, and no two change the same.
+func TestFlagsChangeOneThingEach(t *testing.T) {
+	plain, err := parse(nil)
+	seen := map[string]string{fmt.Sprintf("%+v", plain): "no flag"}
+	flags := []string{
+		"-listen=:1", "-public-url=http://a", "-speed=2", "-payer=manual", "-auto-pay=1s", "-no-magic", "-payer-opens", "-wave-callback=http://a",
+		"-mtn-environment=mtnbenin", "-mtn-callback-host=h.example", "-mtn-refuse-at-post", "-mtn-uncapped-refunds", "-orange-strict-accept",
+		"-orange-expires-in-string", "-orange-token-life=2160h", "-wave-key=k", "-wave-currency=GMD", "-wave-session-life=24h", "-wave-http",
+		"-wave-signing-secret=s", "-wave-aggregated-merchant=a",
+	}
+	for _, flag := range flags {
+		p, errParse := parse([]string{flag})
+		err = errors.Join(err, errParse)
+		got := fmt.Sprintf("%+v", p)
+		if other, known := seen[got]; known {
+			t.Errorf("%s does what %s does", flag, other)
 		}
-		if p, err := parse([]string{flags}); err != nil || !got(p.Options) {
-			t.Errorf("%s: %+v, %v", flags, p, err)
-		}
+		seen[got] = flag
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -200,7 +198,7 @@ func TestContainerfile(t *testing.T) {
 	if err != nil || !strings.Contains(string(content), "golang:"+version.FindStringSubmatch(string(mod))[1]) {
 		t.Errorf("the recipe builds with another Go than go.mod asks for (%v)", err)
 	}
-	for _, folder := range ownImports(t, root) {
+	for _, folder := range ownImports(t) {
 		covered := func(source string) bool { return folder == source || strings.HasPrefix(folder, source+"/") }
 		if !slices.ContainsFunc(sources, covered) {
 			t.Errorf("the program needs %s, which is not copied", folder)
@@ -208,29 +206,14 @@ func TestContainerfile(t *testing.T) {
 	}
 }
 
-// ownImports are the folders of this module that the program is made of.
-func ownImports(t *testing.T, root string) []string {
-	const module = "mobilemoney.dev/operator/"
-	folders := []string{"providers/simulator/cmd/simulator"}
-	for i := 0; i < len(folders); i++ {
-		files, err := filepath.Glob(root + folders[i] + "/*.go")
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %v", folders[i], err)
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, spec := range parsed.Imports {
-				folder, own := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module)
-				if own && !slices.Contains(folders, folder) {
-					folders = append(folders, folder)
-				}
-			}
+func ownImports(t *testing.T) (folders []string) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.Lines(string(out)) {
+		if folder, own := strings.CutPrefix(strings.TrimSpace(path), "mobilemoney.dev/operator/"); own {
+			folders = append(folders, folder)
 		}
 	}
 	return folders

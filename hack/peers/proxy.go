@@ -1,20 +1,14 @@
-// Command openapi is a proxy that holds requests and answers against an OpenAPI
-// document, with the validator of other people (kin-openapi). What does not fit is
-// answered with 599 and written to standard output, as is every call that does fit.
 package main
 
 import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -22,56 +16,43 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
-func main() {
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+const statusMisfit = 599
 
-func run(args []string) error {
-	f := flag.NewFlagSet("openapi", flag.ContinueOnError)
-	document := f.String("document", "", "what to hold calls against")
-	upstream := f.String("upstream", "", "who answers them")
-	if err := f.Parse(args); err != nil {
-		return err
-	}
-	doc, err := openapi3.NewLoader().LoadFromFile(*document)
-	if err != nil {
-		return err
-	}
-	if err := doc.Validate(context.Background()); err != nil {
-		return err
-	}
-	router, err := gorillamux.NewRouter(doc)
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Println("http://" + l.Addr().String())
-	server := &http.Server{Handler: proxy{router, *upstream}, ReadHeaderTimeout: 5 * time.Second}
-	return server.Serve(l)
-}
-
+// proxy holds requests and answers against an OpenAPI document, with the
+// validator of other people (kin-openapi).
 type proxy struct {
 	router   routers.Router
 	upstream string
+
+	mu               sync.Mutex // guards what follows
+	fits, violations []string
 }
 
-func (p proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func newProxy(ctx context.Context, document, upstream string) (*proxy, error) {
+	doc, err := openapi3.NewLoader().LoadFromFile(document)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Validate(ctx); err != nil {
+		return nil, err
+	}
+	router, err := gorillamux.NewRouter(doc)
+	return &proxy{router: router, upstream: upstream}, err
+}
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call := r.Method + " " + r.URL.Path
 	a, err := p.pass(r)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if err != nil {
 		// The first line says what; the rest may hold the whole request.
 		what, _, _ := strings.Cut(err.Error(), "\n")
-		fmt.Printf("violation %s: %s\n", call, what)
-		w.WriteHeader(599)
+		p.violations = append(p.violations, call+": "+what)
+		w.WriteHeader(statusMisfit)
 		return
 	}
-	fmt.Printf("fits %s %d\n", call, a.status)
+	p.fits = append(p.fits, fmt.Sprint(call, " ", a.status))
 	for name, values := range a.header {
 		w.Header()[name] = values
 	}
@@ -86,7 +67,7 @@ type answer struct {
 }
 
 // pass a request on if it fits, and its answer back if that does.
-func (p proxy) pass(r *http.Request) (answer, error) {
+func (p *proxy) pass(r *http.Request) (answer, error) {
 	route, params, err := p.router.FindRoute(r)
 	if err != nil {
 		return answer{}, err
@@ -126,7 +107,7 @@ func authenticated(_ context.Context, in *openapi3filter.AuthenticationInput) er
 	return nil
 }
 
-func (p proxy) ask(r *http.Request, body []byte) (answer, error) {
+func (p *proxy) ask(r *http.Request, body []byte) (answer, error) {
 	req, err := http.NewRequestWithContext(r.Context(), r.Method, p.upstream+r.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
