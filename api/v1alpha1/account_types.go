@@ -21,9 +21,7 @@ type MerchantAccount struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// +required
 	Spec MerchantAccountSpec `json:"spec"`
-	// +optional
 	// +kubebuilder:default:={"observedGeneration":-1}
 	Status MerchantAccountStatus `json:"status,omitzero"`
 }
@@ -44,9 +42,7 @@ type ClusterMerchantAccount struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// +required
 	Spec ClusterMerchantAccountSpec `json:"spec"`
-	// +optional
 	// +kubebuilder:default:={"observedGeneration":-1}
 	Status MerchantAccountStatus `json:"status,omitzero"`
 }
@@ -70,7 +66,6 @@ type ClusterMerchantAccountSpec struct {
 	MerchantAccountSpec `json:",inline"`
 
 	// AllowedNamespaces may use the account. Default: none.
-	// +optional
 	AllowedNamespaces AllowedNamespaces `json:"allowedNamespaces,omitzero"`
 }
 
@@ -78,13 +73,11 @@ type ClusterMerchantAccountSpec struct {
 // allowed.
 type AllowedNamespaces struct {
 	// Names of namespaces.
-	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
 	Names []string `json:"names,omitempty"`
 
 	// Selector of namespaces by label. An empty selector ({}) selects all.
-	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
@@ -101,38 +94,32 @@ type AllowedNamespaces struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.wave) || self.provider == 'wave'",message="wave is for accounts whose provider is wave; take it out"
 type MerchantAccountSpec struct {
 	// Provider of the account: mtn, orange or wave.
-	// +required
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="provider must be a lower-case name, such as mtn, orange or wave"
 	Provider string `json:"provider"`
 
 	// Environment: sandbox or production.
-	// +required
 	// +kubebuilder:validation:Enum=sandbox;production
 	Environment string `json:"environment"`
 
 	// Country of the account, two letters (ISO 3166) in lower case.
-	// +optional
 	// +kubebuilder:validation:MaxLength=8
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]{2}$')",message="country must be two lower-case letters, such as ci"
 	Country string `json:"country,omitempty"`
 
 	// Currency of Payments that name none.
-	// +optional
 	// +kubebuilder:default=XOF
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z]{3}$')",message="currency must be a three-letter ISO 4217 code in capitals, such as XOF"
 	Currency string `json:"currency,omitempty"`
 
 	// MerchantName that the payer sees, where the provider shows one.
-	// +optional
 	// +kubebuilder:validation:MaxLength=30
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="merchantName must be plain text on one line, without control characters"
 	MerchantName string `json:"merchantName,omitempty"`
 
 	// Suspend stops everything new: Payments and Refunds wait. What was sent already
 	// is followed to its end.
-	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
 	// SecretRef names the Secret with the credentials, in the account's own
@@ -143,47 +130,37 @@ type MerchantAccountSpec struct {
 	// orange: clientID, clientSecret, merchantKey; for wave: apiKey, and
 	// optionally webhookSecret to verify callbacks (one secret a line) and
 	// signingSecret to sign requests.
-	// +required
 	SecretRef SecretReference `json:"secretRef"`
 
 	// BaseURL of the provider's API, where it is not the default. Credentials are
 	// sent there: the provider's own hosts may be named, any other has to be
 	// allowed by the operator.
-	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$') && isURL(self)",message="baseURL must be an http or https URL without user, query or fragment"
 	BaseURL string `json:"baseURL,omitempty"`
 
 	// MTN holds what only accounts at mtn have.
-	// +optional
 	MTN *MTNAccount `json:"mtn,omitempty"`
 
 	// Orange holds what only accounts at orange have.
-	// +optional
 	Orange *OrangeAccount `json:"orange,omitempty"`
 
 	// Wave holds what only accounts at wave have.
-	// +optional
 	Wave *WaveAccount `json:"wave,omitempty"`
 
 	// Polling says how often an open payment is asked about, and for how long.
-	// +optional
 	Polling Polling `json:"polling,omitzero"`
 
 	// Prompts limits how often payers are prompted on their phones (mtn).
-	// +optional
 	Prompts Prompts `json:"prompts,omitzero"`
 
 	// RateLimit of the calls through the account.
-	// +optional
 	RateLimit RateLimit `json:"rateLimit,omitzero"`
 
 	// ReturnURL for Payments that name none.
-	// +optional
 	ReturnURL BrowserURL `json:"returnURL,omitempty"`
 
 	// CancelURL for Payments that name none.
-	// +optional
 	CancelURL BrowserURL `json:"cancelURL,omitempty"`
 }
 
@@ -194,14 +171,12 @@ const CallbacksDisabled = "Disabled"
 type MTNAccount struct {
 	// TargetEnvironment is MTN's word for the country, such as mtnivorycoast.
 	// Never "production".
-	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]+$') && self != 'production'",message="targetEnvironment must be MTN's word for the country in small letters, such as mtnivorycoast; it is never production"
 	TargetEnvironment string `json:"targetEnvironment,omitempty"`
 
 	// Callbacks: Disabled sends mtn no callback URL, so that payments are only
 	// polled; needed where the operator's public host is not registered at MTN.
-	// +optional
 	// +kubebuilder:default=Enabled
 	// +kubebuilder:validation:Enum=Enabled;Disabled
 	Callbacks string `json:"callbacks,omitempty"`
@@ -211,7 +186,6 @@ type MTNAccount struct {
 type OrangeAccount struct {
 	// TokenURL is where access tokens are taken, where that is not on the host of
 	// the API.
-	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$') && isURL(self)",message="tokenURL must be an http or https URL without user, query or fragment"
 	TokenURL string `json:"tokenURL,omitempty"`
@@ -220,7 +194,6 @@ type OrangeAccount struct {
 // WaveAccount is what only accounts at wave have.
 type WaveAccount struct {
 	// AggregatedMerchantID of the merchant, for keys of an aggregator.
-	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]+$')",message="aggregatedMerchantID must be the merchant's id at Wave, such as am-7lks22ap113t4"
 	AggregatedMerchantID string `json:"aggregatedMerchantID,omitempty"`
@@ -229,7 +202,6 @@ type WaveAccount struct {
 // SecretReference names a Secret.
 type SecretReference struct {
 	// Name of the Secret.
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self == '' || !format.dns1123Subdomain().validate(self).hasValue()",message="secretRef.name must be the name of a Secret, such as mtn-credentials"
@@ -242,7 +214,6 @@ type Polling struct {
 	// cannot read ("1 min"), and one such account would stop the informer for all.
 
 	// Interval between two checks, such as 2m (the default); 1s to 1h.
-	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="interval must be between 1s and 1h, such as 90s or 2m"
@@ -251,7 +222,6 @@ type Polling struct {
 	// Timeout after which an undecided payment that names none (timeoutSeconds) is no
 	// longer followed closely, such as 1h (the default); 30s to 168h. A payment keeps
 	// the one that it began with.
-	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('30s') && duration(self) <= duration('168h')",message="timeout must be between 30s and 168h, such as 30m or 1h"
@@ -262,7 +232,6 @@ type Polling struct {
 type RateLimit struct {
 	// ChecksPerSecond is how many questions about payments and refunds are asked in a
 	// second; 1 to 100. Default: what the provider allows (mtn: 8, below its 10), where it says so.
-	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	ChecksPerSecond int32 `json:"checksPerSecond,omitempty"`
@@ -273,14 +242,12 @@ type RateLimit struct {
 type Prompts struct {
 	// PerPhone is how many prompts one phone gets in an hour from the Payments of one
 	// namespace. Default: 20, unless the operator was started with another number.
-	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	PerPhone int32 `json:"perPhone,omitempty"`
 
 	// PerNamespace is how many prompts payers get in an hour from the Payments of one
 	// namespace. Default: 3000, unless the operator was started with another number.
-	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	PerNamespace int32 `json:"perNamespace,omitempty"`
@@ -289,13 +256,11 @@ type Prompts struct {
 // MerchantAccountStatus says whether an account can be used.
 type MerchantAccountStatus struct {
 	// Conditions: Ready says whether the account can be used, and if not, why.
-	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// ObservedGeneration is the generation of the spec that status speaks of.
-	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
 

@@ -13,67 +13,54 @@ const MaxOpenSends = 5
 type Attempt struct {
 	// Sends counts the sends. It is raised before each one: one acknowledged
 	// raise permits exactly one send.
-	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Sends int32 `json:"sends,omitempty"`
 
 	// Open lists the sends that have no definite answer: each of them may have
 	// arrived, or may still arrive.
-	// +optional
 	// +listType=map
 	// +listMapKey=number
 	// +kubebuilder:validation:MaxItems=5
 	Open []Send `json:"open,omitempty"`
 
 	// Taken is set once the provider is known to have the request.
-	// +optional
 	Taken *Taken `json:"taken,omitempty"`
 
 	// ReferenceKnown is set when the provider knew the reference before the first
 	// send of this record. What it knows may be an earlier sale's, whose outcome is
 	// not this one's.
-	// +optional
 	ReferenceKnown bool `json:"referenceKnown,omitempty"`
 
 	// Refusal is the newest definite refusal of a send.
-	// +optional
 	Refusal *Refusal `json:"refusal,omitempty"`
 
 	// Unknown is set once the outcome cannot be determined. An outcome may still come.
-	// +optional
 	Unknown *Unknown `json:"unknown,omitempty"`
 
 	// Notice is the newest message for people that is neither progress nor an
 	// outcome, such as why a send was void.
-	// +optional
 	Notice *Notice `json:"notice,omitempty"`
 
 	// Outcome, with its evidence. It never changes.
-	// +optional
 	Outcome *Outcome `json:"outcome,omitempty"`
 
 	// Later is what the provider said after the outcome: the same, or something
 	// that contradicts it.
-	// +optional
 	Later *Outcome `json:"later,omitempty"`
 }
 
 // Send is one time that the provider was, or may have been, asked.
 type Send struct {
 	// Number of the send, from 1.
-	// +required
 	// +kubebuilder:validation:Minimum=1
 	Number int32 `json:"number"`
 	// Sender is the process that the raise permitted to send.
-	// +required
 	// +kubebuilder:validation:MaxLength=128
 	Sender string `json:"sender"`
 	// At is when the send was raised, by the clock of the sender.
-	// +required
 	At metav1.MicroTime `json:"at"`
 	// Credentials is a keyed hash of those it was sent with. What other
 	// credentials do not know may be known to these.
-	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Credentials string `json:"credentials,omitempty"`
 }
@@ -81,35 +68,27 @@ type Send struct {
 // Taken says how the provider is known to have the request.
 type Taken struct {
 	// Send whose answer it was; 0 if it was found by asking.
-	// +optional
 	Send int32 `json:"send,omitempty"`
 	// At is when the answer was read.
-	// +required
 	At metav1.MicroTime `json:"at"`
 	// Found is set when no send of this record made it: it was there already, and
 	// so may be refunds that this record does not list.
-	// +optional
 	Found bool `json:"found,omitempty"`
 }
 
 // Refusal is the provider's definite no to a send.
 type Refusal struct {
 	// Send that was refused.
-	// +required
 	Send Send `json:"send"`
 	// At is when the answer was read.
-	// +required
 	At metav1.MicroTime `json:"at"`
 	// Reason from the closed list of docs/payment.md.
-	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
 	// Code is the provider's own word.
-	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Code string `json:"code,omitempty"`
 	// Message for people: the field that was refused, and what to do.
-	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 }
@@ -117,14 +96,11 @@ type Refusal struct {
 // Unknown says why the outcome cannot be determined.
 type Unknown struct {
 	// Reason from the closed list of docs/payment.md.
-	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
 	// Since is when that became so.
-	// +required
 	Since metav1.MicroTime `json:"since"`
 	// Reported is what the provider reported that is not this request.
-	// +optional
 	Reported *Reported `json:"reported,omitempty"`
 }
 
@@ -132,19 +108,15 @@ type Unknown struct {
 // take for its outcome. It is kept for the person who settles it.
 type Reported struct {
 	// Amount that the provider reported, an exact decimal.
-	// +optional
 	// +kubebuilder:validation:MaxLength=40
 	Amount string `json:"amount,omitempty"`
 	// Currency that the provider reported.
-	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	Currency string `json:"currency,omitempty"`
 	// TransactionID is the provider's name for the movement of money.
-	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	TransactionID string `json:"transactionID,omitempty"`
 	// Code is the provider's own word.
-	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Code string `json:"code,omitempty"`
 }
@@ -152,19 +124,15 @@ type Reported struct {
 // Notice is a message for people that is neither progress nor an outcome.
 type Notice struct {
 	// Reason from the closed list of docs/payment.md.
-	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
 	// Code is the provider's own word.
-	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Code string `json:"code,omitempty"`
 	// Message for people, where the reason alone does not say what to do.
-	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 	// At is when it was read.
-	// +required
 	At metav1.MicroTime `json:"at"`
 }
 
@@ -173,38 +141,29 @@ type Outcome struct {
 	// A rule, because an enum here would lose against that of the type.
 
 	// Phase: Succeeded, Failed, Expired or Cancelled. A refund succeeds or fails.
-	// +required
 	// +kubebuilder:validation:XValidation:rule="self in ['Succeeded', 'Failed', 'Expired', 'Cancelled']",message="an outcome is Succeeded, Failed, Expired or Cancelled"
 	Phase Phase `json:"phase"`
 	// Reason from the closed list of docs/payment.md.
-	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
 	// Code is the provider's own word.
-	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Code string `json:"code,omitempty"`
 	// Message for people, where the reason alone does not say what to do.
-	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 	// TransactionID is the provider's name for the movement of money.
-	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	TransactionID string `json:"transactionID,omitempty"`
 	// Paid is the money that the provider, or a person, confirmed.
-	// +optional
 	Paid *Money `json:"paid,omitempty"`
 	// SettledBy is the user name of the person who found out, where the provider
 	// gave no outcome.
-	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	SettledBy string `json:"settledBy,omitempty"`
 	// Note says how that person knows.
-	// +optional
 	// +kubebuilder:validation:MaxLength=500
 	Note string `json:"note,omitempty"`
 	// At is when the operator learnt it.
-	// +required
 	At metav1.MicroTime `json:"at"`
 }

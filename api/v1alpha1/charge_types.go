@@ -30,11 +30,9 @@ type Charge struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// What the provider is asked, fixed before it is asked.
-	// +required
 	Spec ChargeSpec `json:"spec"`
 
 	// What has happened since. Facts are added, never taken back.
-	// +optional
 	Record ChargeRecord `json:"record,omitzero"`
 }
 
@@ -43,71 +41,58 @@ type Charge struct {
 // +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the intent of a Charge cannot change"
 type ChargeSpec struct {
 	// InstallationID that the names and references are derived from.
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	InstallationID string `json:"installationID"`
 
 	// ReferenceVersion of the derivation. An operator that does not know it
 	// leaves the Charge alone.
-	// +required
 	// +kubebuilder:validation:MaxLength=16
 	ReferenceVersion string `json:"referenceVersion"`
 
 	// Payment that the Charge was created for.
-	// +required
 	Payment PaymentIdentity `json:"payment"`
 
 	// MerchantReference is the merchant's own order number: spec.reference of the
 	// Payment, else its name. It is sent where the provider has a field for it and
 	// identifies no sale.
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	MerchantReference string `json:"merchantReference"`
 
 	// Provider that is asked.
-	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Provider string `json:"provider"`
 
 	// Account that it is asked through, with everything that decides which
 	// ledger at the provider the payment is in.
-	// +required
 	Account AccountPin `json:"account"`
 
 	// Requested is what the merchant asked for.
-	// +required
 	Requested Money `json:"requested"`
 
 	// Money as sent to the provider.
-	// +required
 	Money Money `json:"money"`
 
 	// Fingerprint is a keyed hash of provider, money, phone and reference of the
 	// Payment: the same sale with other ones is refused.
-	// +required
 	// +kubebuilder:validation:MaxLength=128
 	Fingerprint string `json:"fingerprint"`
 
 	// Payer is a keyed hash of the phone that the provider rings, by which prompts
 	// to one payer are counted; empty where it rings none.
-	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Payer string `json:"payer,omitempty"`
 
 	// CallbackID names the Charge in the URL of its callbacks.
-	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	CallbackID string `json:"callbackID,omitempty"`
 
 	// ProviderReference is what the provider knows the payment by.
-	// +required
 	// +kubebuilder:validation:MaxLength=255
 	ProviderReference string `json:"providerReference"`
 
 	// TimeoutSeconds of the Payment, or of the account when the Charge was made.
-	// +required
 	// +kubebuilder:validation:Minimum=1
 	TimeoutSeconds int32 `json:"timeoutSeconds"`
 }
@@ -115,15 +100,12 @@ type ChargeSpec struct {
 // PaymentIdentity names a Payment.
 type PaymentIdentity struct {
 	// Namespace of the Payment.
-	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace"`
 	// Name of the Payment.
-	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 	// UID of the Payment.
-	// +required
 	// +kubebuilder:validation:MaxLength=64
 	UID string `json:"uid"`
 }
@@ -132,31 +114,24 @@ type PaymentIdentity struct {
 type AccountPin struct {
 	// Kind: MerchantAccount, ClusterMerchantAccount, or Operator for the one
 	// that the operator's environment describes.
-	// +required
 	// +kubebuilder:validation:Enum=MerchantAccount;ClusterMerchantAccount;Operator
 	Kind string `json:"kind"`
 	// Namespace of a MerchantAccount.
-	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace,omitempty"`
 	// Name of the account.
-	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 	// Environment of the account: sandbox or production.
-	// +required
 	// +kubebuilder:validation:Enum=sandbox;production
 	Environment string `json:"environment"`
 	// BaseURL of the provider's API.
-	// +required
 	// +kubebuilder:validation:MaxLength=512
 	BaseURL string `json:"baseURL"`
 	// TokenURL of the provider, where it has one.
-	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	TokenURL string `json:"tokenURL,omitempty"`
 	// TargetEnvironment is MTN's word for the country.
-	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	TargetEnvironment string `json:"targetEnvironment,omitempty"`
 }
@@ -164,11 +139,9 @@ type AccountPin struct {
 // Money is an exact amount in a currency.
 type Money struct {
 	// Amount, an exact decimal.
-	// +required
 	// +kubebuilder:validation:MaxLength=40
 	Amount string `json:"amount"`
 	// Currency, an ISO 4217 code or the word of a sandbox.
-	// +required
 	// +kubebuilder:validation:MaxLength=3
 	Currency string `json:"currency"`
 }
@@ -192,18 +165,15 @@ type ChargeRecord struct {
 
 	// Session holds what the provider opened for the payer, where it opens
 	// something.
-	// +optional
 	Session *Session `json:"session,omitempty"`
 
 	// LastCallback notes the last verified callback where no Payment shows the
 	// Charge. It changes no outcome: it makes the operator ask the provider.
-	// +optional
 	LastCallback *CallbackNote `json:"lastCallback,omitempty"`
 
 	// Refunds that reserved a part of what was paid, by the name of their Refund.
 	// The reservation is written before the provider is asked; all that have not
 	// failed count against what was paid.
-	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=256
@@ -227,23 +197,18 @@ const MaxRefunds = 256
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.later) || has(self.later)",message="what the provider said later cannot be taken back"
 type ChargeRefund struct {
 	// Name of the Refund, in the namespace of the Payment.
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 	// UID of the Refund that reserved.
-	// +required
 	// +kubebuilder:validation:MaxLength=64
 	UID string `json:"uid"`
 	// Money to give back, as sent to the provider.
-	// +required
 	Money Money `json:"money"`
 	// Reference is what the provider knows the refund by, where refunds have one.
-	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	Reference string `json:"reference,omitempty"`
 	// ReservedAt is when the reservation was written.
-	// +required
 	ReservedAt metav1.MicroTime `json:"reservedAt"`
 
 	Attempt `json:",inline"`
@@ -252,23 +217,18 @@ type ChargeRefund struct {
 // Session is what the provider opened for the payer.
 type Session struct {
 	// ID that the provider gave it.
-	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	ID string `json:"id,omitempty"`
 	// Token is needed to ask how the payment stands.
-	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	Token string `json:"token,omitempty"`
 	// NotificationTokenHash recognises the provider's callback.
-	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	NotificationTokenHash string `json:"notificationTokenHash,omitempty"`
 	// PaymentURL that the payer opens. Anybody who has it can pay.
-	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	PaymentURL string `json:"paymentURL,omitempty"`
 	// ExpiresAt is when it is too late to pay.
-	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 }
 

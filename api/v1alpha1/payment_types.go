@@ -36,11 +36,9 @@ type Payment struct {
 
 	// What to collect, from whom, through which provider. It cannot change
 	// after creation; create a new Payment instead.
-	// +required
 	Spec PaymentSpec `json:"spec"`
 
 	// How the payment stands. Written by the operator only.
-	// +optional
 	// +kubebuilder:default:={"observedGeneration":-1}
 	Status PaymentStatus `json:"status,omitzero"`
 }
@@ -64,20 +62,17 @@ type PaymentSpec struct {
 	// Provider to collect through: mtn, orange or wave. A name that the
 	// operator does not know leaves the Payment Pending with the reason
 	// ProviderNotSupported.
-	// +required
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="provider must be a lower-case name, such as mtn, orange or wave"
 	Provider string `json:"provider"`
 
 	// Amount to collect: an integer (5000) or a decimal in quotes ("10.50").
 	// XOF, XAF, GNF and other currencies without decimals take whole numbers.
-	// +required
 	Amount Amount `json:"amount"`
 
 	// Currency of the amount, an ISO 4217 code. Default: that of the merchant
 	// account. Write the real currency (XOF) in a sandbox too: what a sandbox
 	// wants instead is sent to it, and shown in status.
-	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z]{3}$')",message="currency must be a three-letter ISO 4217 code in capitals, such as XOF (the FCFA of West Africa) or XAF (that of Central Africa)"
 	Currency string `json:"currency,omitempty"`
@@ -85,7 +80,6 @@ type PaymentSpec struct {
 	// Phone of the payer in international form (E.164), for example
 	// "+2250501020304". Required for mtn, which asks the payer on that phone; for
 	// wave it restricts who can pay; orange does not use it.
-	// +optional
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[+][1-9][0-9]{6,14}$')",message="phone must be in international form: +, country code and number, digits only, such as +2250501020304"
 	Phone string `json:"phone,omitempty"`
@@ -94,13 +88,11 @@ type PaymentSpec struct {
 	// a field for it (mtn) and shown in columns. It identifies no sale: the name
 	// of the Payment does, and several Payments may share a reference. Default:
 	// the name of the Payment.
-	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9._:/#-]*[A-Za-z0-9])?$')",message="reference must be letters, digits and . _ : / # - only, and begin and end with a letter or digit"
 	Reference string `json:"reference,omitempty"`
 
 	// Description that the payer sees, where the provider shows one.
-	// +optional
 	// +kubebuilder:validation:MaxLength=140
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="description must be plain text on one line, without control characters"
 	Description string `json:"description,omitempty"`
@@ -109,22 +101,18 @@ type PaymentSpec struct {
 	// MerchantAccount of this namespace that bears the provider's name, else
 	// the ClusterMerchantAccount of that name if it allows this namespace, else
 	// the account that the operator itself was given.
-	// +optional
 	AccountRef *AccountReference `json:"accountRef,omitempty"`
 
 	// ReturnURL is where the payer's browser goes after paying (orange, wave).
 	// Default: that of the account, else a plain page of the operator.
-	// +optional
 	ReturnURL BrowserURL `json:"returnURL,omitempty"`
 
 	// CancelURL is where the payer's browser goes after giving up (orange,
 	// wave). Default: as for returnURL.
-	// +optional
 	CancelURL BrowserURL `json:"cancelURL,omitempty"`
 
 	// TimeoutSeconds after which an undecided payment is no longer followed
 	// closely. Default: polling.timeout of the account, else 3600.
-	// +optional
 	// +kubebuilder:validation:Minimum=30
 	// +kubebuilder:validation:Maximum=604800
 	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`
@@ -133,13 +121,11 @@ type PaymentSpec struct {
 	// was not asked for yet ends as Cancelled. Wave ends an open session, unless
 	// the payer was faster; mtn and orange cannot cancel, which the condition
 	// CancelRequested says, and the payment is followed to its end.
-	// +optional
 	Cancel bool `json:"cancel,omitempty"`
 
 	// Settlement is what a person says who has found out at the provider how a
 	// Payment in phase Unknown ended. It is recorded for good. Writing it takes
 	// the verb "settle" on payments.
-	// +optional
 	Settlement *Settlement `json:"settlement,omitempty"`
 }
 
@@ -152,27 +138,23 @@ type PaymentSpec struct {
 type Settlement struct {
 	// UnknownID is the status.unknown.id that the person saw: the settlement
 	// counts only while the Payment shows that id.
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	UnknownID string `json:"unknownID"`
 
 	// Outcome: Paid (the merchant has the money) or NotPaid (the payer was not
 	// charged, and will not be).
-	// +required
 	// +kubebuilder:validation:Enum=Paid;NotPaid
 	Outcome SettledOutcome `json:"outcome"`
 
 	// SettledBy is the user name of who says so, as the API server knows it
 	// (kubectl auth whoami).
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="settledBy must be plain text on one line"
 	SettledBy string `json:"settledBy"`
 
 	// Reason says how the person knows, such as "listed as paid in the provider's portal".
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=500
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="reason must be plain text on one line"
@@ -180,17 +162,14 @@ type Settlement struct {
 
 	// Amount really paid. Required with outcome Paid where
 	// status.unknown.reported shows an amount; Refunds are limited by it.
-	// +optional
 	Amount *Amount `json:"amount,omitempty"`
 
 	// Currency of amount: that of status.unknown.reported.
-	// +optional
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z]{3}$')",message="currency must be a three-letter ISO 4217 code in capitals"
 	// +kubebuilder:validation:MaxLength=16
 	Currency string `json:"currency,omitempty"`
 
 	// TransactionID of the payment at the provider.
-	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._:/-]+$')",message="transactionID must be letters, digits and . _ : / - only"
 	TransactionID string `json:"transactionID,omitempty"`
@@ -216,13 +195,11 @@ type BrowserURL string
 type AccountReference struct {
 	// Kind of the account. Default MerchantAccount, one of the Payment's own
 	// namespace.
-	// +optional
 	// +kubebuilder:default=MerchantAccount
 	// +kubebuilder:validation:Enum=MerchantAccount;ClusterMerchantAccount
 	Kind string `json:"kind,omitempty"`
 
 	// Name of the account.
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$')",message="name must be that of an account: small letters, digits, . and - only"
@@ -242,98 +219,78 @@ type PaymentStatus struct {
 	// Phase: Pending (not asked yet), Processing (the provider was asked, or
 	// may have been), Succeeded, Failed, Expired, Cancelled, or Unknown: the
 	// outcome cannot be determined now; nobody is asked for money again.
-	// +optional
 	Phase Phase `json:"phase,omitempty"`
 
 	// Conditions: Finished is True when it is over, whatever the outcome;
 	// Succeeded (and Ready, which mirrors it) is True when it was paid, False
 	// when it ended otherwise.
-	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// ObservedGeneration is the generation of the spec that status speaks of.
-	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// ChargeName names the Charge, the lasting record of what the provider
 	// was asked.
-	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ChargeName string `json:"chargeName,omitempty"`
 
 	// Reference that the merchant knows the sale by: spec.reference, or the name.
-	// +optional
 	Reference string `json:"reference,omitempty"`
 
 	// Account in use: kind/name.
-	// +optional
 	Account string `json:"account,omitempty"`
 
 	// Environment of the account: sandbox or production.
-	// +optional
 	Environment string `json:"environment,omitempty"`
 
 	// Amount as sent to the provider.
-	// +optional
 	// +kubebuilder:validation:MaxLength=40
 	Amount string `json:"amount,omitempty"`
 
 	// Currency as sent to the provider: a sandbox may want another one than
 	// the spec says.
-	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	Currency string `json:"currency,omitempty"`
 
 	// NextAction is what the payer has to do now.
-	// +optional
 	NextAction *NextAction `json:"nextAction,omitempty"`
 
 	// ProviderReference is what the provider knows the payment by.
-	// +optional
 	ProviderReference string `json:"providerReference,omitempty"`
 
 	// TransactionID is the provider's name for the movement of money.
-	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	TransactionID string `json:"transactionID,omitempty"`
 
 	// Sends counts how often the provider was, or was about to be, asked. Each
 	// request is fenced by raising it: who ends the object at the same time loses.
-	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Sends int32 `json:"sends,omitempty"`
 
 	// InitiatedAt is when the provider was asked.
-	// +optional
 	InitiatedAt *metav1.Time `json:"initiatedAt,omitempty"`
 
 	// CompletedAt is when the operator learnt the outcome.
-	// +optional
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
 
 	// Refunded is how much of the amount was given back by Refunds.
-	// +optional
 	// +kubebuilder:validation:MaxLength=40
 	Refunded string `json:"refunded,omitempty"`
 
 	// Unknown says why the outcome cannot be determined, while the phase is Unknown.
-	// +optional
 	Unknown *UnknownStatus `json:"unknown,omitempty"`
 
 	// SettledBy is who settled a payment whose outcome the provider did not give.
-	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	SettledBy string `json:"settledBy,omitempty"`
 
 	// Failure says why a payment did not succeed.
-	// +optional
 	Failure *PaymentFailure `json:"failure,omitempty"`
 
 	// LastCallback notes the last verified callback. It changes no phase: it
 	// makes the operator ask the provider.
-	// +optional
 	LastCallback *CallbackNote `json:"lastCallback,omitempty"`
 }
 
@@ -341,39 +298,32 @@ type PaymentStatus struct {
 type UnknownStatus struct {
 	// ID of this object, this reason, this time and what was reported: a
 	// settlement or confirmation names it. Anything else has another id.
-	// +required
 	// +kubebuilder:validation:MaxLength=64
 	ID string `json:"id"`
 
 	// Since is when it became so.
-	// +required
 	Since metav1.Time `json:"since"`
 
 	// Reason from the closed list of docs/payment.md.
-	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
 
 	// Reported is what the provider reported, where it reported something that
 	// is not what was asked for.
-	// +optional
 	Reported *Reported `json:"reported,omitempty"`
 }
 
 // NextAction is what the payer has to do now.
 type NextAction struct {
 	// Type: ApproveOnPhone (the payer's phone rings) or OpenURL.
-	// +required
 	// +kubebuilder:validation:Enum=ApproveOnPhone;OpenURL
 	Type NextActionType `json:"type"`
 
 	// URL that the payer opens to pay. Anybody who has it can pay.
-	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	URL string `json:"url,omitempty"`
 
 	// ExpiresAt is when it is too late.
-	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 }
 
@@ -390,31 +340,25 @@ const (
 // PaymentFailure says why a payment did not succeed.
 type PaymentFailure struct {
 	// Reason from the closed list of docs/payment.md.
-	// +required
 	Reason string `json:"reason"`
 
 	// ProviderCode is the provider's own word.
-	// +optional
 	ProviderCode string `json:"providerCode,omitempty"`
 
 	// Message for people.
-	// +optional
 	Message string `json:"message,omitempty"`
 }
 
 // CallbackNote notes a verified callback.
 type CallbackNote struct {
 	// ReceivedAt is when it came.
-	// +required
 	ReceivedAt metav1.MicroTime `json:"receivedAt"`
 
 	// Claim is what it said, in the provider's word. It proves nothing.
-	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Claim string `json:"claim,omitempty"`
 
 	// Digest of what it said, keyed: the same callback is not noted twice.
-	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Digest string `json:"digest,omitempty"`
 }

@@ -30,11 +30,9 @@ type Refund struct {
 
 	// What to give back. It cannot change after creation; create a new Refund
 	// instead.
-	// +required
 	Spec RefundSpec `json:"spec"`
 
 	// How the refund stands. Written by the operator only.
-	// +optional
 	// +kubebuilder:default:={"observedGeneration":-1}
 	Status RefundStatus `json:"status,omitzero"`
 }
@@ -46,18 +44,15 @@ type Refund struct {
 // +kubebuilder:validation:XValidation:rule="self.reason == oldSelf.reason",message="reason cannot change after creation; create a new Refund"
 type RefundSpec struct {
 	// PaymentRef names the Payment, in the Refund's own namespace.
-	// +required
 	PaymentRef PaymentReference `json:"paymentRef"`
 
 	// Amount to give back, in the currency of the Payment: an integer (1500) or
 	// a decimal in quotes ("10.50"). Default: the whole amount of the Payment.
 	// Wave gives back whole payments only.
-	// +optional
 	Amount *Amount `json:"amount,omitempty"`
 
 	// Reason for the refund. The payer sees it where the provider shows one
 	// (mtn).
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=140
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="reason must be plain text on one line, without control characters"
@@ -67,14 +62,12 @@ type RefundSpec struct {
 	// provider. It counts in the phases ManualActionRequired (orange, whose API
 	// has no refunds) and Unknown only, and is recorded for good. Writing it
 	// takes the verb "confirm" on refunds.
-	// +optional
 	Confirmation *RefundConfirmation `json:"confirmation,omitempty"`
 }
 
 // PaymentReference names a Payment of the same namespace.
 type PaymentReference struct {
 	// Name of the Payment.
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$')",message="name must be that of a Payment: small letters, digits, . and - only"
@@ -86,33 +79,28 @@ type PaymentReference struct {
 type RefundConfirmation struct {
 	// UnknownID is the status.unknown.id that the person saw: the confirmation
 	// counts only while the Refund shows that id.
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	UnknownID string `json:"unknownID"`
 
 	// Outcome: Refunded (the payer has the money back) or NotRefunded (and
 	// never will under this Refund).
-	// +required
 	// +kubebuilder:validation:Enum=Refunded;NotRefunded
 	Outcome ConfirmedOutcome `json:"outcome"`
 
 	// ConfirmedBy is the user name of who confirms, as the API server knows it
 	// (kubectl auth whoami).
-	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="confirmedBy must be plain text on one line"
 	ConfirmedBy string `json:"confirmedBy"`
 
 	// TransactionID of the refund at the provider.
-	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._:/-]+$')",message="transactionID must be letters, digits and . _ : / - only"
 	TransactionID string `json:"transactionID,omitempty"`
 
 	// Note says how the person knows.
-	// +optional
 	// +kubebuilder:validation:MaxLength=500
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="note must be plain text on one line"
 	Note string `json:"note,omitempty"`
@@ -192,98 +180,78 @@ type RefundStatus struct {
 	// Phase: Pending (not asked yet), Processing, ManualActionRequired (a
 	// person has to give the money back), Succeeded, Failed, or Unknown: the
 	// outcome cannot be determined now; nothing is sent again.
-	// +optional
 	Phase RefundPhase `json:"phase,omitempty"`
 
 	// Conditions: Finished is True when it is over, whatever the outcome;
 	// Succeeded (and Ready, which mirrors it) is True when the money was given
 	// back, False when it was not.
-	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// ObservedGeneration is the generation of the spec that status speaks of.
-	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// ChargeName names the Charge on which the refund is recorded.
-	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ChargeName string `json:"chargeName,omitempty"`
 
 	// Account in use: kind/name.
-	// +optional
 	Account string `json:"account,omitempty"`
 
 	// Environment of the account: sandbox or production.
-	// +optional
 	Environment string `json:"environment,omitempty"`
 
 	// Amount as sent to the provider.
-	// +optional
 	// +kubebuilder:validation:MaxLength=40
 	Amount string `json:"amount,omitempty"`
 
 	// Currency as sent to the provider.
-	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	Currency string `json:"currency,omitempty"`
 
 	// Unknown is what a person confirms, in the phases Unknown and
 	// ManualActionRequired.
-	// +optional
 	Unknown *UnknownStatus `json:"unknown,omitempty"`
 
 	// Instructions say what a person has to do, in phase ManualActionRequired.
-	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	Instructions string `json:"instructions,omitempty"`
 
 	// ProviderReference is what the provider knows the refund by.
-	// +optional
 	ProviderReference string `json:"providerReference,omitempty"`
 
 	// TransactionID is the provider's name for the movement of money.
-	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	TransactionID string `json:"transactionID,omitempty"`
 
 	// Sends counts how often the provider was, or was about to be, asked. Each
 	// request is fenced by raising it: who ends the object at the same time loses.
-	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Sends int32 `json:"sends,omitempty"`
 
 	// InitiatedAt is when the provider was asked.
-	// +optional
 	InitiatedAt *metav1.Time `json:"initiatedAt,omitempty"`
 
 	// CompletedAt is when the operator learnt the outcome.
-	// +optional
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
 
 	// ConfirmedBy is who confirmed an outcome that the provider did not give.
-	// +optional
 	ConfirmedBy string `json:"confirmedBy,omitempty"`
 
 	// Failure says why nothing was given back.
-	// +optional
 	Failure *RefundFailure `json:"failure,omitempty"`
 }
 
 // RefundFailure says why nothing was given back.
 type RefundFailure struct {
 	// Reason from the closed list of docs/refund.md.
-	// +required
 	Reason string `json:"reason"`
 
 	// ProviderCode is the provider's own word.
-	// +optional
 	ProviderCode string `json:"providerCode,omitempty"`
 
 	// Message for people.
-	// +optional
 	Message string `json:"message,omitempty"`
 }
 

@@ -1,5 +1,4 @@
-// Package crd holds the generated CRDs, for programs that check objects against
-// them in process.
+// Package crd holds the generated CRDs, for programs that check objects against them in process.
 package crd
 
 import "embed"

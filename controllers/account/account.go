@@ -1,6 +1,5 @@
-// Package account finds the merchant account that a Payment uses, reads its
-// credentials and keeps one provider client for each, so that access tokens
-// are shared.
+// Package account finds the merchant account that a Payment uses, reads its credentials and keeps
+// one provider client for each, so that access tokens are shared.
 package account
 
 import (
@@ -107,8 +106,7 @@ type Resolver struct {
 	// them but not list them.
 	Live     client.Reader
 	Registry providers.Registry
-	// Operator holds the accounts that the operator's environment describes,
-	// by provider.
+	// Operator holds the accounts that the operator's environment describes, by provider.
 	Operator map[string]OperatorAccount
 	// OperatorNamespace holds the Secrets of ClusterMerchantAccounts.
 	OperatorNamespace string
@@ -122,9 +120,8 @@ type Resolver struct {
 	Clients             *Clients
 }
 
-// Resolve finds the account that p uses. One that is Closed can still be asked, and
-// nothing new is sent through it. An error that is a *Problem is the user's to mend;
-// any other is ours.
+// Resolve finds the account that p uses. One that is Closed can still be asked, and nothing new is
+// sent through it. An error that is a *Problem is the user's to mend; any other is ours.
 func (r *Resolver) Resolve(ctx context.Context, p *v1alpha1.Payment) (*Account, error) {
 	kind, ok := r.Registry[p.Spec.Provider]
 	if !ok {
@@ -139,8 +136,7 @@ func (r *Resolver) Resolve(ctx context.Context, p *v1alpha1.Payment) (*Account, 
 	return r.complete(acct)
 }
 
-// Named returns the account of that kind and name, complete but for its
-// credentials.
+// Named returns the account of that kind and name, complete but for its credentials.
 func (r *Resolver) Named(ctx context.Context, kind, namespace, name string) (*Account, error) {
 	acct, err := r.get(ctx, r.Reader, kind, namespace, name)
 	if err != nil {
@@ -185,8 +181,7 @@ func (r *Resolver) find(ctx context.Context, p *v1alpha1.Payment) (*Account, err
 	return r.findDefault(ctx, p.Namespace, p.Spec.Provider)
 }
 
-// findDefault looks in the namespace, then in the cluster, then in the
-// operator's own environment.
+// findDefault looks in the namespace, then in the cluster, then in the operator's own environment.
 func (r *Resolver) findDefault(ctx context.Context, namespace, provider string) (*Account, error) {
 	// unfit is why an account that bears the name is not the one.
 	var unfit *Problem
@@ -272,10 +267,9 @@ func closed(kind string, o client.Object, suspended bool) *Problem {
 	}
 }
 
-// ClosedNow says why no first request may be sent through a, for c or for a refund of
-// it, by what the API server says now: a cache may be behind, and who suspended or
-// deleted the account, or took the namespace off it, was told that it is done. nil: it
-// may.
+// ClosedNow says why no first request may be sent through a, for c or for a refund of it, by what
+// the API server says now: a cache may be behind, and who suspended or deleted the account, or took
+// the namespace off it, was told that it is done. nil: it may.
 func (r *Resolver) ClosedNow(ctx context.Context, a *Account, c *v1alpha1.Charge) (*Problem, error) {
 	if a.Pin.Kind == KindOperator {
 		return nil, nil //nolint:nilnil // No problem, and no error.
@@ -375,8 +369,8 @@ func (a *Account) namespaceSelector() (labels.Selector, error) {
 // complete checks a custom endpoint against the allow list and fills in the
 // provider's own one where the account names none.
 func (r *Resolver) complete(a *Account) (*Account, error) {
-	if err := r.Trusted(a); err != nil {
-		return nil, err
+	if p := r.Untrusted(a); p != nil {
+		return nil, p
 	}
 	if p := r.unnamed(a); p != nil {
 		return nil, p
@@ -428,7 +422,7 @@ func (r *Resolver) Pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	acct.Kind = kind
 	acct.Pin = c.Spec.Account
 	if acct.Closed == nil {
-		acct.Closed = cmp.Or(r.untrusted(acct), r.unnamed(acct))
+		acct.Closed = cmp.Or(r.Untrusted(acct), r.unnamed(acct))
 	}
 	if acct.Closed == nil {
 		if acct.Closed, err = r.notAllowed(ctx, acct, c); err != nil {

@@ -76,7 +76,7 @@ type Clients struct {
 	now       func() time.Time
 	// Sleep waits, or ends with the context; default by the clock.
 	Sleep func(context.Context, time.Duration) error
-	// Findings are what calls tell about accounts; may be nil.
+	// Findings are what calls tell about accounts.
 	Findings *Findings
 
 	secrets secrets
@@ -108,7 +108,7 @@ type kept struct {
 
 // NewClients returns an empty set of clients.
 func NewClients(transport providers.Transport, now func() time.Time) *Clients {
-	return &Clients{transport: transport, now: now, Sleep: sleep, clients: map[clientKey]*kept{}, limiters: map[string]*Limiter{}}
+	return &Clients{transport: transport, now: now, Sleep: sleep, Findings: newFindings(), clients: map[clientKey]*kept{}, limiters: map[string]*Limiter{}}
 }
 
 // get the client of an account with credentials, for refunds or payments.

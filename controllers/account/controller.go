@@ -49,8 +49,7 @@ type Reconciler struct {
 	CallTimeout time.Duration
 	// Retry is the wait for an account that is not ready; Recheck for one that is.
 	Retry, Recheck time.Duration
-	// Settle is how long after its last look at an account somebody may still send
-	// through it.
+	// Settle is how long after its last look at an account somebody may still send through it.
 	Settle time.Duration
 	// Leads tells whether this process may begin anything; nil: it may.
 	Leads func() bool
@@ -76,16 +75,14 @@ const (
 // process begins to lead.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, began source.Source) error {
 	name := map[string]string{KindNamespaced: "merchantaccount", KindCluster: "clustermerchantaccount"}[r.Kind]
-	b := ctrl.NewControllerManagedBy(mgr).
+	return ctrl.NewControllerManagedBy(mgr).
 		Named(name).
 		For(newObject(r.Kind), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.Charge{}, handler.EnqueueRequestsFromMapFunc(r.ofCharge)).
 		WatchesRawSource(began).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
-	if f := r.Resolver.Clients.Findings; f != nil {
-		b = b.WatchesRawSource(source.Channel(f.changed[r.Kind], &handler.EnqueueRequestForObject{}))
-	}
-	return b.Complete(redact.Panics(r))
+		WatchesRawSource(source.Channel(r.Resolver.Clients.Findings.changed[r.Kind], &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(redact.Panics(r))
 }
 
 // Everything lists the accounts, for a process that begins to lead.
@@ -177,8 +174,7 @@ func (r *Reconciler) try(ctx context.Context, acct *Account, c *Client) metav1.C
 	return verdict(err)
 }
 
-// harmless is the question that tries an account and asks for no money; nil
-// where there is none.
+// harmless is the question that tries an account and asks for no money; nil where there is none.
 func harmless(p providers.Provider, check providers.AccountCheck) func(context.Context) error {
 	switch p := p.(type) {
 	case providers.AccountChecker:

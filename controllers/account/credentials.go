@@ -8,9 +8,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/providers"
@@ -28,9 +31,8 @@ func detail(err error) string {
 // have less than a hundredth of that.
 const maxCredential = 16 << 10
 
-// MaxCallbackSecrets is how many secrets may verify the callbacks of an account: old
-// and new ones while they are replaced. Each costs whoever receives a callback a MAC
-// over its whole body.
+// MaxCallbackSecrets is how many secrets may verify the callbacks of an account: old and new ones
+// while they are replaced. Each costs whoever receives a callback a MAC over its whole body.
 const MaxCallbackSecrets = 4
 
 // Client returns the provider client of a, with its credentials as they were within the last
@@ -91,15 +93,14 @@ func (r *Resolver) client(a *Account, refunds bool, credentials map[string]provi
 // Secret or their namespace is gone.
 func (r *Resolver) LastKnown(c *v1alpha1.Charge, refund bool) (*Client, bool) {
 	kind, ok := r.Registry[c.Spec.Provider]
-	if !ok || r.untrusted(&Account{Pin: c.Spec.Account, Provider: c.Spec.Provider, Kind: kind}) != nil {
+	if !ok || r.Untrusted(&Account{Pin: c.Spec.Account, Provider: c.Spec.Provider, Kind: kind}) != nil {
 		return nil, false
 	}
 	return r.Clients.lastKnown(c.Spec.Account, c.Spec.Provider, refund && len(kind.RefundCredentialKeys) > 0)
 }
 
-// ClientToAsk returns the client to ask with about c, or about a refund of it: that of a,
-// else the one with which this process asked last. Where the account is gone, a is nil and
-// gone says why.
+// ClientToAsk returns the client to ask with about c, or about a refund of it: that of a, else the
+// one with which this process asked last. Where the account is gone, a is nil and gone says why.
 func (r *Resolver) ClientToAsk(ctx context.Context, a *Account, gone *Problem, c *v1alpha1.Charge, refund bool) (*Client, error) {
 	if a == nil && gone == nil {
 		gone = problem(v1alpha1.ReasonAccountNotFound, "there is no account to ask with")
@@ -172,8 +173,8 @@ func (r *Resolver) ForCallbacks(ctx context.Context, provider, kindName, namespa
 // recentCredentials are those of the last minute, unless the provider refused them since or
 // one that is required is missing.
 func (r *Resolver) recentCredentials(ctx context.Context, a *Account, required []string) (map[string]providers.Secret, error) {
-	if err := r.Trusted(a); err != nil {
-		return nil, err
+	if p := r.Untrusted(a); p != nil {
+		return nil, p
 	}
 	key, now := a.secretKey(), r.Clients.now()
 	if recent, ok := r.Clients.secrets.get(key, now); ok && a.Pin.Kind != KindOperator && len(missingKeys(required, recent)) == 0 {
@@ -285,21 +286,14 @@ func (a *Account) credentialNames(keys []string) []string {
 	return names
 }
 
-// Trusted returns a *Problem if nothing may be sent to the endpoints of a: no credentials, no
-// question, no request. It is asked before every call, since the operator may have stopped to
+// Untrusted is why nothing may be sent to the endpoints of a: no credentials, no question, no
+// request; nil: it may. It is asked before every call, since the operator may have stopped to
 // trust a host that payments were made at.
-func (r *Resolver) Trusted(a *Account) error {
-	if p := r.untrusted(a); p != nil {
-		return p
-	}
-	return nil
-}
-
-func (r *Resolver) untrusted(a *Account) *Problem {
+func (r *Resolver) Untrusted(a *Account) *Problem {
 	allowed := r.AllowedEndpoints
 	if op, ok := r.Operator[a.Provider]; ok && a.Pin.Kind == KindOperator {
 		// Who set the environment variables says what is trusted.
-		allowed = slices.Concat(allowed, endpoints(op.BaseURL), endpoints(op.TokenURL))
+		allowed = slices.Concat(allowed, endpoints(op.Pin.BaseURL), endpoints(op.Pin.TokenURL))
 	}
 	return cmp.Or(a.checkEndpoint(a.Pin.BaseURL, allowed), a.checkEndpoint(a.Pin.TokenURL, allowed))
 }
@@ -330,8 +324,64 @@ func (a *Account) checkEndpoint(raw string, allowed []string) *Problem {
 		u.Host, u.Host)
 }
 
-// isOwnHost tells whether u is https at the default port of one of the
-// provider's own hosts.
+// isOwnHost tells whether u is https at the default port of one of the provider's own hosts.
 func isOwnHost(u *url.URL, own []string) bool {
 	return u.Scheme == "https" && (u.Port() == "" || u.Port() == "443") && slices.Contains(own, u.Hostname())
+}
+
+const (
+	// keepSecret is how long the credentials of an account are used without reading its Secret.
+	keepSecret = time.Minute
+	// current are credentials that were read that lately: to read them again changes nothing.
+	current = time.Second
+	// maxSecrets bounds how many are kept.
+	maxSecrets = 4096
+)
+
+// secretKey names the Secret that an account object uses. One that is made again under its
+// name is another one.
+type secretKey struct {
+	account types.UID
+	secret  types.NamespacedName
+}
+
+// secrets are the credentials that were read from Secrets in the last minute. The zero value
+// is ready.
+type secrets struct {
+	mu   sync.Mutex
+	read map[secretKey]cached
+}
+
+type cached struct {
+	credentials map[string]providers.Secret
+	at          time.Time
+}
+
+func (s *secrets) get(key secretKey, now time.Time) (map[string]providers.Secret, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.read[key]
+	if age := now.Sub(r.at); !ok || age < 0 || age >= keepSecret {
+		delete(s.read, key)
+		return nil, false
+	}
+	return r.credentials, true
+}
+
+func (s *secrets) put(key secretKey, credentials map[string]providers.Secret, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.read == nil || len(s.read) >= maxSecrets {
+		s.read = map[secretKey]cached{} // they are a minute old at most
+	}
+	s.read[key] = cached{credentials, now}
+}
+
+// forget has a Secret read again. It reports whether that may tell something new.
+func (s *secrets) forget(key secretKey, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.read[key]
+	delete(s.read, key)
+	return ok && now.Sub(r.at) >= current
 }

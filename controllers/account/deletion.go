@@ -109,8 +109,7 @@ func (r *Reconciler) keep(ctx context.Context, o object) error {
 	return r.patch(ctx, o, before)
 }
 
-// letGo takes the finalizer off an account that nobody needs any more. Until then
-// it says who does.
+// letGo takes the finalizer off an account that nobody needs any more. Until then it says who does.
 func (r *Reconciler) letGo(ctx context.Context, o object) (ctrl.Result, error) {
 	if !controllerutil.ContainsFinalizer(o, v1alpha1.FinalizerCharges) {
 		return ctrl.Result{}, nil

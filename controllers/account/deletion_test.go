@@ -151,8 +151,7 @@ func (b behind) List(ctx context.Context, list client.ObjectList, opts ...client
 	return b.past.List(ctx, list, opts...)
 }
 
-// A closed account is not passed over: its Payments wait for it. What is open is
-// followed on.
+// A closed account is not passed over: its Payments wait for it. What is open is followed on.
 func TestClosedTakesNothingNew(t *testing.T) {
 	suspended := func(s *v1alpha1.MerchantAccountSpec) { s.Suspend = true }
 	f := setUp(t, merchant("shop", "mtn", "mtn", suspended), cluster("mtn", "mtn", names("shop")),

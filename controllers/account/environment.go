@@ -14,32 +14,18 @@ import (
 // OperatorAccount is an account that the operator's environment describes, so
 // that a single-tenant installation needs a Secret and nothing else.
 type OperatorAccount struct {
-	Environment       string
-	TargetEnvironment string
-	BaseURL           string
-	TokenURL          string
-	CallbackURL       string
-	Credentials       map[string]providers.Secret
+	Pin         v1alpha1.AccountPin
+	CallbackURL string
+	Credentials map[string]providers.Secret
 }
 
 // credentialVariables are the environment variables of each provider's
 // credentials; setting any of them describes an account.
 func credentialVariables() map[string]map[string]string {
 	return map[string]map[string]string{
-		"mtn": {
-			"subscriptionKey": "MTN_SUBSCRIPTION_KEY",
-			"userID":          "MTN_USER_ID",
-			"apiSecret":       "MTN_API_SECRET",
-		},
-		"orange": {
-			"clientID":     "ORANGE_CLIENT_ID",
-			"clientSecret": "ORANGE_CLIENT_SECRET",
-			"merchantKey":  "ORANGE_MERCHANT_KEY",
-		},
-		"wave": {
-			"apiKey":        "WAVE_API_KEY",
-			"webhookSecret": "WAVE_WEBHOOK_SECRET",
-		},
+		"mtn":    {"subscriptionKey": "MTN_SUBSCRIPTION_KEY", "userID": "MTN_USER_ID", "apiSecret": "MTN_API_SECRET"},
+		"orange": {"clientID": "ORANGE_CLIENT_ID", "clientSecret": "ORANGE_CLIENT_SECRET", "merchantKey": "ORANGE_MERCHANT_KEY"},
+		"wave":   {"apiKey": "WAVE_API_KEY", "webhookSecret": "WAVE_WEBHOOK_SECRET"},
 	}
 }
 
@@ -48,9 +34,8 @@ func credentialVariables() map[string]map[string]string {
 func additionalVariables() map[string]map[string]string {
 	return map[string]map[string]string{
 		"mtn": {
-			"disbursementSubscriptionKey": "MTN_DISBURSEMENT_SUBSCRIPTION_KEY",
-			"disbursementUserID":          "MTN_DISBURSEMENT_USER_ID",
-			"disbursementAPISecret":       "MTN_DISBURSEMENT_API_SECRET",
+			"disbursementSubscriptionKey": "MTN_DISBURSEMENT_SUBSCRIPTION_KEY", "disbursementUserID": "MTN_DISBURSEMENT_USER_ID",
+			"disbursementAPISecret": "MTN_DISBURSEMENT_API_SECRET",
 		},
 		"wave": {"signingSecret": "WAVE_SIGNING_SECRET"},
 	}
@@ -78,7 +63,7 @@ func FromEnvironment(getenv func(string) string) map[string]OperatorAccount {
 func Hosts(accounts map[string]OperatorAccount) []string {
 	var hosts []string
 	for _, a := range accounts {
-		for _, endpoint := range []string{a.BaseURL, a.TokenURL} {
+		for _, endpoint := range []string{a.Pin.BaseURL, a.Pin.TokenURL} {
 			if u, err := url.Parse(endpoint); err == nil && u.Hostname() != "" {
 				hosts = append(hosts, u.Hostname())
 			}
@@ -101,22 +86,24 @@ func describe(provider string, credentials map[string]providers.Secret, environm
 	// From a Secret that was made with `echo`, every value ends in a newline.
 	getenv := func(variable string) string { return strings.TrimSpace(environment(variable)) }
 	a := OperatorAccount{Credentials: credentials}
+	pin := &a.Pin
+	pin.Kind, pin.Name = KindOperator, provider
 	switch provider {
 	case "mtn":
-		a.BaseURL = getenv("MTN_API_URL")
-		a.TargetEnvironment = getenv("MTN_TARGET_ENVIRONMENT")
+		pin.BaseURL = getenv("MTN_API_URL")
+		pin.TargetEnvironment = getenv("MTN_TARGET_ENVIRONMENT")
 		a.CallbackURL = getenv("MTN_CALLBACK_URL")
-		a.Environment = cmp.Or(getenv("MTN_ENVIRONMENT"), string(providers.Sandbox))
+		pin.Environment = cmp.Or(getenv("MTN_ENVIRONMENT"), string(providers.Sandbox))
 	case "orange":
-		a.BaseURL = getenv("ORANGE_API_URL")
-		a.TokenURL = getenv("ORANGE_TOKEN_URL")
-		a.Environment = orangeEnvironment(a.BaseURL)
+		pin.BaseURL = getenv("ORANGE_API_URL")
+		pin.TokenURL = getenv("ORANGE_TOKEN_URL")
+		pin.Environment = orangeEnvironment(pin.BaseURL)
 	case "wave":
-		a.BaseURL = getenv("WAVE_API_URL")
+		pin.BaseURL = getenv("WAVE_API_URL")
 		// Wave has no sandbox.
-		a.Environment = string(providers.Production)
+		pin.Environment = string(providers.Production)
 	}
-	a.BaseURL = strings.TrimRight(a.BaseURL, "/")
+	pin.BaseURL = strings.TrimRight(pin.BaseURL, "/")
 	return a
 }
 
@@ -134,7 +121,7 @@ func orangeEnvironment(baseURL string) string {
 
 // choose returns the account for a new payment.
 func (o OperatorAccount) choose(provider string) (*Account, error) {
-	if o.Environment != string(providers.Sandbox) && o.Environment != string(providers.Production) {
+	if o.Pin.Environment != string(providers.Sandbox) && o.Pin.Environment != string(providers.Production) {
 		return nil, problem(v1alpha1.ReasonAccountMisconfigured,
 			"The operator's %s environment must be sandbox or production. Correct MTN_ENVIRONMENT.", provider)
 	}
@@ -143,14 +130,7 @@ func (o OperatorAccount) choose(provider string) (*Account, error) {
 
 func (o OperatorAccount) account(provider string) *Account {
 	return &Account{
-		Pin: v1alpha1.AccountPin{
-			Kind:              KindOperator,
-			Name:              provider,
-			Environment:       o.Environment,
-			BaseURL:           o.BaseURL,
-			TokenURL:          o.TokenURL,
-			TargetEnvironment: o.TargetEnvironment,
-		},
+		Pin:         o.Pin,
 		Provider:    provider,
 		Currency:    "XOF",
 		Interval:    DefaultInterval,

@@ -22,7 +22,7 @@ const (
 )
 
 // Findings are what the calls for payments and refunds told about accounts: at most one
-// problem for each. They are kept in memory only. A nil *Findings keeps nothing.
+// problem for each. They are kept in memory only.
 type Findings struct {
 	mu sync.Mutex
 	of map[string]finding // by identity
@@ -37,8 +37,7 @@ type finding struct {
 	at        time.Time
 }
 
-// NewFindings returns an empty set of findings.
-func NewFindings() *Findings {
+func newFindings() *Findings {
 	return &Findings{of: map[string]finding{}, changed: map[string]chan event.GenericEvent{
 		KindNamespaced: make(chan event.GenericEvent, wakes), KindCluster: make(chan event.GenericEvent, wakes),
 	}}
@@ -47,7 +46,7 @@ func NewFindings() *Findings {
 // report how a call ended. What is the fault of the account, or of the operator's settings, is
 // kept until a call disproves it.
 func (f *Findings) report(pin v1alpha1.AccountPin, op providers.Operation, err error, now time.Time) {
-	if f == nil || f.changed[pin.Kind] == nil {
+	if f.changed[pin.Kind] == nil {
 		return
 	}
 	f.mu.Lock()
@@ -97,9 +96,6 @@ func misconfigured(err error) bool {
 
 // about an account; "" for nothing.
 func (f *Findings) about(pin v1alpha1.AccountPin, now time.Time) string {
-	if f == nil {
-		return ""
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	found, ok := f.of[identity(pin)]
@@ -111,9 +107,6 @@ func (f *Findings) about(pin v1alpha1.AccountPin, now time.Time) string {
 
 // forget what was found about an account, since somebody changed it.
 func (f *Findings) forget(pin v1alpha1.AccountPin) {
-	if f == nil {
-		return
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.of, identity(pin))

@@ -95,9 +95,8 @@ type queue struct {
 	virtual int64
 }
 
-// maxHeadStart is how much later an old one may come that a younger one of its
-// namespace still goes first; without a bound, old ones would never be asked about
-// while there are enough young ones.
+// maxHeadStart is how much later an old one may come that a younger one of its namespace still goes
+// first; without a bound, old ones would never be asked about while there are enough young ones.
 const maxHeadStart = 10 * time.Minute
 
 // join returns the waiter of who, which keeps its place, and its purpose unless it comes

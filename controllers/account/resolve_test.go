@@ -342,8 +342,7 @@ func TestAPIFailures(t *testing.T) {
 	})
 }
 
-// What an account says reaches the payment, and what it does not say has a
-// default.
+// What an account says reaches the payment, and what it does not say has a default.
 func TestAccountSettings(t *testing.T) {
 	f := setUp(t,
 		merchant("shop", "mtn", "mtn"),
@@ -376,9 +375,8 @@ func TestAccountSettings(t *testing.T) {
 	}
 }
 
-// Credentials come from the Payment's own namespace, or from the
-// operator's for a cluster account that names it. Nothing a tenant writes leads
-// elsewhere.
+// Credentials come from the Payment's own namespace, or from the operator's for a cluster account
+// that names it. Nothing a tenant writes leads elsewhere.
 func TestNoOtherNamespacesCredentials(t *testing.T) {
 	victim := []client.Object{
 		merchant("victim", "wave", "wave"), merchant("victim", "main", "wave"),

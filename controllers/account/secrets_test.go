@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -105,28 +103,4 @@ func TestH3AnySecret(t *testing.T) {
 			r.Fatalf("%v", err)
 		}
 	})
-}
-
-// A Secret that changes between two uses makes another client, which knows by the
-// hash that it is another: what may have been sent with the old one is not repeated
-// with the new one (see the payment loop).
-func TestH3SecretChangedInFlight(t *testing.T) {
-	s := secret("shop", "wave-credentials", keysOf("wave"))
-	f := setUp(t, merchant("shop", "wave", "wave"), s)
-	a := f.resolve(payment("shop", "wave"))
-	before := f.client(a)
-	must(t, f.api.Get(f.ctx, types.NamespacedName{Namespace: "shop", Name: s.Name}, s))
-	s.Data["apiKey"] = []byte("another")
-	f.rotate(s)
-	after := f.client(a)
-	if before == after || before.Credentials == after.Credentials {
-		t.Error("the same client for other credentials")
-	}
-	s.Type = corev1.SecretTypeServiceAccountToken
-	must(t, f.api.Delete(f.ctx, s))
-	s.ResourceVersion = ""
-	must(t, f.api.Create(f.ctx, s))
-	f.now = f.now.Add(time.Minute)
-	_, err := f.Client(f.ctx, a)
-	expectProblem(t, err, v1alpha1.ReasonAccountMisconfigured)
 }

@@ -188,6 +188,22 @@ func IsGone(err error) bool {
 	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
+// Get returns an object, or nil if there is none.
+func Get[T any, P interface {
+	*T
+	client.Object
+}](ctx context.Context, reader client.Reader, key types.NamespacedName) (P, error) {
+	o := P(new(T))
+	switch err := reader.Get(ctx, key, o); {
+	case IsGone(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading %T %s: %w", o, key, err)
+	default:
+		return o, nil
+	}
+}
+
 func (p *Protocol) pause(ctx context.Context, d time.Duration) error {
 	if p.Pause != nil {
 		return p.Pause(ctx, d)

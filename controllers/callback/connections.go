@@ -7,10 +7,9 @@ import (
 	"sync"
 )
 
-// connections bounds how many there are, in all and from one source. At the limit, the
-// connection that has waited longest without a complete request is closed: a slow
-// sender keeps nobody out, and a genuine callback, which comes whole, is never the
-// oldest.
+// connections bounds how many there are, in all and from one source. At the limit, the connection
+// that has waited longest without a complete request is closed: a slow sender keeps nobody out, and
+// a genuine callback, which comes whole, is never the oldest.
 type connections struct {
 	net.Listener
 	limits Limits

@@ -67,9 +67,8 @@ func (k *Keyring) padded(own []providers.Secret) []providers.Secret {
 	return out
 }
 
-// Load reads what verifies the callbacks of an account. An account that is gone, or
-// whose Secret is, verifies nothing; where the API gives no answer, what was loaded
-// stays.
+// Load reads what verifies the callbacks of an account. An account that is gone, or whose Secret
+// is, verifies nothing; where the API gives no answer, what was loaded stays.
 func (k *Keyring) Load(ctx context.Context, kind string, name types.NamespacedName) error {
 	provider, err := k.providerOf(ctx, kind, name)
 	if apierrors.IsNotFound(err) {

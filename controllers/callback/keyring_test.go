@@ -37,8 +37,7 @@ func TestG6_ABadProofCausesNoRead(t *testing.T) {
 	m.expectWrites(0)
 }
 
-// The same work for whoever has no proof: so many secrets are tried, whatever an
-// account has.
+// The same work for whoever has no proof: so many secrets are tried, whatever an account has.
 func TestG6_EveryAccountCostsTheSameWork(t *testing.T) {
 	m := newMarket(t)
 	for name, have := range map[string]int{"none": 0, "one": 1, "two": 2, "four": 4} {
@@ -94,20 +93,10 @@ func TestG10_KeyringFollowsAccountsAndSecrets(t *testing.T) {
 	must(t, m.api.Update(m.ctx, waveSecret("tenant-a", "wave", "new\n"+secretA)))
 	load(30*time.Second, false, "new", secretA)
 	// The API is out of order: what is known stays.
-	m.onCall = func(label string) error {
-		if label == "get Secret" {
-			return errAPI
-		}
-		return nil
-	}
+	m.onCall = failing("get Secret", errAPI)
 	load(0, true, "new", secretA)
 	// Not allowed to read it is as good as not there, and no reason to say "later".
-	m.onCall = func(label string) error {
-		if label == "get Secret" {
-			return apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "wave", errAPI)
-		}
-		return nil
-	}
+	m.onCall = failing("get Secret", apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "wave", errAPI))
 	load(30*time.Second, false)
 	m.onCall = nil
 	load(30*time.Second, false, "new", secretA)

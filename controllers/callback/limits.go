@@ -13,18 +13,15 @@ import (
 	"k8s.io/utils/lru"
 )
 
-// Limits on what strangers may ask for. A source is an IPv4 address or an IPv6
-// network of 64 bits.
+// Limits on what strangers may ask for. A source is an IPv4 address or an IPv6 network of 64 bits.
 type Limits struct {
 	// Connections in all, and of one source.
 	Connections, SourceConnections int
-	// SourceRate is how many requests of one source are taken each second in the
-	// long run, SourceBurst how many at once. The same goes for the verified
-	// callbacks of one account.
+	// SourceRate is how many requests of one source are taken each second in the long run,
+	// SourceBurst how many at once. The same goes for the verified callbacks of one account.
 	SourceRate  float64
 	SourceBurst int
-	// TrustedProxies are believed in X-Forwarded-For, and have as many
-	// connections as there are.
+	// TrustedProxies are believed in X-Forwarded-For, and have as many connections as there are.
 	TrustedProxies []netip.Prefix
 }
 
@@ -55,9 +52,8 @@ func (l Limits) trusts(a netip.Addr) bool {
 	return slices.ContainsFunc(l.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// clientOf is where a request comes from: the peer, or behind proxies that are
-// trusted the last hop that is none of them. What is left of that is the sender's
-// own invention.
+// clientOf is where a request comes from: the peer, or behind proxies that are trusted the last hop
+// that is none of them. What is left of that is the sender's own invention.
 func (l Limits) clientOf(req *http.Request) netip.Addr {
 	at := peerOf(req.RemoteAddr)
 	hops := strings.Split(strings.Join(req.Header.Values("X-Forwarded-For"), ","), ",")

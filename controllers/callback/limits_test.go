@@ -148,8 +148,7 @@ func TestG14_OneChargeIsLimited(t *testing.T) {
 	f.expect(http.StatusTooManyRequests, http.MethodPost, s.path(), mtnBody)
 }
 
-// What is forged does not use up what an account may have: that would keep the
-// genuine out.
+// What is forged does not use up what an account may have: that would keep the genuine out.
 func TestG14_ForgedCallbacksUseUpNoAccount(t *testing.T) {
 	m := newMarket(t)
 	m.Limits = Limits{SourceRate: 1, SourceBurst: 20}.withDefaults()

@@ -33,9 +33,8 @@ type received struct {
 	at     time.Time
 }
 
-// note writes the callback on the Payment that shows the charge, or on the charge
-// where none does, unless it adds nothing. Simultaneous callbacks about one charge are
-// one note.
+// note writes the callback on the Payment that shows the charge, or on the charge where none does,
+// unless it adds nothing. Simultaneous callbacks about one charge are one note.
 func (r *Receiver) note(ctx context.Context, charge *v1alpha1.Charge, cb providers.Callback, body []byte) (result, error) {
 	n := received{charge: charge, claim: cb.Claim, digest: r.Digest(body), at: r.Now()}
 	got, err, _ := r.flight.Do(charge.Name, func() (any, error) {
@@ -124,8 +123,7 @@ func (n received) coveredBy(at time.Time) bool {
 // back suppresses them for a gap at most.
 func tooSoon(now, last time.Time, gap time.Duration) bool { return now.Sub(last).Abs() < gap }
 
-// memory of what this replica noted: its cache may not show it yet, and repetitions may
-// alternate.
+// memory of what this replica noted: its cache may not show it yet, and repetitions may alternate.
 type memory struct {
 	// last note by charge, and notes by charge and digest.
 	last, notes *lru.Cache

@@ -1,20 +1,26 @@
 package callback
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/testenv"
 )
 
-// chargeNote is the note on the Charge of a sale, after checking that nothing else
-// of it is new.
+// chargeNote is the note on the Charge of a sale, after checking that nothing else of it is new.
 func (f *fixture) chargeNote(s sale) *v1alpha1.CallbackNote {
 	f.t.Helper()
 	var c v1alpha1.Charge
@@ -26,8 +32,7 @@ func (f *fixture) chargeNote(s sale) *v1alpha1.CallbackNote {
 	return note
 }
 
-// K2g: a callback is noted on the Payment that shows the Charge, and on the Charge
-// where none does.
+// K2g: a callback is noted on the Payment that shows the Charge, and on the Charge where none does.
 func TestNote_IsOnTheChargeWhereNoPaymentShowsIt(t *testing.T) {
 	notFound := apierrors.NewNotFound(schema.GroupResource{Resource: "payments"}, "order-1")
 	for name, hide := range map[string]func(f *fixture, p *v1alpha1.Payment){
@@ -161,4 +166,185 @@ func TestNote_AfterAnEnd(t *testing.T) {
 			}
 		}
 	}
+}
+
+func said(status string) string { return fmt.Sprintf(`{"status":%q}`, status) }
+
+// A thousand repetitions are one note, whenever they come, and if they alternate.
+func TestG2_RepetitionsAreOneNote(t *testing.T) {
+	for name, bodies := range map[string][]string{
+		"the same":      {mtnBody},
+		"alternating":   {said("A"), said("B")},
+		"three of them": {said("A"), said("B"), said("C")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, other := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "mtn")
+			f := withSales(t, s, other)
+			for i := range 1000 {
+				f.expect(http.StatusOK, http.MethodPost, s.path(), bodies[i%len(bodies)])
+				f.now = f.now.Add(f.NoteGap)
+			}
+			f.expectWrites(len(bodies))
+			f.expect(http.StatusOK, http.MethodPost, other.path(), bodies[0]) // each Payment has its own
+			f.expectWrites(len(bodies) + 1)
+		})
+	}
+}
+
+// Many at the same time are one note, and all of them are taken.
+func TestG2_SimultaneousCallbacksAreOneNote(t *testing.T) {
+	f, s := withSale(t, "mtn")
+	var senders sync.WaitGroup
+	for i := range 100 {
+		senders.Go(func() {
+			if w := f.do(http.MethodPost, s.path(), fmt.Sprintf(`{"status":"SUCCESSFUL","n":%d}`, i%3)); w.Code != http.StatusOK {
+				t.Errorf("HTTP %d", w.Code)
+			}
+		})
+	}
+	senders.Wait()
+	f.expectNote(s, "SUCCESSFUL")
+	f.expectWrites(1)
+}
+
+// What one replica noted, another one does not note again, and neither does its
+// successor: as far as the Payment shows it.
+func TestG2_AnotherReplicaNotesNothingAgain(t *testing.T) {
+	f, s := withSale(t, "mtn")
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	for range 3 {
+		f.Receiver.memory = newMemory() // another process
+		f.now = f.now.Add(time.Minute)
+		f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	}
+	f.expectWrites(1)
+}
+
+// A cache that is behind shows no note: the replica remembers its own.
+func TestG2_ACacheThatIsBehindMakesNoSecondNote(t *testing.T) {
+	f, s := withSale(t, "mtn")
+	f.Client = interceptor.NewClient(f.Client.(client.WithWatch), interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			err := c.Get(ctx, key, o, opts...)
+			if p, ok := o.(*v1alpha1.Payment); ok {
+				p.Status.LastCallback = nil
+			}
+			return err
+		},
+	})
+	for i := range 100 { // in 50 s, all of them different
+		f.expect(http.StatusOK, http.MethodPost, s.path(), said(fmt.Sprint("N", i)))
+		f.now = f.now.Add(f.NoteGap / 20)
+	}
+	f.expectWrites(5)
+}
+
+// A failed note is not remembered as noted.
+func TestG2_WhatCouldNotBeNotedIsNotedLater(t *testing.T) {
+	f, s := withSale(t, "mtn")
+	f.onCall = failing("apply status", apierrors.NewServiceUnavailable("later"))
+	f.expect(http.StatusServiceUnavailable, http.MethodPost, s.path(), mtnBody)
+	f.onCall = nil
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	f.expectNote(s, "SUCCESSFUL")
+	// Nor what was ignored because it came too soon.
+	f.expect(http.StatusOK, http.MethodPost, s.path(), said("FAILED"))
+	f.now = f.now.Add(f.NoteGap)
+	f.expect(http.StatusOK, http.MethodPost, s.path(), said("FAILED"))
+	f.expectNote(s, "FAILED")
+}
+
+// The same words are noted once more after an end that is not "paid": the payment may be paid late.
+func TestG6_TheSameWordsAreNotedOnceAfterAnEnd(t *testing.T) {
+	f, s := withSale(t, "mtn")
+	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+	f.now = f.now.Add(time.Minute)
+	_, c := f.get(s)
+	c.Record.Outcome = &v1alpha1.Outcome{Phase: v1alpha1.PhaseExpired, Reason: "PayerTimeout"}
+	c.Record.Outcome.At.Time = f.now
+	must(t, f.api.Update(f.ctx, c))
+	s.charge = c
+	f.now = f.now.Add(time.Minute)
+	first := f.now
+	for range 100 {
+		f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
+		f.now = f.now.Add(f.NoteGap)
+	}
+	f.expectWrites(2)
+	if n := f.noteOf(s); !n.ReceivedAt.Time.Equal(first) {
+		t.Errorf("noted at %s", n.ReceivedAt)
+	}
+}
+
+// What a real API server makes of a note: our manager owns it and nothing else.
+func TestNote_OnARealServer(t *testing.T) {
+	env, ctx := testenv.ForTest(t), t.Context()
+	api := env.Client()
+	now := time.Date(2026, 11, 22, 12, 0, 0, 123456000, time.UTC)
+	r := &Receiver{Client: api}
+
+	p := &v1alpha1.Payment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "order-1"},
+		Spec:       v1alpha1.PaymentSpec{Provider: "mtn", Amount: v1alpha1.AmountFromInt(5000), Phone: phone},
+	}
+	must(t, api.Create(ctx, p))
+	fresh := p.DeepCopy()
+	p.Status.Phase = v1alpha1.PhaseProcessing
+	must(t, api.Status().Update(ctx, p, client.FieldOwner("loop")))
+
+	// The cache may be behind: a note needs no resourceVersion.
+	must(t, r.apply(ctx, fresh, received{claim: "SUCCESSFUL", digest: "d1", at: now}))
+	var got v1alpha1.Payment
+	must(t, api.Get(ctx, client.ObjectKeyFromObject(p), &got))
+	if got.Status.Phase != v1alpha1.PhaseProcessing || got.Status.LastCallback == nil ||
+		got.Status.LastCallback.Claim != "SUCCESSFUL" || !got.Status.LastCallback.ReceivedAt.Time.Equal(now) {
+		t.Errorf("%+v", got.Status)
+	}
+	expectOwner(t, &got)
+
+	// The loop writes the whole status, note included; the next note is in nobody's way.
+	got.Status.Phase = v1alpha1.PhaseUnknown
+	must(t, api.Status().Update(ctx, &got, client.FieldOwner("loop")))
+	now = now.Add(time.Minute)
+	must(t, r.apply(ctx, &got, received{claim: "FAILED", digest: "d2", at: now}))
+	must(t, api.Get(ctx, client.ObjectKeyFromObject(p), &got))
+	if got.Status.Phase != v1alpha1.PhaseUnknown || got.Status.LastCallback.Claim != "FAILED" {
+		t.Errorf("%+v", got.Status)
+	}
+	// A note without a word takes the old word back.
+	must(t, r.apply(ctx, &got, received{at: now}))
+	must(t, api.Get(ctx, client.ObjectKeyFromObject(p), &got))
+	if got.Status.LastCallback.Claim != "" {
+		t.Errorf("the time is new, the word is old: %+v", got.Status.LastCallback)
+	}
+
+	must(t, api.Delete(ctx, p))
+	if err := r.apply(ctx, p, received{at: now}); !apierrors.IsNotFound(err) {
+		t.Errorf("gone: %v", err)
+	}
+	// A cache that is behind may mean the one before: the API server ignores a uid
+	// in a status, so the note lands here. It is a note, and nothing else.
+	again := &v1alpha1.Payment{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "order-1"}, Spec: p.Spec}
+	must(t, api.Create(ctx, again))
+	must(t, r.apply(ctx, p, received{claim: "FAILED", digest: "d3", at: now}))
+	must(t, api.Get(ctx, client.ObjectKeyFromObject(again), again))
+	want := v1alpha1.PaymentStatus{ObservedGeneration: -1, LastCallback: again.Status.LastCallback}
+	if again.UID == p.UID || again.Status.LastCallback == nil || !equality.Semantic.DeepEqual(again.Status, want) {
+		t.Errorf("%+v", again.Status)
+	}
+}
+
+func expectOwner(t *testing.T, p *v1alpha1.Payment) {
+	t.Helper()
+	for _, m := range p.ManagedFields {
+		if m.Manager != FieldManager {
+			continue
+		}
+		got := strings.ReplaceAll(m.FieldsV1.GetRawString(), `".":{},`, "")
+		if got != `{"f:status":{"f:lastCallback":{"f:claim":{},"f:digest":{},"f:receivedAt":{}}}}` || m.Subresource != "status" || m.Operation != metav1.ManagedFieldsOperationApply {
+			t.Errorf("%s %s owns %s", m.Operation, m.Subresource, got)
+		}
+		return
+	}
+	t.Error("nobody owns the note")
 }

@@ -16,9 +16,8 @@ import (
 
 type genuineCallback struct{ path, body, secret string }
 
-// Whatever is sent, to whatever path, with whatever proof, a
-// callback changes nothing but the note; it never breaks the receiver, and it
-// leaves no trace in the log.
+// Whatever is sent, to whatever path, with whatever proof, a callback changes nothing but the note;
+// it never breaks the receiver, and it leaves no trace in the log.
 func TestG1_CallbackDecidesNothing(t *testing.T) {
 	m := newMarket(t)
 	mtnSale, orangeSale := newSale("shop", "at-mtn", "mtn"), newSale("shop", "at-orange", "orange")

@@ -10,8 +10,7 @@ import (
 	"mobilemoney.dev/operator/controllers/installation"
 )
 
-// URLs that providers are told, all below the public base URL of the callback
-// receiver.
+// URLs that providers are told, all below the public base URL of the callback receiver.
 type URLs struct {
 	// Base is where the receiver is reached from outside, without a slash at
 	// the end; empty: it is not.

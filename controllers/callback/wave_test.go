@@ -106,9 +106,8 @@ const (
 	pathOperator = "/callbacks/wave"
 )
 
-// A secret verifies the callbacks of its own account's path,
-// and these wake payments that were made through that account. Every other pair
-// does nothing.
+// A secret verifies the callbacks of its own account's path, and these wake payments that were made
+// through that account. Every other pair does nothing.
 func TestG15_ASecretVerifiesItsOwnAccountOnly(t *testing.T) {
 	secretOf := map[string]string{
 		pathA: secretA, pathB: secretB, pathCluster: secretCluster, pathClosed: secretCluster, pathOperator: secretOperator,
@@ -327,22 +326,6 @@ func TestG6G15_WaveSessions(t *testing.T) {
 			m.expectWrites(map[bool]int{true: 1, false: 0}[c.woken != nil])
 		})
 	}
-}
-
-// Wave tells what it is about itself, so that it may come before the answer.
-func TestG3_WaveBeforeTheAnswerIsRecorded(t *testing.T) {
-	m := newMarket(t)
-	s := newSale("tenant-a", "early", "wave", unansweredSale)
-	m.add(s)
-	body := waveBody(s.reference())
-	m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
-	m.expectNote(s, "checkout.session.completed")
-	over := newSale("tenant-a", "over", "wave", ended(v1alpha1.PhaseSucceeded))
-	m.add(over)
-	body = waveBody(over.reference())
-	m.expect(http.StatusOK, http.MethodPost, pathA, body, "Wave-Signature", signature(m.now, body, secretA))
-	m.expectNoNote(over)
-	m.expectWrites(1)
 }
 
 // A provider that signs, but whose account names no such keys, proves nothing.

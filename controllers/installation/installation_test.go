@@ -15,6 +15,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/providers"
+	"mobilemoney.dev/operator/providers/mtn"
+	"mobilemoney.dev/operator/providers/orange"
+	"mobilemoney.dev/operator/providers/wave"
 )
 
 const testSystem = "mobile-money-system"
@@ -155,5 +161,29 @@ func TestLoad_ReturnsErrorsOfTheAPI(t *testing.T) {
 		if !errors.Is(err, errInjected) || got.ID != "" || got.Key != nil {
 			t.Errorf("%s: %+v, %v", at, got, err)
 		}
+	}
+}
+
+var testInstallation = Installation{ID: "test-installation", Key: []byte("0123456789abcdef0123456789abcdef")}
+
+var errInjected = errors.New("injected")
+
+func testRegistry() providers.Registry {
+	return providers.Registry{"mtn": mtn.Kind(), "orange": orange.Kind(), "wave": wave.Kind()}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newPayment(name, provider, amount string) *v1alpha1.Payment {
+	return &v1alpha1.Payment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
+		Spec: v1alpha1.PaymentSpec{
+			Provider: provider, Amount: v1alpha1.NewAmount(amount), Currency: "XOF", Phone: "+2250501020304",
+		},
 	}
 }

@@ -66,9 +66,8 @@ func (k *PathKeys) ID(provider, chargeName string) string {
 	return idEncoding().EncodeToString(append(digest, pathMAC(k.signer, provider, chargeName)...))
 }
 
-// Verify returns the name of the Charge that an ID names, and the position of the
-// key that signed it; -1: none did. It reads nothing, and does the same work
-// whatever it is given.
+// Verify returns the name of the Charge that an ID names, and the position of the key that signed
+// it; -1: none did. It reads nothing, and does the same work whatever it is given.
 func (k *PathKeys) Verify(provider, id string) (chargeName string, position int) {
 	raw, err := idEncoding().DecodeString(id)
 	// The length, too: the decoder passes over line breaks.
@@ -119,10 +118,9 @@ const (
 	pathKeyPrevious   = "previous"
 )
 
-// Load reads the Secret with the path keys. Without it, the key that is derived
-// from the operator's key is the only one. The derived key also stands in for a
-// missing previous key, so that the first rotation is none for open payments; an
-// empty previous key says that there is none any more.
+// Load reads the Secret with the path keys. Without it, the key that is derived from the operator's
+// key is the only one. The derived key also stands in for a missing previous key, so that the first
+// rotation is none for open payments; an empty previous key says that there is none any more.
 func (k *PathKeys) Load(ctx context.Context, c client.Reader, namespace string) error {
 	var s corev1.Secret
 	err := c.Get(ctx, types.NamespacedName{Namespace: namespace, Name: pathKeySecretName}, &s)

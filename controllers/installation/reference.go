@@ -126,8 +126,7 @@ func (i Installation) KeyID() string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// CallbackDigest tells callbacks apart without keeping what they say: bodies hold
-// phones.
+// CallbackDigest tells callbacks apart without keeping what they say: bodies hold phones.
 func (i Installation) CallbackDigest(body []byte) string {
 	return hex.EncodeToString(i.keyed("callback-digest/v1", string(body))[:16])
 }

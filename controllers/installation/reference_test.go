@@ -19,12 +19,11 @@ import (
 
 var goldenInstallation = Installation{ID: "golden-installation", Key: []byte("golden-key-of-thirty-two-bytes!!")}
 
-// golden are the vectors in testdata. They may NEVER change. They were computed by
-// another program, and are what running installations have sent to their providers. A
-// build that derives something else finds none of its open charges, and asks every
-// one of their payers for the money again. If a test fails by them, the code is wrong.
-// A new derivation needs a new ReferenceVersion, a file of its own, and code that
-// keeps the old one for the Charges that bear it.
+// golden are the vectors in testdata. They may NEVER change. They were computed by another program,
+// and are what running installations have sent to their providers. A build that derives something
+// else finds none of its open charges, and asks every one of their payers for the money again. If a
+// test fails by them, the code is wrong. A new derivation needs a new ReferenceVersion, a file of
+// its own, and code that keeps the old one for the Charges that bear it.
 type golden struct {
 	Version, InstallationID, Key string
 	ChargeNames                  []struct{ Namespace, Name, Want string }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -118,13 +119,7 @@ func dropField(s *apiextensionsv1.JSONSchemaProps, path ...string) *apiextension
 	name := path[0]
 	if len(path) == 1 {
 		delete(s.Properties, name)
-		kept := s.Required[:0]
-		for _, r := range s.Required {
-			if r != name {
-				kept = append(kept, r)
-			}
-		}
-		s.Required = kept
+		s.Required = slices.DeleteFunc(s.Required, func(r string) bool { return r == name })
 		return s
 	}
 	field := s.Properties[name]

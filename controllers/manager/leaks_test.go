@@ -99,9 +99,8 @@ func (p *process) scrape() string {
 	return string(text)
 }
 
-// published is all that is in the cluster for others than its owner to read, as
-// JSON: what a Charge and nextAction are there to keep is left out, and the spec
-// that the user wrote.
+// published is all that is in the cluster for others than its owner to read, as JSON: what a Charge
+// and nextAction are there to keep is left out, and the spec that the user wrote.
 func published(ctx context.Context) []string {
 	GinkgoHelper()
 	var payments v1alpha1.PaymentList

@@ -3,6 +3,7 @@ package manager
 import (
 	"errors"
 	"flag"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -10,9 +11,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/leadership"
+	"mobilemoney.dev/operator/controllers/redact"
 	"mobilemoney.dev/operator/controllers/retention"
 )
 
@@ -165,4 +172,19 @@ func isLoopback(host string) bool {
 
 func splitList(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// SetLogger makes one log of what this process says and of what its libraries say.
+func SetLogger(o zap.Options) {
+	l := newLogger(o, os.Stderr)
+	ctrl.SetLogger(l)
+	klog.SetLogger(l)
+}
+
+func newLogger(o zap.Options, to io.Writer) logr.Logger {
+	if o.Level != nil {
+		o.Level = redact.Level(o.Level)
+	}
+	o.DestWriter = redact.Writer(to)
+	return zap.New(zap.UseFlagOptions(&o))
 }

@@ -33,8 +33,7 @@ func each[T any](all []T, do func(T)) {
 	group.Wait()
 }
 
-// sale is a Payment, and what the provider calls it. It outlives both Payment and
-// Charge.
+// sale is a Payment, and what the provider calls it. It outlives both Payment and Charge.
 type sale struct {
 	*v1alpha1.Payment
 	reference string
@@ -45,8 +44,7 @@ func saleOf(ctx context.Context, p *v1alpha1.Payment) sale {
 	return sale{p, chargeOf(ctx, p).Spec.ProviderReference}
 }
 
-// paidSales makes a Payment for each provider, of its name after a prefix, and has
-// them paid.
+// paidSales makes a Payment for each provider, of its name after a prefix, and has them paid.
 func paidSales(ctx context.Context, namespace, prefix string) []sale {
 	GinkgoHelper()
 	for _, provider := range allProviders() {
@@ -116,8 +114,7 @@ func byVelero(p *v1alpha1.Payment) {
 	p.Labels = map[string]string{v1alpha1.LabelRestore: "nightly-20261124", "velero.io/backup-name": "nightly"}
 }
 
-// applyAgain deletes a Payment and creates it again, under another uid and without
-// status.
+// applyAgain deletes a Payment and creates it again, under another uid and without status.
 func applyAgain(ctx context.Context, p *v1alpha1.Payment, change ...func(*v1alpha1.Payment)) *v1alpha1.Payment {
 	GinkgoHelper()
 	Expect(api.Delete(ctx, written(p))).To(Succeed())

@@ -2,7 +2,6 @@ package manager
 
 import (
 	"context"
-	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -78,24 +77,6 @@ var _ = Describe("Refunds", func() {
 		Expect(api.Update(ctx, r)).To(Succeed())
 		r = refundReaches(ctx, ns, "orange", v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
 		Expect(r.Status.ConfirmedBy).To(Equal("awa"))
-	})
-
-	It("survives a manager that dies around the call, and gives back once", func(ctx context.Context) {
-		for i, at := range []string{"before refund", "after refund"} {
-			p := startManager(ctx)
-			ns := tenant(ctx, time.Second)
-			refundKeys(ctx, ns)
-			Expect(api.Create(ctx, newPayment(ns, "sale", "mtn", 5901))).To(Succeed())
-			paid := reaches(ctx, ns, "sale", v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-			p.stop(syscall.SIGTERM)
-			p = startManager(ctx, killAt+"="+at)
-			Expect(api.Create(ctx, newRefund(ns, "back", "sale", 0))).To(Succeed())
-			Eventually(p.done, "30s").Should(BeClosed(), "%d: the manager did not die", i)
-			p = startManager(ctx)
-			refundReaches(ctx, ns, "back", v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
-			p.stop(syscall.SIGTERM)
-			Expect(sim.RefundedAmount(chargeOf(ctx, paid).Spec.ProviderReference)).To(Equal("5901"))
-		}
 	})
 })
 

@@ -240,24 +240,6 @@ var _ = Describe("Rights", func() {
 		Expect(asOperator(ctx).Get(ctx, types.NamespacedName{Namespace: "default", Name: "any"}, &corev1.Secret{})).To(Satisfy(apierrors.IsForbidden))
 	})
 
-	It("J4 the audit log tells what was used, what was refused, and what nobody granted", func() {
-		granted := []right{{"", "get", "", "secrets"}, {"own", "create", "", "secrets"}, {"", "update", "g", "things/status"}, {"", "list", "g", "things"}}
-		line := func(decision, text string) (a audited) {
-			Expect(json.Unmarshal([]byte(`{"annotations":{"authorization.k8s.io/decision":"`+decision+`"},`+text+`}`), &a)).To(Succeed())
-			return a
-		}
-		used, refused := usedBy(granted, []audited{
-			line("allow", `"verb":"get","requestURI":"/apis"`),
-			line("allow", `"verb":"get","objectRef":{"namespace":"shop","resource":"secrets"}`),
-			line("allow", `"verb":"create","objectRef":{"namespace":"own","resource":"secrets"}`),
-			line("allow", `"verb":"update","objectRef":{"namespace":"shop","apiGroup":"g","resource":"things","subresource":"status"}`),
-			line("forbid", `"verb":"list","objectRef":{"apiGroup":"g","resource":"things"}`),
-			line("allow", `"verb":"create","objectRef":{"namespace":"shop","resource":"secrets"}`),
-		})
-		Expect(used).To(Equal(map[right]bool{granted[0]: true, granted[1]: true, granted[2]: true}))
-		Expect(refused).To(Equal(map[right]bool{{"", "list", "g", "things"}: true, {"shop", "create", "", "secrets"}: true}))
-	})
-
 	It("J4 lists what it watches where the API server does not stream it", func(ctx context.Context) {
 		startManager(ctx, "KUBE_FEATURE_WatchListClient=false")
 		ns := tenant(ctx, time.Second)

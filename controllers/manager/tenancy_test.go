@@ -19,8 +19,7 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// sharedAccount is a ClusterMerchantAccount at mtn, with its Secret in the operator's
-// namespace.
+// sharedAccount is a ClusterMerchantAccount at mtn, with its Secret in the operator's namespace.
 func sharedAccount(ctx context.Context, name string, allowed v1alpha1.AllowedNamespaces) *v1alpha1.ClusterMerchantAccount {
 	GinkgoHelper()
 	secret := newSecret(operatorNamespace, "mtn")

@@ -58,14 +58,8 @@ func setup(ctx context.Context, mgr ctrl.Manager, opts Options, inst installatio
 		return p, err
 	}
 	p.protocol = &attempt.Protocol{
-		Client:          p.restore.Client(mgr.GetClient()),
-		Live:            p.restore.Reader(mgr.GetAPIReader()),
-		Settings:        opts.settings,
-		Now:             time.Now,
-		Process:         process,
-		Leads:           p.gate.Leads,
-		RestoreDetected: p.restore.Detected,
-		Behind:          p.restore.Behind,
+		Client: p.restore.Client(mgr.GetClient()), Live: p.restore.Reader(mgr.GetAPIReader()), Settings: opts.settings,
+		Now: time.Now, Process: process, Leads: p.gate.Leads, RestoreDetected: p.restore.Detected, Behind: p.restore.Behind,
 	}
 	for _, add := range []func() error{p.addLoops, p.addAccounts, p.addCollector, p.addReceiver} {
 		if err := add(); err != nil {
@@ -87,17 +81,10 @@ func setupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 }
 
 func newResolver(mgr ctrl.Manager, opts Options, inst installation.Installation, t providers.Transport, getenv func(string) string) *account.Resolver {
-	clients := account.NewClients(t, time.Now)
-	clients.Findings = account.NewFindings()
 	return &account.Resolver{
-		Reader:              mgr.GetClient(),
-		Live:                mgr.GetAPIReader(),
-		Registry:            registry(),
-		Operator:            account.FromEnvironment(getenv),
-		OperatorNamespace:   opts.namespace,
-		AllowedEndpoints:    splitList(opts.allowedEndpoints),
-		InstallationIDGiven: inst.Given,
-		Clients:             clients,
+		Reader: mgr.GetClient(), Live: mgr.GetAPIReader(), Registry: registry(), Operator: account.FromEnvironment(getenv),
+		OperatorNamespace: opts.namespace, AllowedEndpoints: splitList(opts.allowedEndpoints), InstallationIDGiven: inst.Given,
+		Clients: account.NewClients(t, time.Now),
 	}
 }
 
@@ -144,19 +131,10 @@ func (p parts) addLoops() error {
 func (p parts) addAccounts() error {
 	for _, kind := range []string{account.KindNamespaced, account.KindCluster} {
 		accounts := &account.Reconciler{
-			Client:    p.mgr.GetClient(),
-			Resolver:  p.resolver,
-			Kind:      kind,
-			CheckURLs: p.urls.CheckAccount,
-
-			CallbackBase: p.urls.CallbackBase,
-			Now:          time.Now,
-			Recorder:     p.recorder,
-			CallTimeout:  p.opts.settings.CallTimeout,
-			Retry:        p.opts.settings.RetryMax,
-			Recheck:      p.opts.accountRecheck,
-			Settle:       p.opts.settings.RunTimeout() + p.opts.settings.ClockSkew,
-			Leads:        p.gate.Leads,
+			Client: p.mgr.GetClient(), Resolver: p.resolver, Kind: kind, CheckURLs: p.urls.CheckAccount,
+			CallbackBase: p.urls.CallbackBase, Now: time.Now, Recorder: p.recorder, CallTimeout: p.opts.settings.CallTimeout,
+			Retry: p.opts.settings.RetryMax, Recheck: p.opts.accountRecheck,
+			Settle: p.opts.settings.RunTimeout() + p.opts.settings.ClockSkew, Leads: p.gate.Leads,
 		}
 		if err := accounts.SetupWithManager(p.mgr, p.gate.Source(accounts.Everything)); err != nil {
 			return fmt.Errorf("setting the account controller up: %w", err)
@@ -179,18 +157,9 @@ func (p parts) addReceiver() error {
 		return fmt.Errorf("adding the loader of path keys: %w", err)
 	}
 	receiver := &callback.Receiver{
-		Addr:     p.opts.callbackAddress,
-		TLS:      p.opts.callbackTLS,
-		Client:   p.mgr.GetClient(),
-		Paths:    p.urls.Paths,
-		Keyring:  keyring,
-		Registry: p.resolver.Registry,
-		Digest:   p.inst.CallbackDigest,
-		Now:      time.Now,
-		Log:      log,
-		NoteGap:  p.opts.settings.CallbackGap,
-		Limits:   p.opts.callbackLimits,
-		Metrics:  callback.NewMetrics(metrics.Registry),
+		Addr: p.opts.callbackAddress, TLS: p.opts.callbackTLS, Client: p.mgr.GetClient(), Paths: p.urls.Paths, Keyring: keyring,
+		Registry: p.resolver.Registry, Digest: p.inst.CallbackDigest, Now: time.Now, Log: log,
+		NoteGap: p.opts.settings.CallbackGap, Limits: p.opts.callbackLimits, Metrics: callback.NewMetrics(metrics.Registry),
 	}
 	if err := p.mgr.Add(receiver); err != nil {
 		return fmt.Errorf("adding the callback receiver: %w", err)
@@ -229,8 +198,7 @@ func (p parts) addCollector() error {
 	return nil
 }
 
-// watchRevisions watches for an API server that goes back in time, for as long as the
-// manager runs.
+// watchRevisions watches for an API server that goes back in time, for as long as the manager runs.
 func (p parts) watchRevisions() (*restoreguard.Detector, error) {
 	back := &restoreguard.Detector{OnRestore: func(sign string, o client.Object) {
 		ctrl.Log.Error(nil, "The API server went back in time, as after a restored backup of etcd. Nothing is sent any more, "+

@@ -69,7 +69,7 @@ func (r *Reconciler) reportOrphan(ctx context.Context, v view, after *v1alpha1.C
 	if v.payment != nil || v.charge.Record.Outcome != nil || after.Record.Outcome == nil {
 		return
 	}
-	r.Metrics.orphaned(after.Spec.Provider, after.Record.Outcome.Phase)
+	r.Metrics.orphans.WithLabelValues(after.Spec.Provider, string(after.Record.Outcome.Phase)).Inc()
 	log.FromContext(ctx).Info("A Charge without a Payment ended", "charge", after.Name, "payment", v.key.String(),
 		"phase", after.Record.Outcome.Phase, "reason", after.Record.Outcome.Reason)
 }
@@ -81,8 +81,7 @@ func (r *Reconciler) settle(ctx context.Context, v view) (view, error) {
 	return r.record(ctx, v, attempt.FoldSettled(outcome, v.charge.Record.Unknown))
 }
 
-// recreate makes the Charge again without a send, for an object that may have had
-// one.
+// recreate makes the Charge again without a send, for an object that may have had one.
 func (r *Reconciler) recreate(ctx context.Context, v view) (view, error) {
 	v, err := r.vacate(ctx, v)
 	if err != nil {

@@ -79,7 +79,7 @@ func (r *Reconciler) notFound(v view, c *account.Client) view {
 // there is no record, it is made first.
 func (r *Reconciler) learn(ctx context.Context, v view, st providers.Status, session *v1alpha1.Session) (view, error) {
 	if st.Unrecognized {
-		r.Metrics.unrecognized(v.provider())
+		r.Metrics.unmapped.WithLabelValues(v.provider()).Inc()
 	}
 	v.seen = r.Protocol.Answered(v.key.String(), v.asked, st.State, false)
 	if v.charge == nil || v.relation == relationVacant {
@@ -133,9 +133,8 @@ func (r *Reconciler) search(ctx context.Context, v view, c *account.Client) (vie
 	}
 }
 
-// searchBefore looks for sessions before a send. What is open under our reference is
-// an earlier life's: it is ended, so that the sale ends by its own session. It tells
-// whether to go on.
+// searchBefore looks for sessions before a send. What is open under our reference is an earlier
+// life's: it is ended, so that the sale ends by its own session. It tells whether to go on.
 func (r *Reconciler) searchBefore(ctx context.Context, v view, c *account.Client) (bool, view, error) {
 	v.asked = r.Now()
 	if v.charge != nil && v.relation != relationVacant && attempt.MayHaveArrived(&v.charge.Record.Attempt) {
@@ -303,8 +302,7 @@ func (r *Reconciler) endSession(ctx context.Context, v view) (view, error) {
 	return v, nil
 }
 
-// end ends a session that nobody may pay any more. That it is over already is no
-// error.
+// end ends a session that nobody may pay any more. That it is over already is no error.
 func (r *Reconciler) end(ctx context.Context, v view, c *account.Client, sessionID string) error {
 	canceller, ok := c.Provider.(providers.Canceller)
 	if !ok {

@@ -138,8 +138,7 @@ func TestCancelNotSupported(t *testing.T) {
 	}
 }
 
-// A request whose answer was lost may have arrived: it is found out first, and
-// none is sent again.
+// A request whose answer was lost may have arrived: it is found out first, and none is sent again.
 func TestCancelWhileUnanswered(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		for name, processed := range map[string]bool{"arrived": true, "lost": false} {

@@ -57,8 +57,7 @@ type Reconciler struct {
 	told attempt.Told
 }
 
-// view is what one step knows of a sale. It is a value: each step takes one and
-// returns one.
+// view is what one step knows of a sale. It is a value: each step takes one and returns one.
 type view struct {
 	key types.NamespacedName
 	// payment of that name; nil: there is none.
@@ -157,19 +156,13 @@ func (r *Reconciler) next(v view, done attempt.Decision) ctrl.Result {
 // observe reads what there is about a sale: the object before its Charge.
 func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, from client.Reader) (view, error) {
 	v := view{key: key}
-	p, c := &v1alpha1.Payment{}, &v1alpha1.Charge{}
-	switch err := from.Get(ctx, key, p); {
-	case err == nil:
-		v.payment = p
-	case !attempt.IsGone(err):
-		return v, fmt.Errorf("reading Payment %s: %w", key, err)
+	var err error
+	if v.payment, err = attempt.Get[v1alpha1.Payment](ctx, from, key); err != nil {
+		return v, err
 	}
 	name := types.NamespacedName{Name: r.Installation.ChargeName(key.Namespace, key.Name)}
-	switch err := from.Get(ctx, name, c); {
-	case err == nil:
-		v.charge = c
-	case !attempt.IsGone(err):
-		return v, fmt.Errorf("reading Charge %s: %w", name.Name, err)
+	if v.charge, err = attempt.Get[v1alpha1.Charge](ctx, from, name); err != nil {
+		return v, err
 	}
 	return r.complete(ctx, v)
 }
@@ -196,9 +189,8 @@ func (r *Reconciler) complete(ctx context.Context, v view) (view, error) {
 	return v, err
 }
 
-// findAccount finds the account that the Charge is pinned to or that the Payment
-// chooses, and by it what the Payment is to the Charge. What the user has to mend is
-// a *attempt.Problem.
+// findAccount finds the account that the Charge is pinned to or that the Payment chooses, and by it
+// what the Payment is to the Charge. What the user has to mend is a *attempt.Problem.
 func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
 	c, p := v.charge, v.payment
 	if c == nil {

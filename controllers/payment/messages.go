@@ -6,9 +6,8 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
-// messages say, for each reason that a Charge records, what it means and what
-// to do. They hold nothing that changes from one run to the next, or every
-// check would be a write.
+// messages say, for each reason that a Charge records, what it means and what to do. They hold
+// nothing that changes from one run to the next, or every check would be a write.
 func messages() map[v1alpha1.Reason]string {
 	return map[v1alpha1.Reason]string{
 		v1alpha1.ReasonNotAsked:             "The payment could not be requested in time; nobody was asked. Create a new Payment.",

@@ -270,8 +270,7 @@ func waiting(in projection) standing {
 	return s
 }
 
-// ofRecord is how a Charge stands: the phase follows from what is recorded and from
-// nothing else.
+// ofRecord is how a Charge stands: the phase follows from what is recorded and from nothing else.
 func ofRecord(rec *v1alpha1.ChargeRecord, problem *attempt.Problem) standing {
 	phase := v1alpha1.PhasePending
 	if attempt.MayHaveArrived(&rec.Attempt) || rec.Refusal != nil {

@@ -137,8 +137,7 @@ func TestK1i_UnsentIsInNobodysWay(t *testing.T) {
 	}
 }
 
-// Another installation id touches nothing, says so once, and back under the old one it
-// goes on.
+// Another installation id touches nothing, says so once, and back under the old one it goes on.
 func TestK1c_InstallationChanged(t *testing.T) {
 	for _, provider := range allProviders {
 		w := newWorld(t)
@@ -325,9 +324,8 @@ func TestK1h_ProductionNeedsAGivenInstallationID(t *testing.T) {
 	}
 }
 
-// The record of what was asked for is lost, and the account has changed so that it would
-// be refused now, or is gone: that is no word about the payment. What becomes of it is
-// found out, or Unknown.
+// The record of what was asked for is lost, and the account has changed so that it would be refused
+// now, or is gone: that is no word about the payment. What becomes of it is found out, or Unknown.
 func TestRecordLost_IsNeverRefused(t *testing.T) {
 	for _, provider := range []string{"mtn", "wave"} {
 		for _, gone := range []bool{false, true} {

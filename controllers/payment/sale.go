@@ -35,10 +35,9 @@ const (
 // holds tells whether the Payment shows, and drives, the Charge.
 func (r relation) holds() bool { return r == relationOwn || r == relationAdopted }
 
-// relate says what p is to the Charge c of its name. It is the one check of what
-// was read, cached or live: namespace, name and fingerprint are this sale's, and
-// what p may adopt was settled when it was created. environment is that of the
-// account that p would use; empty: that is not known.
+// relate says what p is to the Charge c of its name. It is the one check of what was read, cached
+// or live: namespace, name and fingerprint are this sale's, and what p may adopt was settled when
+// it was created. environment is that of the account that p would use; empty: that is not known.
 func relate(p *v1alpha1.Payment, c *v1alpha1.Charge, inst installation.Installation, environment string, adoptionWindow time.Duration) relation {
 	sale := c.Spec.Payment.Namespace == p.Namespace && c.Spec.Payment.Name == p.Name
 	known := inst.MadeFingerprint(c.Spec.Fingerprint)
@@ -81,8 +80,7 @@ func endedTooLongBefore(p *v1alpha1.Payment, c *v1alpha1.Charge, window time.Dur
 	return window > 0 && outcome != nil && p.CreationTimestamp.Sub(outcome.At.Time) > window
 }
 
-// consents tells whether p says, or its restore from a backup shows, that it
-// means the old sale.
+// consents tells whether p says, or its restore from a backup shows, that it means the old sale.
 func consents(p *v1alpha1.Payment) bool {
 	return p.Annotations[v1alpha1.AnnotationAdopt] == "true" || attempt.Restored(p)
 }

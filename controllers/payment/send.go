@@ -148,9 +148,8 @@ func (r *Reconciler) firstRequestProblem(ctx context.Context, v view) *attempt.P
 	return r.unsentLimit(ctx, v)
 }
 
-// lastGuards are those of a first request that have to be the last: what the API
-// server says now of the account, and the prompt limit, which counts what it lets
-// pass.
+// lastGuards are those of a first request that have to be the last: what the API server says now of
+// the account, and the prompt limit, which counts what it lets pass.
 func (r *Reconciler) lastGuards(ctx context.Context, v view) (view, error) {
 	sale := &v1alpha1.Charge{Spec: v1alpha1.ChargeSpec{Payment: v1alpha1.PaymentIdentity{Namespace: v.key.Namespace, Name: v.key.Name}}}
 	var err error

@@ -85,44 +85,6 @@ func TestInvalidForTheAccount(t *testing.T) {
 	}
 }
 
-// A cache that is behind, by any number of writes, sends nothing twice and
-// nothing for a Payment that is gone.
-func TestStaleCache(t *testing.T) {
-	for _, provider := range []string{"mtn", "orange", "wave"} {
-		clean := newWorld(t)
-		clean.payment("sale", provider, "1902")
-		clean.settle("sale", time.Hour)
-		for n, label := range clean.Points {
-			w := newWorld(t)
-			w.payment("sale", provider, "1902")
-			w.OnPoint = func(at int, _ string, after bool) error {
-				if at == n && !after {
-					w.Freeze()
-				}
-				return nil
-			}
-			w.until("sale", 30*time.Second, never)
-			w.OnPoint = nil
-			w.start() // a successor, on the same lagging view
-			w.until("sale", 30*time.Second, never)
-			w.Stale = nil
-			got := w.settle("sale", time.Hour)
-			expectPhase(t, got, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-			if asked := w.Sim.Count("", simulator.OpInitiate); asked != 1 || w.charges("sale") != 1 {
-				t.Errorf("%s, stale since %d (%s): asked %d times, charged %d times", provider, n, label, asked, w.charges("sale"))
-			}
-		}
-		w := newWorld(t)
-		p := w.payment("sale", provider, "1902")
-		w.Freeze()
-		must(t, w.API.Delete(w.Ctx, p))
-		w.until("sale", 30*time.Second, never)
-		if asked := w.Sim.Count("", simulator.OpInitiate); asked != 0 {
-			t.Errorf("%s: asked for money for a Payment that is gone", provider)
-		}
-	}
-}
-
 // Refused by the provider for good: nothing moves, and nothing is sent again.
 func TestRefused(t *testing.T) {
 	for provider, refusal := range refusals() {
@@ -134,25 +96,6 @@ func TestRefused(t *testing.T) {
 		assertProjection(t, p)
 		if c := w.charge("sale"); c.Record.Sends != 1 || w.charges("sale") != 0 {
 			t.Errorf("%s: %d sends, %d charges", provider, c.Record.Sends, w.charges("sale"))
-		}
-	}
-}
-
-// MTN refuses, and asks the payer all the same. That it does not know it at first is not
-// the end.
-func TestRefusedAndAskedAllTheSame(t *testing.T) {
-	for _, notFound := range []bool{false, true} {
-		w := newWorld(t)
-		w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(400, true))
-		w.payment("sale", "mtn", "1901")
-		if notFound {
-			w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Unprocessed: true, Status: 404, Times: 1})
-			w.until("sale", time.Minute, never)
-			expectPhase(t, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonRequestRejected)
-		}
-		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-		if n := w.charges("sale"); n != 1 {
-			t.Errorf("charged %d times", n)
 		}
 	}
 }

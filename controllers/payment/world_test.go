@@ -159,6 +159,14 @@ func (w *world) charges(sale string) int {
 	return 0
 }
 
+// sends of the sale that are written down.
+func (w *world) sends() int32 {
+	if c := w.charge("sale"); c != nil {
+		return c.Record.Sends
+	}
+	return 0
+}
+
 func expectPhase(t *testing.T, p *v1alpha1.Payment, phase v1alpha1.Phase, reason string) {
 	t.Helper()
 	c := condition(p, v1alpha1.ConditionSucceeded)

@@ -31,10 +31,9 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 	}
 }
 
-// end ends a Refund, or a reservation, for which nothing was sent, if that is still
-// right by what the API server says now. It reads the Refund before the Charge, and the
-// status is written under the version of the Refund that was read: whoever sends writes
-// the Refund after the raise.
+// end ends a Refund, or a reservation, for which nothing was sent, if that is still right by what
+// the API server says now. It reads the Refund before the Charge, and the status is written under
+// the version of the Refund that was read: whoever sends writes the Refund after the raise.
 func (r *Reconciler) end(ctx context.Context, v view, d attempt.Decision) (view, error) {
 	v, err := r.observe(ctx, r.Live, v.key, v.chargeName)
 	switch {

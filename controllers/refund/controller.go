@@ -123,7 +123,7 @@ func (r *Reconciler) chargeNames(ctx context.Context, key types.NamespacedName) 
 	for i := range reserved.Items {
 		names = append(names, reserved.Items[i].Name)
 	}
-	refund, err := get[v1alpha1.Refund](ctx, r.Client, key)
+	refund, err := attempt.Get[v1alpha1.Refund](ctx, r.Client, key)
 	if refund == nil || err != nil {
 		return names, err
 	}
@@ -149,22 +149,6 @@ func (r *Reconciler) forgetOthers(key types.NamespacedName, names []string) {
 		return
 	}
 	r.known.Keep(key.String(), names)
-}
-
-// get returns an object, or nil if there is none.
-func get[T any, P interface {
-	*T
-	client.Object
-}](ctx context.Context, reader client.Reader, key types.NamespacedName) (P, error) {
-	o := P(new(T))
-	switch err := reader.Get(ctx, key, o); {
-	case attempt.IsGone(err):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("reading %T %s: %w", o, key, err)
-	default:
-		return o, nil
-	}
 }
 
 // step does one step for a Refund at one Charge.
@@ -220,20 +204,20 @@ func (r *Reconciler) next(v view, d attempt.Decision) ctrl.Result {
 // observe reads what there is: the Refund, then its Payment, then the Charge.
 func (r *Reconciler) observe(ctx context.Context, from client.Reader, key types.NamespacedName, chargeName string) (view, error) {
 	v := view{key: key, chargeName: chargeName}
-	refund, err := get[v1alpha1.Refund](ctx, from, key)
+	refund, err := attempt.Get[v1alpha1.Refund](ctx, from, key)
 	if err != nil {
 		return v, err
 	}
 	if refund != nil && r.chargeName(refund) == chargeName {
 		v.refund = refund
-		if v.payment, err = get[v1alpha1.Payment](ctx, from, types.NamespacedName{Namespace: key.Namespace, Name: refund.Spec.PaymentRef.Name}); err != nil {
+		if v.payment, err = attempt.Get[v1alpha1.Payment](ctx, from, types.NamespacedName{Namespace: key.Namespace, Name: refund.Spec.PaymentRef.Name}); err != nil {
 			return v, err
 		}
 	}
 	name := types.NamespacedName{Name: chargeName}
-	if v.charge, err = get[v1alpha1.Charge](ctx, from, name); err == nil && v.charge == nil && v.refund != nil && (succeeded(v.payment) || asked(v.refund)) {
+	if v.charge, err = attempt.Get[v1alpha1.Charge](ctx, from, name); err == nil && v.charge == nil && v.refund != nil && (succeeded(v.payment) || asked(v.refund)) {
 		// There has to be one. That a cache lacks it tells nothing.
-		v.charge, err = get[v1alpha1.Charge](ctx, r.Live, name)
+		v.charge, err = attempt.Get[v1alpha1.Charge](ctx, r.Live, name)
 	}
 	if err != nil {
 		return v, err

@@ -24,8 +24,7 @@ const (
 	actRefuse attempt.Action = "Refuse"
 )
 
-// asked tells whether a Refund shows that the provider, or a person, was asked to give
-// back.
+// asked tells whether a Refund shows that the provider, or a person, was asked to give back.
 func asked(r *v1alpha1.Refund) bool {
 	return r.Status.ChargeName != "" && r.Status.Phase != v1alpha1.RefundPending && r.Status.Phase != ""
 }
@@ -84,8 +83,7 @@ func (v view) behind() bool {
 	return v.open() && succeeded(v.payment) && v.charge != nil && !payable(v.charge)
 }
 
-// byHand: a person gives back. The operator reserves, and records what the person
-// says.
+// byHand: a person gives back. The operator reserves, and records what the person says.
 func (r *Reconciler) byHand(v view) attempt.Decision {
 	e := v.entry()
 	switch {

@@ -53,9 +53,8 @@ func (r *Reconciler) publish(ctx context.Context, v view) (view, error) {
 	return v, nil
 }
 
-// project is the status of a Refund: a pure function of what is there, and of the time,
-// which only dates transitions. fencing: the send that the Charge shows was not made
-// yet.
+// project is the status of a Refund: a pure function of what is there, and of the time, which only
+// dates transitions. fencing: the send that the Charge shows was not made yet.
 func (r *Reconciler) project(v view, fencing bool) v1alpha1.RefundStatus {
 	old, now := v.refund.Status, r.Now().Truncate(time.Second)
 	if old.Phase.Terminal() {
@@ -165,8 +164,7 @@ func phaseOf(e *v1alpha1.ChargeRefund) v1alpha1.RefundPhase {
 	return v1alpha1.RefundPending
 }
 
-// ofEntry is how an entry stands: the phase follows from what is recorded and from
-// nothing else.
+// ofEntry is how an entry stands: the phase follows from what is recorded and from nothing else.
 func ofEntry(e *v1alpha1.ChargeRefund) standing {
 	phase := phaseOf(e)
 	switch {

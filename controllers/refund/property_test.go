@@ -145,8 +145,7 @@ func TestReservations_NeverExceedWhatWasPaid(t *testing.T) {
 	})
 }
 
-// What the provider reported beyond what was reserved, and what it contradicts, leaves
-// less.
+// What the provider reported beyond what was reserved, and what it contradicts, leaves less.
 func TestRemaining_ByWhatIsReported(t *testing.T) {
 	entry := func(edit func(*v1alpha1.ChargeRefund)) *v1alpha1.Charge {
 		c := paidCharge("mtn", "5000")
@@ -395,12 +394,4 @@ func TestProject_Always(t *testing.T) {
 			t.Fatalf("projected again, the status changed:\n%+v\n%+v", status, again)
 		}
 	})
-}
-
-// Frozen: a changed derivation would give back again what is under way.
-func TestRefundReference_Golden(t *testing.T) {
-	got := mtn.Kind().RefundReference(testInstallation.RefundDigest("5b0c5a3e-7a39-4f0e-9a50-16e7f5a0f7d1", "order-1042-return"))
-	if want := "4d6d4473-99a2-4eec-b709-4b6fc1070609"; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
 }

@@ -15,13 +15,11 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// errReserved says that the Charge changed, and that the Refund has to be looked at
-// anew.
+// errReserved says that the Charge changed, and that the Refund has to be looked at anew.
 var errReserved = errors.New("the Charge holds another reservation of this name")
 
-// manual tells whether a person has to give back: the provider's API has no refunds,
-// or what was paid is in another currency than was asked for. It never changes once
-// something was paid.
+// manual tells whether a person has to give back: the provider's API has no refunds, or what was
+// paid is in another currency than was asked for. It never changes once something was paid.
 func manual(c *v1alpha1.Charge, mode providers.RefundMode) bool {
 	o := c.Record.Outcome
 	foreign := o != nil && o.Paid != nil && o.Paid.Currency != c.Spec.Money.Currency
@@ -210,8 +208,7 @@ func reserve(c *v1alpha1.Charge, e v1alpha1.ChargeRefund, byHand bool) error {
 	return nil
 }
 
-// at is where the attempt of a reservation is: of this one, and of no other under its
-// name.
+// at is where the attempt of a reservation is: of this one, and of no other under its name.
 func at(e *v1alpha1.ChargeRefund) attempt.Where {
 	name, uid, reserved := e.Name, e.UID, e.ReservedAt
 	return func(c *v1alpha1.Charge) *v1alpha1.Attempt {

@@ -302,8 +302,7 @@ func TestRefund_K3eRefusedThoughProcessed(t *testing.T) {
 	})
 }
 
-// K3f: the payment may have had refunds that the record does not tell of. Nothing is
-// raised.
+// K3f: the payment may have had refunds that the record does not tell of. Nothing is raised.
 func TestRefund_K3fHistoryUnknown(t *testing.T) {
 	for name, forget := range map[string]func(w *world){
 		"Charge gone": func(w *world) { w.Delete(w.charge("sale")) },
@@ -660,8 +659,7 @@ func TestRefund_LateSettlement(t *testing.T) {
 	})
 }
 
-// R13: a failed refund that cannot be asked about with its own credentials keeps its
-// amount.
+// R13: a failed refund that cannot be asked about with its own credentials keeps its amount.
 func TestRefund_NotReservedAgainUnverified(t *testing.T) {
 	atEach(t, automatic, func(t *testing.T, w *world) {
 		w.Sim.Script(sending, simulator.Behaviour{Unprocessed: true, Status: 400, Body: text(`{"code":"checkout-refund-failed"}`), Times: 1})

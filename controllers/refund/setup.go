@@ -26,8 +26,7 @@ import (
 const (
 	// IndexPayment finds Refunds by the name of their Payment.
 	IndexPayment = "refundedPayment"
-	// IndexRefund finds Charges by the namespace/name of the Refunds that reserved
-	// of them.
+	// IndexRefund finds Charges by the namespace/name of the Refunds that reserved of them.
 	IndexRefund = "refund"
 )
 
@@ -81,8 +80,7 @@ func (r *Reconciler) Everything(ctx context.Context) (unbegun, rest []reconcile.
 	return attempt.Backlog(ctx, r.Client, &v1alpha1.RefundList{}, stage, func(c *v1alpha1.Charge) []reconcile.Request { return requests(c, nil) })
 }
 
-// chargeHandler wakes the Refunds whose entry changed: one Charge may hold
-// hundreds.
+// chargeHandler wakes the Refunds whose entry changed: one Charge may hold hundreds.
 func chargeHandler() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	add := func(q queue, reqs []reconcile.Request) {
@@ -109,9 +107,7 @@ func requests(c, old *v1alpha1.Charge) []reconcile.Request {
 	for i := range c.Record.Refunds {
 		entry := &c.Record.Refunds[i]
 		if was := attempt.RefundOf(old, entry.Name); was == nil || !equality.Semantic.DeepEqual(was, entry) {
-			out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{
-				Namespace: c.Spec.Payment.Namespace, Name: entry.Name,
-			}})
+			out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: c.Spec.Payment.Namespace, Name: entry.Name}})
 		}
 	}
 	return out
@@ -119,29 +115,25 @@ func requests(c, old *v1alpha1.Charge) []reconcile.Request {
 
 // ofPayment wakes the Refunds that wait for a Payment.
 func (r *Reconciler) ofPayment(ctx context.Context, o client.Object) []reconcile.Request {
-	var list v1alpha1.RefundList
-	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.MatchingFields{IndexPayment: o.GetName()}); err != nil {
-		return nil
-	}
-	var out []reconcile.Request
-	for i := range list.Items {
-		if refund := &list.Items[i]; !refund.Status.Phase.Terminal() {
-			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(refund)})
-		}
-	}
-	return out
+	return r.those(ctx, func(p v1alpha1.RefundPhase) bool { return !p.Terminal() },
+		client.InNamespace(o.GetNamespace()), client.MatchingFields{IndexPayment: o.GetName()})
 }
 
 // ofAccount wakes the Refunds that wait for an account, which are in its namespace
 // or, where it has none, in any.
 func (r *Reconciler) ofAccount(ctx context.Context, o client.Object) []reconcile.Request {
+	waits := func(p v1alpha1.RefundPhase) bool { return p == "" || p == v1alpha1.RefundPending }
+	return r.those(ctx, waits, client.InNamespace(o.GetNamespace()))
+}
+
+// those Refunds of the list that are in such a phase.
+func (r *Reconciler) those(ctx context.Context, in func(v1alpha1.RefundPhase) bool, which ...client.ListOption) (out []reconcile.Request) {
 	var list v1alpha1.RefundList
-	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace())); err != nil {
+	if err := r.Client.List(ctx, &list, which...); err != nil {
 		return nil
 	}
-	var out []reconcile.Request
 	for i := range list.Items {
-		if refund := &list.Items[i]; refund.Status.Phase == "" || refund.Status.Phase == v1alpha1.RefundPending {
+		if refund := &list.Items[i]; in(refund.Status.Phase) {
 			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(refund)})
 		}
 	}

@@ -1,16 +1,11 @@
 package refund
 
 import (
-	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
@@ -100,8 +95,7 @@ func TestRefund_WaitsForItsPayment(t *testing.T) {
 	w.succeeds("back", "sale", "5000")
 }
 
-// What the user has to mend is told, nothing is reserved meanwhile, and it continues
-// automatically.
+// What the user has to mend is told, nothing is reserved meanwhile, and it continues automatically.
 func TestRefund_WaitsForItsAccount(t *testing.T) {
 	secret := func(key, value string) func(*world) {
 		return func(w *world) {
@@ -283,62 +277,6 @@ func TestRefund_ProviderRefuses(t *testing.T) {
 	}
 }
 
-// A lost answer is found out about; nothing is given back twice.
-func TestRefund_LostAnswers(t *testing.T) {
-	for name, b := range map[string]simulator.Behaviour{
-		"processed":     {Cut: true, Times: 1},
-		"not processed": {Cut: true, Unprocessed: true, Times: 1},
-		"late":          {Late: time.Minute, Times: 1},
-		"twice":         {Twice: true, Times: 1},
-		"500 processed": {Status: 500, Body: text("<html>"), Times: 1},
-		"throttled":     {Status: 429, Unprocessed: true, Times: 1},
-	} {
-		for _, provider := range automatic {
-			t.Run(provider+" "+name, func(t *testing.T) {
-				w := newWorld(t, uncapped)
-				w.pay("sale", provider, "5000")
-				w.Sim.Script(sending, b)
-				w.refund("back", "sale", "")
-				w.succeeds("back", "sale", "5000")
-			})
-		}
-	}
-}
-
-// Deleting a Refund gives nothing back, and loses track of nothing; applied again under
-// its name and amount, it continues.
-func TestRefund_DeletedAtEachStep(t *testing.T) {
-	for _, provider := range automatic {
-		for _, again := range []bool{false, true} {
-			for steps := range 7 {
-				w := newWorld(t)
-				w.pay("sale", provider, "5000")
-				r := w.refund("back", "sale", "")
-				for range steps {
-					w.step("back")
-				}
-				w.Delete(r)
-				asked := w.calls(providers.OpRefund) > 0
-				if again {
-					w.Clock.Add(time.Second)
-					w.refund("back", "sale", "")
-					w.succeeds("back", "sale", "5000")
-					continue
-				}
-				w.settle("back", time.Hour)
-				switch e := w.entry("back"); {
-				case asked && (e == nil || e.Outcome == nil || e.Outcome.Phase != v1alpha1.PhaseSucceeded), !asked && e != nil:
-					t.Fatalf("%s, after %d steps: %+v", provider, steps, e)
-				case asked:
-					w.givenBack("sale", "5000")
-				default:
-					w.givenBack("sale", "0")
-				}
-			}
-		}
-	}
-}
-
 // Deleting the Payment gives nothing back, and stops nothing that was sent.
 func TestRefund_PaymentDeleted(t *testing.T) {
 	w := newWorld(t)
@@ -465,29 +403,6 @@ func (w *world) edited(edit func(*v1alpha1.ChargeRefund)) {
 	w.change("sale", func(c *v1alpha1.Charge) { edit(attempt.RefundOf(c, "back")) })
 }
 
-// A cache that is behind leads to no second reservation, no second send, and ends
-// nothing.
-func TestRefund_StaleCache(t *testing.T) {
-	for steps := range 6 {
-		w := newWorld(t, uncapped)
-		w.pay("sale", "mtn", "5000")
-		w.refund("back", "sale", "")
-		for range steps {
-			w.step("back")
-		}
-		w.Freeze()
-		for range 10 {
-			w.step("back")
-			w.Clock.Add(time.Second)
-		}
-		w.Stale, w.Errs = nil, nil
-		w.succeeds("back", "sale", "5000")
-		if n := w.calls(providers.OpRefund); n != 1 {
-			t.Fatalf("after %d steps: %d calls", steps, n)
-		}
-	}
-}
-
 // K1a for refunds: what ends a Refund is what the API server says now of its Payment,
 // not of an earlier one of that name.
 func TestRefund_K1aNotEndedByAnEarlierPayment(t *testing.T) {
@@ -540,130 +455,4 @@ func TestRefund_CacheShowsThePaymentFirst(t *testing.T) {
 	}
 	w.Stale = nil
 	w.succeeds("back", "sale", "5000")
-}
-
-// Two hundred refunds at once give back at most what was paid, whatever the provider
-// would give.
-func TestRefund_TwoHundredAtOnce(t *testing.T) {
-	const many, workers = 200, 10
-	for name, tt := range map[string]struct {
-		provider, amount, back string
-		succeed                int
-	}{
-		"parts, mtn":  {"mtn", "150", "4950", 33},
-		"whole, mtn":  {"mtn", "", "5000", 1},
-		"whole, wave": {"wave", "", "5000", 1},
-		"by hand":     {"orange", "150", "0", 33},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, uncapped)
-			w.pay("sale", tt.provider, "5000")
-			queue := make(chan string, many)
-			for i := range many {
-				queue <- fmt.Sprintf("back-%d", i)
-				w.refund(fmt.Sprintf("back-%d", i), "sale", tt.amount)
-			}
-			close(queue)
-			var group sync.WaitGroup
-			for range workers {
-				group.Go(func() {
-					for name := range queue {
-						for range 4 {
-							// On conflict it comes back; here as later.
-							_, _ = w.loop.Reconcile(w.Ctx, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: shop, Name: name}})
-						}
-					}
-				})
-			}
-			group.Wait()
-			succeeded := 0
-			for i := range many {
-				name := fmt.Sprintf("back-%d", i)
-				w.settle(name, time.Hour)
-				switch r := w.get(name); r.Status.Phase {
-				case v1alpha1.RefundSucceeded, v1alpha1.RefundManualActionRequired:
-					succeeded++
-				default:
-					w.expect(name, v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
-				}
-			}
-			if w.givenBack("sale", tt.back); succeeded != tt.succeed {
-				t.Errorf("%d succeeded, want %d", succeeded, tt.succeed)
-			}
-			_, err := w.payments.Reconcile(w.Ctx, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: shop, Name: "sale"}})
-			must(t, err)
-			if p := w.payment("sale"); tt.back != "0" && p.Status.Refunded != tt.back || p.Status.Phase != v1alpha1.PhaseSucceeded {
-				t.Errorf("the Payment says %q", p.Status.Refunded)
-			}
-		})
-	}
-}
-
-// Every write and every call is a place to die at. Whatever happens, the money is given
-// back once at most, and the outcome is found again.
-func TestRefund_CrashAtEveryPoint(t *testing.T) {
-	refuse := func(w *world) {
-		w.Sim.Script(simulator.Match{Provider: simulator.MTN, Op: simulator.OpRefund}, simulator.Behaviour{Set: map[string]any{"status": "FAILED"}})
-		w.Sim.Script(simulator.Match{Provider: simulator.Wave, Op: simulator.OpRefund}, simulator.Behaviour{
-			Unprocessed: true, Status: 409, Body: text(`{"code":"checkout-refund-failed"}`)})
-	}
-	for _, story := range []struct {
-		name, provider, amount, back string
-		phase                        v1alpha1.RefundPhase
-		arrange                      func(*world)
-	}{
-		{"whole", "mtn", "", "5000", v1alpha1.RefundSucceeded, nil},
-		{"part", "mtn", "1500", "1500", v1alpha1.RefundSucceeded, nil},
-		{"whole", "wave", "", "5000", v1alpha1.RefundSucceeded, nil},
-		{"refused", "mtn", "", "", v1alpha1.RefundFailed, refuse},
-		{"refused", "wave", "", "0", v1alpha1.RefundFailed, refuse},
-		{"by hand", "orange", "", "0", v1alpha1.RefundManualActionRequired, nil},
-	} {
-		begin := func(t *testing.T) *world {
-			w := newWorld(t, uncapped)
-			w.pay("sale", story.provider, "5000")
-			if story.arrange != nil {
-				story.arrange(w)
-			}
-			w.refund("back", "sale", story.amount)
-			return w
-		}
-		clean := begin(t)
-		clean.settle("back", 90*time.Minute)
-		reason := meta.FindStatusCondition(clean.get("back").Status.Conditions, v1alpha1.ConditionSucceeded).Reason
-		clean.expect("back", story.phase, reason)
-		for n, label := range clean.Points {
-			for _, fault := range []string{"crash before", "crash after", "answer lost"} {
-				t.Run(fmt.Sprintf("%s/%s/%d %s/%s", story.provider, story.name, n, label, fault), func(t *testing.T) {
-					t.Parallel()
-					w, fired := begin(t), false
-					w.OnPoint = func(at int, _ string, after bool) error {
-						if at != n || fired || after == (fault == "crash before") {
-							return nil
-						}
-						fired = true
-						// A token is fetched in a goroutine of its own.
-						if fault == "answer lost" || strings.Contains(label, "token") {
-							return looptest.ErrInjected
-						}
-						panic(looptest.Crash{At: label})
-					}
-					w.settle("back", 90*time.Minute)
-					if !fired {
-						t.Fatal("the fault did not happen")
-					}
-					if story.back != "" {
-						w.givenBack("sale", story.back)
-					}
-					if e := w.entry("back"); e.Outcome == nil && e.Refusal != nil && len(e.Open) > 0 {
-						// The send whose answer was lost is open for ever.
-						w.expect("back", v1alpha1.RefundUnknown, v1alpha1.ReasonOutcomeUnknown)
-						return
-					}
-					w.expect("back", story.phase, reason)
-				})
-			}
-		}
-	}
 }

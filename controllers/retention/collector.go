@@ -1,15 +1,15 @@
 // Package retention collects Charges that were over long ago and that nobody
 // refers to any more, and counts those that cannot be followed.
 //
-//	decide.go      whether a Charge may go          pure
+//	decide.go      settings, and whether a Charge may go   pure
 //	collector.go   sweeps, and deletes
-//	unfollowed.go  the metric of Charges that cannot be followed
 package retention
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -256,25 +256,18 @@ func (c *Collector) look(ctx context.Context, f facts) (deleted bool, err error)
 func users(ctx context.Context, reader client.Reader, f facts) (facts, error) {
 	sale := f.charge.Spec.Payment
 	key := types.NamespacedName{Namespace: sale.Namespace, Name: sale.Name}
-	f.payment, f.refunds = nil, false
-	var p v1alpha1.Payment
-	switch err := reader.Get(ctx, key, &p); {
-	case err == nil:
-		f.payment = &p
-		return f, nil // one is enough
-	case !attempt.IsGone(err):
-		return f, fmt.Errorf("reading Payment %s: %w", key, err)
+	var err error
+	if f.payment, err = attempt.Get[v1alpha1.Payment](ctx, reader, key); f.payment != nil || err != nil {
+		return f, err // one is enough
 	}
 	for i := range f.charge.Record.Refunds {
 		key.Name = f.charge.Record.Refunds[i].Name
-		switch err := reader.Get(ctx, key, &v1alpha1.Refund{}); {
-		case err == nil:
-			f.refunds = true
-			return f, nil
-		case !attempt.IsGone(err):
-			return f, fmt.Errorf("reading Refund %s: %w", key, err)
+		found, err := attempt.Get[v1alpha1.Refund](ctx, reader, key)
+		if f.refunds = found != nil; f.refunds || err != nil {
+			return f, err
 		}
 	}
+	f.refunds = false
 	return f, nil
 }
 
@@ -296,4 +289,80 @@ func (c *Collector) delete(ctx context.Context, charge *v1alpha1.Charge) (bool, 
 	c.Log.V(1).Info("Collected a Charge", "charge", charge.Name, "provider", charge.Spec.Provider,
 		"phase", phase, "since", newestEvidence(charge))
 	return true, nil
+}
+
+// indexUnfollowed finds the Charges that are open and whose notice says that the
+// provider cannot be asked.
+const indexUnfollowed = "unfollowed"
+
+// cannotAsk: by that reason, what the provider was asked with is gone.
+func cannotAsk(reason v1alpha1.Reason) bool {
+	switch reason {
+	case v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountMismatch, v1alpha1.ReasonProviderNotSupported,
+		v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete, v1alpha1.ReasonRefundNotConfigured,
+		v1alpha1.ReasonEndpointNotAllowed:
+		return true
+	default:
+		return false
+	}
+}
+
+// whyUnfollowed is the notice of an attempt on c that is open and cannot be followed;
+// nil: there is none.
+func whyUnfollowed(c *v1alpha1.Charge) *v1alpha1.Notice {
+	attempts := []*v1alpha1.Attempt{&c.Record.Attempt}
+	for i := range c.Record.Refunds {
+		attempts = append(attempts, &c.Record.Refunds[i].Attempt)
+	}
+	for _, a := range attempts {
+		if a.Outcome == nil && a.Notice != nil && !attempt.NothingSent(a) && cannotAsk(a.Notice.Reason) {
+			return a.Notice
+		}
+	}
+	return nil
+}
+
+// unfollowed are the Charges that are open, cannot be followed and have no Payment
+// that would show it.
+func unfollowed(ctx context.Context, cached client.Reader) ([]v1alpha1.Charge, error) {
+	var list v1alpha1.ChargeList
+	if err := cached.List(ctx, &list, client.MatchingFields{indexUnfollowed: "true"}); err != nil {
+		return nil, fmt.Errorf("listing the Charges that cannot be followed: %w", err)
+	}
+	return slices.DeleteFunc(list.Items, func(c v1alpha1.Charge) bool {
+		key := types.NamespacedName{Namespace: c.Spec.Payment.Namespace, Name: c.Spec.Payment.Name}
+		err := cached.Get(ctx, key, &v1alpha1.Payment{})
+		return !attempt.IsGone(err) || whyUnfollowed(&c) == nil
+	}), nil
+}
+
+func unfollowedDesc() *prometheus.Desc {
+	return prometheus.NewDesc("mobilemoney_charges_unfollowed",
+		"Open Charges without a Payment about which the provider cannot be asked: their account, Secret or namespace is gone.",
+		[]string{"provider", "reason"}, nil)
+}
+
+// UnfollowedMetric counts, at each scrape, the Charges that cannot be followed.
+type UnfollowedMetric struct{ Cached client.Reader }
+
+// Describe implements prometheus.Collector.
+func (UnfollowedMetric) Describe(out chan<- *prometheus.Desc) { out <- unfollowedDesc() }
+
+// Collect implements prometheus.Collector.
+func (m UnfollowedMetric) Collect(out chan<- prometheus.Metric) {
+	type labels struct{ provider, reason string }
+	counts := map[labels]int{}
+	ctx, cancel := context.WithTimeout(context.Background(), oneTimeout)
+	defer cancel()
+	charges, err := unfollowed(ctx, m.Cached)
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(unfollowedDesc(), err)
+		return
+	}
+	for i := range charges {
+		counts[labels{charges[i].Spec.Provider, whyUnfollowed(&charges[i]).Reason}]++
+	}
+	for l, n := range counts {
+		out <- prometheus.MustNewConstMetric(unfollowedDesc(), prometheus.GaugeValue, float64(n), l.provider, l.reason)
+	}
 }

@@ -25,7 +25,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
-	"mobilemoney.dev/operator/controllers/attempt"
 )
 
 // world is a collector with an API around it.
@@ -262,37 +261,33 @@ func TestSweep_TrustsNoStaleCache(t *testing.T) {
 	})
 }
 
-// Whoever writes to the Charge after it was read, keeps it.
+// Whoever writes to the Charge after it was read, keeps it, and so does a Payment that is
+// applied again while its Charge is looked at.
 func TestSweep_KeepsWhatIsWrittenMeanwhile(t *testing.T) {
-	for _, moment := range []string{"get Payment", "delete Charge"} {
-		t.Run("before "+moment, func(t *testing.T) {
-			w := newWorld(t, old("sale"))
-			w.before[moment] = func() error { return w.change("sale", reserved) }
-			w.sweep()
-			w.expectLeft("sale")
-			if !slices.Contains(w.requests, "delete Charge") {
-				t.Errorf("it was not the precondition that kept it: %v", w.requests)
-			}
-			if got := testutil.ToFloat64(w.collector.Collected.WithLabelValues("mtn")); got != 0 {
-				t.Errorf("%v counted", got)
-			}
-			delete(w.before, moment)
-			w.sweep()
-			w.expectLeft("sale") // and it is open now
-		})
+	reserve := func(w *world) error { return w.change("sale", reserved) }
+	again := func(w *world) error {
+		return client.IgnoreAlreadyExists(w.api.Create(w.t.Context(), newPayment("sale")))
 	}
-}
-
-// A Payment that is applied again while its Charge is looked at keeps it.
-func TestSweep_KeepsWhatIsAppliedAgainMeanwhile(t *testing.T) {
-	for _, moment := range []string{"get Charge", "get Payment"} {
-		t.Run("before "+moment, func(t *testing.T) {
-			w := newWorld(t, old("sale"))
-			w.freeze()
-			w.before[moment] = func() error { return client.IgnoreAlreadyExists(w.api.Create(t.Context(), newPayment("sale"))) }
-			w.sweep()
-			w.expectLeft("sale")
-		})
+	for _, test := range []struct {
+		moment string
+		do     func(*world) error
+		last   string // request: a write is found by the precondition, a Payment by a look
+	}{
+		{"get Payment", reserve, "delete Charge"}, {"delete Charge", reserve, "delete Charge"},
+		{"get Charge", again, "get Payment"}, {"get Payment", again, "get Payment"},
+	} {
+		w := newWorld(t, old("sale"))
+		w.freeze()
+		w.before[test.moment] = func() error { return test.do(w) }
+		w.sweep()
+		w.expectLeft("sale")
+		if last := w.requests[len(w.requests)-1]; last != test.last || testutil.ToFloat64(w.collector.Collected.WithLabelValues("mtn")) != 0 {
+			t.Errorf("before %s: counted, or not kept by %s: %v", test.moment, test.last, w.requests)
+		}
+		delete(w.before, test.moment)
+		w.stale = nil
+		w.sweep()
+		w.expectLeft("sale")
 	}
 }
 
@@ -458,30 +453,6 @@ func TestServerTime_IsTheDateOfAReview(t *testing.T) {
 	}
 }
 
-func TestSettings_RefusesAShortRetention(t *testing.T) {
-	const day = 24 * time.Hour
-	must(t, DefaultSettings().Validate(attempt.DefaultSettings().AdoptionWindow))
-	tests := map[string]struct {
-		keep, adoption time.Duration
-		want           string
-	}{
-		"for ever":                     {0, 100 * day, ""},
-		"the least":                    {4 * day, day, ""},
-		"less":                         {4*day - time.Second, day, "at least 96h0m0s"},
-		"negative":                     {-day, day, "at least 96h0m0s"},
-		"within the adoption window":   {5 * day, 5 * day, "longer than --adoption-window (120h0m0s)"},
-		"any age is taken up for ever": {4 * day, 0, ""},
-	}
-	for name, test := range tests {
-		s := DefaultSettings()
-		s.Keep = test.keep
-		err := s.Validate(test.adoption)
-		if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
-			t.Errorf("%s: %v, want %q", name, err, test.want)
-		}
-	}
-}
-
 // Whatever a sale is called, its Charge is in one of the parts.
 func TestParts_HoldEveryCharge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -490,4 +461,36 @@ func TestParts_HoldEveryCharge(t *testing.T) {
 			t.Fatalf("%s is in no part", name)
 		}
 	})
+}
+
+// noticed is open, and its notice says why.
+func noticed(reason v1alpha1.Reason) func(*v1alpha1.Charge) {
+	return func(c *v1alpha1.Charge) {
+		c.Record.Outcome, c.Record.Notice = nil, &v1alpha1.Notice{Reason: reason, At: ago(time.Hour)}
+	}
+}
+
+// K2d: an open Charge without a Payment that cannot be followed is counted, whether
+// it waits for the payment or for a refund of it.
+func TestUnfollowedMetric_CountsWhatCannotBeFollowed(t *testing.T) {
+	w := newWorld(t,
+		old("account-gone", noticed(v1alpha1.ReasonAccountNotFound)),
+		old("secret-gone", noticed(v1alpha1.ReasonCredentialsNotFound), unknown),
+		old("refund", reserved, func(c *v1alpha1.Charge) {
+			c.Record.Refunds[0].Open = []v1alpha1.Send{{Number: 1}}
+			c.Record.Refunds[0].Notice = &v1alpha1.Notice{Reason: v1alpha1.ReasonAccountNotFound}
+		}),
+		old("with-payment", noticed(v1alpha1.ReasonAccountNotFound)), newPayment("with-payment"),
+		old("over", func(c *v1alpha1.Charge) { c.Record.Notice = &v1alpha1.Notice{Reason: v1alpha1.ReasonAccountNotFound} }),
+		old("unreachable", noticed(v1alpha1.ReasonProviderUnreachable)),
+		old("never-sent", neverSent(time.Hour), func(c *v1alpha1.Charge) { c.Record.Notice.Reason = v1alpha1.ReasonAccountNotFound }),
+	)
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(UnfollowedMetric{w.api})
+	must(t, testutil.GatherAndCompare(reg, strings.NewReader(`
+# HELP mobilemoney_charges_unfollowed Open Charges without a Payment about which the provider cannot be asked: their account, Secret or namespace is gone.
+# TYPE mobilemoney_charges_unfollowed gauge
+mobilemoney_charges_unfollowed{provider="mtn",reason="AccountNotFound"} 2
+mobilemoney_charges_unfollowed{provider="mtn",reason="CredentialsNotFound"} 1
+`)))
 }

@@ -16,9 +16,18 @@ const System = "mobile-money-system"
 // openAccounts makes the merchant's account and its Secret.
 func (w *World) openAccounts() {
 	w.declare(w.secret(Shop, credentials()[w.opts.Provider]))
-	w.declare(&v1alpha1.MerchantAccount{
-		ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: w.opts.Provider}, Spec: w.accountSpec("sandbox"),
-	})
+	w.declare(w.accountOf(Account, w.accountSpec("sandbox")))
+}
+
+// accountOf a kind: the shop's own, or one of the cluster that it may use.
+func (w *World) accountOf(kind Kind, spec v1alpha1.MerchantAccountSpec) client.Object {
+	if kind == Account {
+		return &v1alpha1.MerchantAccount{ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: w.opts.Provider}, Spec: spec}
+	}
+	return &v1alpha1.ClusterMerchantAccount{
+		ObjectMeta: metav1.ObjectMeta{Name: w.opts.Provider},
+		Spec:       v1alpha1.ClusterMerchantAccountSpec{MerchantAccountSpec: spec, AllowedNamespaces: v1alpha1.AllowedNamespaces{Names: []string{Shop}}},
+	}
 }
 
 func (w *World) secret(namespace string, data map[string]string) *corev1.Secret {
@@ -111,21 +120,15 @@ func (w *World) MoveAccount() bool {
 	o, keys := w.Store.Live(account), w.Store.Live(secret)
 	spec := *specOf(o).DeepCopy()
 	w.Store.Delete(account)
-	var next client.Object
-	to := Key{Secret, System, w.opts.Provider}
+	kind, to := ClusterAccount, Key{Secret, System, w.opts.Provider}
 	if account.Kind == ClusterAccount {
-		to.Namespace = Shop
-		next = &v1alpha1.MerchantAccount{ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: account.Name}, Spec: spec}
-	} else {
-		cluster := &v1alpha1.ClusterMerchantAccount{ObjectMeta: metav1.ObjectMeta{Name: account.Name}}
-		cluster.Spec.MerchantAccountSpec = spec
-		cluster.Spec.AllowedNamespaces.Names = []string{Shop}
-		next = cluster
+		kind, to.Namespace = Account, Shop
 	}
 	if s, ok := keys.(*corev1.Secret); ok {
 		w.Store.Delete(to)
 		w.declare(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: to.Namespace, Name: to.Name}, Data: s.Data})
 	}
+	next := w.accountOf(kind, spec)
 	w.Store.Delete(KeyOf(next)) // one of an earlier move
 	w.declare(next)
 	return true
@@ -137,9 +140,7 @@ func (w *World) MendAccount() {
 	w.mendPinned()
 	account, secret, there := w.account()
 	if !there {
-		w.declare(&v1alpha1.MerchantAccount{
-			ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: w.opts.Provider}, Spec: w.accountSpec("sandbox"),
-		})
+		w.declare(w.accountOf(Account, w.accountSpec("sandbox")))
 	}
 	if w.Store.Live(secret) == nil {
 		w.declare(w.secret(secret.Namespace, credentials()[w.opts.Provider]))
@@ -159,15 +160,11 @@ func (w *World) mendPinned() {
 		pin := o.(*v1alpha1.Charge).Spec.Account
 		spec := w.accountSpec(pin.Environment)
 		k, secret := Key{Account, Shop, pin.Name}, Key{Secret, Shop, pin.Name}
-		var account client.Object = &v1alpha1.MerchantAccount{ObjectMeta: metav1.ObjectMeta{Namespace: Shop, Name: pin.Name}, Spec: spec}
 		if pin.Kind == ClusterAccount.String() {
 			k, secret = Key{Kind: ClusterAccount, Name: pin.Name}, Key{Secret, System, pin.Name}
-			cluster := &v1alpha1.ClusterMerchantAccount{ObjectMeta: metav1.ObjectMeta{Name: pin.Name}}
-			cluster.Spec.MerchantAccountSpec, cluster.Spec.AllowedNamespaces.Names = spec, []string{Shop}
-			account = cluster
 		}
 		if w.Store.Live(k) == nil {
-			w.declare(account)
+			w.declare(w.accountOf(k.Kind, spec))
 		}
 		if w.Store.Live(secret) == nil {
 			w.declare(w.secret(secret.Namespace, credentials()[w.opts.Provider]))

@@ -8,13 +8,16 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	applyv1alpha1 "mobilemoney.dev/operator/api/applyconfiguration/api/v1alpha1"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/callback"
+	"mobilemoney.dev/operator/controllers/retention"
 )
 
 var (
@@ -24,8 +27,10 @@ var (
 )
 
 // api is a process's way to the API server: reads come from its cache, or past
-// it if it is live; each use is a point.
+// it if it is live; each use is a point. A verb that the world does not know is that of a
+// nil client, and panics: teach it, and sweep it.
 type api struct {
+	client.Client
 	p    *Process
 	live bool
 }
@@ -41,7 +46,7 @@ func (a *api) Get(_ context.Context, name client.ObjectKey, into client.Object, 
 	if a.live || k.Kind == Secret || k.Kind == Namespace {
 		return a.getLive(k, into)
 	}
-	h := a.p.w.arrive(a.p, Read, labels(getLabels, k.Kind))
+	h := a.p.w.arrive(a.p, Read, "get "+k.Kind.String())
 	a.p.alive()
 	found := a.p.view.objects.find(k)
 	switch h.kind {
@@ -59,7 +64,7 @@ func (a *api) Get(_ context.Context, name client.ObjectKey, into client.Object, 
 }
 
 func (a *api) getLive(k Key, into client.Object) error {
-	h := a.p.w.arrive(a.p, LiveRead, labels(liveLabels, k.Kind))
+	h := a.p.w.arrive(a.p, LiveRead, "live get "+k.Kind.String())
 	a.p.alive()
 	switch h.kind {
 	case ReadError:
@@ -82,19 +87,6 @@ func tell(k Key, found, into client.Object) error {
 	return nil
 }
 
-// Labels of the points, by kind.
-var (
-	getLabels    = []string{"get Payment", "get Charge", "get Refund", "get MerchantAccount", "get ClusterMerchantAccount", "get Secret", "get Namespace"}
-	liveLabels   = []string{"live get Payment", "live get Charge", "live get Refund", "live get MerchantAccount", "live get ClusterMerchantAccount", "live get Secret", "live get Namespace"}
-	listLabels   = []string{"list Payment", "list Charge", "list Refund"}
-	createLabels = []string{"create Payment", "create Charge", "create Refund"}
-	updateLabels = []string{"update Payment", "update Charge", "update Refund"}
-	deleteLabels = []string{"delete Payment", "delete Charge", "delete Refund"}
-	statusLabels = []string{"update Payment/status", "update Charge/status", "update Refund/status"}
-)
-
-func labels(of []string, k Kind) string { return of[k] }
-
 func (a *api) List(_ context.Context, into client.ObjectList, opts ...client.ListOption) error {
 	a.p.alive()
 	kind, err := listed(into)
@@ -103,7 +95,7 @@ func (a *api) List(_ context.Context, into client.ObjectList, opts ...client.Lis
 	}
 	var o client.ListOptions
 	o.ApplyOptions(opts)
-	h := a.p.w.arrive(a.p, Read, labels(listLabels, kind))
+	h := a.p.w.arrive(a.p, Read, "list "+kind.String())
 	a.p.alive()
 	from := a.p.view.objects
 	switch h.kind {
@@ -116,12 +108,17 @@ func (a *api) List(_ context.Context, into client.ObjectList, opts ...client.Lis
 		from = nil
 		a.p.behind(kind)
 	}
+	a.p.w.list(from, kind, o, into)
+	return nil
+}
+
+// list adds what matches.
+func (w *World) list(from table, kind Kind, o client.ListOptions, into client.ObjectList) {
 	for _, found := range from {
-		if kindOf(found) == kind && (o.Namespace == "" || found.GetNamespace() == o.Namespace) && a.p.w.matches(kind, found, o) {
+		if kindOf(found) == kind && (o.Namespace == "" || found.GetNamespace() == o.Namespace) && w.matches(kind, found, o) {
 			addTo(into, found)
 		}
 	}
-	return nil
 }
 
 func listed(into client.ObjectList) (Kind, error) {
@@ -176,19 +173,13 @@ func (w *World) matches(kind Kind, o client.Object, opts client.ListOptions) boo
 
 func (a *api) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
 	k := keyOf(o)
-	return a.write(labels(createLabels, k.Kind), k, func() error { return a.p.w.Store.Create(o) },
+	return a.write("create "+k.Kind.String(), k, func() error { return a.p.w.Store.Create(o) },
 		func() { _ = a.p.w.Store.Create(clone(o)) })
-}
-
-func clone(o client.Object) client.Object {
-	c := kindOf(o).empty()
-	copyInto(c, o)
-	return c
 }
 
 func (a *api) Update(_ context.Context, o client.Object, _ ...client.UpdateOption) error {
 	k := keyOf(o)
-	return a.write(labels(updateLabels, k.Kind), k, func() error { return a.p.w.Store.Update(o, false) }, a.foreignEdit(k))
+	return a.write("update "+k.Kind.String(), k, func() error { return a.p.w.Store.Update(o, false) }, a.foreignEdit(k))
 }
 
 func (a *api) foreignEdit(k Key) func() {
@@ -252,10 +243,6 @@ func (a *api) write(label string, k Key, do func() error, faster func()) error {
 	return nil
 }
 
-func (a *api) Apply(context.Context, runtime.ApplyConfiguration, ...client.ApplyOption) error {
-	return errNoVerb
-}
-
 // Delete an object under its uid and version: the operator deletes nothing else.
 func (a *api) Delete(_ context.Context, o client.Object, opts ...client.DeleteOption) error {
 	k := keyOf(o)
@@ -265,26 +252,14 @@ func (a *api) Delete(_ context.Context, o client.Object, opts ...client.DeleteOp
 		a.p.w.observer.Careless(k)
 		return errNoVerb
 	}
-	return a.write(labels(deleteLabels, k.Kind), k, func() error {
+	return a.write("delete "+k.Kind.String(), k, func() error {
 		return a.p.w.Store.Remove(k, *d.Preconditions.UID, *d.Preconditions.ResourceVersion)
 	}, a.foreignEdit(k))
 }
 
-func (a *api) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
-	return errNoVerb
-}
+func (a *api) Status() client.SubResourceWriter { return statusAPI{a: a} }
 
-func (a *api) DeleteAllOf(context.Context, client.Object, ...client.DeleteAllOfOption) error {
-	return errNoVerb
-}
-
-func (a *api) Status() client.SubResourceWriter { return statusAPI{a} }
-
-func (a *api) SubResource(string) client.SubResourceClient { return statusAPI{a} }
-
-func (a *api) Scheme() *runtime.Scheme { return nil }
-
-func (a *api) RESTMapper() meta.RESTMapper { return nil }
+func (a *api) SubResource(string) client.SubResourceClient { return statusAPI{a: a} }
 
 func (a *api) GroupVersionKindFor(o runtime.Object) (schema.GroupVersionKind, error) {
 	return v1alpha1.SchemeGroupVersion.WithKind(kindOf(o.(client.Object)).String()), nil
@@ -296,11 +271,14 @@ func (a *api) IsObjectNamespaced(o runtime.Object) (bool, error) {
 }
 
 // statusAPI writes the subresource status.
-type statusAPI struct{ a *api }
+type statusAPI struct {
+	client.SubResourceClient
+	a *api
+}
 
 func (s statusAPI) Update(_ context.Context, o client.Object, _ ...client.SubResourceUpdateOption) error {
 	k := keyOf(o)
-	return s.a.write(labels(statusLabels, k.Kind), k, func() error { return s.a.p.w.Store.Update(o, true) }, s.a.foreignEdit(k))
+	return s.a.write("update "+k.Kind.String()+"/status", k, func() error { return s.a.p.w.Store.Update(o, true) }, s.a.foreignEdit(k))
 }
 
 // Apply knows the one apply there is: the note of a callback, which its manager
@@ -329,14 +307,69 @@ func (s statusAPI) Apply(_ context.Context, config runtime.ApplyConfiguration, _
 	}, func() {})
 }
 
-func (s statusAPI) Get(context.Context, client.Object, client.Object, ...client.SubResourceGetOption) error {
-	return errNoVerb
+// keyring is filled when a process boots, before anything can befall it: what
+// reads it is no part of a payment.
+func (w *World) keyring(resolver *account.Resolver) *callback.Keyring {
+	direct := *resolver
+	direct.Reader, direct.Live = shelf{w: w}, shelf{w: w}
+	k := &callback.Keyring{Reader: shelf{w: w}, Accounts: &direct}
+	w.must(k.Load(w.ctx, account.KindNamespaced, types.NamespacedName{Namespace: Shop, Name: w.opts.Provider}))
+	return k
 }
 
-func (s statusAPI) Create(context.Context, client.Object, client.Object, ...client.SubResourceCreateOption) error {
-	return errNoVerb
+// shelf reads what is stored; none of its reads is a point.
+type shelf struct {
+	client.Client
+	w *World
 }
 
-func (s statusAPI) Patch(context.Context, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
-	return errNoVerb
+func (s shelf) Get(_ context.Context, name client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	s.w.shelves.Lock()
+	defer s.w.shelves.Unlock()
+	k := Key{kindOf(into), name.Namespace, name.Name}
+	return tell(k, s.w.Store.Live(k), into)
+}
+
+func (s shelf) List(_ context.Context, into client.ObjectList, opts ...client.ListOption) error {
+	s.w.shelves.Lock()
+	defer s.w.shelves.Unlock()
+	kind, err := listed(into)
+	if err != nil {
+		return err
+	}
+	var o client.ListOptions
+	o.ApplyOptions(opts)
+	s.w.list(s.w.Store.objects, kind, o, into)
+	return nil
+}
+
+// Delete for the collector, which works in goroutines of its own.
+func (s shelf) Delete(_ context.Context, o client.Object, opts ...client.DeleteOption) error {
+	s.w.shelves.Lock()
+	defer s.w.shelves.Unlock()
+	var d client.DeleteOptions
+	d.ApplyOptions(opts)
+	return s.w.Store.Remove(keyOf(o), *d.Preconditions.UID, *d.Preconditions.ResourceVersion)
+}
+
+// collector of a process. What it does is no part of a payment.
+func (w *World) collector(p *Process) *retention.Collector {
+	direct := shelf{w: w}
+	return &retention.Collector{
+		Client: direct, Live: direct, Installation: p.Installation(), Settings: retention.DefaultSettings(), Now: p.now,
+		ServerNow: func(context.Context) (time.Time, error) { return w.clock.Now(), nil }, Leads: p.Leads,
+		Collected: w.opts.Shared.Collected, Log: w.said.Logger(),
+	}
+}
+
+// Collect lets every process look for Charges that can go.
+func (w *World) Collect() {
+	for _, p := range w.processes {
+		if p.dead || p.busy {
+			continue
+		}
+		w.Store.writer = p
+		w.must(p.collector.Sweep(w.ctx))
+		w.Store.writer = nil
+	}
 }

@@ -47,67 +47,40 @@ const Sale = "sale"
 // GiveBackName is the Refund that scenarios are about.
 const GiveBackName = "refund"
 
-func (w *World) event(kind string) (func(*World, *Process), bool) {
+// event of a kind; false: it is none.
+func (w *World) event(kind string) (do func(*World, *Process), known bool) {
 	sale := Key{Payment, Shop, Sale}
-	switch kind {
-	case CancelSale:
-		return func(w *World, _ *Process) { w.Cancel(Sale) }, true
-	case DeleteSale:
-		return func(w *World, _ *Process) { w.Store.Delete(sale) }, true
-	case Recreate:
-		return func(w *World, _ *Process) { w.recreate(sale, nil) }, true
-	case RecreateOther:
-		return func(w *World, _ *Process) {
+	do, known = map[string]func(*World, *Process){
+		CancelSale: func(w *World, _ *Process) { w.Cancel(Sale) },
+		DeleteSale: func(w *World, _ *Process) { w.Store.Delete(sale) },
+		Recreate:   func(w *World, _ *Process) { w.recreate(sale, nil) },
+		RecreateOther: func(w *World, _ *Process) {
 			w.recreate(sale, func(o client.Object) { o.(*v1alpha1.Payment).Spec.Amount = v1alpha1.NewAmount("2901") })
-		}, true
-	case Restore:
-		return func(w *World, _ *Process) { w.recreate(sale, restored) }, true
-	case RestoreNothing:
-		return func(w *World, _ *Process) {
+		},
+		Restore: func(w *World, _ *Process) { w.recreate(sale, restored) },
+		RestoreNothing: func(w *World, _ *Process) {
 			w.Store.Delete(Key{Kind: Charge, Name: w.Installation().ChargeName(Shop, Sale)})
 			w.recreate(sale, restored)
-		}, true
-	case EditAccount:
-		return func(w *World, _ *Process) { w.editAccount() }, true
-	case RemoveAccount:
-		return func(w *World, _ *Process) { w.remove(Key{Account, Shop, w.opts.Provider}) }, true
-	case RemoveSecret:
-		return func(w *World, _ *Process) { w.remove(Key{Secret, Shop, w.opts.Provider}) }, true
-	case Rotate:
-		return func(w *World, _ *Process) { w.rotated = true; w.editKeys(rotated) }, true
-	case WrongKeys:
-		return func(w *World, _ *Process) {
+		},
+		EditAccount:   func(w *World, _ *Process) { w.editAccount() },
+		RemoveAccount: func(w *World, _ *Process) { w.remove(Key{Account, Shop, w.opts.Provider}) },
+		RemoveSecret:  func(w *World, _ *Process) { w.remove(Key{Secret, Shop, w.opts.Provider}) },
+		Rotate:        func(w *World, _ *Process) { w.rotated = true; w.editKeys(rotated) },
+		WrongKeys: func(w *World, _ *Process) {
 			w.editKeys("-wrong")
 			w.after(3*time.Minute, w.rightKeys)
-		}, true
-	case DeleteRefund:
-		return func(w *World, _ *Process) { w.Store.Delete(Key{Refund, Shop, GiveBackName}) }, true
-	case RecreateRefund:
-		return func(w *World, _ *Process) { w.recreate(Key{Refund, Shop, GiveBackName}, nil) }, true
-	case Ahead:
-		return func(w *World, _ *Process) { w.jump(6 * time.Hour) }, true
-	case AheadALittle:
-		return func(w *World, _ *Process) { w.jump(4 * time.Minute) }, true
-	case Behind:
-		return func(w *World, _ *Process) { w.jump(-6 * time.Hour) }, true
-	default:
-		return timeless(kind)
-	}
-}
-
-func timeless(kind string) (func(*World, *Process), bool) {
-	switch kind {
-	case Other:
-		return func(w *World, p *Process) { w.others(p) }, true
-	case PausedShort:
-		return func(w *World, p *Process) { w.paused(p, 20*time.Second) }, true
-	case PausedLong:
-		return func(w *World, p *Process) { w.paused(p, 5*time.Minute) }, true
-	case Restart:
-		return func(_ *World, p *Process) { p.kill(0) }, true
-	default:
-		return nil, false
-	}
+		},
+		DeleteRefund:   func(w *World, _ *Process) { w.Store.Delete(Key{Refund, Shop, GiveBackName}) },
+		RecreateRefund: func(w *World, _ *Process) { w.recreate(Key{Refund, Shop, GiveBackName}, nil) },
+		Ahead:          func(w *World, _ *Process) { w.jump(6 * time.Hour) },
+		AheadALittle:   func(w *World, _ *Process) { w.jump(4 * time.Minute) },
+		Behind:         func(w *World, _ *Process) { w.jump(-6 * time.Hour) },
+		Other:          func(w *World, p *Process) { w.others(p) },
+		PausedShort:    func(w *World, p *Process) { w.paused(p, 20*time.Second) },
+		PausedLong:     func(w *World, p *Process) { w.paused(p, 5*time.Minute) },
+		Restart:        func(_ *World, p *Process) { p.kill(0) },
+	}[kind]
+	return do, known
 }
 
 // Cancel calls a payment off.
@@ -239,8 +212,7 @@ func (w *World) Other() bool {
 	return true
 }
 
-// Pause the process that is in the middle of a step, while the world goes on; false:
-// none is.
+// Pause the process that is in the middle of a step, while the world goes on; false: none is.
 func (w *World) Pause(d time.Duration) bool {
 	if w.current == nil {
 		return false
@@ -342,26 +314,25 @@ func describeAttempt(b *strings.Builder, a *v1alpha1.Attempt) {
 	for _, s := range a.Open {
 		fmt.Fprintf(b, " open=%d(%s)", s.Number, s.Sender)
 	}
-	say := func(what string, there bool, with ...any) {
-		if there {
-			fmt.Fprintf(b, " "+what, with...)
-		}
+	if a.Taken != nil {
+		b.WriteString(" taken")
 	}
-	say("taken", a.Taken != nil)
-	say("reference-known", a.ReferenceKnown)
+	if a.ReferenceKnown {
+		b.WriteString(" reference-known")
+	}
 	if a.Refusal != nil {
-		say("refused=%d/%s", true, a.Refusal.Send.Number, a.Refusal.Reason)
+		fmt.Fprintf(b, " refused=%d/%s", a.Refusal.Send.Number, a.Refusal.Reason)
 	}
 	if a.Unknown != nil {
-		say("unknown=%s", true, a.Unknown.Reason)
+		fmt.Fprintf(b, " unknown=%s", a.Unknown.Reason)
 	}
 	if a.Notice != nil {
-		say("notice=%s", true, a.Notice.Reason)
+		fmt.Fprintf(b, " notice=%s", a.Notice.Reason)
 	}
 	if a.Outcome != nil {
-		say("outcome=%s/%s", true, a.Outcome.Phase, a.Outcome.Reason)
+		fmt.Fprintf(b, " outcome=%s/%s", a.Outcome.Phase, a.Outcome.Reason)
 	}
 	if a.Later != nil {
-		say("later=%s", true, a.Later.Phase)
+		fmt.Fprintf(b, " later=%s", a.Later.Phase)
 	}
 }

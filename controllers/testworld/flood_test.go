@@ -16,14 +16,12 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// ledger notes when a provider is asked how a payment stands, and when a callback is
-// noted.
+// ledger notes when a provider is asked how a payment stands, and when a callback is noted.
 type ledger struct {
 	w            *World
 	asked, noted []time.Duration
 	last         time.Time
-	// asks are the requests for money; meanwhile happens while a question is under
-	// way.
+	// asks are the requests for money; meanwhile happens while a question is under way.
 	asks      int
 	meanwhile func()
 }

@@ -3,6 +3,7 @@ package testworld
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -33,6 +34,11 @@ const (
 var kindNames = []string{"Payment", "Charge", "Refund", "MerchantAccount", "ClusterMerchantAccount", "Secret", "Namespace"}
 
 func (k Kind) String() string { return kindNames[k] }
+
+var kindTypes = []client.Object{
+	&v1alpha1.Payment{}, &v1alpha1.Charge{}, &v1alpha1.Refund{}, &v1alpha1.MerchantAccount{}, &v1alpha1.ClusterMerchantAccount{},
+	&corev1.Secret{}, &corev1.Namespace{},
+}
 
 // hasStatus: the status of these is written by a subresource of its own.
 func (k Kind) hasStatus() bool {
@@ -65,45 +71,15 @@ func kindOf(o client.Object) Kind {
 }
 
 func (k Kind) empty() client.Object {
-	switch k {
-	case Payment:
-		return &v1alpha1.Payment{}
-	case Charge:
-		return &v1alpha1.Charge{}
-	case Refund:
-		return &v1alpha1.Refund{}
-	case Account:
-		return &v1alpha1.MerchantAccount{}
-	case ClusterAccount:
-		return &v1alpha1.ClusterMerchantAccount{}
-	case Secret:
-		return &corev1.Secret{}
-	default:
-		return &corev1.Namespace{}
-	}
+	return reflect.New(reflect.TypeOf(kindTypes[k]).Elem()).Interface().(client.Object)
 }
 
 // copyInto makes dst a deep copy of src, which is of the same kind.
 func copyInto(dst, src client.Object) {
-	switch d := dst.(type) {
-	case *v1alpha1.Payment:
-		src.(*v1alpha1.Payment).DeepCopyInto(d)
-	case *v1alpha1.Charge:
-		src.(*v1alpha1.Charge).DeepCopyInto(d)
-	case *v1alpha1.Refund:
-		src.(*v1alpha1.Refund).DeepCopyInto(d)
-	case *v1alpha1.MerchantAccount:
-		src.(*v1alpha1.MerchantAccount).DeepCopyInto(d)
-	case *v1alpha1.ClusterMerchantAccount:
-		src.(*v1alpha1.ClusterMerchantAccount).DeepCopyInto(d)
-	case *corev1.Secret:
-		src.(*corev1.Secret).DeepCopyInto(d)
-	case *corev1.Namespace:
-		src.(*corev1.Namespace).DeepCopyInto(d)
-	default:
-		panic(fmt.Sprintf("world: nobody stores a %T", dst))
-	}
+	reflect.ValueOf(dst).Elem().Set(reflect.ValueOf(src.DeepCopyObject()).Elem())
 }
+
+func clone(o client.Object) client.Object { return o.DeepCopyObject().(client.Object) }
 
 // takeStatus puts the status of from into to: what a write of the main resource
 // cannot change, and the only thing that one of the subresource can.
@@ -294,8 +270,7 @@ func (s *Store) Update(o client.Object, status bool) error {
 	}
 	next := s.wire(o)
 	if status {
-		whole := k.Kind.empty()
-		copyInto(whole, old)
+		whole := clone(old)
 		takeStatus(whole, next)
 		next = whole
 	} else if k.Kind.hasStatus() {
@@ -352,8 +327,7 @@ func (s *Store) Edit(k Key, status bool, change func(client.Object)) bool {
 	if old == nil {
 		return false
 	}
-	next := k.Kind.empty()
-	copyInto(next, old)
+	next := clone(old)
 	change(next)
 	next = s.wire(next)
 	return s.replace(status, old, next, nil) == nil
@@ -378,8 +352,7 @@ func (s *Store) Lose(k Key) bool {
 	if old == nil {
 		return false
 	}
-	next := k.Kind.empty()
-	copyInto(next, old)
+	next := clone(old)
 	takeStatus(next, k.Kind.empty())
 	s.commit(Version{Key: k, Old: old, New: next})
 	return true

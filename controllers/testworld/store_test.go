@@ -1,7 +1,6 @@
 package testworld
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -90,16 +89,6 @@ func TestStatusIsASubresource(t *testing.T) {
 	}
 }
 
-func TestTimesLoseWhatTheWireDrops(t *testing.T) {
-	s := newStore()
-	c := &v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{Name: "c"}}
-	c.Record.Taken = &v1alpha1.Taken{At: metav1.NewMicroTime(s.now())}
-	create(t, s, c)
-	if ns := c.Record.Taken.At.Nanosecond(); ns != 123456000 {
-		t.Errorf("%d ns", ns)
-	}
-}
-
 func TestVersionsAreKeptAsTheyWere(t *testing.T) {
 	s, p := newStore(), sale()
 	var seen []Version
@@ -119,21 +108,5 @@ func TestVersionsAreKeptAsTheyWere(t *testing.T) {
 	}
 	if got := replay(s.history).find(keyOf(p)); got != nil {
 		t.Errorf("the last state: %+v", got)
-	}
-}
-
-func TestRulesRefuse(t *testing.T) {
-	s, p := newStore(), sale()
-	create(t, s, p)
-	refusal := errors.New("refused")
-	s.validate = func(kind Kind, status bool, old, written []byte) error {
-		if kind != Payment || !status || len(old) == 0 || len(written) <= len(old) {
-			t.Errorf("asked about %s, %t: %s, %s", kind, status, old, written)
-		}
-		return refusal
-	}
-	p.Status.Phase = v1alpha1.PhaseProcessing
-	if err := s.Update(p, true); !errors.Is(err, refusal) || len(s.history) != 1 {
-		t.Errorf("%v, %d versions", err, len(s.history))
 	}
 }
