@@ -192,7 +192,7 @@ type process struct {
 	// looked at an object since the job began.
 	looked bool
 	// knew an account, so that it may still have its credentials.
-	knew bool
+	knew   bool
 	grants map[string]*grant
 	by     map[*testworld.Flight]*grant
 	// answers that it read and that may not be recorded yet.
