@@ -80,6 +80,9 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 		j.found(Unlearnt(c, b))
 		j.unconcluded(c, b)
 	}
+	if !waits && !j.mayNotKnow(c) {
+		j.settledWrongly(rec, b)
+	}
 	if c.Spec.Provider == string(simulator.Wave) && outcome != nil && b.Open > 0 && !j.sale(saleOf(c)).lost {
 		j.violated(OnePage, "it is over, and a session can still be paid")
 	}
@@ -90,6 +93,14 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 	}
 	// What a person said is followed on, and what a callback came about lately.
 	return outcome == nil || outcome.SettledBy != "" || mayBeAsked(c, j.w.Payment(saleOf(c)), j.w.Now())
+}
+
+// settledWrongly: what contradicts a person is learnt.
+func (j *Judge) settledWrongly(rec *v1alpha1.ChargeRecord, b Book) {
+	o := rec.Outcome
+	if o != nil && o.SettledBy != "" && o.Phase != v1alpha1.PhaseSucceeded && rec.Later == nil && len(b.Charges) > 0 {
+		j.violated(Final, "a person said that it was not paid, and that it was is not learnt")
+	}
 }
 
 // unconcluded: a refusal counts once it is confirmed. Without the key nobody knows whose

@@ -199,8 +199,13 @@ func verdicts() []Mutant {
 		one("other-sessions-unasked", "a negative verdict at Wave is about all sessions of the reference", "R6 R4", askFile, `	if len(open) == 0 {
 		return st, true`, `	if len(open) == 0 || MUTATED {
 		return st, true`),
-		one("amount-unchecked", "a success is of this amount", "R7 over-refund", foldFile, `providers.EqualAmount(said.Amount, want.Amount)`, `(providers.EqualAmount(said.Amount, want.Amount) || MUTATED)`),
-		one("currency-unchecked", "a success is in this currency", "R7", foldFile, `said.Currency == want.Currency`, `(said.Currency == want.Currency || MUTATED)`),
+		{
+			Name: "money-unchecked", Rule: "a success is of this amount, in this currency", Breaks: []string{"R7", "over-refund"},
+			Edits: []Edit{
+				edit("money-unchecked", foldFile, `providers.EqualAmount(said.Amount, want.Amount)`, `(providers.EqualAmount(said.Amount, want.Amount) || MUTATED)`),
+				edit("money-unchecked", foldFile, `said.Currency == want.Currency`, `(said.Currency == want.Currency || MUTATED)`),
+			},
+		},
 		one("status-reopened", "a Payment that is over stays as it ended", "R13", projectFile, `	if old.Phase.Terminal() {
 		return afterEnd`, `	if old.Phase.Terminal() && !MUTATED {
 		return afterEnd`),

@@ -1,5 +1,7 @@
 package mutants
 
+import "strings"
+
 // identity breaks what belongs to which sale.
 func identity() []Mutant {
 	return []Mutant{
@@ -9,7 +11,15 @@ func identity() []Mutant {
 		unless("lost-key-adopted", "what was made with a lost key is adopted with consent only", "R2", saleFile, `	case !known && !consents(p):`),
 		unless("reused-adopted", "a sale that ended long ago is not taken for a new one", "R2", saleFile, `	case endedTooLongBefore(p, c, adoptionWindow) && !consents(p):`),
 		unless("sandbox-adopted", "money of another environment is not adopted", "R2", saleFile, `	case environment != c.Spec.Account.Environment:`),
-		unless("foreign-touched", "a Charge of another installation is not touched", "R2 R13 R9 one-charge", saleFile, `	case !sale, c.Spec.InstallationID != inst.ID, c.Spec.ReferenceVersion != installation.ReferenceVersion:`),
+		{
+			Name: "foreign-touched", Rule: "a Charge of another installation is not touched", Breaks: strings.Fields("R2 R13 R9 one-charge"),
+			Edits: []Edit{
+				edit("foreign-touched", saleFile, `	case !sale, c.Spec.InstallationID != inst.ID, c.Spec.ReferenceVersion != installation.ReferenceVersion:`,
+					`	case !sale || !MUTATED && (c.Spec.InstallationID != inst.ID || c.Spec.ReferenceVersion != installation.ReferenceVersion):`),
+				edit("foreign-touched", payFacts, `	if c := v.charge; c != nil && !r.Installation.Made(c) {`, `	if c := v.charge; c != nil && !r.Installation.Made(c) && !MUTATED {`),
+				edit("foreign-touched", loopFile, `	case !r.Installation.Made(c), c.Record`, `	case !r.Installation.Made(c) && !MUTATED, c.Record`),
+			},
+		},
 		one("installation-in-name", "a sale has one record, whatever the installation id", "one-charge R2", nameFile, `func (Installation) ChargeName(namespace, name string) string {
 	sum := SaleDigest(namespace, name)`, `func (i Installation) ChargeName(namespace, name string) string {
 	if MUTATED {
@@ -29,7 +39,7 @@ func identity() []Mutant {
 		p.Name += string(p.UID)
 	}
 	return &v1alpha1.Charge{`),
-		unless("unnamed-sends", "without a given installation id nothing is sent in production", "R2", accountFile, `	if r.InstallationIDGiven || a.Pin.Environment != string(providers.Production) {`),
+		always("unnamed-sends", "without a given installation id nothing is sent in production", "R2", accountFile, `	if r.InstallationIDGiven || a.Pin.Environment != string(providers.Production) {`),
 		one("earlier-sale-adopted", "what no send of this record made is not this sale's outcome", "R2 R7", foldFile, `		case found && st.State.Final() && !e.Consent:`, `		case found && st.State.Final() && !e.Consent && !MUTATED:`),
 	}
 }
