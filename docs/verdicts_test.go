@@ -197,8 +197,7 @@ func when(f attempt.Facts) string {
 	}
 }
 
-// R5 R6: each cell of the page is what attempt.Decide comes to, and every situation
-// is on the page.
+// R5 R6: each cell of the page is what attempt.Decide comes to, and every situation is on the page.
 func TestVerdicts(t *testing.T) {
 	rows := tableAfter(t, "promise.md", "## Verdicts")
 	head := rows[0]

@@ -147,8 +147,7 @@ func AsError(err error) *Error {
 // Nothing more is told to its sender.
 var ErrBadCallback = errors.New("callback not verified")
 
-// ErrMalformedCallback is returned, wrapped, for a verified callback that
-// cannot be read.
+// ErrMalformedCallback is returned, wrapped, for a verified callback that cannot be read.
 var ErrMalformedCallback = errors.New("callback not readable")
 
 // SafeCode clips a provider's code to what may be shown: at most 64 of

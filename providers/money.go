@@ -35,8 +35,7 @@ func ParseAmount(amount string) (string, bool) {
 	}
 }
 
-// EqualAmount compares two amounts as decimals. What is no amount equals
-// nothing.
+// EqualAmount compares two amounts as decimals. What is no amount equals nothing.
 func EqualAmount(a, b string) bool {
 	x, ok := ParseAmount(a)
 	y, okToo := ParseAmount(b)
@@ -49,9 +48,8 @@ func (m Money) Equal(other Money) bool {
 	return currencyCode.MatchString(m.Currency) && m.Currency == other.Currency && EqualAmount(m.Amount, other.Amount)
 }
 
-// Canonical returns m with its amount in canonical form. An error, of class
-// Rejected, says that it is no amount of that currency, or has more than
-// maxDecimals decimals.
+// Canonical returns m with its amount in canonical form. An error, of class Rejected, says that it
+// is no amount of that currency, or has more than maxDecimals decimals.
 func (m Money) Canonical(maxDecimals int) (Money, error) {
 	amount, ok := ParseAmount(m.Amount)
 	switch {
@@ -88,8 +86,7 @@ func SubtractAmounts(a string, amounts ...string) string {
 	return plain(rest)
 }
 
-// CompareAmounts compares two amounts as decimals: -1, 0 or 1. What is no amount
-// counts as 0.
+// CompareAmounts compares two amounts as decimals: -1, 0 or 1. What is no amount counts as 0.
 func CompareAmounts(a, b string) int { return rational(a).Cmp(rational(b)) }
 
 func sum(amounts []string) *big.Rat {

@@ -19,11 +19,10 @@ type Provider interface {
 	// Initiate asks the provider to collect. It puts the request on the wire
 	// at most once: no retry, no redirect, no replayable body.
 	//
-	// An error of class AlreadyExists says that the provider knows the
-	// reference already; Rejected that nothing moved and nothing will, as far as
-	// Traits.RefusalIsFinal says; NotSent, Misconfigured and Throttled that nothing
-	// moved this time; Unknown that the money may be moving. An access token that
-	// is refused is not replaced: the next Initiate gets another.
+	// An error of class AlreadyExists says that the provider knows the reference already; Rejected
+	// that nothing moved and nothing will, as far as Traits.RefusalIsFinal says; NotSent,
+	// Misconfigured and Throttled that nothing moved this time; Unknown that the money may be
+	// moving. An access token that is refused is not replaced: the next Initiate gets another.
 	Initiate(ctx context.Context, req InitiateRequest) (Initiation, error)
 
 	// Status asks how a payment stands. An error says nothing about it.
@@ -35,9 +34,8 @@ type Provider interface {
 
 // The interfaces below are optional; a caller finds them by type assertion.
 
-// Preparer gets everything that Initiate needs but that asks for no money,
-// such as an access token, so that wrong credentials are found before any
-// request for money is written down.
+// Preparer gets everything that Initiate needs but that asks for no money, such as an access token,
+// so that wrong credentials are found before any request for money is written down.
 type Preparer interface {
 	Prepare(ctx context.Context) error
 }
@@ -62,10 +60,9 @@ type Refunder interface {
 	// whose Traits.Refund is RefundWhole, repeating it is harmless.
 	Refund(ctx context.Context, req RefundRequest) error
 
-	// RefundStatus asks how a refund stands: StatePending, StateSucceeded or
-	// StateFailed, with the money and the reference that the provider echoes.
-	// An error of class NotFound says that the provider does not know the
-	// refund (yet); any other says nothing about it.
+	// RefundStatus asks how a refund stands: StatePending, StateSucceeded or StateFailed, with the
+	// money and the reference that the provider echoes. An error of class NotFound says that the
+	// provider does not know the refund (yet); any other says nothing about it.
 	RefundStatus(ctx context.Context, h RefundHandle) (Status, error)
 }
 
@@ -99,9 +96,8 @@ type Traits struct {
 	Flow Flow
 	// Recovery says how the outcome of an unanswered Initiate is found.
 	Recovery Recovery
-	// SessionLife is how long a payer can pay after a session was opened,
-	// where the provider does not say so in its answer; 0 where it does, or
-	// where it has no such limit.
+	// SessionLife is how long a payer can pay after a session was opened, where the provider does
+	// not say so in its answer; 0 where it does, or where it has no such limit.
 	SessionLife time.Duration
 	// StatusPerSecond caps the status calls of all accounts with the same Kind.LimitKey; 0 is no
 	// cap.
@@ -135,8 +131,7 @@ const (
 	// RefundManual: the API has no refunds; a person makes them in the
 	// provider's portal (Orange). The zero value means the same.
 	RefundManual RefundMode = "Manual"
-	// RefundWhole: the whole payment or nothing, and asking twice gives back
-	// once (Wave).
+	// RefundWhole: the whole payment or nothing, and asking twice gives back once (Wave).
 	RefundWhole RefundMode = "Whole"
 	// RefundPartial: any part, several times, each under a reference of its own
 	// that the provider deduplicates (MTN).
@@ -208,15 +203,13 @@ type Initiation struct {
 	NotificationToken Secret
 }
 
-// Session is what the provider opened for a payment. Push providers leave it
-// empty but for Status.
+// Session is what the provider opened for a payment. Push providers leave it empty but for Status.
 type Session struct {
 	// ID names the session at the provider (Wave).
 	ID string
 	// Token is needed to ask for the status (Orange pay_token).
 	Token Secret
-	// PaymentURL is where the payer pays. It is published only once the
-	// session is recorded.
+	// PaymentURL is where the payer pays. It is published only once the session is recorded.
 	PaymentURL Secret
 	// ExpiresAt is when it can no longer be paid; zero where not told.
 	ExpiresAt time.Time
@@ -224,8 +217,7 @@ type Session struct {
 	Status *Status
 }
 
-// Handle is what Status and Cancel need; all of it comes from the recorded
-// request and its answer.
+// Handle is what Status and Cancel need; all of it comes from the recorded request and its answer.
 type Handle struct {
 	Reference string
 	// MerchantReference as Initiate got it.
@@ -348,8 +340,7 @@ type CallbackRequest struct {
 	TokenHash string
 }
 
-// Callback is what a verified callback claims. It is a hint to ask the
-// provider, never evidence.
+// Callback is what a verified callback claims. It is a hint to ask the provider, never evidence.
 type Callback struct {
 	// EventID deduplicates deliveries where the provider sends one.
 	EventID string

@@ -29,10 +29,9 @@ type Call struct {
 	Body      []byte
 }
 
-// Admit is asked right before each HTTP request, also before one that is repeated with a
-// new access token, and may wait. Its error stops the request: one of class Throttled, with
-// RetryAfter, goes to the caller as it is; of any other nothing was sent. Requests for a
-// token have Operation token.
+// Admit is asked right before each HTTP request, also before one that is repeated with a new access
+// token, and may wait. Its error stops the request: one of class Throttled, with RetryAfter, goes
+// to the caller as it is; of any other nothing was sent. Requests for a token have Operation token.
 type Admit func(ctx context.Context, call Call) error
 
 // Admitted returns a Transport that asks admit before it sends through t.
@@ -75,8 +74,7 @@ type Answer struct {
 type Account struct {
 	// BaseURL of the API; empty: the provider's own for the environment.
 	BaseURL string
-	// TokenURL overrides where access tokens are taken (Orange); empty: the
-	// provider's own.
+	// TokenURL overrides where access tokens are taken (Orange); empty: the provider's own.
 	TokenURL string
 	// Environment is sandbox or production.
 	Environment Environment
@@ -120,10 +118,9 @@ type Kind struct {
 	// Country of an account, as an ISO 3166 alpha-2 code in lower case; "" where the account
 	// does not tell. Credentials may tell it, too.
 	Country func(a Account) string
-	// WireMoney turns what the merchant asked for into what the provider is
-	// sent: the sandbox currency in a sandbox, the amount in the provider's
-	// form. An error, of class Rejected, says that it is no money, or not of the
-	// account's country; in a sandbox just as in production.
+	// WireMoney turns what the merchant asked for into what the provider is sent: the sandbox
+	// currency in a sandbox, the amount in the provider's form. An error, of class Rejected, says
+	// that it is no money, or not of the account's country; in a sandbox just as in production.
 	WireMoney func(a Account, m Money) (Money, error)
 	// LimitCredential is the key of the credential that the provider counts calls by.
 	LimitCredential string

@@ -152,9 +152,8 @@ func (f Facts) adopt() Decision {
 	}
 }
 
-// endUnasked ends what nobody was asked for. Where the provider can be asked, it
-// has to say first that it knows nothing: the record of an earlier life may be
-// lost.
+// endUnasked ends what nobody was asked for. Where the provider can be asked, it has to say first
+// that it knows nothing: the record of an earlier life may be lost.
 func (f Facts) endUnasked(phase v1alpha1.Phase, reason v1alpha1.Reason) Decision {
 	switch {
 	case !f.Rules.Askable, f.Seen.OK() && f.Seen.NotFound:
@@ -266,8 +265,7 @@ func (f Facts) taken() Decision {
 	}
 }
 
-// endSession ends the session, then asks what became of it, again at the pace of the
-// schedule.
+// endSession ends the session, then asks what became of it, again at the pace of the schedule.
 func (f Facts) endSession() Decision {
 	switch again := f.Seen.EndedAt.Add(f.pace()); {
 	case !f.askable():
@@ -283,9 +281,8 @@ func (f Facts) endSession() Decision {
 	}
 }
 
-// ended: there is an outcome, and it stays. The provider is asked on where it did
-// not tell the outcome itself, and where a callback came after one that is not
-// "paid".
+// ended: there is an outcome, and it stays. The provider is asked on where it did not tell the
+// outcome itself, and where a callback came after one that is not "paid".
 func (f Facts) ended() Decision {
 	o, later := f.Attempt.Outcome, f.Attempt.Later
 	called := f.Callback.After(f.clamp(o.At.Time)) && f.Now.Sub(f.clamp(f.Callback)) < lateCallbacks
@@ -329,8 +326,7 @@ func (f Facts) afterRetry(a Action) Decision {
 	return f.waitUntil(f.Seen.At.Add(f.Settings.Retry(f.Seen.Failures)), a)
 }
 
-// raise a send once the waits for those that were not made, and for the failures so
-// far, are over.
+// raise a send once the waits for those that were not made, and for the failures so far, are over.
 func (f Facts) raise() Decision {
 	if again := f.Seen.UnsentAt.Add(f.Settings.Retry(f.Seen.Unsent)); f.Seen.Unsent > 0 && again.After(f.Now) {
 		return f.waitUntil(again)

@@ -72,8 +72,7 @@ type Facts struct {
 	Overdue bool
 	// Blocked is why no first request may be sent now; empty: it may.
 	Blocked v1alpha1.Reason
-	// EarlierLife: there are signs that the provider was asked and that the
-	// record of it is lost.
+	// EarlierLife: there are signs that the provider was asked and that the record of it is lost.
 	EarlierLife bool
 	// RecordLost: the object shows a record that is not there.
 	RecordLost bool
@@ -88,8 +87,7 @@ type Facts struct {
 	Timeout time.Duration
 	// Interval between two checks.
 	Interval time.Duration
-	// SessionExpires is when the provider said that nobody can pay any more; zero:
-	// it did not.
+	// SessionExpires is when the provider said that nobody can pay any more; zero: it did not.
 	SessionExpires time.Time
 	// Callback is when the newest verified callback came; zero: none did.
 	Callback time.Time
@@ -123,9 +121,8 @@ func InitiatedAt(a *v1alpha1.Attempt) *metav1.Time {
 	return &metav1.Time{Time: at.Truncate(time.Second)}
 }
 
-// Observation is what one process remembers of its calls for an attempt. It
-// spaces calls and tells how fresh an answer is; forgetting it costs a call,
-// never money.
+// Observation is what one process remembers of its calls for an attempt. It spaces calls and tells
+// how fresh an answer is; forgetting it costs a call, never money.
 type Observation struct {
 	// At is when the last call ended; zero: none yet.
 	At time.Time
@@ -140,8 +137,7 @@ type Observation struct {
 	State providers.State
 	// EndedAt is when we last ended the session.
 	EndedAt time.Time
-	// Notice is what the last failure means for people; nil: the last call did not
-	// fail.
+	// Notice is what the last failure means for people; nil: the last call did not fail.
 	Notice *v1alpha1.Notice
 	// Unsent sends in a row that were not made after all, the last one at UnsentAt.
 	Unsent   int
@@ -167,9 +163,8 @@ func (o Observation) See(a *v1alpha1.Attempt, now time.Time) Observation {
 	return o
 }
 
-// MayHaveArrived tells whether the provider may have the request: a send has no
-// definite answer, or the provider is known to have it. It is the only place
-// that says so.
+// MayHaveArrived tells whether the provider may have the request: a send has no definite answer, or
+// the provider is known to have it. It is the only place that says so.
 func MayHaveArrived(a *v1alpha1.Attempt) bool {
 	return len(a.Open) > 0 || a.Taken != nil || a.ReferenceKnown
 }
@@ -180,9 +175,8 @@ func NothingSent(a *v1alpha1.Attempt) bool {
 	return !MayHaveArrived(a) && a.Refusal == nil && a.Outcome == nil && a.Unknown == nil
 }
 
-// MadeElsewhere tells whether no send that this record tells of made the request: what
-// the provider has under the reference was there before, and so may be what became of
-// it since, such as refunds.
+// MadeElsewhere tells whether no send that this record tells of made the request: what the provider
+// has under the reference was there before, and so may be what became of it since, such as refunds.
 func MadeElsewhere(a *v1alpha1.Attempt) bool {
 	if a.Taken != nil {
 		return a.Taken.Found
@@ -190,9 +184,8 @@ func MadeElsewhere(a *v1alpha1.Attempt) bool {
 	return a.ReferenceKnown || len(a.Open) == 0 && a.Refusal == nil
 }
 
-// SentWith tells whether credentials, a keyed hash, are those that every open send, or
-// the one that was refused, was sent with. Others may be another merchant's, at whom
-// the reference is not known.
+// SentWith tells whether credentials, a keyed hash, are those that every open send, or the one that
+// was refused, was sent with. Others may be another merchant's, at whom the reference is not known.
 func SentWith(a *v1alpha1.Attempt, credentials string) bool {
 	for _, s := range a.Open {
 		if s.Credentials != credentials {

@@ -10,9 +10,8 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// A Fold adds one fact to an attempt and tells whether that changed anything.
-// Folds are pure, repeatable and right in any order: other processes may have
-// recorded other facts meanwhile.
+// A Fold adds one fact to an attempt and tells whether that changed anything. Folds are pure,
+// repeatable and right in any order: other processes may have recorded other facts meanwhile.
 type Fold func(a *v1alpha1.Attempt) bool
 
 // raise counts one more send. Its acknowledged write permits exactly one send.
@@ -32,8 +31,7 @@ func closeSend(a *v1alpha1.Attempt, number int32) bool {
 	return len(a.Open) < before
 }
 
-// FoldVoid records that a send certainly did nothing, and why. Only its sender
-// may say so.
+// FoldVoid records that a send certainly did nothing, and why. Only its sender may say so.
 func FoldVoid(number int32, why v1alpha1.Notice) Fold {
 	return func(a *v1alpha1.Attempt) bool {
 		if !closeSend(a, number) {
@@ -89,8 +87,7 @@ func FoldRefusal(refusal v1alpha1.Refusal) Fold {
 	}
 }
 
-// FoldUnknown records that the outcome cannot be told, and what the provider
-// reported.
+// FoldUnknown records that the outcome cannot be told, and what the provider reported.
 func FoldUnknown(u v1alpha1.Unknown) Fold {
 	return func(a *v1alpha1.Attempt) bool {
 		over := a.Taken != nil && lifts(a.Taken, u.Reason)
@@ -102,8 +99,7 @@ func FoldUnknown(u v1alpha1.Unknown) Fold {
 	}
 }
 
-// FoldNotice records what is neither progress nor an outcome, once; an empty
-// reason clears it.
+// FoldNotice records what is neither progress nor an outcome, once; an empty reason clears it.
 func FoldNotice(n v1alpha1.Notice) Fold {
 	return func(a *v1alpha1.Attempt) bool {
 		old := v1alpha1.Notice{}
@@ -136,9 +132,8 @@ func FoldOutcome(o v1alpha1.Outcome) Fold {
 	}
 }
 
-// foldLater keeps what the provider said after the outcome: the first word, until
-// one contradicts the outcome. That it still knows nothing is none, nor is what the
-// person knew who settled it.
+// foldLater keeps what the provider said after the outcome: the first word, until one contradicts
+// the outcome. That it still knows nothing is none, nor is what the person knew who settled it.
 func foldLater(a *v1alpha1.Attempt, o v1alpha1.Outcome) bool {
 	contradicts := Contradicts(a.Outcome, &o)
 	known := a.Later != nil && (Contradicts(a.Outcome, a.Later) || !contradicts && a.Later.SettledBy == "")
@@ -160,9 +155,8 @@ func wasReported(r *v1alpha1.Reported, o *v1alpha1.Outcome) bool {
 		r.Currency == o.Paid.Currency && providers.EqualAmount(r.Amount, o.Paid.Amount)
 }
 
-// Contradicts tells whether a later word contradicts an outcome: that it was paid
-// after all, or was not, or was paid with other money. In what way it was not paid
-// makes no difference.
+// Contradicts tells whether a later word contradicts an outcome: that it was paid after all, or was
+// not, or was paid with other money. In what way it was not paid makes no difference.
 func Contradicts(o, later *v1alpha1.Outcome) bool {
 	paid := func(o *v1alpha1.Outcome) bool { return o.Phase == v1alpha1.PhaseSucceeded }
 	return paid(o) != paid(later) || later.Reason == v1alpha1.ReasonAmountMismatch && !samePaid(o, later)
@@ -249,8 +243,7 @@ func FoldStatus(st providers.Status, e Expected, now time.Time) Fold {
 	}
 }
 
-// undecided is what to tell people of an answer that is neither progress nor an
-// outcome.
+// undecided is what to tell people of an answer that is neither progress nor an outcome.
 func undecided(st providers.Status, at metav1.MicroTime) v1alpha1.Notice {
 	switch {
 	case st.LastError != "" && !st.State.Final():
@@ -263,9 +256,8 @@ func undecided(st providers.Status, at metav1.MicroTime) v1alpha1.Notice {
 	}
 }
 
-// conclude turns an answer into an outcome. Success needs the amount, the currency
-// and the reference to be what was sent. That another reference ended unpaid tells
-// nothing of ours.
+// conclude turns an answer into an outcome. Success needs the amount, the currency and the
+// reference to be what was sent. That another reference ended unpaid tells nothing of ours.
 func conclude(st providers.Status, e Expected, now time.Time) (outcome *v1alpha1.Outcome, mismatch bool) {
 	o := &v1alpha1.Outcome{Code: st.Code, TransactionID: Clip(st.TransactionID), At: metav1.NewMicroTime(now)}
 	switch state := st.State; {
@@ -295,8 +287,7 @@ func sameMoney(said providers.Money, want v1alpha1.Money) bool {
 	return providers.EqualAmount(said.Amount, want.Amount) && said.Currency == want.Currency
 }
 
-// otherMoney is what contradicts an outcome if something was paid, but not what
-// was asked for.
+// otherMoney is what contradicts an outcome if something was paid, but not what was asked for.
 func otherMoney(st providers.Status, now time.Time) v1alpha1.Outcome {
 	paid := v1alpha1.Money{Amount: Clip(st.Money.Amount), Currency: clipTo(st.Money.Currency, 3)}
 	return v1alpha1.Outcome{

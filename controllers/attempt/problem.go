@@ -91,8 +91,7 @@ func (p *Protocol) Unsent(key string, err error) Observation {
 	})
 }
 
-// NotReady is Unsent for what could not be prepared, unless a limit says when to come
-// back.
+// NotReady is Unsent for what could not be prepared, unless a limit says when to come back.
 func (p *Protocol) NotReady(key string, limit time.Duration, problem *Problem, err error) Observation {
 	if limit > 0 {
 		return p.seen.Recall(key)

@@ -35,8 +35,7 @@ type Protocol struct {
 	Process string
 	// Leads tells whether this process may begin anything; nil: it may.
 	Leads func() bool
-	// RestoreDetected tells that the API server went back in time; nil: it never
-	// does.
+	// RestoreDetected tells that the API server went back in time; nil: it never does.
 	RestoreDetected func() bool
 	// Behind tells that an object, as a cache shows it, is older than what this
 	// process wrote to it; nil: it never is.
@@ -86,8 +85,7 @@ func (w Where) On(folds ...Fold) Change {
 // and giving one back.
 type Sending struct {
 	Where Where
-	// Charge as it was read when the send was decided; without a resourceVersion
-	// it is created.
+	// Charge as it was read when the send was decided; without a resourceVersion it is created.
 	Charge *v1alpha1.Charge
 	// Reserve is what a first send writes on the Charge along with its raise; nil:
 	// nothing. An error refuses the send.
@@ -137,8 +135,7 @@ func (p *Protocol) Send(ctx context.Context, s Sending) (*v1alpha1.Charge, *Answ
 	return c, answer, err
 }
 
-// raise writes the send ahead. What it returns was acknowledged, and is what was
-// written.
+// raise writes the send ahead. What it returns was acknowledged, and is what was written.
 func (p *Protocol) raise(ctx context.Context, s Sending) (*v1alpha1.Charge, v1alpha1.Send, error) {
 	c := s.Charge.DeepCopy()
 	if s.Reserve != nil {
@@ -235,8 +232,7 @@ type Answer struct {
 	Err        error
 }
 
-// change records an answer, whatever it is. One that says nothing leaves the send
-// open.
+// change records an answer, whatever it is. One that says nothing leaves the send open.
 func (a *Answer) change(s Sending, now time.Time) Change {
 	at := metav1.NewMicroTime(now)
 	taken := FoldTaken(v1alpha1.Taken{Send: a.Send.Number, At: at})

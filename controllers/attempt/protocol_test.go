@@ -292,9 +292,8 @@ func TestSend_KeepsTheFirstSession(t *testing.T) {
 	}
 }
 
-// However writes fail and answers come: there is one call for an acknowledged raise at
-// most, sends that may have arrived are never taken for others, and every answer is
-// recorded in the end.
+// However writes fail and answers come: there is one call for an acknowledged raise at most, sends
+// that may have arrived are never taken for others, and every answer is recorded in the end.
 func TestSend_OncePerRaise(t *testing.T) {
 	faults := writeFaults()
 	names := []string{"", "", "", "conflict", "away", "answer lost", "forbidden", "written, then 500"}

@@ -103,8 +103,7 @@ func (p *Protocol) Flush(ctx context.Context, name string) error {
 	return nil
 }
 
-// Drain writes what is not written yet, until ctx is over. It is for the end of the
-// process.
+// Drain writes what is not written yet, until ctx is over. It is for the end of the process.
 func (p *Protocol) Drain(ctx context.Context) error {
 	for backoff := newBackoff(); ; {
 		var errs []error
@@ -149,8 +148,7 @@ func (p *Protocol) commit(ctx context.Context, c *v1alpha1.Charge, change Change
 		case apierrors.IsInvalid(err):
 			return c, fmt.Errorf("recording on Charge %s: %w", c.Name, err)
 		}
-		// A view that was behind is mended by reading again; whoever is in a race
-		// waits a little.
+		// A view that was behind is mended by reading again; whoever is in a race waits a little.
 		if !apierrors.IsConflict(err) || tries > 0 {
 			if waitErr := p.pause(ctx, backoff.Step()); waitErr != nil {
 				return c, fmt.Errorf("recording on Charge %s: %w", c.Name, err)
@@ -181,9 +179,8 @@ func (p *Protocol) reread(ctx context.Context, c *v1alpha1.Charge) (*v1alpha1.Ch
 	return &live, nil
 }
 
-// IsGone: what was asked for is not there. An API server that has just started may
-// know neither our rights nor the kind yet, and says 403 or another 404: then it is
-// worth a retry.
+// IsGone: what was asked for is not there. An API server that has just started may know neither our
+// rights nor the kind yet, and says 403 or another 404: then it is worth a retry.
 func IsGone(err error) bool {
 	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }

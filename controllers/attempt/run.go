@@ -9,8 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// View is what one run knows of a request. It is a value: each step takes one and
-// returns one.
+// View is what one run knows of a request. It is a value: each step takes one and returns one.
 type View[V any] interface {
 	// Key of the attempt in this process.
 	Key() string
@@ -35,8 +34,7 @@ type Run[V View[V]] struct {
 	Next func(V, Decision) ctrl.Result
 }
 
-// Once does one run: what is due is recorded first; then observe, decide, act, record and
-// project.
+// Once does one run: what is due is recorded first; then observe, decide, act, record and project.
 func Once[V View[V]](ctx context.Context, p *Protocol, run Run[V]) (ctrl.Result, error) {
 	// Answers are recorded by whoever has them, also when another process leads.
 	flushErr := p.Flush(ctx, run.Charge)

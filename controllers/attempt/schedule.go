@@ -14,11 +14,10 @@ const (
 	requestGap = time.Minute
 )
 
-// nextCheck is when to ask the provider next. It is the one schedule: at once
-// where this process never asked or newer evidence came, else the interval until
-// the deadline, and from then on a tenth of the age of the newest evidence, at
-// most a day. It is never later than one of the verdicts that nothing was asked
-// since.
+// nextCheck is when to ask the provider next. It is the one schedule: at once where this process
+// never asked or newer evidence came, else the interval until the deadline, and from then on a
+// tenth of the age of the newest evidence, at most a day. It is never later than one of the
+// verdicts that nothing was asked since.
 func (f Facts) nextCheck(verdicts ...time.Time) time.Time {
 	last := f.Seen.At
 	if last.IsZero() {

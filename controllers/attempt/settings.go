@@ -19,16 +19,13 @@ type Settings struct {
 	LateWindow time.Duration
 	// ClockSkew is added to what another process's clock said.
 	ClockSkew time.Duration
-	// StartDeadline is how long after its creation a Payment may still be asked for
-	// the first time.
+	// StartDeadline is how long after its creation a Payment may still be asked for the first time.
 	StartDeadline time.Duration
 	// UnsentCharges that one namespace may have: Charges of which nothing was sent.
 	UnsentCharges int
-	// RetryMin and RetryMax bound the wait after a call that did not get
-	// through.
+	// RetryMin and RetryMax bound the wait after a call that did not get through.
 	RetryMin, RetryMax time.Duration
-	// CallbackGap is the least time between two checks, however many
-	// callbacks come.
+	// CallbackGap is the least time between two checks, however many callbacks come.
 	CallbackGap time.Duration
 	// ExpiryMargin is added to the end of a session before it counts as over.
 	ExpiryMargin time.Duration
@@ -83,8 +80,7 @@ func (s Settings) Validate() error {
 	}
 }
 
-// RunTimeout bounds one run of a loop: what is read at its beginning is not older
-// when it ends.
+// RunTimeout bounds one run of a loop: what is read at its beginning is not older when it ends.
 func (s Settings) RunTimeout() time.Duration {
 	// A call and its record have to fit.
 	return 3*s.CallTimeout + 2*s.RecordTimeout

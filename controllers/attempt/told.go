@@ -9,9 +9,8 @@ import (
 // maxTold bounds what is remembered; an evicted uid is told once more.
 const maxTold = 10_000
 
-// Told remembers which objects this process told that their Charge is none of its own:
-// two operators of different ids must not write one status in turns. The zero value is
-// empty.
+// Told remembers which objects this process told that their Charge is none of its own: two
+// operators of different ids must not write one status in turns. The zero value is empty.
 type Told struct {
 	mu   sync.Mutex
 	uids map[types.UID]bool

@@ -43,9 +43,8 @@ type Limiter struct {
 // keepAdmitted is how long a send may take to come into the cache.
 const keepAdmitted = time.Minute
 
-// Check tells whether the prompt of a Charge would exceed a limit now; nil: it would
-// not. A Charge that would gets a position in the queue. r must have the indexes of
-// SetupIndexes.
+// Check tells whether the prompt of a Charge would exceed a limit now; nil: it would not. A Charge
+// that would gets a position in the queue. r must have the indexes of SetupIndexes.
 func (l *Limiter) Check(ctx context.Context, r client.Reader, charge string, next Prompt, limits Limits) (*Exceeded, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

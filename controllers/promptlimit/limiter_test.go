@@ -14,8 +14,7 @@ import (
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// However requests come in, no hour has more prompts than the limit, and nobody
-// waits who need not.
+// However requests come in, no hour has more prompts than the limit, and nobody waits who need not.
 func TestNextAt_KeepsTheLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 5).Draw(t, "limit")

@@ -58,10 +58,9 @@ type level struct{ inner zapcore.LevelEnabler }
 // Enabled takes zap's levels: those of logr, negated.
 func (l level) Enabled(at zapcore.Level) bool { return at >= -Loudest && l.inner.Enabled(at) }
 
-// Writer writes to w, with everything escaped that is neither printable nor a line
-// feed or a tab: an encoder of JSON escapes quotes and ASCII's control characters, but
-// not those of Unicode that steer a terminal or turn text around. Inside JSON what it
-// writes means the same.
+// Writer writes to w, with everything escaped that is neither printable nor a line feed or a tab:
+// an encoder of JSON escapes quotes and ASCII's control characters, but not those of Unicode that
+// steer a terminal or turn text around. Inside JSON what it writes means the same.
 func Writer(w io.Writer) io.Writer { return writer{w} }
 
 type writer struct{ inner io.Writer }

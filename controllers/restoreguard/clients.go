@@ -6,8 +6,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Client is c with its acknowledged writes compared. Its reads may be cached, and
-// prove nothing.
+// Client is c with its acknowledged writes compared. Its reads may be cached, and prove nothing.
 func (d *Detector) Client(c client.Client) client.Client { return watchedClient{c, d} }
 
 // Reader is r, which reads past every cache, with its answers compared.

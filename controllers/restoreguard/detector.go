@@ -1,7 +1,6 @@
-// Package restoreguard detects that an older snapshot of etcd was restored under a
-// running operator: the revisions of the API server go back. What was sent since the
-// snapshot is then missing in the records, so a process that detects it sends nothing
-// more.
+// Package restoreguard detects that an older snapshot of etcd was restored under a running
+// operator: the revisions of the API server go back. What was sent since the snapshot is then
+// missing in the records, so a process that detects it sends nothing more.
 //
 // A process that starts after the restore has nothing to compare with: a person has to
 // start it with --adopt-only.

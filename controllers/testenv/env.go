@@ -1,7 +1,6 @@
-// Package testenv runs a real etcd and kube-apiserver with the project's CRDs,
-// for tests and for the demo. RBAC is on, and so is everything else that only a
-// real API server does: CEL rules, defaulting, pruning, server-side apply,
-// conflicts, watches.
+// Package testenv runs a real etcd and kube-apiserver with the project's CRDs, for tests and for
+// the demo. RBAC is on, and so is everything else that only a real API server does: CEL rules,
+// defaulting, pruning, server-side apply, conflicts, watches.
 //
 // There is no controller manager: nothing collects garbage by owner reference, no
 // namespace ends its deletion, no ServiceAccount appears by itself.
@@ -36,8 +35,7 @@ import (
 	"mobilemoney.dev/operator/api/v1alpha1"
 )
 
-// startTimeout of etcd and of the API server, each. Generous: a busy machine is
-// not a failure.
+// startTimeout of etcd and of the API server, each. Generous: a busy machine is not a failure.
 const startTimeout = 90 * time.Second
 
 // Env is a running control plane.
@@ -55,8 +53,7 @@ type Env struct {
 	client      client.WithWatch
 }
 
-// NewScheme returns a scheme with the kinds of Kubernetes, of apiextensions and of
-// this project.
+// NewScheme returns a scheme with the kinds of Kubernetes, of apiextensions and of this project.
 func NewScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(s))
@@ -137,9 +134,8 @@ func (e *Env) Stop() error {
 // brings it back at the same address, with the same certificates.
 func (e *Env) StopAPIServer() error { return e.plane.ControlPlane.APIServer.Stop() }
 
-// StartAPIServer starts the API server again after StopAPIServer. It tries for a
-// while: its port is an ephemeral one, and on a busy machine some outgoing
-// connection may have it for the moment.
+// StartAPIServer starts the API server again after StopAPIServer. It tries for a while: its port is
+// an ephemeral one, and on a busy machine some outgoing connection may have it for the moment.
 func (e *Env) StartAPIServer() error {
 	backoff := wait.Backoff{Duration: time.Second, Steps: int(startTimeout / time.Second)}
 	return retry.OnError(backoff, func(error) bool { return true }, e.plane.ControlPlane.APIServer.Start)
@@ -192,9 +188,8 @@ func Kubeconfig(cfg *rest.Config) ([]byte, error) {
 // Kubectl is where the control plane's kubectl is. It may be missing.
 func (e *Env) Kubectl() string { return e.plane.ControlPlane.KubectlPath }
 
-// ModuleRoot is the folder of this module's go.mod, looked for from the working
-// folder up: go test runs in the folder of the package, and -trimpath takes source
-// paths out of the binary.
+// ModuleRoot is the folder of this module's go.mod, looked for from the working folder up: go test
+// runs in the folder of the package, and -trimpath takes source paths out of the binary.
 func ModuleRoot() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {

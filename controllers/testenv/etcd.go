@@ -17,11 +17,10 @@ func (e *Env) SnapshotEtcd(ctx context.Context, file string) error {
 	return e.etcdutl(ctx, "save", file, "--endpoint", e.etcdURL().String())
 }
 
-// RestoreEtcd takes the cluster back to a snapshot: API server and etcd are stopped,
-// the data is restored by etcdutl, and both start again at their addresses. With a
-// bump of more than 0, new revisions begin that much above those of the snapshot
-// (--bump-revision, with --mark-compacted), as etcd advises; with 0, revisions that
-// were given out already are given out again.
+// RestoreEtcd takes the cluster back to a snapshot: API server and etcd are stopped, the data is
+// restored by etcdutl, and both start again at their addresses. With a bump of more than 0, new
+// revisions begin that much above those of the snapshot (--bump-revision, with --mark-compacted),
+// as etcd advises; with 0, revisions that were given out already are given out again.
 func (e *Env) RestoreEtcd(ctx context.Context, file string, bump uint64) error {
 	etcd := e.plane.ControlPlane.Etcd
 	dir, err := os.MkdirTemp("", "testenv-etcd-")

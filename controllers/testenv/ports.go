@@ -8,9 +8,8 @@ import (
 	"strconv"
 )
 
-// FreePorts are addresses on loopback. Their ports are below those that systems hand
-// out for outgoing connections, one of which could else take a port before a program
-// of ours does.
+// FreePorts are addresses on loopback. Their ports are below those that systems hand out for
+// outgoing connections, one of which could else take a port before a program of ours does.
 func FreePorts(ctx context.Context, n int) ([]string, error) {
 	const first, last, tries = 20000, 30000, 100
 	var ports []string

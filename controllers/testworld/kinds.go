@@ -48,8 +48,7 @@ const (
 	Unsent = "unsent"
 	// Dropped unprocessed (the name is shared with the lost event of a write).
 	_ = Dropped
-	// Processed, and the answer lost: Lost. Processed and answered after our
-	// time-out:
+	// Processed, and the answer lost: Lost. Processed and answered after our time-out:
 	TooSlow = "too-slow"
 	// LateArrival: cut, and processed a minute after it was sent.
 	LateArrival = "late"

@@ -42,8 +42,7 @@ type Planned struct {
 	Place
 	// Kind of the fault or event; see kinds.go.
 	Kind string
-	// Stale is how many events the cache is behind of the process that comes
-	// after a crash.
+	// Stale is how many events the cache is behind of the process that comes after a crash.
 	Stale int
 }
 
@@ -82,9 +81,8 @@ type hit struct {
 	stale int
 }
 
-// arrive comes to a point: it counts, lets happen what was planned to happen
-// in the world before it, and returns what was planned to befall the point
-// itself.
+// arrive comes to a point: it counts, lets happen what was planned to happen in the world before
+// it, and returns what was planned to befall the point itself.
 func (w *World) arrive(p *Process, class Class, label string) hit {
 	w.counts[label]++
 	place := Place{label, w.counts[label]}

@@ -27,8 +27,7 @@ import (
 	"mobilemoney.dev/operator/providers/transport"
 )
 
-// Process is one manager: the real reconcilers with a memory, a cache and a
-// queue of their own.
+// Process is one manager: the real reconcilers with a memory, a cache and a queue of their own.
 type Process struct {
 	Name string
 
@@ -202,8 +201,7 @@ func (p *Process) sleep(_ context.Context, d time.Duration) error {
 	return nil
 }
 
-// list fills the cache with what there was after the first n versions, and wakes
-// everything.
+// list fills the cache with what there was after the first n versions, and wakes everything.
 func (p *Process) list(n int) {
 	p.view.objects, p.view.pos = replay(p.w.Store.history[:n]), n
 	p.view.dropped, p.view.relist = nil, time.Time{}
@@ -246,8 +244,7 @@ func (p *Process) viewOneBehind(k Kind) table {
 	return p.view.objects
 }
 
-// pump lets the events that are due come to the cache, and wakes what they
-// concern.
+// pump lets the events that are due come to the cache, and wakes what they concern.
 func (p *Process) pump() {
 	now := p.w.clock.Now()
 	if now.Before(p.view.held) {
@@ -463,8 +460,7 @@ func (w *World) Up() {
 	}
 }
 
-// Down ends all processes. Others come after d, and are started with the Config that
-// there is then.
+// Down ends all processes. Others come after d, and are started with the Config that there is then.
 func (w *World) Down(d time.Duration) {
 	w.Up()
 	for _, p := range slices.Clone(w.processes) {

@@ -1,9 +1,8 @@
-// Package testworld is all that surrounds the loops, in one process and without a
-// socket or a sleep: an API server with its versions, caches that may be behind,
-// the three providers (the real simulator), payers, and a clock that only moves
-// when told to. A run of it is deterministic. It runs the real reconcilers and the
-// real callback receiver; every use that they make of their clients is a point at
-// which a fault can be planned.
+// Package testworld is all that surrounds the loops, in one process and without a socket or a
+// sleep: an API server with its versions, caches that may be behind, the three providers (the real
+// simulator), payers, and a clock that only moves when told to. A run of it is deterministic. It
+// runs the real reconcilers and the real callback receiver; every use that they make of their
+// clients is a point at which a fault can be planned.
 package testworld
 
 import (
@@ -66,8 +65,7 @@ type Observer interface {
 	// Begins and Ends of one job of a process.
 	Begins(p *Process, j Job)
 	Ends(p *Process, j Job, result ctrl.Result, err error)
-	// Shown: a process has read an object, or (nil) that there is none; live: past
-	// its cache.
+	// Shown: a process has read an object, or (nil) that there is none; live: past its cache.
 	Shown(p *Process, k Key, o client.Object, live bool)
 	// Died: what the process knew is lost.
 	Died(p *Process)
@@ -112,8 +110,7 @@ type Options struct {
 	Eager bool
 	// NoCallbacks: none arrives.
 	NoCallbacks bool
-	// Pays: who finds a page pays at once. Otherwise it is opened, and the
-	// provider's story begins.
+	// Pays: who finds a page pays at once. Otherwise it is opened, and the provider's story begins.
 	Pays bool
 	// Checked writes go through the rules of the CRDs.
 	Checked bool
@@ -264,8 +261,7 @@ func (w *World) Now() time.Time { return w.clock.Now() }
 // Elapsed since the world began.
 func (w *World) Elapsed() time.Duration { return w.clock.Now().Sub(w.begin) }
 
-// LastFault is how long after the beginning the newest thing that was planned
-// happened.
+// LastFault is how long after the beginning the newest thing that was planned happened.
 func (w *World) LastFault() time.Duration { return max(0, w.lastFault.Sub(w.begin)) }
 
 // Jumped tells whether the clock ever went other ways than time does.
@@ -308,8 +304,7 @@ func (w *World) LoseKey() {
 	w.Config.Installation.Key = fmt.Appendf(nil, "%032d", w.made)
 }
 
-// SetClock sets the operator's clock to d from the true time, while time goes on as
-// it does.
+// SetClock sets the operator's clock to d from the true time, while time goes on as it does.
 func (w *World) SetClock(d time.Duration) {
 	w.jumped = w.jumped || d != w.skew
 	w.skewed = w.skewed || d.Abs() > w.opts.Settings.ExpiryMargin
@@ -489,8 +484,7 @@ func (w *World) payers() {
 }
 
 const (
-	// maxSteps is more than any run makes in a window of time: one that makes more
-	// is a hot loop.
+	// maxSteps is more than any run makes in a window of time: one that makes more is a hot loop.
 	maxSteps = 2000
 	window   = 10 * time.Minute
 )

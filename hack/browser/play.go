@@ -119,8 +119,7 @@ func switched(s *stage, b *browser) error {
 	)
 }
 
-// atPage sees the session appear on the phone, and opens its page as the
-// merchant's customer.
+// atPage sees the session appear on the phone, and opens its page as the merchant's customer.
 func atPage(s *stage, b *browser, p payment, price string) error {
 	return all(
 		func() error { return appears(s, b, p, card(price, "open")) },

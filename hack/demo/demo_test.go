@@ -121,8 +121,7 @@ func TestTable(t *testing.T) {
 	g.Expect(log.String()).NotTo(ContainSubstring("\x1b"))
 }
 
-// Every sample says how it ends, and neither samples nor examples have a field
-// that does not exist.
+// Every sample says how it ends, and neither samples nor examples have a field that does not exist.
 func TestSamples(t *testing.T) {
 	g := NewWithT(t)
 	files, err := filepath.Glob("../../" + samples + "/*.yaml*")

@@ -1,7 +1,6 @@
-// Command demo shows the operator at work on this machine, without a cluster and
-// without an account at a provider: a real API server, the manager as a process of
-// its own with the rights that config/rbac gives it, and a simulator of the three
-// providers whose ledger says who really paid.
+// Command demo shows the operator at work on this machine, without a cluster and without an account
+// at a provider: a real API server, the manager as a process of its own with the rights that
+// config/rbac gives it, and a simulator of the three providers whose ledger says who really paid.
 //
 // It applies config/samples, shows how each payment goes, and fails unless each ends
 // as its sample says and the ledger agrees. With -run it sets up the same and leaves

@@ -14,8 +14,7 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// Annotations by which a sample says how it has to end. All but the first may be
-// left out.
+// Annotations by which a sample says how it has to end. All but the first may be left out.
 const (
 	annotationEnd    = "demo.mobilemoney.dev/ends-as"
 	annotationReason = "demo.mobilemoney.dev/reason"

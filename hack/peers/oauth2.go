@@ -46,8 +46,7 @@ func token(ctx context.Context, config clientcredentials.Config) error {
 	return nil
 }
 
-// use makes a call with a token: an empty body is found out about only after
-// the token was taken.
+// use makes a call with a token: an empty body is found out about only after the token was taken.
 func use(ctx context.Context, config clientcredentials.Config, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, http.NoBody)
 	if err != nil {

@@ -72,8 +72,7 @@ func notReproducible(info *buildinfo.BuildInfo) []error {
 	return problems
 }
 
-// functionsOf a binary are known also where its symbols were stripped: Go prints
-// them in stacks.
+// functionsOf a binary are known also where its symbols were stripped: Go prints them in stacks.
 func functionsOf(program *elf.File) ([]string, error) {
 	section := program.Section(".gopclntab")
 	text := program.Section(".text")

@@ -37,8 +37,7 @@ type member struct {
 	done bool // no more starts
 }
 
-// A manager that ended soon after its start, as without an API server, is started
-// again less soon.
+// A manager that ended soon after its start, as without an API server, is started again less soon.
 const (
 	startAgainAfter = 200 * time.Millisecond
 	crashLoop       = 1500 * time.Millisecond

@@ -1,8 +1,7 @@
-// Command soak lets the operator live through a bad night, on this machine, in five
-// minutes: two managers that are killed, frozen and started again, an API server that
-// goes away, providers that lie about what they did, and shops that delete and apply
-// again. In the end the providers' books say whether every payment was charged at most
-// once, and whether each says what became of it.
+// Command soak lets the operator live through a bad night, on this machine, in five minutes: two
+// managers that are killed, frozen and started again, an API server that goes away, providers that
+// lie about what they did, and shops that delete and apply again. In the end the providers' books
+// say whether every payment was charged at most once, and whether each says what became of it.
 package main
 
 import (

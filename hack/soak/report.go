@@ -97,9 +97,8 @@ func (r *report) countFaults(sim *simulator.Simulator) {
 	}
 }
 
-// How much more a manager may need at rest after the load. Every Payment and its Charge
-// stay in the cache, twice as much until the garbage is collected; goroutines depend on
-// nothing that stays.
+// How much more a manager may need at rest after the load. Every Payment and its Charge stay in the
+// cache, twice as much until the garbage is collected; goroutines depend on nothing that stays.
 const (
 	moreGoroutines = 40
 	moreHeap       = 64 << 20
@@ -118,8 +117,7 @@ func (r *report) compare(before, after needs) {
 	}
 }
 
-// wrong is everything for which the run fails: it has to reach its floors to prove
-// anything.
+// wrong is everything for which the run fails: it has to reach its floors to prove anything.
 func (r *report) wrong(o options) (wrong []string) {
 	for _, f := range []struct {
 		what      string

@@ -15,9 +15,8 @@ type sale struct {
 	namespace string
 	name      string
 	provider  string
-	// amount is like that of no other sale, so that the provider's books can be told
-	// apart without any word of the operator's. Its last three digits are the story
-	// that the simulator plays.
+	// amount is like that of no other sale, so that the provider's books can be told apart without
+	// any word of the operator's. Its last three digits are the story that the simulator plays.
 	amount  int64
 	timeout int32
 

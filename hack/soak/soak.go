@@ -129,8 +129,7 @@ func (t *trial) load(ctx context.Context) error {
 	return nil
 }
 
-// missing are the deeds that the floors still want, in an order that follows from the
-// seed.
+// missing are the deeds that the floors still want, in an order that follows from the seed.
 func (t *trial) missing() []deed {
 	deeds := slices.Concat(slices.Repeat([]deed{kill}, max(0, t.kills-t.crew.kills())),
 		slices.Repeat([]deed{split}, max(0, t.splits-int(t.chaos.splits.Load()))),
@@ -148,8 +147,7 @@ func (t *trial) tell(ctx context.Context) {
 	}
 }
 
-// drain lets the operator work in peace, until nothing is missing any more or the time
-// is over.
+// drain lets the operator work in peace, until nothing is missing any more or the time is over.
 func (t *trial) drain(ctx context.Context) error {
 	t.Sim.ClearScripts()
 	if err := t.complete(ctx); err != nil {

@@ -72,9 +72,8 @@ func echoed(externalID, sent, reference string) string {
 	return wire.Echo(externalID)
 }
 
-// outcome reads the status words (MTN MoMo Collection API,
-// requesttopay-referenceId-GET: status). The status is the verdict: a reason
-// only says how it failed. A payer who stays silent ends as
+// outcome reads the status words (MTN MoMo Collection API, requesttopay-referenceId-GET: status).
+// The status is the verdict: a reason only says how it failed. A payer who stays silent ends as
 // COULD_NOT_PERFORM_TRANSACTION.
 func outcome(word, why string) providers.Status {
 	s := providers.Status{Code: providers.SafeCode(word)}
@@ -104,8 +103,7 @@ func failed(why string) (providers.State, providers.FailureReason) {
 	return providers.StateFailed, providers.FailureProviderRefused
 }
 
-// reason is a bare word, or an object in older answers. What is neither gives
-// no reason.
+// reason is a bare word, or an object in older answers. What is neither gives no reason.
 type reason string
 
 func (r *reason) UnmarshalJSON(b []byte) error {

@@ -1,6 +1,5 @@
-// Package mtn collects through the MTN MoMo Collection API: it pushes a prompt
-// to the payer's phone, and asks by reference how it went. It gives back through
-// the Disbursement API.
+// Package mtn collects through the MTN MoMo Collection API: it pushes a prompt to the payer's
+// phone, and asks by reference how it went. It gives back through the Disbursement API.
 package mtn
 
 import (
@@ -16,8 +15,7 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-// Keys of the account's Secret. Refunds are another product of MTN's, with keys
-// of its own.
+// Keys of the account's Secret. Refunds are another product of MTN's, with keys of its own.
 const (
 	KeySubscription = "subscriptionKey"
 	KeyUserID       = "userID"
@@ -34,8 +32,7 @@ const (
 	// API, migration of 2026); the legacy one is the default.
 	legacyHost      = "proxy.momoapi.mtn.com"
 	newPlatformHost = "momoapi.momo.africa"
-	// The sandbox knows one currency and one target environment (MTN MoMo API,
-	// sandbox use cases).
+	// The sandbox knows one currency and one target environment (MTN MoMo API, sandbox use cases).
 	sandboxCurrency = "EUR"
 	sandboxTarget   = "sandbox"
 
@@ -87,9 +84,8 @@ func disbursementKeys() []string {
 	return []string{KeyDisbursementSubscription, KeyDisbursementUserID, KeyDisbursementAPISecret}
 }
 
-// endpoint chooses the host. In production the target environment is the
-// country's word, and never the word "production" (MTN MoMo API, API
-// documentation: X-Target-Environment).
+// endpoint chooses the host. In production the target environment is the country's word, and never
+// the word "production" (MTN MoMo API, API documentation: X-Target-Environment).
 func endpoint(a providers.Account) (providers.Account, error) {
 	if err := wire.CheckEnvironment(a.Environment); err != nil {
 		return a, err
@@ -139,8 +135,7 @@ func country(a providers.Account) string {
 	return cmp.Or(targets[strings.ToLower(a.TargetEnvironment)], a.Country)
 }
 
-// wireMoney: the sandbox takes EUR only (MTN MoMo Collection API,
-// requesttopay-POST: currency).
+// wireMoney: the sandbox takes EUR only (MTN MoMo Collection API, requesttopay-POST: currency).
 func wireMoney(a providers.Account, m providers.Money) (providers.Money, error) {
 	m, err := wire.RealMoney(m, 2, country(a))
 	if err == nil && a.Environment == providers.Sandbox {
@@ -272,9 +267,8 @@ func tagOf(note string) string {
 // tagged notes end in "c-" and hexadecimal digits.
 var tagged = regexp.MustCompile(`(?:^| )(c-[0-9a-f]{1,32})$`)
 
-// Status asks by reference (MTN MoMo Collection API,
-// requesttopay-referenceId-GET). A reference is not found for a while after it
-// was accepted.
+// Status asks by reference (MTN MoMo Collection API, requesttopay-referenceId-GET). A reference is
+// not found for a while after it was accepted.
 func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
 	return p.collection.status(ctx, providers.OpStatus, "/v1_0/requesttopay/", h.Reference, h.MerchantReference)
 }

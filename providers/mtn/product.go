@@ -29,8 +29,7 @@ type product struct {
 	tokens       *token.Source
 }
 
-// product of the account, with the credentials under keys: subscription, user
-// and secret.
+// product of the account, with the credentials under keys: subscription, user and secret.
 func (p *Provider) product(name string, keys []string) (*product, error) {
 	have := p.account.Credentials
 	if err := wire.CheckCredentials(have, keys...); err != nil {
@@ -46,9 +45,8 @@ func (p *Provider) product(name string, keys []string) (*product, error) {
 	return out, nil
 }
 
-// fetchToken asks for an access token (MTN MoMo API, CreateAccessToken). The
-// slash at the path's end belongs there, and there is no body: a form is
-// answered with a page.
+// fetchToken asks for an access token (MTN MoMo API, CreateAccessToken). The slash at the path's
+// end belongs there, and there is no body: a form is answered with a page.
 func (p *product) fetchToken(ctx context.Context) (token.Token, error) {
 	// The raw bytes, not URL-encoded: user ids may end in "=".
 	pair := p.user.Reveal() + ":" + p.secret.Reveal()

@@ -33,9 +33,8 @@ type sandboxRow struct {
 	refusedAs          providers.Class // if it is refused at the POST
 }
 
-// run asks for money to move, and how that went, at a simulator that refuses at
-// the POST and at one that does not: nobody recorded what MTN does, so both must
-// end well.
+// run asks for money to move, and how that went, at a simulator that refuses at the POST and at one
+// that does not: nobody recorded what MTN does, so both must end well.
 func (tt sandboxRow) run(t *testing.T, do func(*mtn.Provider) error, ask func(*mtn.Provider) (providers.Status, error)) {
 	for refuseAtPost, variant := range map[bool]string{true: "refused at the POST", false: "taken"} {
 		t.Run(tt.section+" "+tt.row+", "+variant, func(t *testing.T) {

@@ -41,9 +41,8 @@ func (p *Provider) readInitiation(a providers.Answer) (providers.Initiation, err
 	}, nil
 }
 
-// readStatus: the documented answer has no money; the question's, which it had to
-// match, stands in for what is not told. A word that a payment can end by counts
-// for the order that it names only.
+// readStatus: the documented answer has no money; the question's, which it had to match, stands in
+// for what is not told. A word that a payment can end by counts for the order that it names only.
 func readStatus(a providers.Answer, asked providers.Money) (providers.Status, error) {
 	var body struct {
 		Status   string      `json:"status"`
@@ -65,8 +64,7 @@ func readStatus(a providers.Answer, asked providers.Money) (providers.Status, er
 	return s, nil
 }
 
-// outcome reads the status words (Orange Money Web Payment, transactionstatus:
-// status).
+// outcome reads the status words (Orange Money Web Payment, transactionstatus: status).
 func outcome(word string) providers.Status {
 	s := providers.Status{Code: providers.SafeCode(word)}
 	switch word {

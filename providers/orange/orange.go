@@ -75,9 +75,8 @@ func Kind() providers.Kind {
 	}
 }
 
-// endpoint fills in the base path: dev in the sandbox, the country in
-// production (Orange Money Web Payment, webpayment: URL). Tokens come from the
-// same host.
+// endpoint fills in the base path: dev in the sandbox, the country in production (Orange Money Web
+// Payment, webpayment: URL). Tokens come from the same host.
 func endpoint(a providers.Account) (providers.Account, error) {
 	if err := wire.CheckEnvironment(a.Environment); err != nil {
 		return a, err
@@ -141,9 +140,8 @@ func wireMoney(a providers.Account, m providers.Money) (providers.Money, error) 
 	return m, err
 }
 
-// reference is 120 bits of the digest: an order_id, of 24 characters of the 30
-// that are documented, since one country refused more (Orange Money Web Payment,
-// webpayment: order_id).
+// reference is 120 bits of the digest: an order_id, of 24 characters of the 30 that are documented,
+// since one country refused more (Orange Money Web Payment, webpayment: order_id).
 func reference(digest [32]byte) string {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(digest[:15]))
 }
@@ -189,8 +187,7 @@ func (p *Provider) CheckAccount(ctx context.Context, _ providers.AccountCheck) e
 	return p.Prepare(ctx)
 }
 
-// fetchToken asks for an access token (Orange Developer, OAuth 2.0 client
-// credentials, v3).
+// fetchToken asks for an access token (Orange Developer, OAuth 2.0 client credentials, v3).
 func (p *Provider) fetchToken(ctx context.Context) (token.Token, error) {
 	pair := p.account.Credentials[KeyClientID].Reveal() + ":" + p.account.Credentials[KeyClientSecret].Reveal()
 	header := http.Header{}
@@ -271,8 +268,7 @@ func (p *Provider) encode(req providers.InitiateRequest) ([]byte, error) {
 	})
 }
 
-// merchant is the name that the payer sees; where the account has none, the
-// order stands in for it.
+// merchant is the name that the payer sees; where the account has none, the order stands in for it.
 func (p *Provider) merchant(orderID string) string {
 	if name := wire.PlainText(p.account.MerchantName, maxMerchant); name != "" {
 		return name

@@ -37,8 +37,7 @@ type Fixture interface {
 	Expire(h providers.Handle) error
 	// Ledger of a reference, from the provider's own books.
 	Ledger(reference string) Ledger
-	// RevokeTokens makes all access tokens useless. It does nothing where there
-	// are none.
+	// RevokeTokens makes all access tokens useless. It does nothing where there are none.
 	RevokeTokens()
 }
 
@@ -46,8 +45,7 @@ type Fixture interface {
 type Ledger struct {
 	// Opened is the money of each prompt that was pushed, or session opened.
 	Opened []providers.Money
-	// Payers are the phones of these prompts, where the payer's phone is part of
-	// the request.
+	// Payers are the phones of these prompts, where the payer's phone is part of the request.
 	Payers []providers.Phone
 	// Paid counts the sessions that were paid.
 	Paid int
@@ -100,8 +98,7 @@ type Facts struct {
 	// Accepts are the currencies that the account takes, of XOF, XAF, GNF, EUR
 	// and GMD, with their decimals.
 	Accepts map[string]int
-	// LateCredentials are those that only a request for money shows to be
-	// wrong.
+	// LateCredentials are those that only a request for money shows to be wrong.
 	LateCredentials []string
 	// Refused and Expired are how Status tells of a payer who refused, and of a
 	// session that is over.
@@ -121,9 +118,8 @@ type Facts struct {
 	RefusedTokens []providers.Answer
 	// Refusals are answers that say no: all that are documented, and others.
 	Refusals []Refusal
-	// Echoes make a status answer one about another payment: other amount,
-	// other currency, other reference. RefundEchoes do so with an answer about
-	// a refund.
+	// Echoes make a status answer one about another payment: other amount, other currency, other
+	// reference. RefundEchoes do so with an answer about a refund.
 	Echoes, RefundEchoes map[string]Edit
 	// Callbacks that the provider sends; nil where it sends none.
 	Callbacks *Callbacks
@@ -203,8 +199,7 @@ func (e Edit) then(next Edit) Edit {
 	return func(a providers.Answer) providers.Answer { return next(e(a)) }
 }
 
-// Set replaces fields at the top of a JSON object; nil removes one. What is no
-// object becomes one.
+// Set replaces fields at the top of a JSON object; nil removes one. What is no object becomes one.
 func Set(fields map[string]any) Edit {
 	return func(a providers.Answer) providers.Answer {
 		object := map[string]json.RawMessage{}

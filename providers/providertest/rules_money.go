@@ -95,10 +95,9 @@ func checkEcho(t T, w *world) {
 	}
 }
 
-// checkEchoes has a question answered with what is said about something else:
-// with the word that the answer has, and with every other that there is. What
-// the answer is about is told alike with all of them: the failure of another
-// payment is no more this one's than its success.
+// checkEchoes has a question answered with what is said about something else: with the word that
+// the answer has, and with every other that there is. What the answer is about is told alike with
+// all of them: the failure of another payment is no more this one's than its success.
 func checkEchoes(t T, w *world, o operation, s *subject, echoes map[string]Edit, words []Word) {
 	if len(echoes) == 0 {
 		t.Fatalf("there are no echoes for %s", o.op)

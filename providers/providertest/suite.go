@@ -73,8 +73,7 @@ func (r Rule) Check(t T, factory Factory) {
 	w.noLeaks(t)
 }
 
-// property checks one, unless the test has failed already, which rapid cannot
-// bear.
+// property checks one, unless the test has failed already, which rapid cannot bear.
 func property(t T, check func(*rapid.T)) {
 	t.Helper()
 	if !t.Failed() {

@@ -15,8 +15,7 @@ import (
 	"mobilemoney.dev/operator/providers/providertest"
 )
 
-// The planted faults make properties fail on purpose: they need no shrinking,
-// and leave no files.
+// The planted faults make properties fail on purpose: they need no shrinking, and leave no files.
 func TestMain(m *testing.M) {
 	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s"} {
 		if err := flag.Set(name, value); err != nil {

@@ -11,8 +11,7 @@ import (
 type board struct {
 	Open     []card // the newest first
 	Finished []card // who ended last first
-	// Unknown counts open sessions whose page no client was told of: nobody
-	// can open them.
+	// Unknown counts open sessions whose page no client was told of: nobody can open them.
 	Unknown     int
 	Sent, Taken int // callbacks, over all payments
 }
@@ -97,8 +96,7 @@ func (s *Simulator) card(p *payment) card {
 	return c
 }
 
-// finishedAt is when a finished payment ended; Orange does not say when a session
-// lapsed.
+// finishedAt is when a finished payment ended; Orange does not say when a session lapsed.
 func (p *payment) finishedAt() time.Time {
 	return cmp.Or(p.ended, p.expires)
 }

@@ -182,9 +182,8 @@ func (s *Simulator) try(d delivery, now time.Time) (int, error) {
 	return resp.StatusCode, resp.Body.Close()
 }
 
-// WaveSignature is the Wave-Signature header of a body: the HMAC-SHA256 of
-// timestamp and raw body with nothing between, keyed with the whole secret as
-// text; one v1 per secret.
+// WaveSignature is the Wave-Signature header of a body: the HMAC-SHA256 of timestamp and raw body
+// with nothing between, keyed with the whole secret as text; one v1 per secret.
 func WaveSignature(t time.Time, body []byte, secrets ...string) string {
 	stamp := strconv.FormatInt(t.Unix(), 10)
 	parts := []string{"t=" + stamp}

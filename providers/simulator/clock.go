@@ -74,8 +74,7 @@ func (s *Simulator) settle() {
 	}
 }
 
-// now is the time of the job that is running, or else of the clock; the
-// caller holds the lock.
+// now is the time of the job that is running, or else of the clock; the caller holds the lock.
 func (s *Simulator) now() time.Time {
 	if !s.moment.IsZero() {
 		return s.moment

@@ -15,8 +15,7 @@ import (
 
 var start = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
-// bench is a simulator with a manual clock, a client and a merchant that
-// receives callbacks.
+// bench is a simulator with a manual clock, a client and a merchant that receives callbacks.
 type bench struct {
 	t     *testing.T
 	sim   *Simulator

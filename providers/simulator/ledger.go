@@ -103,8 +103,7 @@ func number(amount string) *big.Rat {
 
 func written(n *big.Rat) string { return normal(n.FloatString(2)) }
 
-// Payers returns the phones that rang for a reference, as they were sent: digits
-// without + (MTN).
+// Payers returns the phones that rang for a reference, as they were sent: digits without + (MTN).
 func (s *Simulator) Payers(reference string) (phones []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,8 +11,7 @@ import (
 
 // MTNOptions configure the MTN side.
 type MTNOptions struct {
-	// TargetEnvironment is "sandbox" (EUR only) or a country's, such as
-	// "mtnivorycoast".
+	// TargetEnvironment is "sandbox" (EUR only) or a country's, such as "mtnivorycoast".
 	TargetEnvironment string
 	// CallbackHost is the registered providerCallbackHost; empty allows all.
 	CallbackHost string
@@ -20,9 +19,8 @@ type MTNOptions struct {
 	// references of refunds from 7 on, be refused at once with 500, rather than
 	// be taken and fail later: nobody recorded which.
 	RefuseAtPost bool
-	// UncappedRefunds gives back whatever is asked for. Otherwise a refund that
-	// makes their sum larger than the payment fails: what MTN does is not
-	// documented.
+	// UncappedRefunds gives back whatever is asked for. Otherwise a refund that makes their sum
+	// larger than the payment fails: what MTN does is not documented.
 	UncappedRefunds bool
 }
 
@@ -316,8 +314,7 @@ func mtnCurrencyFits(env, amount, currency string) bool {
 	return true
 }
 
-// mtnStatus is the answer to a status query; a callback is the same but for
-// payerMessage.
+// mtnStatus is the answer to a status query; a callback is the same but for payerMessage.
 type mtnStatus struct {
 	FinancialTransactionID string `json:"financialTransactionId,omitempty"`
 	ExternalID             string `json:"externalId,omitempty"`
@@ -385,8 +382,7 @@ func normal(amount string) string {
 	return strings.TrimRight(strings.TrimRight(amount, "0"), ".")
 }
 
-// mtnCallbacks go to the X-Callback-Url of the request, once, unsigned and
-// without our reference.
+// mtnCallbacks go to the X-Callback-Url of the request, once, unsigned and without our reference.
 func (s *Simulator) mtnCallbacks(p *payment) []delivery {
 	body := s.mtnStatusOf(p, p.now())
 	body.PayerMessage = ""

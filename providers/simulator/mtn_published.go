@@ -20,8 +20,7 @@ var sandboxPayers = map[string]Scenario{
 	"46733123464": {Payer: Fails, Reason: "TRANSFER_TYPE_UNKNOWN"},
 }
 
-// sandboxPayees are where the payees of transfers differ from the
-// payers of the same number.
+// sandboxPayees are where the payees of transfers differ from the payers of the same number.
 var sandboxPayees = map[string]Scenario{
 	"46733123455": {Payer: Fails, Reason: notEnoughFunds},
 	"46733123456": {Payer: Fails, Reason: "PAYER_LIMIT_REACHED"},

@@ -77,9 +77,8 @@ func TestMTNTokenRefusals(t *testing.T) {
 	}
 }
 
-// The platform of production wants more of a request for a token than the
-// sandbox, which clients reach without a target environment (MTN MoMo API,
-// CreateAccessToken; migration of 2026).
+// The platform of production wants more of a request for a token than the sandbox, which clients
+// reach without a target environment (MTN MoMo API, CreateAccessToken; migration of 2026).
 func TestMTNTokenOfPlatforms(t *testing.T) {
 	for env, want := range map[string][2]reply{
 		"sandbox":       {{status: 200, body: `"access_token"`}, {status: 200, body: `"access_token"`}},

@@ -52,8 +52,7 @@ func TestOrangeToken(t *testing.T) {
 	b.want(b.do("POST", b.sim.OrangeTokenURL(), grant, orangeBasic()...), 200, `"expires_in":3600`)
 }
 
-// Clients of OAuth 2.0 send no Accept, or curl's; whether Orange takes that differs
-// by report.
+// Clients of OAuth 2.0 send no Accept, or curl's; whether Orange takes that differs by report.
 func TestOrangeTokenAccept(t *testing.T) {
 	for accept, taken := range map[string]struct{ byDefault, strictly bool }{
 		"application/json":                   {true, true},

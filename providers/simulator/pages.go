@@ -37,9 +37,8 @@ const (
 	languageParameter = "lang"
 )
 
-// pageRoutes are the payer's phone, and the payment pages of Orange and Wave.
-// The pages ask for themselves every second under …/now, which no journal
-// notes and no fault befalls.
+// pageRoutes are the payer's phone, and the payment pages of Orange and Wave. The pages ask for
+// themselves every second under …/now, which no journal notes and no fault befalls.
 func (s *Simulator) pageRoutes(mux *http.ServeMux, handle func(string, wire)) {
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.HandlerFunc(serveAsset)))
 	mux.HandleFunc("GET /{$}", s.showPhone)
@@ -142,8 +141,7 @@ func (c card) Word() string {
 	}
 }
 
-// render is a screen as an answer. The language is remembered where the
-// reader chose it.
+// render is a screen as an answer. The language is remembered where the reader chose it.
 func render(r *http.Request, status int, sc screen) answer {
 	var page bytes.Buffer
 	if err := pageTemplate.ExecuteTemplate(&page, "page.html", sc); err != nil {

@@ -15,8 +15,7 @@ import (
 
 const evil = `<script>alert("x")</script>`
 
-// one asks for a payment of a provider, and returns its reference and the
-// address of its page.
+// one asks for a payment of a provider, and returns its reference and the address of its page.
 func (b *bench) one(p Provider, amount string) (ref, page string) {
 	b.t.Helper()
 	ref = b.ref(p)
@@ -85,8 +84,7 @@ func TestPhone(t *testing.T) {
 	}
 }
 
-// Whom a person made ignore the payment does not act any more, whatever the
-// scenario had in mind.
+// Whom a person made ignore the payment does not act any more, whatever the scenario had in mind.
 func TestIgnoreOverrulesTheScenario(t *testing.T) {
 	for _, amount := range []string{"902", "903", "906", "911", "1000"} {
 		for _, p := range []Provider{MTN, Orange, Wave} {
@@ -216,8 +214,7 @@ func TestAssets(t *testing.T) {
 	}
 }
 
-// The choice of language outlives the page it was made on; looking again does
-// not make it.
+// The choice of language outlives the page it was made on; looking again does not make it.
 func TestLanguageIsRemembered(t *testing.T) {
 	b := setUp(t, func(o *Options) { o.PublicURL = "https://pay.example/below" })
 	cookie := func(path string) string {

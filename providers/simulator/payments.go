@@ -203,9 +203,8 @@ func (s *Simulator) play(p *payment) {
 	}
 }
 
-// payer acts after a while, or now if there is nothing to wait for; but only
-// one who has the page or the prompt. To find the session over is bad luck,
-// no error.
+// payer acts after a while, or now if there is nothing to wait for; but only one who has the page
+// or the prompt. To find the session over is bad luck, no error.
 func (s *Simulator) payer(p *payment, after time.Duration, act func() error) {
 	do := func() {
 		if p.opened && !p.ignored {
@@ -260,8 +259,7 @@ func (s *Simulator) move(p *payment) {
 	s.report(p)
 }
 
-// fail is a try that did not succeed: the end at MTN and Orange, while a Wave
-// session stays open.
+// fail is a try that did not succeed: the end at MTN and Orange, while a Wave session stays open.
 func (s *Simulator) fail(p *payment, reason string) error {
 	if err := s.confirm(p); err != nil {
 		return err
@@ -333,9 +331,8 @@ func (s *Simulator) transactionID(p Provider) string {
 	}
 }
 
-// Pay lets the payer pay. ref is a reference, a session id or a payment URL.
-// By reference it must be clear which session is meant, and its URL must have
-// been delivered: payers do not guess URLs.
+// Pay lets the payer pay. ref is a reference, a session id or a payment URL. By reference it must
+// be clear which session is meant, and its URL must have been delivered: payers do not guess URLs.
 func (s *Simulator) Pay(ref string) error {
 	return s.act(ref, s.pay)
 }
@@ -409,9 +406,8 @@ func (s *Simulator) issue(name string, t token) {
 	s.issued = append(s.issued, name)
 }
 
-// Secrets are all that the providers ever told a client and that is to be kept
-// quiet: access tokens, what names a session, and payment pages. By it tests look
-// for leaks.
+// Secrets are all that the providers ever told a client and that is to be kept quiet: access
+// tokens, what names a session, and payment pages. By it tests look for leaks.
 func (s *Simulator) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,8 +14,7 @@ const (
 	Waits Conduct = ""
 	// Pays after a while.
 	Pays Conduct = "pays"
-	// Fails after a while, with the scenario's reason. A Wave session stays
-	// open after it.
+	// Fails after a while, with the scenario's reason. A Wave session stays open after it.
 	Fails Conduct = "fails"
 	// FailsThenPays: at Wave the payer tries again and pays; elsewhere Fails.
 	FailsThenPays Conduct = "fails-then-pays"
@@ -46,8 +45,7 @@ const (
 type Scenario struct {
 	Name  string
 	Payer Conduct
-	// After is when the payer acts: after an MTN prompt, or after the payment
-	// page was opened.
+	// After is when the payer acts: after an MTN prompt, or after the payment page was opened.
 	After time.Duration
 	// Reason is the provider's word for why it fails or runs out.
 	Reason string
@@ -116,8 +114,7 @@ func failing(mtn, wave string) func(Provider) Scenario {
 	}
 }
 
-// SetDefault changes what happens to payments of a provider without a magic
-// number.
+// SetDefault changes what happens to payments of a provider without a magic number.
 func (s *Simulator) SetDefault(p Provider, sc Scenario) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

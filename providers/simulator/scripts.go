@@ -17,11 +17,9 @@ type Behaviour struct {
 
 	// Unprocessed: the provider answers (or cuts) without doing anything.
 	Unprocessed bool `json:"unprocessed"`
-	// Late: the connection is cut at once, and the request processed this
-	// much later.
+	// Late: the connection is cut at once, and the request processed this much later.
 	Late time.Duration `json:"-"`
-	// Twice: the request arrives twice, as a proxy may do; the second answer
-	// is delivered.
+	// Twice: the request arrives twice, as a proxy may do; the second answer is delivered.
 	Twice bool `json:"twice"`
 	// Delay is how long the answer takes after the processing.
 	Delay time.Duration `json:"-"`
@@ -38,8 +36,7 @@ type Behaviour struct {
 	Body   *string     `json:"body"`
 	// Set replaces fields of the JSON object that is answered.
 	Set map[string]any `json:"set"`
-	// Token is what becomes of the access token that the request shows, before
-	// it is processed.
+	// Token is what becomes of the access token that the request shows, before it is processed.
 	Token TokenFate `json:"-"`
 	// Story is that of the payment, or payout, that the request asks for.
 	Story *Scenario `json:"-"`
@@ -107,8 +104,7 @@ func (m Match) matches(c *call) bool {
 		(m.Reference == "" || m.Reference == c.reference)
 }
 
-// Rule is a programmed Behaviour. A fault that did not fire proves nothing:
-// ask Fired.
+// Rule is a programmed Behaviour. A fault that did not fire proves nothing: ask Fired.
 type Rule struct {
 	sim       *Simulator
 	match     Match
@@ -124,9 +120,8 @@ func (r *Rule) Fired() int {
 	return r.fired
 }
 
-// Script programs what befalls matching requests. The oldest rule that still
-// applies wins. All rules win over the magic numbers. It panics if b names a fault
-// that there is not.
+// Script programs what befalls matching requests. The oldest rule that still applies wins. All
+// rules win over the magic numbers. It panics if b names a fault that there is not.
 func (s *Simulator) Script(m Match, b Behaviour) *Rule {
 	if _, known := faultByName()[b.Fault]; b.Fault != "" && !known {
 		panic("simulator: there is no fault " + b.Fault)
@@ -157,8 +152,7 @@ type Request struct {
 	Gone <-chan struct{}
 }
 
-// Hook may look at a request, and hold it up for as long as it does not
-// return.
+// Hook may look at a request, and hold it up for as long as it does not return.
 type Hook func(Request)
 
 // BeforeProcess runs h when a request has arrived in full and nothing is

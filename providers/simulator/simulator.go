@@ -1,6 +1,5 @@
-// Package simulator plays Orange Money WebPay, MTN MoMo and Wave Checkout on
-// their own wires, together with the payers. It shares no code with the
-// clients: its ledger judges them.
+// Package simulator plays Orange Money WebPay, MTN MoMo and Wave Checkout on their own wires,
+// together with the payers. It shares no code with the clients: its ledger judges them.
 package simulator
 
 import (
@@ -34,8 +33,7 @@ const (
 	OpStatus   Op = "status"
 	OpSearch   Op = "search"
 	OpExpire   Op = "expire"
-	// OpRefund asks to give money back, and (MTN) how that went, as the
-	// other two do that pay out.
+	// OpRefund asks to give money back, and (MTN) how that went, as the other two do that pay out.
 	OpRefund        Op = "refund"
 	OpTransfer      Op = "transfer"
 	OpBalance       Op = "balance"
@@ -68,10 +66,9 @@ type Options struct {
 	CallbackTransport http.RoundTripper
 	// NoMagic switches off the magic phones and amounts.
 	NoMagic bool
-	// PayerOpens lets scenarios of the redirect providers begin only when the
-	// payer opens the payment page (by GET or Open), not as soon as the
-	// answer with its URL was delivered. For tests in which an operator dies
-	// with the answer in its hands.
+	// PayerOpens lets scenarios of the redirect providers begin only when the payer opens the
+	// payment page (by GET or Open), not as soon as the answer with its URL was delivered. For
+	// tests in which an operator dies with the answer in its hands.
 	PayerOpens bool
 
 	MTN    MTNOptions

@@ -39,8 +39,7 @@ func TestRules(t *testing.T) {
 	b.want(c.status(ref), 400)
 }
 
-// A client that is killed while the provider works leaves a session that
-// nobody knows of.
+// A client that is killed while the provider works leaves a session that nobody knows of.
 func TestClientDiesInTheMiddle(t *testing.T) {
 	b := setUp(t)
 	arrived := make(chan struct{})

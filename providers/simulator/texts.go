@@ -85,8 +85,7 @@ const (
 	french  tongue = "fr"
 )
 
-// tongueOf chooses by what the reader asked for here, last time, or in the
-// browser's settings.
+// tongueOf chooses by what the reader asked for here, last time, or in the browser's settings.
 func tongueOf(asked, remembered, accept string) tongue {
 	for _, choice := range []tongue{tongue(asked), tongue(remembered)} {
 		if choice == english || choice == french {
@@ -101,8 +100,7 @@ func tongueOf(asked, remembered, accept string) tongue {
 	return []tongue{english, french}[index]
 }
 
-// say is the text of a key. A key that does not exist is a mistake in a
-// template.
+// say is the text of a key. A key that does not exist is a mistake in a template.
 func (t tongue) say(key string, args ...any) (string, error) {
 	p, ok := texts[key]
 	if !ok {

@@ -264,8 +264,7 @@ func (s *Simulator) returnURL(v string) bool {
 		u.Scheme == "http" && (s.opts.Wave.AllowHTTPReturnURLs || loopback(u.Hostname())))
 }
 
-// loopback: an operator on the same machine has no https, and no payer but
-// the one who plays.
+// loopback: an operator on the same machine has no https, and no payer but the one who plays.
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

@@ -51,8 +51,7 @@ func (s *Source) Get(ctx context.Context) (providers.Secret, error) {
 	if value, ok := s.cached(); ok {
 		return value, nil
 	}
-	// The fetch outlives the caller, since others wait for it too; the
-	// transport bounds it.
+	// The fetch outlives the caller, since others wait for it too; the transport bounds it.
 	shared := context.WithoutCancel(ctx)
 	result := s.flight.DoChan("", func() (any, error) { return s.refresh(shared) })
 	select {

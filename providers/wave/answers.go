@@ -99,9 +99,8 @@ func (s session) status() providers.Status {
 	return status
 }
 
-// outcome reads checkout_status first (Wave Checkout API, checkout session
-// object): an expired session says "cancelled" as its payment_status, and an
-// open one stays payable after a failed try.
+// outcome reads checkout_status first (Wave Checkout API, checkout session object): an expired
+// session says "cancelled" as its payment_status, and an open one stays payable after a failed try.
 func (s session) outcome() providers.Status {
 	status := providers.Status{Code: providers.SafeCode(s.CheckoutStatus)}
 	switch s.CheckoutStatus + " " + s.PaymentStatus {
@@ -122,8 +121,7 @@ func (s session) outcome() providers.Status {
 	return status
 }
 
-// failures are the codes of last_payment_error (Wave Checkout API, last payment
-// error).
+// failures are the codes of last_payment_error (Wave Checkout API, last payment error).
 var failures = map[string]providers.FailureReason{
 	"blocked-account":                  providers.FailureNotAllowed,
 	"cross-border-payment-not-allowed": providers.FailureNotAllowed,

@@ -9,8 +9,7 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-// codeRefundFailed comes with 400 or with 409 (Wave Checkout API, refund a
-// checkout session).
+// codeRefundFailed comes with 400 or with 409 (Wave Checkout API, refund a checkout session).
 const codeRefundFailed = "checkout-refund-failed"
 
 // The codes that say more than an HTTP status that any gateway may send (Wave

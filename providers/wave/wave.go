@@ -210,8 +210,7 @@ func (p *Provider) CheckAccount(ctx context.Context, _ providers.AccountCheck) e
 	return err
 }
 
-// Status asks for a session by its id (Wave Checkout API, retrieve a checkout
-// session).
+// Status asks for a session by its id (Wave Checkout API, retrieve a checkout session).
 func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
 	s, err := p.retrieve(ctx, providers.OpStatus, h)
 	if err != nil {
@@ -220,8 +219,7 @@ func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.St
 	return s.status(), nil
 }
 
-// Cancel expires a session that is still open (Wave Checkout API, expire a
-// checkout session).
+// Cancel expires a session that is still open (Wave Checkout API, expire a checkout session).
 func (p *Provider) Cancel(ctx context.Context, h providers.Handle) error {
 	path, err := sessionPath(providers.OpCancel, h)
 	if err != nil {

@@ -37,8 +37,7 @@ const (
 	id  = "cos-18qq25rgr100a"
 )
 
-// session is a checkout session object with the given states (Wave Checkout
-// API).
+// session is a checkout session object with the given states (Wave Checkout API).
 func session(id, checkout, payment string) string {
 	return `{"id":"` + id + `","amount":"5000","currency":"XOF","checkout_status":"` + checkout + `","payment_status":"` + payment + `",
 		"client_reference":"` + ref + `","business_name":"Annas Apiaries","success_url":"https://shop.example/back","error_url":"https://shop.example/cancel",

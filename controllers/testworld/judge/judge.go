@@ -338,8 +338,7 @@ func (j *Judge) deletedByUs(c *v1alpha1.Charge) {
 	}
 }
 
-// Refused: the rules of the CRDs are a second wall, and nothing of ours may run
-// into it.
+// Refused: the rules of the CRDs are a second wall, and nothing of ours may run into it.
 func (j *Judge) Refused(_ *testworld.Process, k testworld.Key, err error) {
 	if j.Pruned {
 		return // what is left does not fit together

@@ -17,8 +17,7 @@ import (
 
 // Book is what a provider has on a reference.
 type Book struct {
-	// Charges are the times that the payer paid, Refunds those that something was
-	// given back.
+	// Charges are the times that the payer paid, Refunds those that something was given back.
 	Charges, Refunds []simulator.LedgerEntry
 	// SaidSo: the provider reported a final failure before it was paid.
 	SaidSo bool
@@ -140,8 +139,7 @@ func sum(entries []simulator.LedgerEntry) *big.Rat {
 	return total
 }
 
-// ChargeChange is what is wrong with a new version of a Charge; old is nil for the
-// first one.
+// ChargeChange is what is wrong with a new version of a Charge; old is nil for the first one.
 func ChargeChange(old, c *v1alpha1.Charge) []Violation {
 	if old == nil {
 		old = &v1alpha1.Charge{Spec: c.Spec}
@@ -192,8 +190,7 @@ func isOpen(a *v1alpha1.Attempt, number int32) bool {
 	return slices.ContainsFunc(a.Open, func(s v1alpha1.Send) bool { return s.Number == number })
 }
 
-// PaymentChange is what is wrong with a new version of a Payment. ours: the operator
-// wrote it.
+// PaymentChange is what is wrong with a new version of a Payment. ours: the operator wrote it.
 func PaymentChange(old, p *v1alpha1.Payment, ours bool) []Violation {
 	if old == nil {
 		return nil
@@ -250,8 +247,7 @@ func Unlearnt(c *v1alpha1.Charge, b Book) []Violation {
 	}
 }
 
-// PaymentEnd is what is wrong with a Payment that is over or Unknown, and shows the
-// Charge c.
+// PaymentEnd is what is wrong with a Payment that is over or Unknown, and shows the Charge c.
 func PaymentEnd(p *v1alpha1.Payment, c *v1alpha1.Charge) []Violation {
 	rec, phase := &c.Record, p.Status.Phase
 	switch {
@@ -266,8 +262,7 @@ func PaymentEnd(p *v1alpha1.Payment, c *v1alpha1.Charge) []Violation {
 	}
 }
 
-// refusedItself: the Payment says nothing about the Charge of its sale, but that
-// it is not its own.
+// refusedItself: the Payment says nothing about the Charge of its sale, but that it is not its own.
 func refusedItself(p *v1alpha1.Payment) bool {
 	switch failureReason(p) {
 	case v1alpha1.ReasonSaleConflict, v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonNotAsked:

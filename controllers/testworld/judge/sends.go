@@ -236,8 +236,7 @@ func (j *Judge) Answered(f *testworld.Flight) {
 	}
 }
 
-// unkept finds the answers that a process read and did not record, though a run of it
-// ended well.
+// unkept finds the answers that a process read and did not record, though a run of it ended well.
 func (j *Judge) unkept(q *process) {
 	kept := q.answers[:0]
 	for _, a := range q.answers {

@@ -1,5 +1,4 @@
-// Package process runs programs beside ours on this machine, and sees to it that
-// none stays behind.
+// Package process runs programs beside ours on this machine, and sees to it that none stays behind.
 package process
 
 import (

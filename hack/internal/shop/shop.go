@@ -1,5 +1,4 @@
-// Package shop installs the operator as it is shipped, and shops that sell through
-// the simulator.
+// Package shop installs the operator as it is shipped, and shops that sell through the simulator.
 package shop
 
 import (
@@ -20,8 +19,7 @@ import (
 )
 
 const (
-	// OperatorNamespace and OperatorAccount: where the operator is, and its
-	// ServiceAccount.
+	// OperatorNamespace and OperatorAccount: where the operator is, and its ServiceAccount.
 	OperatorNamespace = "mobile-money-system"
 	OperatorAccount   = "mobile-money-operator"
 

@@ -102,8 +102,7 @@ func (g generator) begin(p Program) []Step {
 	return out
 }
 
-// amidFirstSend plays the word in the middle of the first send: before it is raised, or
-// after.
+// amidFirstSend plays the word in the middle of the first send: before it is raised, or after.
 func (g generator) amidFirstSend(target Pair) []Step {
 	at := map[State][]string{None: {"create Charge", "call token"}, Open: {"update Payment/status", "call initiate"}}[target.State]
 	return []Step{{At: at[g.IntN(2)], Word: target.Word}, {Word: "apply"}}

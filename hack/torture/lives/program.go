@@ -1,7 +1,6 @@
-// Package lives generates what users, operators and providers do to a sale in a random
-// life of it, runs that in the deterministic world, and has the provider's books judge
-// it. A seed is a life; a life is a program that can be written down, replayed and made
-// shorter.
+// Package lives generates what users, operators and providers do to a sale in a random life of it,
+// runs that in the deterministic world, and has the provider's books judge it. A seed is a life; a
+// life is a program that can be written down, replayed and made shorter.
 //
 //	program.go   a life in words
 //	words.go     what each word does

@@ -26,8 +26,7 @@ type Result struct {
 // longest interval between two checks, and than an unanswered request is followed.
 const calm = 27 * time.Hour
 
-// isFault tells whether a word is a kind of fault rather than something that somebody
-// does.
+// isFault tells whether a word is a kind of fault rather than something that somebody does.
 func isFault(word string) bool {
 	for _, label := range labels() {
 		for _, provider := range providers {

@@ -2,9 +2,8 @@
 // Each mutant takes one safeguard away from the product; a sweep that stays
 // clean without it is blind, or the safeguard is not needed.
 //
-// All mutants live in one build, made with go build -overlay from the sources
-// and a table, and one of them is chosen when it runs. The sources themselves
-// have no switches.
+// All mutants live in one build, made with go build -overlay from the sources and a table, and one
+// of them is chosen when it runs. The sources themselves have no switches.
 package mutants
 
 import (
@@ -120,8 +119,7 @@ func find(sources map[string][]byte, name string, e Edit) (place, error) {
 	return place{start: start, end: start + len(e.Find), mutant: name, replace: e.Replace}, nil
 }
 
-// mutate makes the edits of one file, in order of their places, and adds the
-// import that they need.
+// mutate makes the edits of one file, in order of their places, and adds the import that they need.
 func mutate(file string, source []byte, places []place) ([]byte, error) {
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.PackageClauseOnly)
 	if err != nil {

@@ -69,10 +69,9 @@ type lived struct {
 	} `json:"found"`
 }
 
-// Run builds the torture with all mutants in it, and has each live random lives up to the
-// first violation. An error says that a mutant brought no verdict;
-// survivors are no error. That the lives are clean without a mutant is for the caller to
-// know.
+// Run builds the torture with all mutants in it, and has each live random lives up to the first
+// violation. An error says that a mutant brought no verdict; survivors are no error. That the lives
+// are clean without a mutant is for the caller to know.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o = o.withDefaults()
 	dir, err := os.MkdirTemp("", "mutants")
@@ -123,8 +122,7 @@ func (o Options) buildTorture(ctx context.Context, dir string) (string, error) {
 	return program, nil
 }
 
-// liveAll lives with each mutant, a few at a time. What one brings stops none of the
-// others.
+// liveAll lives with each mutant, a few at a time. What one brings stops none of the others.
 func (o Options) liveAll(ctx context.Context, dir, program string) ([]Result, error) {
 	results, errs := make([]Result, len(o.Table)), make([]error, len(o.Table))
 	var log sync.Mutex

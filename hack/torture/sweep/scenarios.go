@@ -16,9 +16,8 @@ type Scenario struct {
 	Providers []string
 	// Amount chooses the payer's story by its last three digits.
 	Amount string
-	// Want is the phase in which the clean run has to end, by provider or for
-	// all (""), so that a scenario does not quietly come to be about something
-	// else.
+	// Want is the phase in which the clean run has to end, by provider or for all (""), so that a
+	// scenario does not quietly come to be about something else.
 	Want map[string]v1alpha1.Phase
 	// Options of the world.
 	Options func(*testworld.Options)

@@ -208,12 +208,10 @@ type job struct {
 	i     int
 }
 
-// inRow: of a long row of points with the same label the first ones and the last
-// stand for all.
+// inRow: of a long row of points with the same label the first ones and the last stand for all.
 const inRow = 3
 
-// singles lists every way to perturb every point, and every place for the
-// scenario's own event.
+// singles lists every way to perturb every point, and every place for the scenario's own event.
 func (sc Scenario) singles(provider string, points []testworld.Point) []testworld.Planned {
 	var out []testworld.Planned
 	last := map[string]int{}
@@ -341,8 +339,7 @@ func (s *Sweep) unperturbed() []string {
 	return slices.Sorted(maps.Keys(missing))
 }
 
-// Labels makes the runs without faults, and counts the points of each story by
-// label.
+// Labels makes the runs without faults, and counts the points of each story by label.
 func (s *Sweep) Labels(ctx context.Context) (map[string]map[string]int, error) {
 	if err := s.learn(ctx); err != nil {
 		return nil, err

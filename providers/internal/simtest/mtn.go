@@ -15,8 +15,7 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// MTN runs in a country without decimals, and in the sandbox, where the API user can
-// be asked for.
+// MTN runs in a country without decimals, and in the sandbox, where the API user can be asked for.
 func MTN() map[string]providertest.Factory {
 	in := func(target string, env providers.Environment, amount, currency string, accepts map[string]int) providertest.Factory {
 		return func(t providertest.T) providertest.Fixture {

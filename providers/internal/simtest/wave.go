@@ -293,8 +293,7 @@ func waveRefusedFields() []providertest.Refusal {
 	return rows
 }
 
-// waveCallbacks are signed over timestamp and raw body (Wave webhooks,
-// signing secret).
+// waveCallbacks are signed over timestamp and raw body (Wave webhooks, signing secret).
 func waveCallbacks() *providertest.Callbacks {
 	sign := func(secret string, body []byte, at time.Time) http.Header {
 		return http.Header{"Wave-Signature": {simulator.WaveSignature(at, body, secret)}}

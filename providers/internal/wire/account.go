@@ -22,8 +22,7 @@ func CheckEnvironment(e providers.Environment) error {
 	return nil
 }
 
-// BaseURL returns raw without slashes at its end, since a double slash is
-// refused by providers.
+// BaseURL returns raw without slashes at its end, since a double slash is refused by providers.
 func BaseURL(field, raw string) (string, error) {
 	u, err := url.Parse(raw)
 	switch {
@@ -35,8 +34,7 @@ func BaseURL(field, raw string) (string, error) {
 	return strings.TrimRight(raw, "/"), nil
 }
 
-// CheckCredentials names the first of the keys that is missing, or that holds
-// what no header can.
+// CheckCredentials names the first of the keys that is missing, or that holds what no header can.
 func CheckCredentials(have map[string]providers.Secret, keys ...string) error {
 	for _, key := range keys {
 		value := have[key].Reveal()

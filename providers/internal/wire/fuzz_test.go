@@ -79,8 +79,7 @@ func checkNoSecondKey(t *testing.T, body []byte, plain map[string]any) {
 	}
 }
 
-// checkQuotesNothing: a refusal is in our own words, whatever is before or behind
-// the mistake.
+// checkQuotesNothing: a refusal is in our own words, whatever is before or behind the mistake.
 func checkQuotesNothing(t *testing.T, body []byte, err error) {
 	t.Helper()
 	for _, err := range []error{

@@ -7,9 +7,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Letters that Unicode does not decompose: those of French and of the languages
-// of West Africa, as CLDR's Latin-ASCII has them. "&" stays out: which word it stands
-// for depends on the language.
+// Letters that Unicode does not decompose: those of French and of the languages of West Africa, as
+// CLDR's Latin-ASCII has them. "&" stays out: which word it stands for depends on the language.
 var letters = strings.NewReplacer(
 	"œ", "oe", "Œ", "OE", "æ", "ae", "Æ", "AE", "ß", "ss", "ø", "o", "Ø", "O", "ł", "l", "Ł", "L",
 	"đ", "d", "Đ", "D", "ð", "d", "Ð", "D", "þ", "th", "Þ", "TH", "ħ", "h", "Ħ", "H", "ı", "i",

@@ -51,8 +51,7 @@ func Decode(body []byte, v any) error {
 	return nil
 }
 
-// EmptyOrObject tells whether a body that says nothing is not a page: it is empty
-// or a JSON object.
+// EmptyOrObject tells whether a body that says nothing is not a page: it is empty or a JSON object.
 func EmptyOrObject(body []byte) bool {
 	return len(bytes.TrimSpace(body)) == 0 || Decode(body, &struct{}{}) == nil
 }
@@ -238,9 +237,8 @@ func IsToken(s string, longest int) bool {
 	return s != "" && len(s) <= longest && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// ErrorCode reads the code at the top level of an error body (MTN, Wave). A
-// gateway's own body has none, and there are pages and empty bodies; a message
-// is never read.
+// ErrorCode reads the code at the top level of an error body (MTN, Wave). A gateway's own body has
+// none, and there are pages and empty bodies; a message is never read.
 func ErrorCode(body []byte) string {
 	var e struct {
 		Code string `json:"code"`

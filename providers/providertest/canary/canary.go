@@ -73,9 +73,8 @@ func (s *Scanner) secret(name, secret string) {
 	}
 }
 
-// Phone adds a number in E.164 with +. It is looked for as a secret, and in the
-// ways in which people write it: with or without the country, spaces, dots and
-// dashes.
+// Phone adds a number in E.164 with +. It is looked for as a secret, and in the ways in which
+// people write it: with or without the country, spaces, dots and dashes.
 func (s *Scanner) Phone(name, phone string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

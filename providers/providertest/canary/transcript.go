@@ -9,8 +9,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 )
 
-// Transcript is all that a story said, in whatever way. It can be written by several
-// at once.
+// Transcript is all that a story said, in whatever way. It can be written by several at once.
 type Transcript struct {
 	mu   sync.Mutex
 	text strings.Builder

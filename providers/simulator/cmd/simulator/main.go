@@ -163,8 +163,7 @@ WARNING: it listens on more than loopback. Whoever reaches it plays payer and pr
 Ctrl-C stops it.
 `
 
-// announce tells a person how to use it. The credentials open nothing but
-// this simulator.
+// announce tells a person how to use it. The credentials open nothing but this simulator.
 func (p program) announce(out io.Writer, sim *simulator.Simulator) error {
 	t, err := template.New("guide").Parse(guide)
 	if err != nil {

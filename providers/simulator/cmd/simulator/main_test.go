@@ -18,8 +18,7 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// probe asks for the page and the ledger as soon as the program has announced
-// itself in full.
+// probe asks for the page and the ledger as soon as the program has announced itself in full.
 type probe struct {
 	bytes.Buffer
 	stop   context.CancelFunc
