@@ -66,13 +66,20 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	return f
 }
 
-// recordLost tells whether the status shows a record that is not there: either none is,
-// or the Payment went past Pending and no send of it is recorded. One that was made
-// again shows nothing of that by itself.
+// recordLost tells whether the status shows a record that is not there: none is, or the
+// Payment went past Pending and no send of it is recorded, or the payer was asked and no
+// send arrived. One that was made again shows nothing of that by itself.
 func recordLost(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
 	s := p.Status
 	begun := s.Phase != "" && s.Phase != v1alpha1.PhasePending
-	return c == nil && s.ChargeName != "" || begun && (c == nil || c.Record.Sends == 0)
+	switch {
+	case c == nil:
+		return begun || s.ChargeName != ""
+	case !begun:
+		return false
+	default:
+		return c.Record.Sends == 0 || s.NextAction != nil && attempt.NothingSent(&c.Record.Attempt)
+	}
 }
 
 // unknownID is the id of the Unknown that the Charge records, for this Payment;

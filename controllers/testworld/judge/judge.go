@@ -144,6 +144,9 @@ type sale struct {
 	lost bool
 	// had are the Payments that showed a Charge when it was lost, and gone those Charges.
 	had, gone map[types.UID]bool
+	// blind are the Charges that were made by a cache that did not show yet that there had
+	// been one: see the limits.
+	blind map[types.UID]bool
 	// blank are the Payments that lost their status too.
 	blank map[types.UID]bool
 	// said: a person who saw the Unknown said how it ended.
@@ -189,6 +192,8 @@ func (i intent) same(o intent) bool {
 type process struct {
 	job testworld.Job
 	led bool
+	// payment that it last looked at.
+	payment *v1alpha1.Payment
 	// looked at an object since the job began.
 	looked bool
 	// knew an account, so that it may still have its credentials.
@@ -255,7 +260,7 @@ func (j *Judge) found(violations []Violation) {
 func (j *Judge) sale(name types.NamespacedName) *sale {
 	s := j.sales[name]
 	if s == nil {
-		s = &sale{had: map[types.UID]bool{}, gone: map[types.UID]bool{}, blank: map[types.UID]bool{}}
+		s = &sale{had: map[types.UID]bool{}, gone: map[types.UID]bool{}, blank: map[types.UID]bool{}, blind: map[types.UID]bool{}}
 		j.sales[name] = s
 	}
 	return s
@@ -365,6 +370,9 @@ func (j *Judge) Begins(p *testworld.Process, job testworld.Job) {
 func (j *Judge) Shown(p *testworld.Process, k testworld.Key, o client.Object, live bool) {
 	q := j.process(p)
 	q.looked = true
+	if shown, ok := o.(*v1alpha1.Payment); ok {
+		q.payment = shown
+	}
 	if live && o != nil {
 		q.fenced[k] = fenced{j.w.Now(), o}
 	}
@@ -382,7 +390,7 @@ func mayBeAsked(c *v1alpha1.Charge, p *v1alpha1.Payment, now time.Time) bool {
 		return n != nil && (n.ReceivedAt.After(outcome.At.Time) || outcome.At.After(now))
 	}
 	return outcome.SettledBy != "" ||
-		outcome.Phase != v1alpha1.PhaseSucceeded && (called(c.Record.LastCallback) || p != nil && called(p.Status.LastCallback))
+		outcome.Phase != v1alpha1.PhaseSucceeded && (called(c.Record.LastCallback) || p != nil && (called(p.Status.LastCallback) || p.Status.ChargeName == ""))
 }
 
 // Ends looks for answers that were dropped, and for who will never come back.

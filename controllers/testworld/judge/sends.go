@@ -32,6 +32,7 @@ func (j *Judge) Acknowledged(p *testworld.Process, v testworld.Version) {
 	old, _ := v.Old.(*v1alpha1.Charge)
 	if old == nil {
 		old = &v1alpha1.Charge{}
+		j.sale(saleOf(c)).blind[c.UID] = q.payment != nil && q.payment.Status.ChargeName == ""
 	}
 	j.raised(p, "pay "+c.Spec.ProviderReference, "", c, &old.Record.Attempt, &c.Record.Attempt)
 	for i := range c.Record.Refunds {
@@ -136,6 +137,12 @@ func (j *Judge) Arrives(f *testworld.Flight) {
 	j.paymentArrives(f, q, g)
 }
 
+// recordLost tells whether p showed a Charge that was lost before the write-ahead, as far
+// as its sender could see.
+func (s *sale) recordLost(p *v1alpha1.Payment, g *grant) bool {
+	return s.had[p.UID] && !s.gone[g.uid] && !s.blind[g.uid]
+}
+
 // paymentArrives: the object that the fence saw wants exactly this.
 func (j *Judge) paymentArrives(f *testworld.Flight, q *process, g *grant) {
 	key := testworld.Key{Kind: testworld.Payment, Namespace: q.job.Name.Namespace, Name: q.job.Name.Name}
@@ -146,18 +153,19 @@ func (j *Judge) paymentArrives(f *testworld.Flight, q *process, g *grant) {
 	case p == nil || seen.at.Before(g.at):
 		j.violated(Sending, "a payment was requested without a write or a live read of its object after the write-ahead")
 		return
-	case !f.Process.Installation().Given && j.production(q.job.Name):
-		j.violated(RightObject, "a payment was requested in production under an installation id that was not given")
 	case p.Spec.Cancel, p.DeletionTimestamp != nil, p.Status.Phase.Terminal():
 		j.violated(Sending, "a payment was requested for an object that does not want it any more")
 	case p.Status.ChargeName != g.charge.Name || p.Status.Phase == v1alpha1.PhasePending:
 		j.violated(Sending, "a payment was requested before its object said so")
 	case attempt.Restored(p):
 		j.violated(Restored, "a payment was requested for an object that was restored")
-	case s.had[p.UID] && !s.gone[g.uid]: // else it was lost after the write-ahead
+	case s.recordLost(p, g):
 		j.violated(Restored, "a payment was requested for an object whose record was lost")
 	case f.Process.Now().Sub(p.CreationTimestamp.Time) > startDeadline && g.number == 1 && !j.w.Jumped():
 		j.violated(Schedule, "a payment was first requested long after it was created")
+	}
+	if !f.Process.Installation().Given && j.production(q.job.Name) {
+		j.violated(RightObject, "a payment was requested in production under an installation id that was not given")
 	}
 	r := j.request("pay ", f.Reference)
 	if r.sale.Name == "" {

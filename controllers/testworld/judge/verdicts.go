@@ -183,7 +183,7 @@ func (j *Judge) succeeded(who string, p *v1alpha1.Payment, c *v1alpha1.Charge) {
 	}
 	outcome := c.Record.Outcome
 	switch {
-	case !mine && !(consents(p) && j.w.KeyLost()):
+	case !mine && !(consents(p) && (j.w.KeyLost() || j.sale(saleOf(c)).lost)): // else nothing is left to compare with
 		j.violated(RightObject, "%s says Succeeded by a payment that it did not ask for", who)
 	case consents(p), p.Status.ChargeName == "":
 	case outcome != nil && p.CreationTimestamp.Sub(outcome.At.Time) > j.w.Settings().AdoptionWindow+time.Minute && j.w.Settings().AdoptionWindow > 0:

@@ -118,8 +118,8 @@ func before(word string) string {
 
 // follow is the word that a life was led to a state for.
 func (g generator) follow(p Program, target Pair, last Step) []Step {
-	if strings.HasPrefix(target.Word, "paused-") && target.State != None && target.State != Refused {
-		// Who does nothing at all cannot pause.
+	if (strings.HasPrefix(target.Word, "paused-") || target.Word == "other") && target.State != None && target.State != Refused {
+		// In the middle of what somebody does: who does nothing at all cannot pause.
 		return []Step{{At: "get Payment", Word: target.Word}, {Word: "touch"}}
 	}
 	if word := before(target.Word); word != "" && target.State != Refused {

@@ -65,6 +65,7 @@ type lived struct {
 	Lives int `json:"lives"`
 	Found []struct {
 		Rule   string `json:"rule"`
+		Seed   uint64 `json:"seed"`
 		Replay string `json:"replay"`
 	} `json:"found"`
 }
@@ -141,31 +142,45 @@ func (o Options) liveAll(ctx context.Context, dir, program string) ([]Result, er
 	return results, errors.Join(errs...)
 }
 
-// live with one mutant, up to the first violation.
+// live with one mutant, up to the first violation. The life that showed it has to be clean
+// without the mutant.
 func (o Options) live(ctx context.Context, dir, program string, m Mutant) (Result, error) {
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	report := filepath.Join(dir, "report-"+m.Name+".json")
-	run := exec.CommandContext(ctx, program, "-first", "-singles", "0", "-lives", strconv.Itoa(o.Lives),
-		"-seed", strconv.FormatUint(cmp.Or(m.Seed, 1), 10), "-workers", "1", "-mutant", m.Name, "-report", report)
+	l, err := o.run(ctx, dir, program, m.Name, cmp.Or(m.Seed, 1), o.Lives)
+	if err == nil && len(l.Found) > 0 {
+		var control lived
+		control, err = o.run(ctx, dir, program, "", l.Found[0].Seed, 1)
+		if err == nil && len(control.Found) > 0 {
+			err = fmt.Errorf("mutant %q: no verdict: without it the life violates %s too", m.Name, control.Found[0].Rule)
+		}
+	}
+	r := Result{Mutant: m.Name, Rule: m.Rule, Seconds: time.Since(started).Seconds()}
+	if err != nil {
+		return r, err
+	}
+	return r.judge(m, l), nil
+}
+
+// run lives from a seed on with a mutant, or with none.
+func (o Options) run(ctx context.Context, dir, program, mutant string, seed uint64, lives int) (lived, error) {
+	report := filepath.Join(dir, fmt.Sprintf("report-%s-%d.json", mutant, seed))
+	run := exec.CommandContext(ctx, program, "-first", "-singles", "0", "-lives", strconv.Itoa(lives),
+		"-seed", strconv.FormatUint(seed, 10), "-workers", "1", "-mutant", mutant, "-report", report)
 	run.Dir, run.WaitDelay = o.Root, time.Second
 	var out bytes.Buffer
 	run.Stdout, run.Stderr = &out, &out
 	runErr := run.Run()
-	r := Result{Mutant: m.Name, Rule: m.Rule, Seconds: time.Since(started).Seconds()}
 	var l lived
 	data, err := os.ReadFile(report)
 	if err == nil {
 		err = json.Unmarshal(data, &l)
 	}
-	if err == nil {
-		err = ctx.Err()
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return l, fmt.Errorf("mutant %q: no verdict: %w\n%s", mutant, errors.Join(err, runErr), tail(out.String()))
 	}
-	if err != nil {
-		return r, fmt.Errorf("mutant %q: no verdict: %w\n%s", m.Name, errors.Join(err, runErr), tail(out.String()))
-	}
-	return r.judge(m, l), nil
+	return l, nil
 }
 
 // judge says what became of a mutant.

@@ -21,7 +21,6 @@ const (
 	foldFile     = "controllers/attempt/fold.go"
 	protocolFile = "controllers/attempt/protocol.go"
 	recordFile   = "controllers/attempt/record.go"
-	problemFile  = "controllers/attempt/problem.go"
 	scheduleFile = "controllers/attempt/schedule.go"
 	actFile      = "controllers/payment/act.go"
 	askFile      = "controllers/payment/ask.go"
@@ -30,23 +29,14 @@ const (
 	projectFile  = "controllers/payment/project.go"
 	saleFile     = "controllers/payment/sale.go"
 	sendFile     = "controllers/payment/send.go"
-	refundAct    = "controllers/refund/act.go"
-	refundFacts  = "controllers/refund/facts.go"
 	refundSend   = "controllers/refund/send.go"
 	reserveFile  = "controllers/refund/reserve.go"
-	accountFile  = "controllers/account/account.go"
 	secretsFile  = "controllers/account/credentials.go"
-	limiterFile  = "controllers/account/limiter.go"
-	queueFile    = "controllers/account/queue.go"
 	noteFile     = "controllers/callback/note.go"
-	retainFile   = "controllers/retention/decide.go"
 	nameFile     = "controllers/installation/reference.go"
 	orangeFile   = "providers/orange/orange.go"
 	mtnAnswers   = "providers/mtn/answers.go"
-	mtnRefusals  = "providers/mtn/refusals.go"
-	orangeNo     = "providers/orange/refusals.go"
 	waveAnswers  = "providers/wave/answers.go"
-	statusFile   = "providers/provider.go"
 	wireFile     = "providers/transport/transport.go"
 )
 
@@ -59,14 +49,10 @@ func edit(name, file, find, replace string) Edit {
 	return Edit{File: file, Find: find, Replace: strings.ReplaceAll(replace, "MUTATED", `mutation.On("`+name+`")`)}
 }
 
-// unless is a mutant in which a condition never holds, and always one in which it
-// always does: find is the end of it, before the colon or the brace.
+// unless is a mutant in which a condition never holds: find is the end of it, before the
+// colon or the brace.
 func unless(name, rule, breaks, file, find string) Mutant {
 	return one(name, rule, breaks, file, find, withGuard(find, " && !MUTATED"))
-}
-
-func always(name, rule, breaks, file, find string) Mutant {
-	return one(name, rule, breaks, file, find, withGuard(find, " || MUTATED"))
 }
 
 func withGuard(find, guard string) string {

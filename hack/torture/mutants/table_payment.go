@@ -39,11 +39,6 @@ func sending() []Mutant {
 		}(),`),
 		one("paused-sender-sends", "who was paused for long after the raise does not send", "R1", protocolFile,
 			`	case p.Now().Sub(send.At.Time) > p.Settings.CallTimeout/2 ||`, `	case p.Now().Sub(send.At.Time) > p.Settings.CallTimeout/2 && !MUTATED ||`),
-		one("late-window-ignored", "nothing is sent again, or ended, while a send may still arrive", "R4 R6", factsFile, `		at = f.clamp(at).Add(f.Settings.LateWindow)`, `		window := f.Settings.LateWindow
-		if MUTATED {
-			window = 0
-		}
-		at = f.clamp(at).Add(window)`),
 		{
 			Name: "called-off-yet-sent", Rule: "what was called off is not sent again", Breaks: []string{"R1", "R6"},
 			Edits: []Edit{
@@ -83,7 +78,6 @@ func answers() []Mutant {
 			return c, nil
 		}
 		// A view that was behind`),
-		unless("merged-into-another", "an answer belongs to the Charge of its uid", "R3 R13 R2", recordFile, `if live.UID != c.UID {`),
 		one("timeout-fails", "no answer is not a failure", "R6", protocolFile, `	default:
 		return func(*v1alpha1.Charge) bool { return false }`, `	default:
 		if MUTATED {
@@ -100,7 +94,6 @@ func answers() []Mutant {
 			return s.Where.On(FoldNotice(NoticeOf(e, now)))
 		}
 		return s.Where.On(FoldVoid(a.Send.Number, NoticeOf(e, now)))`),
-		one("void-in-order", "a definite answer removes its own send, in whatever order answers come", "R5 R9", foldFile, `		if !closeSend(a, number) {`, `		if MUTATED && number != a.Sends || !closeSend(a, number) {`),
 		one("known-reference-fails", "that the provider knows the reference is no failure", "R6", protocolFile, `		return s.Where.On(a.known(s, now))`, `		if MUTATED {
 			return s.Where.On(FoldOutcome(v1alpha1.Outcome{Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonRequestRejected, At: at}))
 		}
@@ -108,17 +101,6 @@ func answers() []Mutant {
 		one("not-found-fails", "that the provider does not know a reference ends nothing", "R6", decideFile, `	case f.mayRepeat(late):`, `	case MUTATED && f.Seen.OK() && f.Seen.NotFound:
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonRequestRejected}
 	case f.mayRepeat(late):`),
-		always("refusal-unconfirmed", "where a phone may have rung, a refusal counts after a question", "R6", factsFile, `RefusalFinal: t.Flow == providers.FlowRedirect`),
-		one("hurried-verdict", "a refusal counts after the late window", "R6", decideFile, `	return f.Rules.RefusalFinal || f.askedSince(f.lateUntil()) && f.Seen.NotFound`,
-			`	return f.Rules.RefusalFinal || (f.askedSince(f.lateUntil()) || MUTATED) && f.Seen.NotFound`),
-		one("surplus-kept", "of two sessions the one that was not recorded is ended", "R4", sendFile, `s.ID != a.Initiation.ID {`, `s.ID != a.Initiation.ID && !MUTATED {`),
-		one("found-surplus-kept", "of several sessions that a search finds all but one are ended", "R4", askFile, `	case len(surplus) > 0:
-		// One`, `	case len(surplus) > 0 && !MUTATED:
-		// One`),
-		one("ended-unseen", "by a view that is behind no session is ended", "R4 R6 R9", askFile, `	if now.UID != shown.UID ||`, `	if MUTATED {
-		return nil
-	}
-	if now.UID != shown.UID ||`),
 		one("nobody-panics", "a sale without a Payment has no status to write", "panic", projectFile, `	if p == nil || v.relation == relationForeign &&`,
 			`	if p == nil && !MUTATED || v.relation == relationForeign &&`),
 		one("url-before-record", "a payment URL is published from a recorded session only", "R4", projectFile, `	if s := rec.Session; s != nil && s.PaymentURL != "" {
@@ -152,34 +134,6 @@ func lost() []Mutant {
 		}(),`),
 			},
 		},
-		one("cancelled-unasked", "what was called off is asked about before it ends", "R6", decideFile, `	case !f.Rules.Askable, f.Seen.OK() && f.Seen.NotFound:
-		return Decision{Action: EndUnasked`, `	case !f.Rules.Askable, f.Seen.OK() && f.Seen.NotFound, MUTATED:
-		return Decision{Action: EndUnasked`),
-		one("end-on-cached-read", "a Payment without a Charge ends by a look past the cache", "R1 R2 R6", actFile, `	now, err := r.observe(ctx, v.key, r.Live)
-	if err != nil {
-		return v, err
-	}
-	if now.payment == nil || now.payment.UID != v.payment.UID || attempt.Decide`, `	live := r.Live
-	if MUTATED {
-		live = r.Client
-	}
-	now, err := r.observe(ctx, v.key, live)
-	if err != nil {
-		return v, err
-	}
-	if now.payment == nil || now.payment.UID != v.payment.UID || attempt.Decide`),
-		one("refused-on-cached-read", "a Payment is refused by a look past the cache", "R2 R6", actFile, `	now, err := r.observe(ctx, v.key, r.Live)
-	if err != nil {
-		return v, err
-	}
-	if now.payment == nil || now.payment.UID != p.UID`, `	if MUTATED {
-		return r.publish(ctx, v)
-	}
-	now, err := r.observe(ctx, v.key, r.Live)
-	if err != nil {
-		return v, err
-	}
-	if now.payment == nil || now.payment.UID != p.UID`),
 	}
 }
 
@@ -196,20 +150,9 @@ func verdicts() []Mutant {
 		one("ended-taken-for-unpaid", "who ends a session asks what became of it", "R6", decideFile, `	case f.askedSince(f.Seen.EndedAt) && f.Seen.At.After(f.Seen.EndedAt):`, `	case MUTATED:
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}
 	case f.askedSince(f.Seen.EndedAt) && f.Seen.At.After(f.Seen.EndedAt):`),
-		one("other-sessions-unasked", "a negative verdict at Wave is about all sessions of the reference", "R6 R4", askFile, `	if len(open) == 0 {
-		return st, true`, `	if len(open) == 0 || MUTATED {
-		return st, true`),
-		{
-			Name: "money-unchecked", Rule: "a success is of this amount, in this currency", Breaks: []string{"R7", "over-refund"},
-			Edits: []Edit{
-				edit("money-unchecked", foldFile, `providers.EqualAmount(said.Amount, want.Amount)`, `(providers.EqualAmount(said.Amount, want.Amount) || MUTATED)`),
-				edit("money-unchecked", foldFile, `said.Currency == want.Currency`, `(said.Currency == want.Currency || MUTATED)`),
-			},
-		},
 		one("status-reopened", "a Payment that is over stays as it ended", "R13", projectFile, `	if old.Phase.Terminal() {
 		return afterEnd`, `	if old.Phase.Terminal() && !MUTATED {
 		return afterEnd`),
 		one("late-word-hidden", "what contradicts the end of a Payment is shown", "R13", projectFile, `	if rec.Outcome != nil && rec.Later != nil && attempt.Contradicts`, `	if !MUTATED && rec.Outcome != nil && rec.Later != nil && attempt.Contradicts`),
-		one("concluded-over-news", "an end by the rules holds only for the attempt as it was", "R6 R13", foldFile, `len(a.Open) > len(was.Open) || learnt {`, `len(a.Open) > len(was.Open) || learnt && !MUTATED {`),
 	}
 }

@@ -39,8 +39,6 @@ func identity() []Mutant {
 		p.Name += string(p.UID)
 	}
 	return &v1alpha1.Charge{`),
-		always("unnamed-sends", "without a given installation id nothing is sent in production", "R2", accountFile, `	if r.InstallationIDGiven || a.Pin.Environment != string(providers.Production) {`),
-		one("earlier-sale-adopted", "what no send of this record made is not this sale's outcome", "R2 R7", foldFile, `		case found && st.State.Final() && !e.Consent:`, `		case found && st.State.Final() && !e.Consent && !MUTATED:`),
 	}
 }
 
@@ -48,18 +46,10 @@ func identity() []Mutant {
 func settling() []Mutant {
 	return []Mutant{
 		one("settlement-unbound", "a settlement counts for the Unknown that it names", "R2", saleFile, `said.UnknownID == id && !attempt.Restored(p) {`, `(said.UnknownID == id || MUTATED) && (!attempt.Restored(p) || MUTATED) {`),
-		one("unknown-id-unbound", "another reason, time or report is another Unknown", "R2", nameFile, `	parts := []string{chargeUID, objectUID, reason, since.UTC().Format(time.RFC3339)}
-	if r != nil {`, `	parts := []string{chargeUID, objectUID, reason, since.UTC().Format(time.RFC3339)}
-	if MUTATED {
-		parts, r = parts[:2], nil
-	}
-	if r != nil {`),
 		one("unknown-id-of-name", "another object has another Unknown", "R2", payFacts, `	return r.Installation.UnknownID(string(c.UID), string(p.UID),`, `	if MUTATED {
 		return r.Installation.UnknownID("", p.Name, u.Reason, u.Since.Time, u.Reported)
 	}
 	return r.Installation.UnknownID(string(c.UID), string(p.UID),`),
-		one("settled-as-asked", "who settles says how much was really paid, and that limits refunds", "over-refund", askFile, `		if said.Amount != nil {`, `		if said.Amount != nil && !MUTATED {`),
-		one("settled-for-good", "what a person settled is asked about on, and contradicted", "R9 R13", decideFile, `	case o.SettledBy != "" && (later`, `	case o.SettledBy != "" && !MUTATED && (later`),
 	}
 }
 
@@ -76,9 +66,6 @@ func schedule() []Mutant {
 			return Decision{Action: Idle}
 		}
 		return f.ask(f.nextCheck())`),
-		one("silence-gives-up", "who does not answer for days is asked on", "R9", decideFile, `	if f.askable() {
-		return f.waitUntil(at, Ask)`, `	if f.askable() && !(MUTATED && f.Attempt.Unknown != nil && f.Seen.Failures > 0) {
-		return f.waitUntil(at, Ask)`),
 		one("silence-waits", "a day past the deadline without an answer it is Unknown", "R9", factsFile, `f.Now.Sub(verdict) >= silentFor`, `f.Now.Sub(verdict) >= silentFor && !MUTATED`),
 		one("future-believed", "a recorded time from the future counts as now", "R9", factsFile, `	case !t.After(f.Now):`, `	case !t.After(f.Now), MUTATED:`),
 		one("callback-ignored", "a callback makes a check due at once", "R8", scheduleFile, `	if f.CalledBack() {`, `	if f.CalledBack() && !MUTATED {`),
@@ -89,12 +76,6 @@ func schedule() []Mutant {
 			c.Record.Outcome = &v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonPaid, Paid: &c.Spec.Money, At: note.ReceivedAt}
 		}`),
 		one("overdue-sent", "who could not be asked for in a day is not asked for weeks later", "R9", payFacts, `	f.Overdue = f.Now.Sub`, `	f.Overdue = !MUTATED && f.Now.Sub`),
-		one("unfollowed-unsaid", "what cannot be followed any more says so", "R9", actFile, `	before := v.charge.Record.Notice
-	v, err`, `	if MUTATED {
-		return v, nil
-	}
-	before := v.charge.Record.Notice
-	v, err`),
 		one("payer-logged", "a log holds no phone", "privacy", actFile, `	case attempt.Raise:
 		return r.send(ctx, v)`, `	case attempt.Raise:
 		if MUTATED {
@@ -109,12 +90,10 @@ func refunds() []Mutant {
 	return []Mutant{
 		unless("refund-cap-ignored", "all refunds together are no more than was paid", "over-refund", reserveFile, `	case providers.CompareAmounts(amount, left) > 0:`),
 		one("open-refunds-uncounted", "what another refund reserved counts before it is given back", "over-refund", reserveFile, `	case o == nil || o.Phase == v1alpha1.PhaseSucceeded:`, `	case o == nil && !MUTATED || o != nil && o.Phase == v1alpha1.PhaseSucceeded:`),
-		one("failed-refund-unasked", "the amount of a failed refund is reserved again once it was asked about", "over-refund", reserveFile, `f.Sends > 0 && f.Later == nil {`, `f.Sends > 0 && f.Later == nil && !MUTATED {`),
 		one("refund-fence-skipped", "the Refund is written after the raise", "R1", refundSend, `	if err := r.Client.Status().Update(ctx, next); err != nil {`, `	if MUTATED {
 		return next, nil
 	}
 	if err := r.Client.Status().Update(ctx, next); err != nil {`),
-		one("refund-fence-unchecked", "what the Refund says at the fence counts", "R1 R2 R12", refundSend, `	if !v.open() || e == nil || !sameRefund(next, c, e) {`, `	if !MUTATED && (!v.open() || e == nil || !sameRefund(next, c, e)) {`),
 		one("refund-reference-per-attempt", "every send of a refund uses the same reference", "over-refund R1", refundSend, `	h := providers.RefundHandle{
 		Reference: e.Reference,`, `	ref := e.Reference
 	if MUTATED && e.Sends > 1 && ref != "" {
@@ -126,49 +105,20 @@ func refunds() []Mutant {
 				return FoldOutcome(v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonRefunded, At: at})(refund)
 			}
 			opened := foldSession(c, a.Initiation, s.Where)`),
-		one("reservation-freed", "what a Refund reserved is never freed by absence", "over-refund R6", refundFacts, `	case e != nil && v.gone() && v.vacant():`, `	case MUTATED && e != nil && e.Outcome == nil && v.gone() && v.seen.OK() && v.seen.NotFound:
-		return attempt.Decision{Action: attempt.Conclude, Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonNotRefunded}
-	case e != nil && v.gone() && v.vacant():`),
-		one("refund-refusal-final", "a refused refund counts after the late window and a question", "R6 over-refund", factsFile, `RefusalFinal: t.Refund == providers.RefundWhole`, `RefusalFinal: t.Refund == providers.RefundWhole || MUTATED`),
-		one("history-ignored", "what was found without the record of its refunds is not given back", "over-refund", reserveFile, `	return attempt.Restored(c) ||`, `	if MUTATED {
-		return false
-	}
-	return attempt.Restored(c) ||`),
-		one("refund-restored-sent", "nothing is given back for a Refund that was restored", "R12 over-refund", refundFacts, `	f.EarlierLife, f.RecordLost = attempt.Restored(v.refund), v.recordLost()`, `	f.EarlierLife, f.RecordLost = attempt.Restored(v.refund) && !MUTATED, v.recordLost()`),
-		one("refund-unpaid", "only what was paid is given back", "over-refund R13", refundFacts, `	case !paid(v.payment, v.charge):`, `	case !paid(v.payment, v.charge) && !MUTATED:`),
 	}
 }
 
 // wires breaks how the providers' answers are read and how requests leave the machine.
 func wires() []Mutant {
 	return []Mutant{
-		one("mtn-error-rejected", "an error of MTN's gateway is no refusal", "R6", mtnRefusals, `	return wire.Verdict{Class: providers.ClassUnknown}
-}
-
-func classifyStatus`, `	if MUTATED && status >= 500 {
-		return wire.Verdict{Class: providers.ClassRejected}
-	}
-	return wire.Verdict{Class: providers.ClassUnknown}
-}
-
-func classifyStatus`),
 		one("mtn-unknown-word-fails", "a word of MTN's that is not mapped decides nothing", "R6", mtnAnswers, `		s.State, s.Unrecognized = providers.StatePending, true`, `		s.State, s.Unrecognized = providers.StatePending, true
 		if MUTATED {
 			s.State, s.Unrecognized = providers.StateFailed, false
 		}`),
-		one("orange-error-rejected", "an error of Orange's gateway is no refusal", "R6", orangeNo, `	case a.Status < 400 || a.Status > 499:`, `	case a.Status >= 500 && MUTATED:
-		return wire.Verdict{Class: providers.ClassRejected}
-	case a.Status < 400 || a.Status > 499:`),
 		one("wave-garbage-rejected", "an answer of Wave's that cannot be read is no refusal", "R6 R4", waveAnswers, `		return session{}, wire.Odd(op, a, err.Error())`, `		if op == providers.OpInitiate && MUTATED {
 			return session{}, &providers.Error{Class: providers.ClassRejected, Operation: op}
 		}
 		return session{}, wire.Odd(op, a, err.Error())`),
-		one("wave-open-taken-for-over", "a Wave session stays payable after a failed try", "R6", waveAnswers, `	case "open processing", "open cancelled":`, `	case "open cancelled":
-		status.State = providers.StatePending
-		if MUTATED {
-			status.State = providers.StateFailed
-		}
-	case "open processing":`),
 		one("transport-repeats", "one send is one request on the wire", "R1", wireFile, `	resp, err := t.http.RoundTrip(req)`, `	resp, err := t.http.RoundTrip(req)
 	if err != nil && MUTATED {
 		if again, buildErr := request(ctx, call); buildErr == nil {
@@ -178,7 +128,6 @@ func classifyStatus`),
 		one("transport-replayable", "the body of a request cannot be sent a second time", "R1", wireFile, `	req.GetBody = nil`, `	if !MUTATED {
 		req.GetBody = nil
 	}`),
-		one("sent-taken-for-unsent", "a request that may have left is not one that did not", "R6 R4 R1", wireFile, `		if connected.Load() {`, `		if connected.Load() && !MUTATED {`),
 		one("distrust-ignored", "an endpoint that is not trusted gets nothing", "R14", secretsFile, `	allowed := r.AllowedEndpoints
 `, `	allowed := r.AllowedEndpoints
 	if MUTATED {
@@ -191,21 +140,6 @@ func classifyStatus`),
 // bounds breaks that no input makes the operator work without bound.
 func bounds() []Mutant {
 	return []Mutant{
-		one("own-writes-wake", "a send that was not made is waited for, whatever its writes wake", "bounds", problemFile, `		o.Unsent++`, `		if !MUTATED {
-			o.Unsent++
-		}`),
 		one("no-back-off", "failures in a row are waited for", "bounds", decideFile, `	if f.Seen.Failures == 0 {`, `	if f.Seen.Failures == 0 || MUTATED {`),
-		one("unsent-kept", "a Charge of which nothing was sent and that nobody wants is collected", "bounds", retainFile, `	if unsent(&c.Record) {
-		keep`, `	if unsent(&c.Record) && !MUTATED {
-		keep`),
-		one("calls-uncounted", "calls are counted as they leave", "R10", limiterFile, `		w.left = append(w.left, now)`, `		if !MUTATED {
-			w.left = append(w.left, now)
-		}`),
-		one("callbacks-last", "who was called back about does not wait for the schedule", "R8", queueFile, `	l := &q.lanes[who.Purpose]
-	if l.tenants == nil {`, `	if MUTATED {
-		who.Purpose, w.Purpose = Scheduled, Scheduled
-	}
-	l := &q.lanes[who.Purpose]
-	if l.tenants == nil {`),
 	}
 }
