@@ -15,6 +15,9 @@ const (
 	// firstRetry is the wait after a run that failed; it doubles up to lastRetry.
 	firstRetry = time.Second
 	lastRetry  = time.Minute
+	// lastConflict is the longest wait after one that somebody else was faster than: once the
+	// cache has caught up, there is nothing to wait for.
+	lastConflict = 4 * time.Second
 	// burst of runs that follow each other at once, and how many there may be a second
 	// in the long run. A payment takes less than ten from its creation to its end.
 	burst         = 20
@@ -51,8 +54,9 @@ type pace struct {
 	// last run, and how much of the burst was used up then.
 	last time.Time
 	used float64
-	// failures in a row.
+	// failures in a row, and the longest wait after the last one.
 	failures int
+	longest  time.Duration
 }
 
 // usedAt is how much of the burst is used up at a time.
@@ -73,7 +77,7 @@ func (p pace) wait(now time.Time) time.Duration {
 	for i := 1; i < p.failures && retry < lastRetry; i++ {
 		retry *= 2
 	}
-	return max(wait, min(retry, lastRetry)-max(0, now.Sub(p.last)))
+	return max(wait, min(retry, p.longest)-max(0, now.Sub(p.last)))
 }
 
 // begin counts a run, unless it is too early for one.
@@ -98,6 +102,9 @@ func (p *pacer) end(key ctrl.Request, err error) time.Duration {
 	k := p.keys[key]
 	if k.failures++; err == nil {
 		k.failures = 0
+	}
+	if k.longest = lastRetry; Outpaced(err) {
+		k.longest = lastConflict
 	}
 	k.last, k.used = p.now(), k.usedAt(p.now())
 	p.keys[key] = k

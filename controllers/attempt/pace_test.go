@@ -93,7 +93,7 @@ func TestPaced_RepeatsConflictsEverMoreSlowlyAndWithoutAnError(t *testing.T) {
 	loop := Paced(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {
 		return Finish(ctrl.Result{}, fmt.Errorf("writing Payment sale: %w", conflict))
 	}), func() time.Time { return now })
-	for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute} {
+	for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 4 * time.Second, 4 * time.Second} {
 		result, err := loop.Reconcile(context.Background(), ctrl.Request{})
 		if err != nil || result.RequeueAfter != want {
 			t.Fatalf("again in %v, %v; want %v", result.RequeueAfter, err, want)
