@@ -78,7 +78,9 @@ func recordLost(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
 	case !begun:
 		return false
 	default:
-		return c.Record.Sends == 0 || s.NextAction != nil && attempt.NothingSent(&c.Record.Attempt)
+		// Fewer sends than the status shows are an old view of the record.
+		asked := s.NextAction != nil && c.Record.Sends >= s.Sends
+		return c.Record.Sends == 0 || asked && attempt.NothingSent(&c.Record.Attempt)
 	}
 }
 
