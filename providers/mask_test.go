@@ -17,8 +17,6 @@ import (
 	"mobilemoney.dev/operator/providers/providertest/canary"
 )
 
-// Nothing that carries a secret, a phone, a URL or a body shows it when printed, by
-// whatever verb, in JSON or in a log.
 func TestI1NothingLeaksWhenPrinted(t *testing.T) {
 	const phone = "+2250501020304"
 	find := canary.New()

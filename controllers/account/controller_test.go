@@ -247,7 +247,6 @@ func TestReadiness_K5eShowsWhatPaymentsLearn(t *testing.T) {
 	}
 }
 
-// K5: the loop of accounts is woken when something is found, and once only.
 func TestFindings_WakeTheAccount(t *testing.T) {
 	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token(), secret("shop", "mtn-credentials", keysOf("mtn")))
 	c := r.clock.client(r.clock.resolve(payment("shop", "mtn")))
@@ -315,8 +314,6 @@ func good() map[string]string {
 	return map[string]string{"subscriptionKey": subscription, "userID": user, "apiSecret": apiKey}
 }
 
-// K5c: five wrong Secrets are told by five sentences, with the operation, the HTTP status and
-// the keys to look at.
 func TestReadiness_K5cFiveWrongSecrets(t *testing.T) {
 	seen := map[string]string{}
 	for name, tt := range map[string]struct {
@@ -352,7 +349,6 @@ func TestReadiness_K5cFiveWrongSecrets(t *testing.T) {
 	}
 }
 
-// K5d: the callback host of MTN's API user is compared with --public-url.
 func TestReadiness_K5dCallbackHost(t *testing.T) {
 	for base, ready := range map[string]bool{
 		"https://pay.example.com/callbacks/mtn": true, "https://other.example/callbacks/mtn": false, "": true,
@@ -370,7 +366,6 @@ func TestReadiness_K5dCallbackHost(t *testing.T) {
 	}
 }
 
-// K5e: a base path of Orange's that no payment can be opened at is refused by the account.
 func TestReadiness_K5eBasePathOfOrange(t *testing.T) {
 	for path, ready := range map[string]bool{
 		"/orange-money-webpay/ci/v1": true, "/orange-money-webpay/ci/v1/": true, "/orange-money-webpay/ci/v1/webpayment": false, "/orange-money-webpay/v1": false,
@@ -386,8 +381,6 @@ func TestReadiness_K5eBasePathOfOrange(t *testing.T) {
 	}
 }
 
-// K5a: at an account of Côte d'Ivoire only its currency is asked for, in a sandbox as in
-// production, and the same is true of the account's own currency.
 func TestAccount_K5aCurrencyOfTheCountry(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		for _, environment := range []string{"sandbox", "production"} {

@@ -157,7 +157,6 @@ func TestSend_OnlyAfterAnAcknowledgedRaise(t *testing.T) {
 	}
 }
 
-// R1, 11 and 12: whatever is in the way after the raise voids it, by its own sender.
 func TestSend_IsVoidedByItsSender(t *testing.T) {
 	leads, back := true, false
 	for name, c := range map[string]struct {
@@ -227,7 +226,6 @@ func TestSend_TakesNoLongerThanCallTimeout(t *testing.T) {
 	}
 }
 
-// What each answer to a send becomes.
 func TestSend_RecordsEveryAnswer(t *testing.T) {
 	said := func(c providers.Class) error {
 		return &providers.Error{Class: c, Code: "X", Operation: providers.OpInitiate}
@@ -278,7 +276,6 @@ func TestSend_RecordsEveryAnswer(t *testing.T) {
 	}
 }
 
-// A payment URL is kept only from the answer that is recorded first.
 func TestSend_KeepsTheFirstSession(t *testing.T) {
 	r := newRig(t, charge(stored))
 	s := r.sending(r.get(), nil)

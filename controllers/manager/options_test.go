@@ -28,7 +28,6 @@ func parsed(t *testing.T, args ...string) Options {
 	return o
 }
 
-// What is not safe, or cannot work, is found before anything starts.
 func TestOptions_AreValidated(t *testing.T) {
 	for args, complaint := range map[string]string{
 		"":                                                            "",

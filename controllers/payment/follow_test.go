@@ -37,8 +37,6 @@ func (w *world) opened(provider, amount string, change ...func(*v1alpha1.Payment
 // pay with the payer's phone, or on the page.
 func (w *world) pay() { w.T.Helper(); must(w.T, w.Sim.Pay(w.charge("sale").Spec.ProviderReference)) }
 
-// Unknown is followed for ever: after an absence of any length it is due at once, by the
-// process that lives as by one that starts.
 func TestK2a_UnknownIsAskedAfterAnAbsence(t *testing.T) {
 	for provider, amount := range map[string]string{"mtn": "1907", "orange": "1908"} {
 		for _, restart := range []bool{false, true} {
@@ -56,7 +54,6 @@ func TestK2a_UnknownIsAskedAfterAnAbsence(t *testing.T) {
 	}
 }
 
-// Refused questions put off the next one by a day at most.
 func TestK2b_AskedWithinADay(t *testing.T) {
 	for _, provider := range allProviders {
 		w := newWorld(t, rarely)
@@ -70,7 +67,6 @@ func TestK2b_AskedWithinADay(t *testing.T) {
 	}
 }
 
-// What can never be asked again is Unknown a day after the deadline, for a person to settle.
 func TestK2c_UnknownADayAfterTheDeadline(t *testing.T) {
 	for _, provider := range allProviders {
 		for name, arrange := range map[string]func(w *world){
@@ -218,7 +214,6 @@ func TestK2g_CallbacksAreEvidence(t *testing.T) {
 	}
 }
 
-// Phones do not ring weeks later.
 func TestK2h_NotAskedInTime(t *testing.T) {
 	for _, provider := range allProviders {
 		for wait, in := range map[time.Duration]bool{23 * time.Hour: true, 25 * time.Hour: false, 21 * 24 * time.Hour: false} {
@@ -269,8 +264,6 @@ func TestK3a_CalledOffInTheManifest(t *testing.T) {
 	}
 }
 
-// A request that was taken, whose answer was lost and which MTN does not know for a while,
-// is not ended by that when it is called off.
 func TestK3b_NotEndedByAbsence(t *testing.T) {
 	for _, paid := range []bool{true, false} {
 		w := newWorld(t)
@@ -345,7 +338,6 @@ func TestK3g_RaisedAndNeverSent(t *testing.T) {
 	}
 }
 
-// That the first send is void is recorded only after a second one was raised, and refused.
 func TestK3h_VoidAfterARefusal(t *testing.T) {
 	for provider, refusal := range refusals() {
 		w := newWorld(t)
@@ -375,8 +367,6 @@ func TestK3h_VoidAfterARefusal(t *testing.T) {
 	}
 }
 
-// R12: once the API server went back in time nothing is sent, also if the very write
-// that allows a send shows it.
 func TestR12_RevisionsWentBack(t *testing.T) {
 	for _, provider := range allProviders {
 		for _, shownBy := range []string{"", "create Charge", "update Payment status"} {

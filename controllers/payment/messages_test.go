@@ -103,8 +103,6 @@ func TestEveryReasonHasAMessage(t *testing.T) {
 	}
 }
 
-// Package account gives no reason that these lists do not know, and gives each of
-// those that are left to it.
 func TestReasonsOfAccounts(t *testing.T) {
 	files, err := filepath.Glob("../account/[a-z]*.go")
 	must(t, err)
@@ -130,7 +128,6 @@ func TestReasonsOfAccounts(t *testing.T) {
 	}
 }
 
-// A provider's failure becomes a reason by its name.
 func TestFailureReasons(t *testing.T) {
 	known := slices.Collect(maps.Values(reasons(t)))
 	for _, m := range written(t, "../../providers/provider.go", `(?m)^\tFailure\w+ +FailureReason = "(\w+)"`) {
@@ -141,7 +138,6 @@ func TestFailureReasons(t *testing.T) {
 	}
 }
 
-// docs/payment.md explains every reason in a row of a table, and no other.
 func TestDocumentedReasons(t *testing.T) {
 	section := written(t, "../../docs/payment.md", `(?s)\n## Reasons\n(.*?)(?:\n## |$)`)[0][1]
 	rows := map[v1alpha1.Reason]int{}
@@ -207,7 +203,6 @@ func TestK5f_RecordRefused(t *testing.T) {
 	}
 }
 
-// A provider that the operator does not know makes a Payment Stalled.
 func TestK5g_UnknownProviderIsStalled(t *testing.T) {
 	w := newWorld(t)
 	w.payment("sale", "orange-money", "1902")

@@ -245,7 +245,6 @@ func TestK1e_TheKeyIsLost(t *testing.T) {
 	}
 }
 
-// Sandbox money does not count in production.
 func TestK1f_FromSandboxToProduction(t *testing.T) {
 	for _, provider := range allProviders {
 		w := newWorld(t)
@@ -307,7 +306,6 @@ func TestK1g_TheFenceDecides(t *testing.T) {
 	}
 }
 
-// Without a given installation id nothing is sent in production.
 func TestK1h_ProductionNeedsAGivenInstallationID(t *testing.T) {
 	for _, provider := range allProviders {
 		w := newWorld(t)
@@ -363,7 +361,6 @@ func TestRecordLost_IsNeverRefused(t *testing.T) {
 	}
 }
 
-// Several Payments may bear one order number: each is a sale of its own.
 func TestReferenceIdentifiesNoSale(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"deposit", "rest"} {
@@ -375,7 +372,6 @@ func TestReferenceIdentifiesNoSale(t *testing.T) {
 	}
 }
 
-// relate, as a table.
 func TestRelate(t *testing.T) {
 	const window, sandbox = 24 * time.Hour, "sandbox"
 	inst := testInstallation

@@ -33,7 +33,6 @@ func (w *world) callBack(name string) {
 	must(w.T, w.API.Status().Update(w.Ctx, p))
 }
 
-// Whatever is Unknown is settled by a person, for good, and whoever comes later finds it.
 func TestSettledByAPerson(t *testing.T) {
 	for name, c := range map[string]struct { // the ways into phase Unknown with a Charge
 		provider, amount string

@@ -16,7 +16,6 @@ import (
 
 func never() bool { return false }
 
-// An access token is shared by payments, and a new one is fetched once the old one is over.
 func TestToken(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange"} {
 		w := newWorld(t)
@@ -85,7 +84,6 @@ func TestInvalidForTheAccount(t *testing.T) {
 	}
 }
 
-// Refused by the provider for good: nothing moves, and nothing is sent again.
 func TestRefused(t *testing.T) {
 	for provider, refusal := range refusals() {
 		w := newWorld(t)
@@ -255,7 +253,6 @@ func TestSurplusSessionsAreEnded(t *testing.T) {
 	}
 }
 
-// Another process was faster: our session is nobody's, and is ended.
 func TestLosersSessionIsEnded(t *testing.T) {
 	w := newWorld(t)
 	w.OnPoint = func(_ int, label string, after bool) error {
@@ -323,7 +320,6 @@ func TestEarlierSaleIsNotTakenForThisOne(t *testing.T) {
 	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName)
 }
 
-// What is Unknown is never asked for again, though the record of why is gone.
 func TestUnknownWithoutItsChargeIsNotSent(t *testing.T) {
 	w := newWorld(t)
 	w.payerPays = true
@@ -372,7 +368,6 @@ func TestSuspended_StopsTheNextSend(t *testing.T) {
 	}
 }
 
-// What was asked for is followed to its end.
 func TestSuspended_AfterTheSend(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		w := newWorld(t)

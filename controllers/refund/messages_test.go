@@ -17,8 +17,6 @@ var saidByAccounts = []v1alpha1.Reason{
 	v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete,
 }
 
-// Every reason that only a Refund has is said somewhere, and every one that a
-// Refund can show is explained, once.
 func TestReasons(t *testing.T) {
 	types, err := os.ReadFile("../../api/v1alpha1/refund_types.go")
 	must(t, err)

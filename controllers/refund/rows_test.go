@@ -38,7 +38,6 @@ func (w *world) lose(processed bool) {
 	w.Sim.Script(sending, simulator.Behaviour{Cut: true, Unprocessed: !processed, Times: 1})
 }
 
-// Nothing is sent for a Refund that is not the one any more.
 func TestSend_K1bNotForARefundThatWasMadeAgain(t *testing.T) {
 	atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
 		r := w.refund("back", "sale", "3000")
@@ -118,7 +117,6 @@ func TestRefund_WhatIsNotKnownIsLeftAlone(t *testing.T) {
 	}
 }
 
-// The provider is away, or silent, for long: an outcome is learnt once it can be.
 func TestRefund_K2OutcomesAreLearnt(t *testing.T) {
 	atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
 		w.Sim.Script(asking, pending)
@@ -364,7 +362,6 @@ func TestRefund_ReusedName(t *testing.T) {
 	})
 }
 
-// K3g: the process dies between the raise and the send, and the Refund is deleted.
 func TestRefund_K3gCrashBeforeTheSend(t *testing.T) {
 	atEach(t, automatic, func(t *testing.T, w *world) {
 		died := false
@@ -529,7 +526,6 @@ func TestConfirmation_K4cOfSomethingElse(t *testing.T) {
 	})
 }
 
-// K5f: the API server refuses the operator's own write.
 func TestRefund_K5fRecordRefused(t *testing.T) {
 	for name, refuses := range map[string]error{
 		"policy": apierrors.NewForbidden(schema.GroupResource{Resource: "charges"}, "x", looptest.ErrInjected),
@@ -557,7 +553,6 @@ func TestRefund_K5fRecordRefused(t *testing.T) {
 	}
 }
 
-// K6e: an endpoint that is no longer trusted gets no question, and is believed nothing.
 func TestRefund_K6eEndpointNotTrustedAfterTheSend(t *testing.T) {
 	atEach(t, automatic, func(t *testing.T, w *world) {
 		w.lose(true)
@@ -613,7 +608,6 @@ func TestRefund_AdoptOnly(t *testing.T) {
 	}
 }
 
-// R13: what contradicts the end of a Refund is shown, and its amount counts again.
 func TestRefund_LateSettlement(t *testing.T) {
 	atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
 		w.lose(true)
@@ -740,7 +734,6 @@ func TestRefund_RefusedByOneReservedByTheOther(t *testing.T) {
 	})
 }
 
-// What is remembered of a Refund goes with it.
 func TestReconcile_ForgetsWhatIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.pay("sale", "mtn", "5000")

@@ -340,7 +340,6 @@ func TestMinutes(t *testing.T) {
 	}
 }
 
-// The phone tells what happened, in the order in which it did.
 func TestHistory(t *testing.T) {
 	b := setUp(t)
 	ref, _ := b.one(MTN, "5962")
