@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
@@ -30,7 +31,7 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 		return r.settle(ctx, v)
 	case attempt.Wait, attempt.Idle:
 		if d.Reason != "" && v.problem == nil {
-			v.problem = &attempt.Problem{Reason: d.Reason, Message: message(d.Reason, "")}
+			v.problem = &attempt.Problem{Reason: d.Reason, Message: reasons.Payment().Of(d.Reason, "")}
 		}
 		return r.noteUnfollowed(ctx, v)
 	default:
@@ -106,7 +107,7 @@ func (r *Reconciler) endUnasked(ctx context.Context, v view, d attempt.Decision)
 	if now.payment == nil || now.payment.UID != v.payment.UID || attempt.Decide(r.facts(now)).Action != attempt.EndUnasked {
 		return now, nil
 	}
-	now.settled, now.problem = d.Phase, &attempt.Problem{Reason: d.Reason, Message: message(d.Reason, "")}
+	now.settled, now.problem = d.Phase, &attempt.Problem{Reason: d.Reason, Message: reasons.Payment().Of(d.Reason, "")}
 	return now, nil
 }
 

@@ -78,10 +78,14 @@ func recordLost(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
 	case !begun:
 		return false
 	default:
-		// Fewer sends than the status shows are an old view of the record.
-		asked := s.NextAction != nil && c.Record.Sends >= s.Sends
-		return c.Record.Sends == 0 || asked && attempt.NothingSent(&c.Record.Attempt)
+		return c.Record.Sends == 0 || attempt.NothingSent(&c.Record.Attempt) && showsMore(p, &c.Record)
 	}
+}
+
+// showsMore tells whether the status shows that the payer was asked, and the record of as many
+// sends does not. Fewer sends are an old view of it.
+func showsMore(p *v1alpha1.Payment, rec *v1alpha1.ChargeRecord) bool {
+	return p.Status.NextAction != nil && rec.Sends >= p.Status.Sends && rec.Taken == nil && rec.Outcome == nil
 }
 
 // unknownID is the id of the Unknown that the Charge records, for this Payment;

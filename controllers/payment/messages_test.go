@@ -14,6 +14,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld/looptest"
@@ -50,8 +51,8 @@ func written(t *testing.T, path, pattern string) [][]string {
 	return found
 }
 
-// reasons are those of Payments and accounts, by the name of the constant.
-func reasons(t *testing.T) map[string]v1alpha1.Reason {
+// constants are the reasons of Payments and accounts, by name.
+func constants(t *testing.T) map[string]v1alpha1.Reason {
 	t.Helper()
 	const path = "../../api/v1alpha1/conditions.go"
 	out := map[string]v1alpha1.Reason{}
@@ -65,14 +66,14 @@ func reasons(t *testing.T) map[string]v1alpha1.Reason {
 }
 
 func TestEveryReasonHasAMessage(t *testing.T) {
-	constants := reasons(t)
+	all := constants(t)
 	known := map[v1alpha1.Reason]bool{}
-	for name, reason := range constants {
+	for name, reason := range all {
 		if known[reason] {
 			t.Errorf("%s: two reasons are called %s", name, reason)
 		}
 		known[reason] = true
-		_, said := messages()[reason]
+		_, said := reasons.Payment()[reason]
 		places := 0
 		for _, here := range []bool{said, slices.Contains(saidByAccounts, reason), slices.Contains(ofAccounts, reason)} {
 			if here {
@@ -80,25 +81,16 @@ func TestEveryReasonHasAMessage(t *testing.T) {
 			}
 		}
 		if places != 1 {
-			t.Errorf("%s is said in %d places; it belongs into messages(), or into one of the lists of this test", name, places)
+			t.Errorf("%s is said in %d places; it belongs into api/reasons, or into one of the lists of this test", name, places)
 		}
 		// kstatus and `kubectl wait` show it: one word in CamelCase (KEP-1623).
 		if !regexp.MustCompile(`^[A-Z][A-Za-z]{3,}$`).MatchString(reason) {
 			t.Errorf("%s is written %q", name, reason)
 		}
 	}
-	for reason, text := range messages() {
+	for reason := range reasons.Payment() {
 		if !known[reason] {
 			t.Errorf("a message for %s, which is no reason", reason)
-		}
-		if !strings.HasSuffix(text, ".") || strings.TrimSpace(text) != text || strings.ContainsAny(text, "\n%{}") || len(text) > 400 {
-			t.Errorf("%s: %q", reason, text)
-		}
-		if got := message(reason, ""); got != text {
-			t.Errorf("%s: %q", reason, got)
-		}
-		if got := message(reason, "CODE_1"); got != text+" (provider code CODE_1)" {
-			t.Errorf("%s: %q", reason, got)
 		}
 	}
 }
@@ -110,14 +102,14 @@ func TestReasonsOfAccounts(t *testing.T) {
 	for _, path := range files {
 		text, err := os.ReadFile(path)
 		must(t, err)
-		for name, reason := range reasons(t) {
+		for name, reason := range constants(t) {
 			if !strings.HasSuffix(path, "_test.go") && regexp.MustCompile(`v1alpha1\.`+name+`\b`).Match(text) {
 				used[reason] = true
 			}
 		}
 	}
 	for reason := range used {
-		if _, said := messages()[reason]; !said && !slices.Contains(saidByAccounts, reason) && !slices.Contains(ofAccounts, reason) {
+		if _, said := reasons.Payment()[reason]; !said && !slices.Contains(saidByAccounts, reason) && !slices.Contains(ofAccounts, reason) {
 			t.Errorf("package account gives %s, which has no message", reason)
 		}
 	}
@@ -129,10 +121,10 @@ func TestReasonsOfAccounts(t *testing.T) {
 }
 
 func TestFailureReasons(t *testing.T) {
-	known := slices.Collect(maps.Values(reasons(t)))
+	known := slices.Collect(maps.Values(constants(t)))
 	for _, m := range written(t, "../../providers/provider.go", `(?m)^\tFailure\w+ +FailureReason = "(\w+)"`) {
 		reason := attempt.RefusalReason(&providers.Error{Failure: providers.FailureReason(m[1])})
-		if _, said := messages()[reason]; !said || !slices.Contains(known, reason) {
+		if _, said := reasons.Payment()[reason]; !said || !slices.Contains(known, reason) {
 			t.Errorf("%s becomes %s, which is no reason", m[1], reason)
 		}
 	}
@@ -147,7 +139,7 @@ func TestDocumentedReasons(t *testing.T) {
 			t.Errorf("%s: the row does not say where, what and what to do", m[1])
 		}
 	}
-	for name, reason := range reasons(t) {
+	for name, reason := range constants(t) {
 		want := 1
 		if slices.Contains(ofAccounts, reason) {
 			want = 0

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
@@ -186,7 +187,7 @@ func (r *Reconciler) unsentLimit(ctx context.Context, v view) *attempt.Problem {
 	if err != nil || unsent < r.Settings.UnsentCharges {
 		return nil //nolint:nilerr // A cache that cannot be read limits nobody.
 	}
-	return &attempt.Problem{Reason: v1alpha1.ReasonUnsentChargesLimited, Message: message(v1alpha1.ReasonUnsentChargesLimited, "")}
+	return &attempt.Problem{Reason: v1alpha1.ReasonUnsentChargesLimited, Message: reasons.Payment().Of(v1alpha1.ReasonUnsentChargesLimited, "")}
 }
 
 // client to ask with, unless it may not be called now: that of the account, else the
@@ -260,7 +261,7 @@ func (r *Reconciler) intent(v view) (*v1alpha1.Charge, *attempt.Problem) {
 		wire = requested
 		problem = &attempt.Problem{
 			Reason:  v1alpha1.ReasonInvalidRequest,
-			Message: message(v1alpha1.ReasonInvalidRequest, "") + " " + providers.AsError(err).Detail,
+			Message: reasons.Payment().Of(v1alpha1.ReasonInvalidRequest, "") + " " + providers.AsError(err).Detail,
 		}
 	}
 	payer := ""
