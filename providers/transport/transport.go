@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -217,9 +218,10 @@ func describe(err error) string {
 	}
 }
 
-func version() string {
+//nolint:gochecknoglobals // Read once, and never changed.
+var version = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
 		return info.Main.Version
 	}
 	return "dev"
-}
+})
