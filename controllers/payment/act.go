@@ -112,22 +112,30 @@ func (r *Reconciler) endUnasked(ctx context.Context, v view, d attempt.Decision)
 }
 
 // conclude publishes, after a look past the cache where a Payment is about to end without an
-// outcome on its Charge: by an older view it may be refused for what is not so.
+// outcome on its Charge, or to adopt one: by an older view it may be refused for what is not so,
+// or adopt what had ended long before it.
 func (r *Reconciler) conclude(ctx context.Context, v view, d attempt.Decision) (view, error) {
 	p := v.payment
-	if p == nil || p.Status.Phase.Terminal() || v.settled == "" && v.relation != relationConflict || d.Action == attempt.EndUnasked {
+	if p == nil || p.Status.Phase.Terminal() || d.Action == attempt.EndUnasked || !v.concludes() {
 		return r.publish(ctx, v)
 	}
 	now, err := r.observe(ctx, v.key, r.Live)
 	if err != nil {
 		return v, err
 	}
-	if now.payment == nil || now.payment.UID != p.UID || now.relation != v.relation || (now.charge == nil) != (v.charge == nil) {
-		v.payment, v.charge, v.relation, v.settled, v.problem = now.payment, now.charge, now.relation, "", nil
+	same := now.payment != nil && now.payment.UID == p.UID && now.relation == v.relation && (now.charge == nil) == (v.charge == nil)
+	v.payment, v.charge, v.relation = now.payment, now.charge, now.relation
+	if !same {
+		v.settled, v.problem = "", nil
 		return v, nil
 	}
-	now.settled, now.problem = v.settled, v.problem
-	return r.publish(ctx, now)
+	return r.publish(ctx, v)
+}
+
+// concludes tells whether the status is about to say what is not taken back.
+func (v view) concludes() bool {
+	adopts := v.relation == relationAdopted && v.payment.Status.ChargeName == ""
+	return v.settled != "" || v.relation == relationConflict || adopts
 }
 
 // failed notes why a call that asks for no money did not get through. It says

@@ -361,6 +361,28 @@ func TestRecordLost_IsNeverRefused(t *testing.T) {
 	}
 }
 
+// A cache that shows the Charge before its end would let a Payment adopt what ended long before it.
+func TestConclude_AdoptsOnlyByWhatTheAPIServerSays(t *testing.T) {
+	for _, provider := range allProviders {
+		w := newWorld(t)
+		w.payment("order", provider, "1909")
+		w.until("order", time.Second, never)
+		open := w.charge("order")
+		w.payerPays = true
+		w.Must(w.Sim.Pay(open.Spec.ProviderReference))
+		expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+		w.Clock.Add(30 * 24 * time.Hour)
+		p := w.replace("order", provider, "1909", func(*v1alpha1.Payment) {})
+		v := view{key: client.ObjectKeyFromObject(p), payment: p, charge: open, relation: relationAdopted}
+		_, err := w.loop.conclude(w.Ctx, v, attempt.Decision{Action: attempt.Wait})
+		must(t, err)
+		if s := w.get("order").Status; s.ChargeName != "" {
+			t.Errorf("%s: adopted by an old view: %+v", provider, s)
+		}
+		expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName)
+	}
+}
+
 func TestReferenceIdentifiesNoSale(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"deposit", "rest"} {
