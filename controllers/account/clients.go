@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -154,12 +155,14 @@ func (c *Clients) build(a *Account, sum [32]byte, credentials map[string]provide
 // teller is what a client tells of its calls.
 func (c *Clients) teller(a *Account) func(providers.Operation, error) bool {
 	pin, secret := a.Pin, a.secretKey()
+	var refused atomic.Bool
 	return func(op providers.Operation, err error) bool {
 		c.Findings.report(pin, op, err, c.now())
 		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
 			return false
 		}
-		return c.secrets.forget(secret, c.now())
+		// The same credentials are tried again at once a single time.
+		return c.secrets.forget(secret, c.now()) && refused.CompareAndSwap(false, true)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -128,7 +129,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if err := r.write(ctx, o, ready); err != nil {
+	err = r.write(ctx, o, ready)
+	if apierrors.IsConflict(err) { // the cache shows an older version: no fault to log
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	again := r.Retry

@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -263,6 +265,33 @@ func TestFindings_WakeTheAccount(t *testing.T) {
 	}
 }
 
+// K6: refused credentials are read again and tried at once a single time, however often something
+// else reads them; other credentials get a try of their own.
+func TestClient_HeedTriesRefusedCredentialsOnceMore(t *testing.T) {
+	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token(), secret("shop", "mtn-credentials", keysOf("mtn")))
+	acct, err := r.Resolver.Named(t.Context(), account.KindNamespaced, "shop", "mtn")
+	must(t, err)
+	refused := &providers.Error{Class: providers.ClassMisconfigured, Operation: providers.OpInitiate, HTTPStatus: 403}
+	heeds := func() bool {
+		t.Helper()
+		c, err := r.Resolver.Client(t.Context(), acct)
+		must(t, err)
+		r.clock.now = r.clock.now.Add(2 * time.Second)
+		return c.Heed(providers.OpInitiate, refused)
+	}
+	for i, want := range []bool{true, false, false} {
+		if got := heeds(); got != want {
+			t.Errorf("refusal %d: again at once: %t", i+1, got)
+		}
+	}
+	other := secret("shop", "mtn-credentials", keysOf("mtn"))
+	other.Data["apiSecret"] = []byte("another")
+	must(t, r.api.Update(t.Context(), other))
+	if !heeds() || heeds() {
+		t.Error("other credentials are not tried at once a single time")
+	}
+}
+
 func TestReadinessOfWhatIsGone(t *testing.T) {
 	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token())
 	r.name.Name = "other"
@@ -271,7 +300,7 @@ func TestReadinessOfWhatIsGone(t *testing.T) {
 	}
 }
 
-// What is the API's fault is an error to try again, not a verdict.
+// What is the API's fault is an error to try again, not a verdict; a conflict is no fault.
 func TestReadinessWithoutAPI(t *testing.T) {
 	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token(), secret("shop", "mtn-credentials", keysOf("mtn")))
 	api := r.api.(client.WithWatch)
@@ -282,6 +311,14 @@ func TestReadinessWithoutAPI(t *testing.T) {
 	})
 	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.name}); !errors.Is(err, errAPI) {
 		t.Errorf("%v", err)
+	}
+	r.Client = interceptor.NewClient(api, interceptor.Funcs{
+		SubResourceUpdate: func(_ context.Context, _ client.Client, _ string, o client.Object, _ ...client.SubResourceUpdateOption) error {
+			return apierrors.NewConflict(schema.GroupResource{Resource: "merchantaccounts"}, o.GetName(), errAPI)
+		},
+	})
+	if result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.name}); err != nil || result.RequeueAfter != time.Second {
+		t.Errorf("after a conflict: %+v, %v", result, err)
 	}
 	r.Client = api
 	r.clock.broken = "Secret"

@@ -172,7 +172,7 @@ func (f Facts) unanswered() Decision {
 	switch {
 	case certain:
 		return ended
-	case f.mayRepeat(late):
+	case f.mayRepeat(late) && !f.CalledBack():
 		return f.raise()
 	case !f.Now.Before(verdict) && (!f.Rules.Askable || f.undecided(verdict)):
 		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}

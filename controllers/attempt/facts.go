@@ -139,7 +139,7 @@ type Observation struct {
 	EndedAt time.Time
 	// Notice is what the last failure means for people; nil: the last call did not fail.
 	Notice *v1alpha1.Notice
-	// Unsent sends in a row that were not made after all, the last one at UnsentAt.
+	// Unsent sends in a row that were not made after all, or are void, the last one at UnsentAt.
 	Unsent   int
 	UnsentAt time.Time
 	// Newest is the number of the newest send, and FirstSeen when this process

@@ -105,12 +105,12 @@ func (p *Protocol) NotReady(key string, limit time.Duration, problem *Problem, e
 // heard lets heed know how a call ended, and logs an error.
 func (p *Protocol) heard(ctx context.Context, key string, heed Heed, op providers.Operation, err error) {
 	if heed != nil && heed(op, err) {
-		p.Remember(key, func(o *Observation) { o.At, o.Failures, o.Notice = time.Time{}, 0, nil })
+		p.Remember(key, func(o *Observation) { o.At, o.Failures, o.Unsent, o.Notice = time.Time{}, 0, 0, nil })
 	}
 	if err != nil {
 		e := providers.AsError(err)
 		log.FromContext(ctx).Info("The provider did not take or answer the request", "attempt", key, "operation", op,
-			"status", e.HTTPStatus, "code", e.Code, "class", e.Class)
+			"status", e.HTTPStatus, "code", e.Code, "field", e.Field, "class", e.Class, "fault", providers.FaultOf(err))
 	}
 }
 

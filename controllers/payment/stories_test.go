@@ -132,6 +132,30 @@ func TestMisconfiguredAccountIsMended(t *testing.T) {
 	}
 }
 
+// K6: a request that the provider keeps refusing for the account's sake is repeated less and
+// less often, a minute apart in the end, whatever is asked between two sends; also where the
+// answer to the first one was lost.
+func TestMisconfiguredAccount_SendsBackOff(t *testing.T) {
+	for provider, refused := range map[string]simulator.Behaviour{
+		"mtn":    jsonAnswer(500, `{"code":"INVALID_CALLBACK_URL_HOST"}`),
+		"orange": jsonAnswer(403, `{"code":1202,"message":"","description":""}`),
+		"wave":   jsonAnswer(403, `{"code":"unauthorized-wallet","message":""}`),
+	} {
+		for _, lost := range []bool{false, true} {
+			w := newWorld(t)
+			if lost {
+				w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Cut: true, Unprocessed: true, Times: 1})
+			}
+			w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, refused)
+			w.payment("sale", provider, "1902")
+			w.until("sale", 30*time.Minute, never)
+			if n := w.sends(); n < 20 || n > 40 {
+				t.Errorf("%s, first answer lost: %t: %d sends in half an hour", provider, lost, n)
+			}
+		}
+	}
+}
+
 // A send that may have arrived is not repeated with other credentials: they
 // may be another merchant's.
 func TestH3OtherCredentialsAreNotSentWith(t *testing.T) {
