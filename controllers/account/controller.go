@@ -226,7 +226,7 @@ func verdict(err error) metav1.Condition {
 	case class == providers.ClassThrottled || limited:
 		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderThrottled, "The provider asks for fewer requests; it is asked again.")
 	default:
-		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, "The provider cannot be reached, or is out of order; it is asked again.")
+		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, outage(err))
 	}
 }
 

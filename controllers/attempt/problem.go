@@ -135,7 +135,14 @@ func NoticeOf(e *providers.Error, now time.Time) v1alpha1.Notice {
 // Advice is what a provider's error tells people: what failed, whose fault it is and
 // what to do. Empty where the reason alone says as much.
 func Advice(e *providers.Error) string {
-	if e.Detail == "" {
+	detail := e.Detail
+	switch {
+	case detail != "":
+	case e.Class == providers.ClassThrottled:
+		detail = "the provider limits requests; the operator retries automatically"
+	case e.HTTPStatus != 0 && (e.Class == providers.ClassUnknown || e.Class == providers.ClassNotSent):
+		detail = "the provider reports an error of its own; the operator retries automatically"
+	default:
 		return ""
 	}
 	var what []string
@@ -148,9 +155,9 @@ func Advice(e *providers.Error) string {
 	if e.Field != "" {
 		what = append(what, "field "+e.Field)
 	}
-	text := fmt.Sprintf("%s: %s", e.Operation, e.Detail)
+	text := fmt.Sprintf("%s: %s", e.Operation, detail)
 	if len(what) > 0 {
-		text = fmt.Sprintf("%s (%s): %s", e.Operation, strings.Join(what, ", "), e.Detail)
+		text = fmt.Sprintf("%s (%s): %s", e.Operation, strings.Join(what, ", "), detail)
 	}
 	return clipTo(text, 1024)
 }

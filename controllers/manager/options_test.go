@@ -66,6 +66,18 @@ func TestOptions_AreValidated(t *testing.T) {
 	NewWithT(t).Expect(o.callbackLimits.TrustedProxies).To(HaveExactElements(netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")))
 }
 
+// Addresses that providers refuse or do not reach are told at the start (B08).
+func TestOptions_UnreachablePublicURL(t *testing.T) {
+	for _, host := range []string{"203.0.113.7", "[2001:db8::1]", "10.0.0.1", "localhost", "pay", "pay.shop.svc", "pay.shop.svc.cluster.local", "PAY.Internal."} {
+		o := parsed(t, "--public-url=https://"+host+":8443/x")
+		NewWithT(t).Expect(o.unreachable()).NotTo(BeEmpty(), host)
+	}
+	for _, args := range []string{"--public-url=https://pay.example.com", "--public-url=https://pay.example.com.", "--workers=1"} {
+		o := parsed(t, args)
+		NewWithT(t).Expect(o.unreachable()).To(BeEmpty(), args)
+	}
+}
+
 func logged(t *testing.T, args []string, text string) string {
 	t.Helper()
 	var o zap.Options

@@ -106,8 +106,8 @@ func (p *product) classifyCredentials(a providers.Answer) wire.Verdict {
 	if wire.IsGateway(a.Body) {
 		v = wire.Misconfigured("MTN refuses {subscription}: it is no subscription key of the {product} product; copy the primary key of that product")
 	}
-	if found := wire.Placeholders(p.credentials, p.keys...); found != "" {
-		v.Detail += ". A placeholder seems to be left in " + found
+	if shapes := wire.Shapes(p.credentials, p.keys...); shapes != "" {
+		v.Detail += shapes
 	} else if uuid.MatchString(p.secret.Reveal()) && !uuid.MatchString(p.user.Reveal()) {
 		v.Detail += ". {user} and {secret} seem to be swapped"
 	}

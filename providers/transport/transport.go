@@ -197,6 +197,7 @@ func describe(err error) string {
 	var (
 		dns         *net.DNSError
 		certificate *tls.CertificateVerificationError
+		plain       tls.RecordHeaderError
 		op          *net.OpError
 		network     net.Error
 	)
@@ -207,6 +208,8 @@ func describe(err error) string {
 		return "the host name cannot be resolved"
 	case errors.As(err, &certificate):
 		return "the server's certificate is not accepted"
+	case errors.As(err, &plain):
+		return "the server does not speak TLS at this port"
 	case errors.As(err, &network) && network.Timeout():
 		return "timed out"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
