@@ -44,9 +44,15 @@ func Refused(err error) *Problem {
 	default:
 		return nil
 	}
-	return &Problem{Reason: v1alpha1.ReasonRecordRefused, Message: fmt.Sprintf(
-		"The API server refuses to let the operator write its record (%s), so nothing is sent. "+
-			"Ask the platform team to check admission policies and the installed CRDs; the operator retries automatically.", class)}
+	return notRecorded("refuses to let the operator write its record (" + class + ")")
+}
+
+// recordChanged is the problem of a write that the API server took otherwise than it was made.
+func recordChanged() *Problem { return notRecorded("drops or changes what the operator writes") }
+
+func notRecorded(how string) *Problem {
+	return &Problem{Reason: v1alpha1.ReasonRecordRefused, Message: "The API server " + how + ", so nothing more is sent. " +
+		"Ask the platform team to check admission policies and the installed CRDs; the operator's log has the details, and the operator retries automatically."}
 }
 
 // Heed takes in how a call ended, and tells whether it should be made again at once:

@@ -163,7 +163,8 @@ func (p *Protocol) raise(ctx context.Context, s Sending) (*v1alpha1.Charge, v1al
 		return nil, v1alpha1.Send{}, fmt.Errorf("%w: %w", ErrNotRaised, err)
 	}
 	if a = s.Where(c); a == nil || a.Sends != send.Number || !isOpen(a, send) {
-		return nil, v1alpha1.Send{}, fmt.Errorf("%w: something in the cluster changed Charge %s while it was written", ErrNotRaised, c.Name)
+		p.pending.add(c.Name, pendingAnswer{c.UID, s.Where.On(foldNotSent(send, p.Now()))})
+		return nil, v1alpha1.Send{}, fmt.Errorf("%w: %w", ErrNotRaised, recordChanged())
 	}
 	return c, send, nil
 }

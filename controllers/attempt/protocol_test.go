@@ -143,6 +143,11 @@ func TestSend_OnlyAfterAnAcknowledgedRaise(t *testing.T) {
 		})
 		if _, _, err := r.Send(t.Context(), r.sending(charge(), nil)); r.calls != 0 || !errors.Is(err, ErrNotRaised) {
 			t.Errorf("%s is lost: %d calls, %v", name, r.calls, err)
+		} else if p := (&Problem{}); !errors.As(err, &p) || p.Reason != v1alpha1.ReasonRecordRefused {
+			t.Errorf("%s is lost: %v", name, err)
+		}
+		if err := r.Flush(t.Context(), "charge-x"); err != nil || len(r.get().Record.Open) != 0 {
+			t.Errorf("%s is lost: a send that was not made stays open: %v", name, err)
 		}
 	}
 	// Another process won: its send is not ours to void.

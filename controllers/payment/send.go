@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -261,7 +262,7 @@ func (r *Reconciler) intent(v view) (*v1alpha1.Charge, *attempt.Problem) {
 		wire = requested
 		problem = &attempt.Problem{
 			Reason:  v1alpha1.ReasonInvalidRequest,
-			Message: reasons.Payment().Of(v1alpha1.ReasonInvalidRequest, "") + " " + providers.AsError(err).Detail,
+			Message: strings.TrimSuffix(reasons.Payment().Of(v1alpha1.ReasonInvalidRequest, ""), ".") + ": " + providers.AsError(err).Detail + ".",
 		}
 	}
 	payer := ""

@@ -46,7 +46,7 @@ var statuses = map[int]wire.Verdict{
 	http.StatusUnauthorized: wire.Misconfigured(wrongKey),
 	http.StatusForbidden:    wire.Misconfigured(noAccess),
 	http.StatusNotFound: wire.Misconfigured("Wave does not know the session by this API key, or has nothing at this address; check that " + KeyAPI +
-		" is of the wallet that opened it, and baseURL"),
+		" is of the wallet that opened it, and baseURL, to which /v1/checkout/sessions is appended"),
 	http.StatusTooManyRequests: {Class: providers.ClassThrottled},
 }
 
