@@ -30,18 +30,12 @@ type Problem struct {
 
 func (p *Problem) Error() string { return p.Reason + ": " + p.Message }
 
-// Refused is the problem of a write of the operator's own that the API server
-// refuses, such as by an admission policy or an old CRD; nil: err is something else.
+// Refused is the problem of a write of the operator's own that the API server does not take, such
+// as for an admission policy, a webhook that is out of order or an old CRD; nil: err is something
+// else.
 func Refused(err error) *Problem {
-	class := ""
-	switch {
-	case apierrors.IsForbidden(err):
-		class = "Forbidden"
-	case apierrors.IsInvalid(err):
-		class = "Invalid"
-	case apierrors.IsBadRequest(err):
-		class = "BadRequest"
-	default:
+	class := refusalClass(err)
+	if class == "" {
 		return nil
 	}
 	return notRecorded("refuses to let the operator write its record (" + class + ")")
@@ -53,6 +47,21 @@ func recordChanged() *Problem { return notRecorded("drops or changes what the op
 func notRecorded(how string) *Problem {
 	return &Problem{Reason: v1alpha1.ReasonRecordRefused, Message: "The API server " + how + ", so nothing more is sent. " +
 		"Ask the platform team to check admission policies and the installed CRDs; the operator's log has the details, and the operator retries automatically."}
+}
+
+// refusalClass is the API server's class of error where it did not take a write; "": err is
+// something else, such as a conflict.
+func refusalClass(err error) string {
+	for class, is := range map[string]func(error) bool{
+		"Forbidden": apierrors.IsForbidden, "Invalid": apierrors.IsInvalid, "BadRequest": apierrors.IsBadRequest,
+		"Unauthorized": apierrors.IsUnauthorized, "MethodNotAllowed": apierrors.IsMethodNotSupported, "NotAcceptable": apierrors.IsNotAcceptable,
+		"RequestEntityTooLarge": apierrors.IsRequestEntityTooLargeError, "InternalError": apierrors.IsInternalError,
+	} {
+		if is(err) {
+			return class
+		}
+	}
+	return ""
 }
 
 // Heed takes in how a call ended, and tells whether it should be made again at once:

@@ -290,6 +290,31 @@ func TestRefund_K3eRefusedThoughProcessed(t *testing.T) {
 		w.settled("other", time.Minute, v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
 		w.succeeds("back", "sale", "5000")
 	})
+	// Nor does an answer free anything by which the send is void: the Refund is deleted, and
+	// another one asks for the whole.
+	for name, answer := range map[string]simulator.Behaviour{
+		"the account's fault": {Status: 500, Body: text(`{"code":"NOT_ALLOWED","message":"no"}`), Times: 1},
+		"denied":              {Status: 403, Times: 1}, "throttled": {Status: 429, Times: 1},
+	} {
+		for _, processed := range []bool{true, false} {
+			atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
+				answer.Unprocessed = !processed
+				w.Sim.Script(sending, answer)
+				w.Sim.Script(asking, simulator.Behaviour{Unprocessed: true, Status: 404, Times: 1})
+				w.refund("back", "sale", "")
+				w.until("back", func() bool { e := w.entry("back"); return e != nil && e.Notice != nil })
+				w.Delete(w.get("back"))
+				w.settle("back", time.Hour)
+				w.refund("other", "sale", "")
+				if w.settle("other", time.Hour); processed {
+					w.expect("other", v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
+				}
+				if w.givenBack("sale", "5000"); (w.entry("back") != nil) != processed {
+					t.Errorf("%s, processed %t: %+v", name, processed, w.entry("back"))
+				}
+			})
+		}
+	}
 	// With other credentials than those of that send, nothing is certain.
 	atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
 		w.Sim.Script(sending, simulator.Behaviour{Unprocessed: true, Status: 500, Body: text(`{"code":"NOT_ENOUGH_FUNDS","message":"no"}`), Times: 1})
