@@ -63,8 +63,12 @@ func (c *Client) Heed(op providers.Operation, err error) (again bool) {
 }
 
 // CheckMoney refuses, with class Rejected, money that is not of the account's country, which
-// credentials may tell better than the account does. Ask before the first send.
-func (c *Client) CheckMoney(m providers.Money) error {
+// credentials may tell better than the account does. Ask before the first send. Where it is the
+// currency of the account itself, that is a *Problem of the account.
+func (c *Client) CheckMoney(a *Account, m providers.Money) error {
+	if _, err := c.money(providers.Money{Amount: "1", Currency: a.Currency}); err != nil {
+		return a.misconfigured(err)
+	}
 	_, err := c.money(m)
 	return err
 }

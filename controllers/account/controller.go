@@ -208,8 +208,8 @@ func (r *Reconciler) usable(ctx context.Context, name types.NamespacedName) (*Ac
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.CheckMoney(providers.Money{Amount: "1", Currency: acct.Currency}); err != nil {
-		return nil, nil, acct.misconfigured(err)
+	if err := c.CheckMoney(acct, providers.Money{Amount: "1", Currency: acct.Currency}); err != nil {
+		return nil, nil, err
 	}
 	return acct, c, nil
 }

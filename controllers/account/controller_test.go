@@ -433,7 +433,7 @@ func TestAccount_K5aCurrencyOfTheCountry(t *testing.T) {
 				a := f.resolve(payment("shop", provider))
 				money := providers.Money{Amount: "5000", Currency: currency}
 				_, err := a.WireMoney(money)
-				again := f.client(a).CheckMoney(money)
+				again := f.client(a).CheckMoney(a, money)
 				if (err == nil) != ok || (again == nil) != ok || !ok && providers.ClassOf(err) != providers.ClassRejected {
 					t.Errorf("%s: %v, %v", name, err, again)
 				}
@@ -448,8 +448,8 @@ func TestAccount_K5aCurrencyOfTheCountry(t *testing.T) {
 	}
 	// What a key says of its country counts, too.
 	f := setUp(t, merchant("shop", "wave", "wave"), secret("shop", "wave-credentials", map[string]string{"apiKey": "wave_ci_prod_" + canary}))
-	c := f.client(f.resolve(payment("shop", "wave")))
-	if err := c.CheckMoney(providers.Money{Amount: "5000", Currency: "UGX"}); providers.ClassOf(err) != providers.ClassRejected {
+	a := f.resolve(payment("shop", "wave"))
+	if err := f.client(a).CheckMoney(a, providers.Money{Amount: "5000", Currency: "UGX"}); providers.ClassOf(err) != providers.ClassRejected {
 		t.Errorf("%v", err)
 	}
 }

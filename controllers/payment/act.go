@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,6 +35,12 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 			v.problem = &attempt.Problem{Reason: d.Reason, Message: reasons.Payment().Of(d.Reason, "")}
 		}
 		return r.noteUnfollowed(ctx, v)
+	case attempt.GiveUp:
+		if v.charge == nil { // nor is there anything to make one of
+			v.settled, v.problem = v1alpha1.PhaseUnknown, &attempt.Problem{Reason: d.Reason, Message: reasons.Payment().Of(d.Reason, "")}
+			return v, nil
+		}
+		return r.record(ctx, v, d.Fold(&v.charge.Record.Attempt, r.Now()))
 	default:
 		return r.record(ctx, v, d.Fold(&v.charge.Record.Attempt, r.Now()))
 	}
@@ -60,7 +67,7 @@ func (r *Reconciler) record(ctx context.Context, v view, folds ...attempt.Fold) 
 	v.charge = after
 	if v.payment != nil && v.relation.holds() {
 		// The Charge that was written to may be newer than the one that was read.
-		v.relation = relate(v.payment, after, r.Installation, after.Spec.Account.Environment, r.Settings.AdoptionWindow)
+		v.relation = relate(v.payment, after, r.Installation, asMade(after), r.Settings.AdoptionWindow)
 	}
 	return v, err
 }
@@ -146,6 +153,8 @@ func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err 
 	switch {
 	case !known:
 		return v, err
+	case v.payment == nil && errors.As(err, &v.problem):
+		return r.noteUnfollowed(ctx, v)
 	case v.charge == nil || v.relation == relationVacant:
 		return v, nil // what is remembered is shown
 	default:

@@ -51,6 +51,9 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && r.traits(v).Recovery == providers.RecoverByRepeat
 	f.RecordLost = recordLost(p, v.charge)
 	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && p.Status.InitiatedAt != nil
+	if f.Attempt == nil {
+		f.Created = p.CreationTimestamp.Time
+	}
 	if v.problem != nil {
 		f.Blocked = v.problem.Reason
 	}

@@ -95,6 +95,43 @@ func TestK2c_UnknownADayAfterTheDeadline(t *testing.T) {
 	}
 }
 
+// So it is where the record is lost, too: it may be that nobody can ever ask.
+func TestK2c_UnknownWithoutARecord(t *testing.T) {
+	for _, provider := range allProviders {
+		for name, arrange := range map[string]func(w *world){
+			"the contract ended":  func(w *world) { w.refusing(401); w.secret(provider, false) },
+			"the account is gone": func(w *world) { w.Delete(w.Merchant(provider)) },
+		} {
+			w := newWorld(t, rarely)
+			w.opened(provider, "1907")
+			arrange(w)
+			w.lose("sale")
+			w.until("sale", 60*time.Hour, never)
+			expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonLostInitiation)
+			w.settleByHand("sale", v1alpha1.SettledNotPaid)
+			w.until("sale", time.Hour, never)
+			if p := w.get("sale"); p.Status.Phase != v1alpha1.PhaseFailed || p.Status.SettledBy == "" {
+				t.Errorf("%s, %s: %+v", provider, name, p.Status)
+			}
+		}
+	}
+}
+
+// Where only the Secret is gone, people are told, too.
+func TestK2d_TheSecretIsGone(t *testing.T) {
+	for _, provider := range allProviders {
+		w := newWorld(t)
+		w.opened(provider, "1909")
+		w.Delete(w.get("sale"))
+		w.Delete(looptest.Get[corev1.Secret](w.World, looptest.Shop, provider))
+		w.start()
+		w.until("sale", time.Hour, never)
+		if n := w.charge("sale").Record.Notice; n == nil || n.Reason != v1alpha1.ReasonCredentialsNotFound || len(w.Events) != 1 {
+			t.Errorf("%s: %+v, events %v", provider, n, w.Events)
+		}
+	}
+}
+
 // A namespace is deleted while a payment is open: who still has the credentials asks with
 // them; else the Charge bears a notice, and people are told.
 func TestK2d_TheNamespaceIsGone(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/ptr"
 
 	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -162,6 +163,8 @@ func TestK5f_RecordRefused(t *testing.T) {
 	resource := v1alpha1.SchemeGroupVersion.WithResource("charges").GroupResource()
 	for class, refusal := range map[string]error{
 		"Forbidden": apierrors.NewForbidden(resource, "x", errors.New("a policy says no")), "Invalid": apierrors.NewInvalid(kind, "x", nil),
+		"InternalError": apierrors.NewInternalError(errors.New("failed calling webhook")), "Unauthorized": apierrors.NewUnauthorized("expired"),
+		"MethodNotAllowed": apierrors.NewMethodNotSupported(resource, "create"), "RequestEntityTooLarge": apierrors.NewRequestEntityTooLargeError("too much"),
 	} {
 		for _, provider := range allProviders {
 			for verb, phase := range map[string]v1alpha1.Phase{"create Charge": v1alpha1.PhasePending, "update Charge": v1alpha1.PhaseProcessing} {
@@ -192,6 +195,61 @@ func TestK5f_RecordRefused(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// What an answer says that does not tell whether the request was taken is shown as long as
+// nobody knows, and as the end of what nobody could pay.
+func TestK5_AnswersThatSayNothingAreShown(t *testing.T) {
+	for _, provider := range allProviders {
+		for said, answer := range map[string]simulator.Behaviour{
+			"initiate (HTTP 500, code SOMETHING_NEW)": {Status: 500, Body: ptr.To(`{"code":"SOMETHING_NEW"}`)}, "initiate (HTTP 503)": {Status: 503, Body: ptr.To("<html>")},
+		} {
+			w := newWorld(t)
+			answer.Unprocessed = true
+			w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, answer)
+			w.payment("sale", provider, "1902")
+			w.until("sale", time.Minute, never)
+			expectPhase(t, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonProviderUnreachable)
+			early := condition(w.get("sale"), v1alpha1.ConditionSucceeded).Message
+			p := w.settle("sale", 5*time.Hour)
+			if late := condition(p, v1alpha1.ConditionSucceeded).Message; !strings.Contains(early, said) || p.Status.Phase != v1alpha1.PhaseUnknown && !strings.Contains(late, said) {
+				t.Errorf("%s: %q, and in the end %s: %q", provider, early, p.Status.Phase, late)
+			}
+		}
+	}
+}
+
+// K5a, K5b: what the key says of its wallet's country counts before anything is sent, and who
+// collects for others names them.
+func TestK5aK5b_WaveIsAskedForWhatItsWalletTakes(t *testing.T) {
+	w := newWorld(t)
+	w.EditMerchant("wave", func(m *v1alpha1.MerchantAccount) { m.Spec.Wave = &v1alpha1.WaveAccount{AggregatedMerchantID: "am-1"} })
+	w.payment("gambian", "wave", "1902", func(p *v1alpha1.Payment) { p.Spec.Currency = "GMD" })
+	expectPhase(t, w.settle("gambian", time.Hour), v1alpha1.PhaseFailed, v1alpha1.ReasonInvalidRequest)
+	if w.asked() != 0 || w.charge("gambian") != nil {
+		t.Errorf("asked %d times", w.asked())
+	}
+	w.payment("sale", "wave", "1902")
+	w.until("sale", time.Minute, func() bool { return w.asked() > 0 })
+	if body := string(w.Calls[len(w.Calls)-1].Body); !strings.Contains(body, `"aggregated_merchant_id":"am-1"`) {
+		t.Error(body)
+	}
+	w.EditSecret("wave", func(data map[string][]byte) { data["apiKey"] = []byte("wave_gm_prod_other") })
+	w.start()
+	w.payment("other", "wave", "1902")
+	w.until("other", time.Hour, never)
+	expectPhase(t, w.get("other"), v1alpha1.PhasePending, v1alpha1.ReasonAccountMisconfigured)
+}
+
+// No provider's word gives a phone away, whatever it writes for a code.
+func TestCodesAreNoPhones(t *testing.T) {
+	for _, reason := range []string{`"PAYER +225 05-01-02-03-04 REFUSED"`, `{"code":"NO_2250501020304"}`} {
+		w := newWorld(t)
+		w.payment("sale", "mtn", "1902")
+		w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Body: ptr.To(
+			`{"status":"FAILED","externalId":"sale","amount":"1902","currency":"EUR","reason":` + reason + `}`)})
+		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseFailed, v1alpha1.ReasonProviderRefused)
 	}
 }
 
