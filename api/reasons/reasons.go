@@ -25,11 +25,11 @@ var table = sync.OnceValue(func() (all struct{ Payment, Refund Texts }) {
 	return all
 })
 
-// Payment returns the texts of Payments.
-func Payment() Texts { return table().Payment }
+// OfPayments returns the texts of Payments.
+func OfPayments() Texts { return table().Payment }
 
-// Refund returns the texts of Refunds.
-func Refund() Texts { return table().Refund }
+// OfRefunds returns the texts of Refunds.
+func OfRefunds() Texts { return table().Refund }
 
 // Of a reason, with the provider's own code where there is one.
 func (t Texts) Of(reason v1alpha1.Reason, code string) string {

@@ -8,7 +8,7 @@ import (
 )
 
 func TestTexts_AreSentencesThatCanBeShown(t *testing.T) {
-	for kind, texts := range map[string]Texts{"Payment": Payment(), "Refund": Refund()} {
+	for kind, texts := range map[string]Texts{"Payment": OfPayments(), "Refund": OfRefunds()} {
 		for reason, text := range texts {
 			if !strings.HasSuffix(text, ".") || strings.TrimSpace(text) != text || strings.ContainsAny(text, "\n%{}") || len(text) > 400 {
 				t.Errorf("%s %s: %q", kind, reason, text)
@@ -21,10 +21,10 @@ func TestTexts_AreSentencesThatCanBeShown(t *testing.T) {
 			}
 		}
 	}
-	if got := Payment().OfNotice(v1alpha1.Notice{Reason: "Other", Message: "its own"}); got != "its own" {
+	if got := OfPayments().OfNotice(v1alpha1.Notice{Reason: "Other", Message: "its own"}); got != "its own" {
 		t.Error(got)
 	}
-	if !strings.Contains(Payment().Of(v1alpha1.ReasonReusedName, ""), v1alpha1.AnnotationAdopt+"=true") {
+	if !strings.Contains(OfPayments().Of(v1alpha1.ReasonReusedName, ""), v1alpha1.AnnotationAdopt+"=true") {
 		t.Error("the annotation that gives consent is called otherwise")
 	}
 }

@@ -32,12 +32,12 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 		return r.settle(ctx, v)
 	case attempt.Wait, attempt.Idle:
 		if d.Reason != "" && v.problem == nil {
-			v.problem = &attempt.Problem{Reason: d.Reason, Message: reasons.Payment().Of(d.Reason, "")}
+			v.problem = &attempt.Problem{Reason: d.Reason, Message: reasons.OfPayments().Of(d.Reason, "")}
 		}
 		return r.noteUnfollowed(ctx, v)
 	case attempt.GiveUp:
 		if v.charge == nil { // nor is there anything to make one of
-			v.settled, v.problem = v1alpha1.PhaseUnknown, &attempt.Problem{Reason: d.Reason, Message: reasons.Payment().Of(d.Reason, "")}
+			v.settled, v.problem = v1alpha1.PhaseUnknown, &attempt.Problem{Reason: d.Reason, Message: reasons.OfPayments().Of(d.Reason, "")}
 			return v, nil
 		}
 		return r.record(ctx, v, d.Fold(&v.charge.Record.Attempt, r.Now()))
@@ -114,7 +114,7 @@ func (r *Reconciler) endUnasked(ctx context.Context, v view, d attempt.Decision)
 	if now.payment == nil || now.payment.UID != v.payment.UID || attempt.Decide(r.facts(now)).Action != attempt.EndUnasked {
 		return now, nil
 	}
-	now.settled, now.problem = d.Phase, &attempt.Problem{Reason: d.Reason, Message: reasons.Payment().Of(d.Reason, "")}
+	now.settled, now.problem = d.Phase, &attempt.Problem{Reason: d.Reason, Message: reasons.OfPayments().Of(d.Reason, "")}
 	return now, nil
 }
 

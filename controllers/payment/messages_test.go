@@ -74,7 +74,7 @@ func TestEveryReasonHasAMessage(t *testing.T) {
 			t.Errorf("%s: two reasons are called %s", name, reason)
 		}
 		known[reason] = true
-		_, said := reasons.Payment()[reason]
+		_, said := reasons.OfPayments()[reason]
 		places := 0
 		for _, here := range []bool{said, slices.Contains(saidByAccounts, reason), slices.Contains(ofAccounts, reason)} {
 			if here {
@@ -89,7 +89,7 @@ func TestEveryReasonHasAMessage(t *testing.T) {
 			t.Errorf("%s is written %q", name, reason)
 		}
 	}
-	for reason := range reasons.Payment() {
+	for reason := range reasons.OfPayments() {
 		if !known[reason] {
 			t.Errorf("a message for %s, which is no reason", reason)
 		}
@@ -110,7 +110,7 @@ func TestReasonsOfAccounts(t *testing.T) {
 		}
 	}
 	for reason := range used {
-		if _, said := reasons.Payment()[reason]; !said && !slices.Contains(saidByAccounts, reason) && !slices.Contains(ofAccounts, reason) {
+		if _, said := reasons.OfPayments()[reason]; !said && !slices.Contains(saidByAccounts, reason) && !slices.Contains(ofAccounts, reason) {
 			t.Errorf("package account gives %s, which has no message", reason)
 		}
 	}
@@ -125,7 +125,7 @@ func TestFailureReasons(t *testing.T) {
 	known := slices.Collect(maps.Values(constants(t)))
 	for _, m := range written(t, "../../providers/provider.go", `(?m)^\tFailure\w+ +FailureReason = "(\w+)"`) {
 		reason := attempt.RefusalReason(&providers.Error{Failure: providers.FailureReason(m[1])})
-		if _, said := reasons.Payment()[reason]; !said || !slices.Contains(known, reason) {
+		if _, said := reasons.OfPayments()[reason]; !said || !slices.Contains(known, reason) {
 			t.Errorf("%s becomes %s, which is no reason", m[1], reason)
 		}
 	}

@@ -93,7 +93,7 @@ func (r *Reconciler) projection(v view) projection {
 	nothingSent := v.charge == nil || v.relation == relationVacant ||
 		v.seen.Unsent > 0 && attempt.NothingSent(&v.charge.Record.Attempt)
 	if in.problem == nil && nothingSent {
-		in.problem = v.seen.Told(v.failed, v.payment.Status.Conditions, reasons.Payment().OfNotice)
+		in.problem = v.seen.Told(v.failed, v.payment.Status.Conditions, reasons.OfPayments().OfNotice)
 	}
 	if v.relation == relationVacant {
 		in.charge, in.relation = nil, relationNone
@@ -196,7 +196,7 @@ func afterEnd(in projection, status v1alpha1.PaymentStatus, now time.Time) v1alp
 	status.Refunded = refunded(rec)
 	if rec.Outcome != nil && rec.Later != nil && attempt.Contradicts(rec.Outcome, rec.Later) {
 		set(&status, in, now, v1alpha1.ConditionLateSettlement, v1alpha1.ReasonContradicted,
-			reasons.Payment().Of(v1alpha1.ReasonContradicted, rec.Later.Code))
+			reasons.OfPayments().Of(v1alpha1.ReasonContradicted, rec.Later.Code))
 	}
 	return status
 }
@@ -215,7 +215,7 @@ func showCancel(status *v1alpha1.PaymentStatus, in projection, phase v1alpha1.Ph
 	case phase == v1alpha1.PhaseUnknown, in.charge != nil && in.charge.Record.Taken != nil && !in.traits.CanCancel:
 		reason = v1alpha1.ReasonCancelNotSupported
 	}
-	set(status, in, now, v1alpha1.ConditionCancelRequested, reason, reasons.Payment().Of(reason, ""))
+	set(status, in, now, v1alpha1.ConditionCancelRequested, reason, reasons.OfPayments().Of(reason, ""))
 }
 
 // refunded is how much was given back; empty: nothing.
@@ -254,7 +254,7 @@ func standingOf(in projection) standing {
 }
 
 func stand(phase v1alpha1.Phase, reason v1alpha1.Reason, code string) standing {
-	return standing{phase: phase, reason: reason, code: code, message: reasons.Payment().Of(reason, code)}
+	return standing{phase: phase, reason: reason, code: code, message: reasons.OfPayments().Of(reason, code)}
 }
 
 // waiting: there is no Charge yet.
@@ -290,7 +290,7 @@ func ofRecord(rec *v1alpha1.ChargeRecord, problem *attempt.Problem) standing {
 	case problem != nil:
 		return standing{phase: phase, reason: problem.Reason, message: problem.Message, stalled: problem.Reason == v1alpha1.ReasonRecordRefused}
 	case rec.Notice != nil:
-		return standing{phase: phase, reason: rec.Notice.Reason, code: rec.Notice.Code, message: reasons.Payment().OfNotice(*rec.Notice)}
+		return standing{phase: phase, reason: rec.Notice.Reason, code: rec.Notice.Code, message: reasons.OfPayments().OfNotice(*rec.Notice)}
 	case rec.Taken != nil && rec.Session != nil && rec.Session.PaymentURL != "":
 		s := stand(phase, v1alpha1.ReasonAwaitingPayer, "")
 		s.message = "Waiting for the payer to open status.nextAction.url."
@@ -365,7 +365,7 @@ func setConditions(status *v1alpha1.PaymentStatus, in projection, s standing, no
 	}, in.payment.Generation, now)
 	if adopted(in) {
 		set(status, in, now, v1alpha1.ConditionAdopted, v1alpha1.ReasonChargeAdopted,
-			fmt.Sprintf("%s It dates from %s.", reasons.Payment().Of(v1alpha1.ReasonChargeAdopted, ""), in.charge.CreationTimestamp.UTC().Format(time.RFC3339)))
+			fmt.Sprintf("%s It dates from %s.", reasons.OfPayments().Of(v1alpha1.ReasonChargeAdopted, ""), in.charge.CreationTimestamp.UTC().Format(time.RFC3339)))
 	}
 }
 

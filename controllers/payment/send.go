@@ -167,7 +167,7 @@ func requested(v view) providers.Money {
 func invalid(err error) *attempt.Problem {
 	return &attempt.Problem{
 		Reason:  v1alpha1.ReasonInvalidRequest,
-		Message: strings.TrimSuffix(reasons.Payment().Of(v1alpha1.ReasonInvalidRequest, ""), ".") + ": " + providers.AsError(err).Detail + ".",
+		Message: strings.TrimSuffix(reasons.OfPayments().Of(v1alpha1.ReasonInvalidRequest, ""), ".") + ": " + providers.AsError(err).Detail + ".",
 	}
 }
 
@@ -209,7 +209,7 @@ func (r *Reconciler) unsentLimit(ctx context.Context, v view) *attempt.Problem {
 	if err != nil || unsent < r.Settings.UnsentCharges {
 		return nil //nolint:nilerr // A cache that cannot be read limits nobody.
 	}
-	return &attempt.Problem{Reason: v1alpha1.ReasonUnsentChargesLimited, Message: reasons.Payment().Of(v1alpha1.ReasonUnsentChargesLimited, "")}
+	return &attempt.Problem{Reason: v1alpha1.ReasonUnsentChargesLimited, Message: reasons.OfPayments().Of(v1alpha1.ReasonUnsentChargesLimited, "")}
 }
 
 // client to ask with, unless it may not be called now: that of the account, else the

@@ -23,7 +23,7 @@ func TestReasons(t *testing.T) {
 	must(t, err)
 	own := regexp.MustCompile(`(?m)^\tReason\w+ +Reason = "(\w+)"`).FindAllStringSubmatch(string(types), -1)
 	for _, m := range own {
-		if _, here := reasons.Refund()[m[1]]; here == slices.Contains(saidByAccounts, m[1]) {
+		if _, here := reasons.OfRefunds()[m[1]]; here == slices.Contains(saidByAccounts, m[1]) {
 			t.Errorf("%s is said in both places or in none", m[1])
 		}
 	}
@@ -43,7 +43,7 @@ func TestReasons(t *testing.T) {
 		}
 		delete(rows, reason)
 	}
-	for reason := range reasons.Refund() {
+	for reason := range reasons.OfRefunds() {
 		if rows[reason] != 1 {
 			t.Errorf("%s has %d rows in docs/refund.md", reason, rows[reason])
 		}

@@ -27,7 +27,7 @@ type standing struct {
 }
 
 func stand(phase v1alpha1.RefundPhase, reason v1alpha1.Reason, code string) standing {
-	return standing{phase: phase, reason: reason, code: code, message: reasons.Refund().Of(reason, code)}
+	return standing{phase: phase, reason: reason, code: code, message: reasons.OfRefunds().Of(reason, code)}
 }
 
 func said(phase v1alpha1.RefundPhase, p *attempt.Problem) standing {
@@ -105,7 +105,7 @@ func afterEnd(v view, status v1alpha1.RefundStatus, now time.Time) v1alpha1.Refu
 		return status
 	}
 	attempt.SetCondition(&status.Conditions, v1alpha1.ConditionLateSettlement, metav1.ConditionTrue, v1alpha1.ReasonContradicted,
-		reasons.Refund().Of(v1alpha1.ReasonContradicted, e.Later.Code), v.refund.Generation, now)
+		reasons.OfRefunds().Of(v1alpha1.ReasonContradicted, e.Later.Code), v.refund.Generation, now)
 	return status
 }
 
@@ -151,7 +151,7 @@ func unreserved(v view) standing {
 	case v.account != nil && v.account.Closed != nil:
 		return said(v1alpha1.RefundPending, v.account.Closed)
 	}
-	if told := v.seen.Told(v.failed, v.refund.Status.Conditions, reasons.Refund().OfNotice); told != nil {
+	if told := v.seen.Told(v.failed, v.refund.Status.Conditions, reasons.OfRefunds().OfNotice); told != nil {
 		return said(v1alpha1.RefundPending, told)
 	}
 	return stand(v1alpha1.RefundPending, v1alpha1.ReasonAccepted, "")
@@ -174,7 +174,7 @@ func ofEntry(e *v1alpha1.ChargeRefund) standing {
 	case e.Unknown != nil:
 		return stand(v1alpha1.RefundUnknown, e.Unknown.Reason, "")
 	case e.Notice != nil:
-		return standing{phase: phase, reason: e.Notice.Reason, code: e.Notice.Code, message: reasons.Refund().OfNotice(*e.Notice)}
+		return standing{phase: phase, reason: e.Notice.Reason, code: e.Notice.Code, message: reasons.OfRefunds().OfNotice(*e.Notice)}
 	case e.Taken != nil:
 		return stand(phase, v1alpha1.ReasonAwaitingProvider, "")
 	case phase == v1alpha1.RefundProcessing:

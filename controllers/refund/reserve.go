@@ -103,7 +103,7 @@ func newEntry(r *v1alpha1.Refund, c *v1alpha1.Charge, kind providers.Kind, inst 
 }
 
 func refuse(reason v1alpha1.Reason, more string) *attempt.Problem {
-	text := reasons.Refund().Of(reason, "")
+	text := reasons.OfRefunds().Of(reason, "")
 	if more != "" {
 		text += " " + more
 	}
