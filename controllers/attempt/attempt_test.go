@@ -5,7 +5,10 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
 func TestMemory(t *testing.T) {
@@ -29,4 +32,33 @@ func TestClipAlways(t *testing.T) {
 			t.Fatalf("%q from %q", got, s)
 		}
 	})
+}
+
+// Two processes that remember different failures do not overwrite each other's in turns.
+func TestTold_WhatTheObjectTellsStays(t *testing.T) {
+	shows := func(reason v1alpha1.Reason) []metav1.Condition {
+		return []metav1.Condition{{Type: v1alpha1.ConditionSucceeded, Reason: reason, Message: "shown"}}
+	}
+	mine := Observation{Unsent: 1, Notice: &v1alpha1.Notice{Reason: v1alpha1.ReasonProviderThrottled}}
+	for name, c := range map[string]struct {
+		o      Observation
+		failed bool
+		shown  []metav1.Condition
+		want   string
+	}{
+		"mine, of this run":        {mine, true, shows(v1alpha1.ReasonProviderUnreachable), "mine"},
+		"mine, of before":          {mine, false, shows(v1alpha1.ReasonProviderUnreachable), "shown"},
+		"mine, and none is shown":  {mine, false, shows(v1alpha1.ReasonAwaitingAnswer), "mine"},
+		"none of mine":             {Observation{}, true, shows(v1alpha1.ReasonRecordRefused), "shown"},
+		"a question that failed":   {Observation{Notice: mine.Notice}, false, shows(v1alpha1.ReasonAwaitingPayer), ""},
+		"nothing, nothing is told": {Observation{}, false, nil, ""},
+	} {
+		got := ""
+		if p := c.o.Told(c.failed, c.shown, func(v1alpha1.Notice) string { return "mine" }); p != nil {
+			got = p.Message
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
 }
