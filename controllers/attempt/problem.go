@@ -39,28 +39,22 @@ func Refused(err error) *Problem {
 	if class == "" {
 		return nil
 	}
-	return notRecorded("refuses to let the operator write its record (" + class + ")")
+	return &Problem{Reason: v1alpha1.ReasonRecordRefused, Message: fmt.Sprintf(
+		"The API server does not take the operator's own record as it is written (%s), so nothing more is sent. Ask the platform team to check "+
+			"admission policies, webhooks and the installed CRDs; the operator's log has the details, and the operator retries automatically.", class)}
 }
 
-// recordChanged is the problem of a write that the API server took otherwise than it was made.
-func recordChanged() *Problem { return notRecorded("drops or changes what the operator writes") }
-
-func notRecorded(how string) *Problem {
-	return &Problem{Reason: v1alpha1.ReasonRecordRefused, Message: "The API server " + how + ", so nothing more is sent. " +
-		"Ask the platform team to check admission policies and the installed CRDs; the operator's log has the details, and the operator retries automatically."}
-}
-
-// refusalClass is the API server's class of error where it did not take a write; "": err is
-// something else, such as a conflict.
+// refusalClass is the API server's class of error where it did not take a write as it was made;
+// "": err is something else, such as a conflict.
 func refusalClass(err error) string {
-	for class, is := range map[string]func(error) bool{
-		"Forbidden": apierrors.IsForbidden, "Invalid": apierrors.IsInvalid, "BadRequest": apierrors.IsBadRequest,
-		"Unauthorized": apierrors.IsUnauthorized, "MethodNotAllowed": apierrors.IsMethodNotSupported, "NotAcceptable": apierrors.IsNotAcceptable,
-		"RequestEntityTooLarge": apierrors.IsRequestEntityTooLargeError, "InternalError": apierrors.IsInternalError,
-	} {
-		if is(err) {
-			return class
-		}
+	switch reason := apierrors.ReasonForError(err); reason {
+	case metav1.StatusReasonForbidden, metav1.StatusReasonInvalid, metav1.StatusReasonBadRequest, metav1.StatusReasonUnauthorized,
+		metav1.StatusReasonMethodNotAllowed, metav1.StatusReasonNotAcceptable, metav1.StatusReasonRequestEntityTooLarge, metav1.StatusReasonInternalError:
+		return string(reason)
+	default:
+	}
+	if errors.Is(err, errDropped) {
+		return "Dropped"
 	}
 	return ""
 }

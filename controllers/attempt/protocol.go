@@ -148,23 +148,13 @@ func (p *Protocol) raise(ctx context.Context, s Sending) (*v1alpha1.Charge, v1al
 		return nil, v1alpha1.Send{}, fmt.Errorf("%w: the attempt on Charge %s takes no further send", ErrNotRaised, c.Name)
 	}
 	send := raise(a, p.Process, s.Credentials, p.Now())
-	write := p.Client.Update
-	if c.ResourceVersion == "" {
-		write = func(ctx context.Context, o client.Object, _ ...client.UpdateOption) error {
-			return p.Client.Create(ctx, o)
-		}
-	}
-	if err := write(ctx, c); err != nil {
-		if refusalClass(err) == "" || apierrors.IsInternalError(err) {
+	if err := p.Write(ctx, c); err != nil {
+		if refusalClass(err) == "" || apierrors.IsInternalError(err) || errors.Is(err, errDropped) {
 			// It may have been written all the same, also where a repeat conflicts
 			// with it, and nobody but us can know that nothing was sent.
 			p.pending.add(c.Name, pendingAnswer{change: s.Where.On(foldNotSent(send, p.Now()))})
 		}
 		return nil, v1alpha1.Send{}, fmt.Errorf("%w: %w", ErrNotRaised, err)
-	}
-	if a = s.Where(c); a == nil || a.Sends != send.Number || !isOpen(a, send) {
-		p.pending.add(c.Name, pendingAnswer{c.UID, s.Where.On(foldNotSent(send, p.Now()))})
-		return nil, v1alpha1.Send{}, fmt.Errorf("%w: %w", ErrNotRaised, recordChanged())
 	}
 	return c, send, nil
 }

@@ -2,6 +2,7 @@ package attempt
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,6 +25,33 @@ var ErrGone = errors.New("the Charge is not the one that was asked for")
 // errBehind says that the Charge says already what was to be written on an older version
 // of it. Whoever decided by that version waits for the cache.
 var errBehind = errors.New("the Charge says so already")
+
+// errDropped says that the API server took a write, but not all that it said: an old CRD, or a
+// policy, drops a part of it.
+var errDropped = errors.New("something in the cluster changed what was written")
+
+// Write creates or updates a Charge, and makes sure that all of it was taken: else the next
+// run would do once more what this one did.
+func (p *Protocol) Write(ctx context.Context, c *v1alpha1.Charge) error {
+	spec, record := c.Spec, text(c)
+	write := func() error { return p.Client.Update(ctx, c) }
+	if c.ResourceVersion == "" {
+		write = func() error { return p.Client.Create(ctx, c) }
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	if c.Spec != spec || text(c) != record {
+		return fmt.Errorf("writing Charge %s: %w", c.Name, errDropped)
+	}
+	return nil
+}
+
+// text is the record as it is stored.
+func text(c *v1alpha1.Charge) string {
+	b, _ := json.Marshal(c.Record) // it has no type that cannot be written
+	return string(b)
+}
 
 // unwritten tells whether err leaves an answer that is still to be written.
 func unwritten(err error) bool {
@@ -139,10 +167,10 @@ func (p *Protocol) commit(ctx context.Context, c *v1alpha1.Charge, change Change
 		default:
 			return c, nil
 		}
-		err := p.Client.Update(ctx, next)
+		err := p.Write(ctx, next)
 		switch {
-		case err == nil:
-			return next, nil
+		case err == nil, errors.Is(err, errDropped):
+			return next, err
 		case IsGone(err):
 			return c, ErrGone
 		case apierrors.IsInvalid(err):

@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +15,9 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -300,5 +304,48 @@ func TestK6a_UnsentCharges(t *testing.T) {
 		for _, name := range []string{"sale-0", "sale-3"} {
 			expectPhase(t, w.settle(name, time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 		}
+	}
+}
+
+// K6b: where a CRD drops a field, nothing is decided on what is not there, no money is asked for
+// again and again, and the Payment says so.
+func TestK6b_DroppedFields(t *testing.T) {
+	for field, drop := range map[string]func(*v1alpha1.Charge){
+		"sends": func(c *v1alpha1.Charge) { c.Record.Sends = 0 }, "open": func(c *v1alpha1.Charge) { c.Record.Open = nil },
+		"taken": func(c *v1alpha1.Charge) { c.Record.Taken = nil }, "outcome": func(c *v1alpha1.Charge) { c.Record.Outcome = nil },
+		"session": func(c *v1alpha1.Charge) { c.Record.Session = nil }, "money": func(c *v1alpha1.Charge) { c.Spec.Money = v1alpha1.Money{} },
+	} {
+		for _, provider := range allProviders {
+			w := newWorld(t)
+			w.payerPays = true
+			w.API = interceptor.NewClient(w.API, interceptor.Funcs{
+				Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+					dropFrom(o, drop)
+					return c.Create(ctx, o, opts...)
+				},
+				Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+					dropFrom(o, drop)
+					return c.Update(ctx, o, opts...)
+				},
+			})
+			w.start()
+			w.payment("sale", provider, "1902")
+			paced := attempt.Paced(reconcile.Func(w.loop.Reconcile), w.Clock.Now)
+			w.Until(10*time.Minute, 10*time.Millisecond, func() (time.Duration, bool) {
+				result, err := paced.Reconcile(w.Ctx, request(looptest.Shop, "sale"))
+				return result.RequeueAfter, err != nil || result.RequeueAfter > 0
+			}, never, func() { w.open("sale") })
+			c := condition(w.get("sale"), v1alpha1.ConditionStalled)
+			told := c != nil && c.Reason == v1alpha1.ReasonRecordRefused || field == "session" && provider == "mtn"
+			if !told || w.asked() > 1 || w.Writes > 60 || len(w.Calls) > 30 {
+				t.Errorf("%s, %s: asked %d times, %d calls, %d writes: %+v", field, provider, w.asked(), len(w.Calls), w.Writes, w.get("sale").Status)
+			}
+		}
+	}
+}
+
+func dropFrom(o client.Object, drop func(*v1alpha1.Charge)) {
+	if c, ok := o.(*v1alpha1.Charge); ok {
+		drop(c)
 	}
 }

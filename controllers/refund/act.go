@@ -72,7 +72,7 @@ func (r *Reconciler) reserveOnly(ctx context.Context, v view) (view, error) {
 	if err := reserve(next, e, v.byHand); err != nil {
 		return v, err
 	}
-	if err := r.Client.Update(ctx, next); err != nil {
+	if err := r.Protocol.Write(ctx, next); err != nil {
 		return v, fmt.Errorf("reserving on Charge %s: %w", next.Name, err)
 	}
 	v.charge = next

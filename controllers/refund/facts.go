@@ -153,6 +153,7 @@ func (r *Reconciler) lost(v view) bool {
 func (r *Reconciler) facts(v view) attempt.Facts {
 	f := r.Protocol.Facts(v.memoryKey(), attempt.RefundRules(r.kind(v.charge).Traits), v.seen)
 	f.Interval, f.Timeout, f.Usable = account.DefaultInterval, followedFor, v.account != nil || v.last != nil
+	f.Usable = f.Usable || v.entry() == nil && v.recordLost() // the record is made again without an account
 	if v.account != nil {
 		f.Interval = v.account.Interval
 	}

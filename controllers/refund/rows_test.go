@@ -278,6 +278,30 @@ func TestReserved_K3dNotFreedByAbsence(t *testing.T) {
 	}
 }
 
+// K2c: where the record is lost, too, and nobody can be asked.
+func TestRefund_K2cUnknownWithoutARecord(t *testing.T) {
+	for name, arrange := range map[string]func(w *world, provider string){
+		"the account is gone": func(w *world, provider string) { w.Delete(w.Merchant(provider)) },
+		"denied": func(w *world, _ string) {
+			w.Sim.Script(simulator.Match{Method: "GET"}, simulator.Behaviour{Status: 403})
+		},
+	} {
+		atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
+			w.lose(true)
+			w.refund("back", "sale", "")
+			w.sent()
+			w.change("sale", func(c *v1alpha1.Charge) { c.Record.Refunds = nil })
+			arrange(w, w.charge("sale").Spec.Provider)
+			w.start()
+			if w.settled("back", 48*time.Hour, v1alpha1.RefundUnknown, v1alpha1.ReasonLostInitiation); w.calls(providers.OpRefund) != 1 {
+				t.Errorf("%s: sent again", name)
+			}
+			w.confirm("back", v1alpha1.ConfirmedRefunded)
+			w.settled("back", time.Hour, v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)
+		})
+	}
+}
+
 // K3e: refused though it was processed, and not found at first: a refusal counts only
 // after the late window and one question that did not overturn it.
 func TestRefund_K3eRefusedThoughProcessed(t *testing.T) {

@@ -4,29 +4,20 @@ package mutants
 func sending() []Mutant {
 	return []Mutant{
 		one("raise-overwrites", "a raise holds only for the Charge as it was when the send was decided", "R1 R4", protocolFile,
-			`	write := p.Client.Update`, `	if MUTATED && c.ResourceVersion != "" {
+			`	if err := p.Write(ctx, c); err != nil {`, `	if MUTATED && c.ResourceVersion != "" {
 		var now v1alpha1.Charge
 		if p.Live.Get(ctx, client.ObjectKeyFromObject(c), &now) == nil {
 			c.ResourceVersion = now.ResourceVersion
 		}
 	}
-	write := p.Client.Update`),
-		{
-			Name: "send-not-raised", Rule: "each send is counted and open before it is made", Breaks: []string{"R1"},
-			Edits: []Edit{
-				edit("send-not-raised", foldFile, `	a.Open = append(a.Open, send)
+	if err := p.Write(ctx, c); err != nil {`),
+		one("send-not-raised", "each send is counted and open before it is made", "R1", foldFile, `	a.Open = append(a.Open, send)
 	a.Notice = nil`, `	if !MUTATED {
 		a.Open = append(a.Open, send)
 	}
 	a.Notice = nil`),
-				edit("send-not-raised", protocolFile, `	if a = s.Where(c); a == nil ||`, `	if a = s.Where(c); MUTATED {
-		return c, send, nil
-	}
-	if a == nil ||`),
-			},
-		},
-		one("raise-unchecked", "what comes back from a raise is what was written", "R1", protocolFile, `a.Sends != send.Number || !isOpen(a, send) {`,
-			`(a.Sends != send.Number || !isOpen(a, send)) && !MUTATED {`),
+		one("raise-unchecked", "what comes back from a raise is what was written", "R1", recordFile, `if c.Spec != spec || text(c) != record {`,
+			`if (c.Spec != spec || text(c) != record) && !MUTATED {`),
 		unless("fence-skipped", "the object that wants a send is written after the raise", "R1", protocolFile, `if err := s.Fence(ctx, c); err != nil {`),
 		one("gate-ignored", "a process that does not lead begins nothing", "R11", protocolFile, `return p.Leads == nil || p.Leads() }`, `return p.Leads == nil || p.Leads() || MUTATED }`),
 		one("reference-per-attempt", "every send uses the same reference", "one-charge R1 R2", sendFile, `		Reference:         spec.ProviderReference,`,
@@ -69,21 +60,21 @@ func answers() []Mutant {
 		} else if liveErr == nil {
 			c = live
 		}`),
-		one("record-without-version", "an answer is written under the version that it was folded into", "R1", recordFile, `		err := p.Client.Update(ctx, next)`,
-			`		if MUTATED {
-			next.ResourceVersion = ""
+		one("record-without-version", "an answer is written under the version that it was folded into", "R1", recordFile, `		err := p.Write(ctx, next)`,
+			`		if now, err := p.reread(ctx, next); MUTATED && err == nil {
+			next.ResourceVersion = now.ResourceVersion
 		}
-		err := p.Client.Update(ctx, next)`),
+		err := p.Write(ctx, next)`),
 		one("answer-dropped", "an answer that lost a race is recorded all the same", "R3", recordFile, `		// A view that was behind`, `		if apierrors.IsConflict(err) && MUTATED {
 			return c, nil
 		}
 		// A view that was behind`),
 		one("timeout-fails", "no answer is not a failure", "R6", protocolFile, `	default:
-		return func(*v1alpha1.Charge) bool { return false }`, `	default:
+		return s.Where.On(foldUnanswered(a.Send, e, now))`, `	default:
 		if MUTATED {
 			return s.Where.On(FoldOutcome(v1alpha1.Outcome{Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonProviderUnreachable, At: at}))
 		}
-		return func(*v1alpha1.Charge) bool { return false }`),
+		return s.Where.On(foldUnanswered(a.Send, e, now))`),
 		one("unanswered-is-void", "a send that may have arrived is not void", "R1 R4 R6", protocolFile, `	e := providers.AsError(a.Err)
 	switch e.Class {`, `	e := providers.AsError(a.Err)
 	if MUTATED && e.Class == providers.ClassUnknown {
