@@ -143,7 +143,7 @@ func TestSend_OnlyAfterAnAcknowledgedRaise(t *testing.T) {
 		})
 		if _, _, err := r.Send(t.Context(), r.sending(charge(), nil)); r.calls != 0 || !errors.Is(err, ErrNotRaised) {
 			t.Errorf("%s is lost: %d calls, %v", name, r.calls, err)
-		} else if p := (&Problem{}); !errors.As(err, &p) || p.Reason != v1alpha1.ReasonRecordRefused {
+		} else if Refused(err) == nil {
 			t.Errorf("%s is lost: %v", name, err)
 		}
 		if err := r.Flush(t.Context(), "charge-x"); err != nil || len(r.get().Record.Open) != 0 {
@@ -395,6 +395,44 @@ func TestK2f_AnswersAreKept(t *testing.T) {
 		}
 		if now := r.get(); c.recorded != (now != nil && now.Record.Taken != nil && now.Record.Session != nil && now.Record.Session.Token == "token") {
 			t.Errorf("%s: %+v", name, now)
+		}
+	}
+}
+
+// K6b: what a CRD that lost a field drops of an answer is kept, and written once the CRD is mended;
+// until then nothing is decided about the Charge.
+func TestRecord_WhatIsDroppedIsWrittenLater(t *testing.T) {
+	for name, strip := range map[string]func(*v1alpha1.ChargeRecord){
+		"taken":   func(rec *v1alpha1.ChargeRecord) { rec.Taken = nil },
+		"session": func(rec *v1alpha1.ChargeRecord) { rec.Session = nil },
+		"both":    func(rec *v1alpha1.ChargeRecord) { rec.Taken, rec.Session = nil, nil },
+	} {
+		r, broken := newRig(t), true
+		r.Client = interceptor.NewClient(r.api, interceptor.Funcs{
+			Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+				if broken {
+					strip(&o.(*v1alpha1.Charge).Record)
+				}
+				return c.Update(ctx, o, opts...)
+			},
+		})
+		s := r.sending(charge(), nil)
+		s.Call = func(context.Context, *v1alpha1.Charge) (providers.Initiation, error) {
+			return providers.Initiation{Session: providers.Session{ID: "s1"}}, nil
+		}
+		_, _, err := r.Send(t.Context(), s)
+		for i := 0; i < 2; i++ {
+			if p := Refused(err); p == nil || p.Reason != v1alpha1.ReasonRecordRefused {
+				t.Errorf("%s dropped: %v", name, err)
+			}
+			err = r.Flush(t.Context(), "charge-x")
+		}
+		broken = false
+		if err := r.Flush(t.Context(), "charge-x"); err != nil {
+			t.Errorf("%s, mended: %v", name, err)
+		}
+		if rec := r.get().Record; rec.Taken == nil || rec.Session == nil || len(rec.Open) != 0 {
+			t.Errorf("%s, mended: %+v", name, rec)
 		}
 	}
 }
