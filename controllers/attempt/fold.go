@@ -141,7 +141,8 @@ func foldLater(a *v1alpha1.Attempt, o v1alpha1.Outcome) bool {
 	if settled := a.Outcome.SettledBy != ""; settled {
 		known = known || contradicts && a.Unknown != nil && wasReported(a.Unknown.Reported, &o)
 	} else {
-		known = known || !contradicts && o.At.Equal(&a.Outcome.At)
+		// The API server keeps microseconds: a write that is repeated finds its own.
+		known = known || !contradicts && o.At.Truncate(time.Microsecond).Equal(a.Outcome.At.Truncate(time.Microsecond))
 	}
 	if known || o.SettledBy != "" {
 		return false

@@ -1,6 +1,8 @@
 package attempt
 
 import (
+	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -289,6 +291,17 @@ func TestLater_WhatWasKnown(t *testing.T) {
 		if late := a.Later != nil; late != c.late || late && !Contradicts(a.Outcome, a.Later) {
 			t.Errorf("%s: later %+v", name, a.Later)
 		}
+	}
+}
+
+// The answer to a write is lost, and the write is repeated on what was stored.
+func TestLater_ARepeatedWriteIsNoLaterWord(t *testing.T) {
+	a, stored := raised(1), &v1alpha1.Attempt{}
+	fold := FoldStatus(status(providers.StateSucceeded), expected(), noon.Add(123456789*time.Nanosecond))
+	fold(a)
+	written, err := json.Marshal(a)
+	if err = errors.Join(err, json.Unmarshal(written, stored)); err != nil || fold(stored) || stored.Later != nil {
+		t.Errorf("later %+v, %v", stored.Later, err)
 	}
 }
 
