@@ -48,7 +48,7 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.Wanted = !p.Status.Phase.Terminal() && p.DeletionTimestamp == nil && v.settled == ""
 	f.CalledOff = p.Spec.Cancel
 	f.Overdue = f.Now.Sub(p.CreationTimestamp.Time) > r.Settings.StartDeadline
-	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && r.traits(v).Recovery == providers.RecoverByRepeat
+	f.EarlierLife = attempt.Restored(p) || v.relation.holds() && attempt.Restored(v.charge) || p.Spec.Cancel && p.Generation == 1 && r.traits(v).Recovery == providers.RecoverByRepeat
 	f.RecordLost = recordLost(p, v.charge)
 	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && p.Status.InitiatedAt != nil
 	if f.Attempt == nil {

@@ -90,9 +90,7 @@ func (r *Reconciler) projection(v view) projection {
 		payment: v.payment, charge: v.charge, relation: v.relation, traits: r.traits(v),
 		problem: v.problem, settled: v.settled,
 	}
-	nothingSent := v.charge == nil || v.relation == relationVacant ||
-		v.seen.Unsent > 0 && attempt.NothingSent(&v.charge.Record.Attempt)
-	if in.problem == nil && nothingSent {
+	if in.problem == nil && tellsItself(v) {
 		in.problem = v.seen.Told(v.failed, v.payment.Status.Conditions, reasons.OfPayments().OfNotice)
 	}
 	if v.relation == relationVacant {
@@ -102,6 +100,17 @@ func (r *Reconciler) projection(v view) projection {
 		in.unknownID = r.unknownID(v.payment, v.charge)
 	}
 	return in
+}
+
+// tellsItself: what this process remembers is to be told, since no record does, or an older one:
+// two processes that remember different failures must not overwrite each other's.
+func tellsItself(v view) bool {
+	if v.charge == nil || v.relation == relationVacant {
+		return true
+	}
+	own, recorded := v.seen.Notice, v.charge.Record.Notice
+	newer := own == nil || recorded == nil || recorded.Reason == v1alpha1.ReasonAccepted || recorded.At.Before(&own.At)
+	return v.seen.Unsent > 0 && newer && attempt.NothingSent(&v.charge.Record.Attempt)
 }
 
 // project is the status of a Payment: a pure function of what is there, and of the

@@ -177,6 +177,27 @@ func (w *world) replaceAccount(provider string) {
 	}}))
 }
 
+// R12: nor is anything sent on a record that came out of a backup, which may lack what was sent since.
+func TestR12_NothingIsSentForARestoredCharge(t *testing.T) {
+	for _, provider := range allProviders {
+		for name, answer := range map[string]simulator.Behaviour{"void": simulator.Fail(429, false), "lost": {Cut: true, Unprocessed: true}} {
+			w := newWorld(t)
+			w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, answer)
+			w.payment("order", provider, "1902")
+			w.until("order", 20*time.Second, func() bool { return w.asked() > 0 })
+			w.Sim.ClearScripts()
+			c := w.charge("order")
+			c.Labels = map[string]string{v1alpha1.LabelRestore: "nightly"}
+			w.Must(w.API.Update(w.Ctx, c))
+			w.replace("order", provider, "1902")
+			w.until("order", 30*time.Hour, never)
+			if p := w.get("order"); w.asked() != 1 || p.Status.Phase.Terminal() {
+				t.Errorf("%s, %s: asked %d times, %s", provider, name, w.asked(), p.Status.Phase)
+			}
+		}
+	}
+}
+
 // Nor is it in the way of one that came out of a backup, which sends nothing.
 func TestK1i_UnsentIsInNobodysWay(t *testing.T) {
 	for _, provider := range allProviders {
