@@ -50,7 +50,7 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.Overdue = f.Now.Sub(p.CreationTimestamp.Time) > r.Settings.StartDeadline
 	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && r.traits(v).Recovery == providers.RecoverByRepeat
 	f.RecordLost = recordLost(p, v.charge)
-	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && p.Status.InitiatedAt != nil
+	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && askedBefore(p, v.charge)
 	if v.problem != nil {
 		f.Blocked = v.problem.Reason
 	}
@@ -82,6 +82,12 @@ func recordLost(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
 		asked := s.NextAction != nil && c.Record.Sends >= s.Sends
 		return c.Record.Sends == 0 || asked && attempt.NothingSent(&c.Record.Attempt)
 	}
+}
+
+// askedBefore tells whether the status shows that the payer was asked by a record that is lost: not
+// by this one, of which an open send is left where the API server does not keep their count.
+func askedBefore(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
+	return p.Status.InitiatedAt != nil && (c == nil || len(c.Record.Open) == 0)
 }
 
 // unknownID is the id of the Unknown that the Charge records, for this Payment;

@@ -9,6 +9,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld"
+	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -43,6 +44,9 @@ func (j *Judge) chargeVerdict(c *v1alpha1.Charge) {
 	b := j.books(c.Spec.ProviderReference)
 	if o.Phase == v1alpha1.PhaseSucceeded {
 		j.success("the Charge", c, b)
+		if o.Paid != nil && !sameMoney(*o.Paid, c.Spec.Money) {
+			j.violated(NoFalseSuccess, "the Charge says Succeeded of other money than was asked for")
+		}
 		return
 	}
 	j.failure("the Charge", b, c.Spec.ProviderReference)
@@ -88,7 +92,7 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 	if p.Status.SettledBy != "" {
 		unrecorded := c == nil || c.Record.Outcome == nil || c.Record.Outcome.SettledBy == ""
 		if unrecorded && (p.Spec.Settlement != nil || !j.sale(key).lost) { // else its record was just lost
-			j.settlement(p, nil)
+			j.settlement(p, nil, nil)
 		}
 		return
 	}
@@ -204,10 +208,17 @@ func (j *Judge) ghost(who string, p *v1alpha1.Payment) {
 	j.violated(NoFalseSuccess, "%s says Succeeded, and there is no record of it", who)
 }
 
-// settlement: a person who saw the present Unknown said so. u is what the Charge
-// records; nil: nothing.
-func (j *Judge) settlement(p *v1alpha1.Payment, u *v1alpha1.Unknown) {
+func sameMoney(a, b v1alpha1.Money) bool {
+	return a.Currency == b.Currency && providers.EqualAmount(a.Amount, b.Amount)
+}
+
+// settlement: a person who saw the present Unknown said so, and how much was paid. u and
+// booked are what the Charge records of them; nil: nothing.
+func (j *Judge) settlement(p *v1alpha1.Payment, u *v1alpha1.Unknown, booked *v1alpha1.Money) {
 	said := p.Spec.Settlement
+	if said != nil && said.Amount != nil && booked != nil && !sameMoney(*booked, v1alpha1.Money{Amount: said.Amount.Canonical(), Currency: said.Currency}) {
+		j.violated(RightObject, "Payment %s is settled with other money than was said", p.Name)
+	}
 	if said == nil || !sawThis(j.shown[string(p.UID)+said.UnknownID], u) {
 		j.violated(RightObject, "Payment %s is settled by what was said about something else", p.Name)
 	}

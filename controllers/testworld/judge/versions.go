@@ -20,7 +20,7 @@ func (j *Judge) chargeVersion(old, c *v1alpha1.Charge) {
 		j.chargeVerdict(c)
 	default:
 		if p := j.w.Payment(saleOf(c)); p != nil && p.Spec.Settlement != nil {
-			j.settlement(p, old.Record.Unknown)
+			j.settlement(p, old.Record.Unknown, c.Record.Outcome.Paid)
 		} else if !j.sale(saleOf(c)).said {
 			j.violated(RightObject, "a Charge is settled, and nobody said so")
 		}

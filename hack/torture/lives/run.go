@@ -95,6 +95,9 @@ func Run(shared *testworld.Shared, p Program, trace, first bool) (Result, error)
 
 // live plays the steps.
 func (l *life) live(r *Result) error {
+	if l.program.has("production") {
+		l.w.SwitchEnvironment()
+	}
 	for _, s := range l.program.Steps {
 		if err := l.w.Run(s.After); err != nil {
 			return err
@@ -152,9 +155,29 @@ func (l *life) mend() error {
 	if !l.program.has("broken") {
 		l.judge.Calm = l.w.Now()
 	}
+	if l.program.has("crowd") {
+		if err := l.crowd(); err != nil {
+			return err
+		}
+	}
 	if err := l.w.Run(calm); err != nil {
 		return err
 	}
 	l.w.Collect()
 	return l.w.Run(time.Minute)
+}
+
+// crowd: another tenant asks for much at once, and meanwhile a callback comes.
+func (l *life) crowd() error {
+	if err := l.w.Run(2 * time.Minute); err != nil {
+		return err
+	}
+	l.w.Crowd(40)
+	if err := l.w.Run(5 * time.Second); err != nil {
+		return err
+	}
+	if l.charge() != nil {
+		l.w.Sim().Announce(l.charge().Spec.ProviderReference, false)
+	}
+	return nil
 }

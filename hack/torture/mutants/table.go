@@ -29,8 +29,12 @@ const (
 	projectFile  = "controllers/payment/project.go"
 	saleFile     = "controllers/payment/sale.go"
 	sendFile     = "controllers/payment/send.go"
+	refundFacts  = "controllers/refund/facts.go"
 	refundSend   = "controllers/refund/send.go"
 	reserveFile  = "controllers/refund/reserve.go"
+	accountFile  = "controllers/account/account.go"
+	limiterFile  = "controllers/account/limiter.go"
+	queueFile    = "controllers/account/queue.go"
 	secretsFile  = "controllers/account/credentials.go"
 	noteFile     = "controllers/callback/note.go"
 	nameFile     = "controllers/installation/reference.go"
@@ -49,10 +53,14 @@ func edit(name, file, find, replace string) Edit {
 	return Edit{File: file, Find: find, Replace: strings.ReplaceAll(replace, "MUTATED", `mutation.On("`+name+`")`)}
 }
 
-// unless is a mutant in which a condition never holds: find is the end of it, before the
-// colon or the brace.
+// unless is a mutant in which a condition never holds, and always one in which it always
+// does: find is the end of it, before the colon or the brace.
 func unless(name, rule, breaks, file, find string) Mutant {
 	return one(name, rule, breaks, file, find, withGuard(find, " && !MUTATED"))
+}
+
+func always(name, rule, breaks, file, find string) Mutant {
+	return one(name, rule, breaks, file, find, withGuard(find, " || MUTATED"))
 }
 
 func withGuard(find, guard string) string {
