@@ -110,6 +110,9 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 		j.neverAsked(who, key, p, by)
 		return
 	}
+	if c != nil && j.forgotten(c) {
+		return
+	}
 	if c != nil && p.Status.ChargeName == c.Name {
 		j.failure(who, j.books(c.Spec.ProviderReference), c.Spec.ProviderReference)
 		return
@@ -143,6 +146,11 @@ func (j *Judge) neverAsked(who string, key types.NamespacedName, p *v1alpha1.Pay
 			}
 		}
 	}
+}
+
+// forgotten: an earlier Charge was lost, nothing was sent for this one, and Orange cannot be asked.
+func (j *Judge) forgotten(c *v1alpha1.Charge) bool {
+	return c.Spec.Provider == string(simulator.Orange) && j.sale(saleOf(c)).lost && attempt.NothingSent(&c.Record.Attempt)
 }
 
 // unasked: a Payment without a Charge says that it ended. What the provider knows of
@@ -192,7 +200,7 @@ func (j *Judge) succeeded(who string, p *v1alpha1.Payment, c *v1alpha1.Charge) {
 	case consents(p), p.Status.ChargeName == "":
 	case outcome != nil && p.CreationTimestamp.Sub(outcome.At.Time) > j.w.Settings().AdoptionWindow+time.Minute && j.w.Settings().AdoptionWindow > 0:
 		j.violated(RightObject, "%s says Succeeded by a sale that was over long before it", who)
-	case outcome != nil && outcome.At.Time.Before(p.CreationTimestamp.Time) && j.environments[p.UID] != "" && j.environments[p.UID] != c.Spec.Account.Environment && c.Spec.Payment.UID != string(p.UID):
+	case outcome != nil && outcome.At.Time.Before(p.CreationTimestamp.Time) && j.environments[p.UID] != "" && j.environments[p.UID] != c.Spec.Account.Environment && j.w.Environment(p) != c.Spec.Account.Environment && c.Spec.Payment.UID != string(p.UID):
 		j.violated(RightObject, "%s says Succeeded by money of another environment", who)
 	}
 }

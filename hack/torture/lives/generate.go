@@ -61,7 +61,8 @@ const stride = 631
 // target of a seed's life: where it is led, and at which provider.
 func target(seed uint64) (string, Pair) {
 	n, pairs := seed/2, Pairs()
-	return providers[(n+n/uint64(len(pairs)))%3], pairs[n*stride%uint64(len(pairs))]
+	round, i := n/uint64(len(pairs)), n*stride%uint64(len(pairs))
+	return providers[(round+i)%3], pairs[i]
 }
 
 // Generate the life of a seed. Every second one is led to a state of a Charge, so that
@@ -81,6 +82,9 @@ func Generate(seed uint64) Program {
 		p.Steps = g.amidFirstSend(target)
 	default:
 		p, g.near = g.lead(p, target.State), near(target.State)
+		if g.IntN(25) == 0 {
+			p.Steps = slices.Concat([]Step{{Word: "clock+1y"}}, p.Steps, []Step{{Word: "clock-right"}})
+		}
 		last := Step{Word: target.Word}
 		if g.IntN(3) == 0 {
 			last.After = g.wait()
@@ -96,7 +100,7 @@ func Generate(seed uint64) Program {
 // near are the words that go on with a sale in a state.
 func near(s State) []string {
 	words := map[State]func() map[string]word{
-		None: users, Open: platform, Taken: platform, Unknown: settlers, Settled: settlers, Paid: refunders, Refunding: refunders, Refunded: refunders,
+		None: users, Open: users, Taken: platform, Unknown: settlers, Settled: settlers, Paid: refunders, Refunding: refunders, Refunded: refunders,
 	}[s]
 	if words == nil {
 		return nil
@@ -132,7 +136,7 @@ func before(word string) string {
 
 // follow is the word that a life was led to a state for.
 func (g generator) follow(p Program, target Pair, last Step) []Step {
-	if (strings.HasPrefix(target.Word, "paused-") || target.Word == "other") && target.State != None && target.State != Refused {
+	if (strings.HasPrefix(target.Word, "paused-") || target.Word == "other") && target.State != None && (target.State != Refused || p.Provider == "mtn") {
 		// In the middle of what somebody does: who does nothing at all cannot pause.
 		return []Step{{At: "get Payment", Word: target.Word}, {Word: "touch"}}
 	}
@@ -261,7 +265,7 @@ func (g generator) lead(p Program, to State) Program {
 		p = g.cross(p, "update Charge", "paused-5m")
 	case Open:
 		p.Steps = []Step{fault("call initiate", pick(testworld.Lost, testworld.Dropped, testworld.Error500, testworld.LaterArrival)), apply, then("touch", time.Second)}
-		p = g.cross(p, "update Charge", "paused-5m")
+		p = g.cross(p, pick("update Charge", "update Payment/status"), "paused-5m")
 	case Taken:
 		p.Amount = pick("1909", "1907")
 		p.Steps = []Step{apply, then("touch", time.Duration(g.IntN(100))*time.Second)}
