@@ -164,7 +164,6 @@ func TestCommands_FlagsExist(t *testing.T) {
 	}
 }
 
-// The check itself sees what it is there for.
 func TestCommands_WrongOnesAreSeen(t *testing.T) {
 	for command, right := range map[string]bool{
 		"kubectl get pay -n shop -w":      true,

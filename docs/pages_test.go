@@ -86,7 +86,6 @@ func TestPages_LinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// Objects of ours on a page are taken by the types of the API, field by field.
 func TestPages_ObjectsAreValid(t *testing.T) {
 	kinds := map[string]func() any{
 		"Payment": func() any { return &v1alpha1.Payment{} }, "Refund": func() any { return &v1alpha1.Refund{} },
@@ -185,7 +184,6 @@ func TestPages_NameWhatExists(t *testing.T) {
 // madeByReader: a page tells the reader to make it, or it belongs to another program.
 func madeByReader(file string) bool { return strings.HasPrefix(file, "config/mine") }
 
-// Metrics and their page tell the same names.
 func TestPages_Metrics(t *testing.T) {
 	have := map[string]bool{}
 	declared := regexp.MustCompile(`(?s)(?:counter\("|Namespace: "mobilemoney",\s*Name: ")(\w+)"`)
@@ -205,7 +203,6 @@ func TestPages_Metrics(t *testing.T) {
 	}
 }
 
-// The ids of the judge are those of the page.
 func TestPages_JudgeChecks(t *testing.T) {
 	var told, have []string
 	for _, row := range tableAfter(t, "torture.md", "## What the judge checks")[1:] {
@@ -249,7 +246,6 @@ func TestPages_Folders(t *testing.T) {
 	}
 }
 
-// The tables of fields tell of every field, and of none that is gone.
 func TestPages_FieldTables(t *testing.T) {
 	for _, table := range []struct {
 		page, heading string
@@ -278,7 +274,6 @@ func TestPages_FieldTables(t *testing.T) {
 	}
 }
 
-// The page lists the currencies without decimals, as the code has them.
 func TestPages_Currencies(t *testing.T) {
 	_, text, _ := strings.Cut(page(t, "payment.md"), "take whole numbers only:")
 	text, _, _ = strings.Cut(text, ".")
@@ -289,7 +284,6 @@ func TestPages_Currencies(t *testing.T) {
 	}
 }
 
-// The counts of the soak are those of its report.
 func TestPages_SoakCounts(t *testing.T) {
 	_, text, _ := strings.Cut(page(t, "verification.md"), "### The judge")
 	text, _, _ = strings.Cut(text, "### Running it")

@@ -122,8 +122,6 @@ func addMutants(t *testing.T, mutants map[string]bool, file *ast.File) {
 	}
 }
 
-// Every row of the promise names what exists: the function, the rules of the API
-// server, the test and the mutant.
 func TestPromise_NamesWhatExists(t *testing.T) {
 	have := declared(t)
 	code, quoted := regexp.MustCompile("`([^`]+)`"), regexp.MustCompile(`"([^"]+)"`)
@@ -155,7 +153,6 @@ func TestPromise_NamesWhatExists(t *testing.T) {
 	}
 }
 
-// Code, tests and pages name rules by the ids of the promise.
 func TestPromise_IsTheOnlyNumbering(t *testing.T) {
 	rule := regexp.MustCompile(`\bR([0-9]+)\b`)
 	for name, text := range files(t, ".go", ".md", ".yaml") {

@@ -48,7 +48,6 @@ func TestWords_AreTheFieldsOwn(t *testing.T) {
 	}
 }
 
-// What people read holds no list as Go prints it.
 func TestWords_MessagesPrintNoGoValues(t *testing.T) {
 	for name, text := range files(t, ".go") {
 		if !strings.HasPrefix(name, "controllers/") || strings.HasSuffix(name, "_test.go") {

@@ -3,6 +3,7 @@ package providers
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 )
 
@@ -150,12 +151,17 @@ var ErrBadCallback = errors.New("callback not verified")
 // ErrMalformedCallback is returned, wrapped, for a verified callback that cannot be read.
 var ErrMalformedCallback = errors.New("callback not readable")
 
-// SafeCode clips a provider's code to what may be shown: at most 64 of
-// [A-Za-z0-9._-], everything else dropped.
-func SafeCode(code string) string {
+// SafeCode clips a provider's code to what may be shown: that of SafeID, without numbers of seven
+// digits or more, which are somebody's phone and no code.
+func SafeCode(code string) string { return longNumber.ReplaceAllString(SafeID(code), "") }
+
+var longNumber = regexp.MustCompile(`[0-9]([._-]*[0-9]){6,}`)
+
+// SafeID clips a provider's name for something: at most 64 of [A-Za-z0-9._-], everything else dropped.
+func SafeID(id string) string {
 	out := make([]byte, 0, 64)
-	for i := 0; i < len(code) && len(out) < 64; i++ {
-		c := code[i]
+	for i := 0; i < len(id) && len(out) < 64; i++ {
+		c := id[i]
 		switch {
 		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
 			out = append(out, c)

@@ -285,6 +285,8 @@ type Status struct {
 	// Money that was paid or is asked for. Where the answer has none but the
 	// question itself names it (Orange), it is that of the question.
 	Money Money
+	// Said is what the provider wrote where that is no money, for people.
+	Said Money
 	// Reference of the payment or refund that the answer is about: the one that was asked for if
 	// the provider echoes what was sent with it, another one if it echoes anything else; empty
 	// where it echoes nothing.

@@ -26,6 +26,8 @@ import (
 // +kubebuilder:printcolumn:name="Account",type=string,priority=1,JSONPath=`.status.account`
 // +kubebuilder:printcolumn:name="Environment",type=string,priority=1,JSONPath=`.status.environment`
 // +kubebuilder:printcolumn:name="Reference",type=string,priority=1,JSONPath=`.status.reference`
+// +kubebuilder:printcolumn:name="Transaction",type=string,priority=1,JSONPath=`.status.transactionID`
+// +kubebuilder:printcolumn:name="Completed",type=date,priority=1,JSONPath=`.status.completedAt`
 // +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || (has(oldSelf.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || oldSelf.?status.phase.orValue("") == "Unknown"`,message="only a Payment in phase Unknown can be settled by a person; the operator finds the outcome of any other"
 // +kubebuilder:validation:XValidation:rule=`!has(self.spec.settlement) || (has(oldSelf.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || oldSelf.?status.phase.orValue("") != "Unknown" || self.spec.settlement.unknownID == oldSelf.?status.unknown.id.orValue("")`,message="settlement.unknownID must be the present status.unknown.id; read the Payment again and settle what it shows"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.spec.settlement) || (has(self.spec.settlement) && self.spec.settlement == oldSelf.spec.settlement) || (oldSelf.spec.settlement.unknownID != oldSelf.?status.unknown.id.orValue("") && oldSelf.?status.settledBy.orValue("") == "")`,message="a settlement that counts cannot change or be taken back"
@@ -56,7 +58,7 @@ type Payment struct {
 // +kubebuilder:validation:XValidation:rule=`(has(self.cancelURL) ? self.cancelURL : "") == (has(oldSelf.cancelURL) ? oldSelf.cancelURL : "")`,message="cancelURL cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(0) == oldSelf.?timeoutSeconds.orValue(0)",message="timeoutSeconds cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",message="cancel cannot be taken back; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || has(self.phone)",message="phone is required for provider mtn, which asks the payer on that phone; add phone, such as +2250501020304"
+// +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || has(self.phone)",message="phone is required for provider mtn, which asks the payer on that phone; add phone, in quotes, such as \"+2250501020304\""
 // +kubebuilder:validation:XValidation:rule=`!(self.?currency.orValue("") in ['BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF']) || !string(self.amount).matches('[.][0-9]*[1-9]')`,message="this currency has no decimals; write a whole number, such as 5000"
 type PaymentSpec struct {
 	// Provider to collect through: mtn, orange or wave. A name that the
@@ -81,7 +83,7 @@ type PaymentSpec struct {
 	// "+2250501020304". Required for mtn, which asks the payer on that phone; for
 	// wave it restricts who can pay; orange does not use it.
 	// +kubebuilder:validation:MaxLength=40
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[+][1-9][0-9]{6,14}$')",message="phone must be in international form: +, country code and number, digits only, such as +2250501020304"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[+][1-9][0-9]{6,14}$')",message="phone must be in international form: +, country code and number, digits only, in quotes, such as \"+2250501020304\""
 	Phone string `json:"phone,omitempty"`
 
 	// Reference is your own order number. It is sent to the provider where it has

@@ -304,7 +304,6 @@ func causesOf(err error) []string {
 	return refused
 }
 
-// Every field is explained: kubectl explain is where people look first.
 func TestCRDs_DescribeEveryField(t *testing.T) {
 	for _, k := range kinds(t) {
 		root := k.crd.Spec.Versions[0].Schema.OpenAPIV3Schema

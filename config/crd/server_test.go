@@ -22,7 +22,6 @@ func newPayment(name, provider string) *v1alpha1.Payment {
 	}
 }
 
-// Whatever the way in, status stays. (Updates are in the table.)
 func TestStatus_StaysWhateverTheWayIn(t *testing.T) {
 	g, ctx, c := NewWithT(t), t.Context(), env.Client()
 	const finished, phase, charge = "a finished Payment stays", "phase cannot be removed", "chargeName cannot change"

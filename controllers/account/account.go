@@ -75,6 +75,8 @@ type Account struct {
 	ChecksPerSecond float64
 	ReturnURL       string
 	CancelURL       string
+	// AggregatedMerchantID of the merchant, for keys of an aggregator.
+	AggregatedMerchantID string
 	// CallbackURL overrides where the provider's callbacks arrive.
 	CallbackURL string
 	// Closed says why nothing new is sent through it; nil: it is open.
@@ -320,7 +322,13 @@ func fromSpec(s v1alpha1.MerchantAccountSpec, pin v1alpha1.AccountPin, secret ty
 	if s.Orange != nil {
 		pin.TokenURL = s.Orange.TokenURL
 	}
+	aggregated := ""
+	if s.Wave != nil {
+		aggregated = s.Wave.AggregatedMerchantID
+	}
 	return &Account{
+		AggregatedMerchantID: aggregated,
+
 		Pin:             pin,
 		Provider:        s.Provider,
 		Country:         s.Country,
@@ -477,6 +485,8 @@ func (a *Account) providerAccount(credentials map[string]providers.Secret) provi
 		Country:           a.Country,
 		MerchantName:      a.MerchantName,
 		Credentials:       credentials,
+
+		AggregatedMerchantID: a.AggregatedMerchantID,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -62,8 +63,12 @@ func (c *Client) Heed(op providers.Operation, err error) (again bool) {
 }
 
 // CheckMoney refuses, with class Rejected, money that is not of the account's country, which
-// credentials may tell better than the account does. Ask before the first send.
-func (c *Client) CheckMoney(m providers.Money) error {
+// credentials may tell better than the account does. Ask before the first send. Where it is the
+// currency of the account itself, that is a *Problem of the account.
+func (c *Client) CheckMoney(a *Account, m providers.Money) error {
+	if _, err := c.money(providers.Money{Amount: "1", Currency: a.Currency}); err != nil {
+		return a.misconfigured(err)
+	}
 	_, err := c.money(m)
 	return err
 }
@@ -154,12 +159,14 @@ func (c *Clients) build(a *Account, sum [32]byte, credentials map[string]provide
 // teller is what a client tells of its calls.
 func (c *Clients) teller(a *Account) func(providers.Operation, error) bool {
 	pin, secret := a.Pin, a.secretKey()
+	var refused atomic.Bool
 	return func(op providers.Operation, err error) bool {
 		c.Findings.report(pin, op, err, c.now())
 		if err == nil || providers.ClassOf(err) != providers.ClassMisconfigured {
 			return false
 		}
-		return c.secrets.forget(secret, c.now())
+		// The same credentials are tried again at once a single time.
+		return c.secrets.forget(secret, c.now()) && refused.CompareAndSwap(false, true)
 	}
 }
 

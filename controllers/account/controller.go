@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -128,7 +129,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if err := r.write(ctx, o, ready); err != nil {
+	err = r.write(ctx, o, ready)
+	if apierrors.IsConflict(err) { // the cache shows an older version: no fault to log
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	again := r.Retry
@@ -203,8 +208,8 @@ func (r *Reconciler) usable(ctx context.Context, name types.NamespacedName) (*Ac
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.CheckMoney(providers.Money{Amount: "1", Currency: acct.Currency}); err != nil {
-		return nil, nil, acct.misconfigured(err)
+	if err := c.CheckMoney(acct, providers.Money{Amount: "1", Currency: acct.Currency}); err != nil {
+		return nil, nil, err
 	}
 	return acct, c, nil
 }
@@ -221,7 +226,7 @@ func verdict(err error) metav1.Condition {
 	case class == providers.ClassThrottled || limited:
 		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderThrottled, "The provider asks for fewer requests; it is asked again.")
 	default:
-		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, "The provider cannot be reached, or is out of order; it is asked again.")
+		return condition(metav1.ConditionUnknown, v1alpha1.ReasonProviderUnreachable, outage(err))
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -247,7 +249,6 @@ func TestReadiness_K5eShowsWhatPaymentsLearn(t *testing.T) {
 	}
 }
 
-// K5: the loop of accounts is woken when something is found, and once only.
 func TestFindings_WakeTheAccount(t *testing.T) {
 	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token(), secret("shop", "mtn-credentials", keysOf("mtn")))
 	c := r.clock.client(r.clock.resolve(payment("shop", "mtn")))
@@ -264,6 +265,33 @@ func TestFindings_WakeTheAccount(t *testing.T) {
 	}
 }
 
+// K6: refused credentials are read again and tried at once a single time, however often something
+// else reads them; other credentials get a try of their own.
+func TestClient_HeedTriesRefusedCredentialsOnceMore(t *testing.T) {
+	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token(), secret("shop", "mtn-credentials", keysOf("mtn")))
+	acct, err := r.Resolver.Named(t.Context(), account.KindNamespaced, "shop", "mtn")
+	must(t, err)
+	refused := &providers.Error{Class: providers.ClassMisconfigured, Operation: providers.OpInitiate, HTTPStatus: 403}
+	heeds := func() bool {
+		t.Helper()
+		c, err := r.Resolver.Client(t.Context(), acct)
+		must(t, err)
+		r.clock.now = r.clock.now.Add(2 * time.Second)
+		return c.Heed(providers.OpInitiate, refused)
+	}
+	for i, want := range []bool{true, false, false} {
+		if got := heeds(); got != want {
+			t.Errorf("refusal %d: again at once: %t", i+1, got)
+		}
+	}
+	other := secret("shop", "mtn-credentials", keysOf("mtn"))
+	other.Data["apiSecret"] = []byte("another")
+	must(t, r.api.Update(t.Context(), other))
+	if !heeds() || heeds() {
+		t.Error("other credentials are not tried at once a single time")
+	}
+}
+
 func TestReadinessOfWhatIsGone(t *testing.T) {
 	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token())
 	r.name.Name = "other"
@@ -272,7 +300,7 @@ func TestReadinessOfWhatIsGone(t *testing.T) {
 	}
 }
 
-// What is the API's fault is an error to try again, not a verdict.
+// What is the API's fault is an error to try again, not a verdict; a conflict is no fault.
 func TestReadinessWithoutAPI(t *testing.T) {
 	r := readinessOf(t, merchant("shop", "mtn", "mtn"), token(), secret("shop", "mtn-credentials", keysOf("mtn")))
 	api := r.api.(client.WithWatch)
@@ -283,6 +311,14 @@ func TestReadinessWithoutAPI(t *testing.T) {
 	})
 	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.name}); !errors.Is(err, errAPI) {
 		t.Errorf("%v", err)
+	}
+	r.Client = interceptor.NewClient(api, interceptor.Funcs{
+		SubResourceUpdate: func(_ context.Context, _ client.Client, _ string, o client.Object, _ ...client.SubResourceUpdateOption) error {
+			return apierrors.NewConflict(schema.GroupResource{Resource: "merchantaccounts"}, o.GetName(), errAPI)
+		},
+	})
+	if result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.name}); err != nil || result.RequeueAfter != time.Second {
+		t.Errorf("after a conflict: %+v, %v", result, err)
 	}
 	r.Client = api
 	r.clock.broken = "Secret"
@@ -315,8 +351,6 @@ func good() map[string]string {
 	return map[string]string{"subscriptionKey": subscription, "userID": user, "apiSecret": apiKey}
 }
 
-// K5c: five wrong Secrets are told by five sentences, with the operation, the HTTP status and
-// the keys to look at.
 func TestReadiness_K5cFiveWrongSecrets(t *testing.T) {
 	seen := map[string]string{}
 	for name, tt := range map[string]struct {
@@ -352,7 +386,6 @@ func TestReadiness_K5cFiveWrongSecrets(t *testing.T) {
 	}
 }
 
-// K5d: the callback host of MTN's API user is compared with --public-url.
 func TestReadiness_K5dCallbackHost(t *testing.T) {
 	for base, ready := range map[string]bool{
 		"https://pay.example.com/callbacks/mtn": true, "https://other.example/callbacks/mtn": false, "": true,
@@ -370,7 +403,6 @@ func TestReadiness_K5dCallbackHost(t *testing.T) {
 	}
 }
 
-// K5e: a base path of Orange's that no payment can be opened at is refused by the account.
 func TestReadiness_K5eBasePathOfOrange(t *testing.T) {
 	for path, ready := range map[string]bool{
 		"/orange-money-webpay/ci/v1": true, "/orange-money-webpay/ci/v1/": true, "/orange-money-webpay/ci/v1/webpayment": false, "/orange-money-webpay/v1": false,
@@ -386,8 +418,6 @@ func TestReadiness_K5eBasePathOfOrange(t *testing.T) {
 	}
 }
 
-// K5a: at an account of Côte d'Ivoire only its currency is asked for, in a sandbox as in
-// production, and the same is true of the account's own currency.
 func TestAccount_K5aCurrencyOfTheCountry(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		for _, environment := range []string{"sandbox", "production"} {
@@ -403,7 +433,7 @@ func TestAccount_K5aCurrencyOfTheCountry(t *testing.T) {
 				a := f.resolve(payment("shop", provider))
 				money := providers.Money{Amount: "5000", Currency: currency}
 				_, err := a.WireMoney(money)
-				again := f.client(a).CheckMoney(money)
+				again := f.client(a).CheckMoney(a, money)
 				if (err == nil) != ok || (again == nil) != ok || !ok && providers.ClassOf(err) != providers.ClassRejected {
 					t.Errorf("%s: %v, %v", name, err, again)
 				}
@@ -418,8 +448,8 @@ func TestAccount_K5aCurrencyOfTheCountry(t *testing.T) {
 	}
 	// What a key says of its country counts, too.
 	f := setUp(t, merchant("shop", "wave", "wave"), secret("shop", "wave-credentials", map[string]string{"apiKey": "wave_ci_prod_" + canary}))
-	c := f.client(f.resolve(payment("shop", "wave")))
-	if err := c.CheckMoney(providers.Money{Amount: "5000", Currency: "UGX"}); providers.ClassOf(err) != providers.ClassRejected {
+	a := f.resolve(payment("shop", "wave"))
+	if err := f.client(a).CheckMoney(a, providers.Money{Amount: "5000", Currency: "UGX"}); providers.ClassOf(err) != providers.ClassRejected {
 		t.Errorf("%v", err)
 	}
 }

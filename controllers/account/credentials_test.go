@@ -114,7 +114,6 @@ func TestCallbackSecrets(t *testing.T) {
 	}
 }
 
-// Payments of one account share a client, and with it one token and one limit.
 func TestClientsAreShared(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange"} {
 		f := setUp(t, merchant("shop", provider, provider), secret("shop", provider+"-credentials", keysOf(provider)))
@@ -302,8 +301,6 @@ func asks(t *testing.T, f *fixture, c *account.Client, d time.Duration) (left []
 	return left
 }
 
-// An account's own limit holds at each provider, up to the provider's own, a change of it at
-// once, and the client, with its access token, stays the same.
 func TestClients_RateLimitOfTheAccount(t *testing.T) {
 	for provider, allowed := range map[string]int{"mtn": 8, "wave": 50} {
 		m := merchant("shop", provider, provider)
@@ -326,8 +323,6 @@ func TestClients_RateLimitOfTheAccount(t *testing.T) {
 	}
 }
 
-// K6d: two accounts with one API user, refunds beside payments, and calls that nobody reserved
-// are counted together, as they leave and not when they are permitted.
 func TestClients_K6dAccountsWithOneUserShareALimit(t *testing.T) {
 	have := keysOf("mtn")
 	for k := range disbursement {
@@ -409,7 +404,6 @@ func TestClients_K6cStartEmpty(t *testing.T) {
 	}
 }
 
-// What nobody uses is not kept: neither clients with their tokens nor limiters.
 func TestClients_AreBounded(t *testing.T) {
 	f := setUp(t, merchant("shop", "mtn", "mtn"), secret("shop", "mtn-credentials", keysOf("mtn")))
 	first := f.client(f.resolve(payment("shop", "mtn")))
@@ -435,8 +429,6 @@ func reads(f *fixture, kind string) (n int) {
 	return n
 }
 
-// Credentials are read once a minute, again at once after the provider refused them, and no
-// more than once a second then.
 func TestCredentials_AreKeptForAMinute(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		f := setUp(t, merchant("shop", provider, provider), secret("shop", provider+"-credentials", keysOf(provider)))
@@ -479,7 +471,6 @@ func TestCredentials_AreKeptForAMinute(t *testing.T) {
 	}
 }
 
-// What a Secret lacked is there as soon as it is added, for payments and refunds.
 func TestCredentials_ThatAreMissingAreLookedForAgain(t *testing.T) {
 	stored := secret("shop", "mtn-credentials", nil)
 	f := setUp(t, merchant("shop", "mtn", "mtn"), stored)
@@ -499,7 +490,6 @@ func TestCredentials_ThatAreMissingAreLookedForAgain(t *testing.T) {
 	must(t, err)
 }
 
-// An account that is deleted and made again under its name has other credentials.
 func TestCredentials_BelongToOneAccountObject(t *testing.T) {
 	named := func(uid string) *v1alpha1.MerchantAccount {
 		m := merchant("shop", "wave", "wave")
@@ -544,8 +534,6 @@ func TestResolver_K2dLastKnown(t *testing.T) {
 	}
 }
 
-// K6e: a host that the operator does not trust any more gets nothing, whatever the kind of the
-// account: no token, no question, no new credentials.
 func TestResolver_K6eAnEndpointThatIsNotTrustedGetsNothing(t *testing.T) {
 	at := func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = "https://sim.example:8443/mtn" }
 	have := keysOf("mtn")
@@ -593,7 +581,6 @@ func TestResolver_K6eAnEndpointThatIsNotTrustedGetsNothing(t *testing.T) {
 	}
 }
 
-// K1h: nothing new is sent in production under an id that a rebuilt cluster would not have.
 func TestResolver_K1hProductionNeedsAGivenInstallationID(t *testing.T) {
 	production := func(s *v1alpha1.MerchantAccountSpec) {
 		s.Environment, s.Country = "production", "ci"

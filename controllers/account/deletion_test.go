@@ -127,7 +127,6 @@ func TestH16DeletionIsHeld(t *testing.T) {
 	}
 }
 
-// A Charge that the cache does not show yet holds the account, too.
 func TestDeletionIsHeldByWhatIsLive(t *testing.T) {
 	o := merchant("shop", "mtn", "mtn")
 	r := readinessOf(t, o, token(), namespace("shop", nil), open("order", pinOf(o)))

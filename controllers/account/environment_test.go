@@ -8,7 +8,6 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 )
 
-// The variables that describe the operator's own accounts.
 func TestFromEnvironment(t *testing.T) {
 	mtnKeys := map[string]string{"MTN_SUBSCRIPTION_KEY": "s", "MTN_USER_ID": "u", "MTN_API_SECRET": "p"}
 	orangeKeys := map[string]string{"ORANGE_CLIENT_ID": "i", "ORANGE_CLIENT_SECRET": "c", "ORANGE_MERCHANT_KEY": "m"}
@@ -75,7 +74,6 @@ func TestFromEnvironment(t *testing.T) {
 	}
 }
 
-// Settings without a credential describe no account, and neither do blanks.
 func TestNoAccountInTheEnvironment(t *testing.T) {
 	for _, environment := range []map[string]string{
 		nil,

@@ -115,6 +115,24 @@ func (f *Findings) forget(pin v1alpha1.AccountPin) {
 // diagnosis tells people what is wrong with an account: what was asked, what the provider
 // answered, and what to do. It holds nothing that changes from one call to the next.
 func diagnosis(err error) string {
+	todo := "correct the account or its Secret"
+	if providers.FaultOf(err) == providers.FaultOperator {
+		todo = "correct the settings of the operator"
+	}
+	return "The provider refused the " + asked(err) + ": " + cmp.Or(providers.AsError(err).Detail, todo) + "."
+}
+
+// outage tells people what the provider, or the network, failed at.
+func outage(err error) string {
+	text := "The provider cannot be reached, or is out of order; it is asked again. The " + asked(err) + " failed"
+	if detail := providers.AsError(err).Detail; detail != "" {
+		text += ": " + detail
+	}
+	return text + "."
+}
+
+// asked is the operation of a call, and what the answer told.
+func asked(err error) string {
 	e := providers.AsError(err)
 	var with []string
 	if e.HTTPStatus != 0 {
@@ -126,13 +144,9 @@ func diagnosis(err error) string {
 	if e.Field != "" {
 		with = append(with, "field "+e.Field)
 	}
-	said := "The provider refused the operation " + string(e.Operation)
+	what := "operation " + string(e.Operation)
 	if len(with) > 0 {
-		said += " (" + strings.Join(with, ", ") + ")"
+		what += " (" + strings.Join(with, ", ") + ")"
 	}
-	todo := "correct the account or its Secret"
-	if providers.FaultOf(err) == providers.FaultOperator {
-		todo = "correct the settings of the operator"
-	}
-	return said + ": " + cmp.Or(e.Detail, todo) + "."
+	return what
 }

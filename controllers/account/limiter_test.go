@@ -82,8 +82,6 @@ func (d *demand) count(match func(Caller) bool) (n int) {
 	return n
 }
 
-// K6d: whatever the calls, with a permit or without, late, in a burst, after a pause, with clocks
-// that jump, and however the limit falls: in no second leave more than the limit.
 func TestWindow_K6dNeverMoreThanTheLimitInAnySecond(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 12).Draw(t, "limit")
@@ -121,7 +119,6 @@ func TestWindow_K6dNeverMoreThanTheLimitInAnySecond(t *testing.T) {
 	})
 }
 
-// K6c: 3000 open payments of one tenant, and a callback of another one at any moment.
 func TestQueue_K6cACallbackOfAnotherTenantGoesWithinASecond(t *testing.T) {
 	for _, others := range []Purpose{Scheduled, AfterCallback, ToSend} {
 		d := newDemand(8, 2*time.Minute, crowd(3000, "a", others, noon.Add(-time.Hour))...)
@@ -137,8 +134,6 @@ func TestQueue_K6cACallbackOfAnotherTenantGoesWithinASecond(t *testing.T) {
 	}
 }
 
-// K6c: while all purposes wait, callbacks, sends and the schedule each get a fifth at
-// least; what one does not use goes to the others.
 func TestQueue_K6cNoPurposeStarves(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 10).Draw(t, "limit")
@@ -162,8 +157,6 @@ func TestQueue_K6cNoPurposeStarves(t *testing.T) {
 	})
 }
 
-// Tenants of an account share it, however many payments each has, and whether or not
-// they were there first.
 func TestQueue_K6cTenantsShare(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tenants := rapid.SliceOfN(rapid.IntRange(20, 100), 2, 4).Draw(t, "tenants")
@@ -188,8 +181,6 @@ func TestQueue_K6cTenantsShare(t *testing.T) {
 	})
 }
 
-// Young payments go before old ones, but old ones are asked about, too, though there are
-// always enough young ones.
 func TestQueue_YoungBeforeOldAndNoneForgotten(t *testing.T) {
 	old, young := crowd(20, "shop", Scheduled, noon.Add(-24*time.Hour)), crowd(400, "shop", Scheduled, noon)
 	for i := range old {
@@ -234,7 +225,6 @@ func TestQueue_MemoryIsBounded(t *testing.T) {
 	}
 }
 
-// A caller keeps its place, with the more urgent of its purposes.
 func TestQueue_APlaceIsKept(t *testing.T) {
 	w := newWindow(1)
 	w.reserve(Caller{Name: "first"}, noon)

@@ -64,7 +64,6 @@ func TestWhichAccount(t *testing.T) {
 	}
 }
 
-// A ClusterMerchantAccount is for the namespaces that either field selects.
 func TestAllowedNamespaces(t *testing.T) {
 	both := selector("pay", "yes")
 	both.Names = []string{"bakery"}
@@ -101,7 +100,6 @@ func TestAllowedNamespaces(t *testing.T) {
 	}
 }
 
-// Each Problem has its reason, and says what to do.
 func TestProblems(t *testing.T) {
 	says := func(f *fixture, p *v1alpha1.Payment, reason string, words ...string) {
 		t.Helper()
@@ -342,7 +340,6 @@ func TestAPIFailures(t *testing.T) {
 	})
 }
 
-// What an account says reaches the payment, and what it does not say has a default.
 func TestAccountSettings(t *testing.T) {
 	f := setUp(t,
 		merchant("shop", "mtn", "mtn"),

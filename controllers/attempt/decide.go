@@ -54,6 +54,10 @@ func (d Decision) Fold(a *v1alpha1.Attempt, now time.Time) Fold {
 	switch d.Action {
 	case Conclude:
 		o := v1alpha1.Outcome{Phase: d.Phase, Reason: d.Reason, At: at}
+		if n := a.Notice; n != nil && a.Taken == nil && d.Phase == v1alpha1.PhaseExpired {
+			// Nobody could pay, for that reason.
+			o.Code, o.Message = n.Code, n.Message
+		}
 		if a.Refusal != nil && d.Phase == v1alpha1.PhaseFailed {
 			o = RefusalOutcome(a.Refusal, now)
 		}
@@ -136,12 +140,12 @@ func (f Facts) adopt() Decision {
 	switch {
 	case !f.Rules.Askable && !lost:
 		return Decision{Action: Wait, Reason: v1alpha1.ReasonAdoptOnly, After: f.Settings.RetryMax}
-	case f.Attempt == nil && !f.Usable:
+	case f.Attempt == nil && f.Usable:
+		return Decision{Action: Recreate}
+	case f.Attempt == nil && !f.silent():
 		// What it would be asked through is part of the record.
 		return Decision{Action: Wait, Reason: f.Blocked, After: f.Settings.RetryMax}
-	case f.Attempt == nil:
-		return Decision{Action: Recreate}
-	case f.Rules.Askable && !f.Seen.OK():
+	case f.Rules.Askable && !f.Seen.OK() && !f.silent():
 		return f.askAfterRetry()
 	case lost:
 		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonLostInitiation}
@@ -155,9 +159,28 @@ func (f Facts) adopt() Decision {
 // endUnasked ends what nobody was asked for. Where the provider can be asked, it has to say first
 // that it knows nothing: the record of an earlier life may be lost.
 func (f Facts) endUnasked(phase v1alpha1.Phase, reason v1alpha1.Reason) Decision {
+	if d := f.Untaken(); d.Action != Idle {
+		return d
+	}
+	return Decision{Action: EndUnasked, Phase: phase, Reason: reason}
+}
+
+// Untaken is Idle once it is certain that a request of which no send arrived has not taken effect:
+// an answer by which a send is void was wrong before. Where the provider can be asked, it has to
+// say that it knows nothing, and where something was sent, after the late window.
+func (f Facts) Untaken() Decision {
+	if !f.Rules.Askable {
+		return Decision{Action: Idle}
+	}
+	late := time.Time{}
+	if a := f.Attempt; a != nil && a.Sends > 0 && a.Notice != nil && a.Notice.Reason != v1alpha1.ReasonAccepted && !f.Rules.RefusalFinal {
+		late = f.clamp(a.Notice.At.Time).Add(f.Settings.LateWindow)
+	}
 	switch {
-	case !f.Rules.Askable, f.Seen.OK() && f.Seen.NotFound:
-		return Decision{Action: EndUnasked, Phase: phase, Reason: reason}
+	case f.Seen.OK() && f.Seen.NotFound && f.askedSince(late):
+		return Decision{Action: Idle}
+	case f.Seen.OK() && f.Now.Before(late):
+		return f.waitUntil(late)
 	default:
 		return f.askAfterRetry()
 	}
@@ -172,7 +195,7 @@ func (f Facts) unanswered() Decision {
 	switch {
 	case certain:
 		return ended
-	case f.mayRepeat(late):
+	case f.mayRepeat(late) && !f.CalledBack():
 		return f.raise()
 	case !f.Now.Before(verdict) && (!f.Rules.Askable || f.undecided(verdict)):
 		return Decision{Action: GiveUp, Reason: v1alpha1.ReasonOutcomeUnknown}

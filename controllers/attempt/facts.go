@@ -54,7 +54,7 @@ type Facts struct {
 
 	// Attempt as it is recorded; nil: there is no record.
 	Attempt *v1alpha1.Attempt
-	// Created is when the API server made the record.
+	// Created is when the API server made the record or, where there is none, the object.
 	Created time.Time
 	// Usable now: the account, its credentials and its endpoint.
 	Usable bool
@@ -139,7 +139,7 @@ type Observation struct {
 	EndedAt time.Time
 	// Notice is what the last failure means for people; nil: the last call did not fail.
 	Notice *v1alpha1.Notice
-	// Unsent sends in a row that were not made after all, the last one at UnsentAt.
+	// Unsent sends in a row that were not made after all, or are void, the last one at UnsentAt.
 	Unsent   int
 	UnsentAt time.Time
 	// Newest is the number of the newest send, and FirstSeen when this process
@@ -281,6 +281,13 @@ func (f Facts) askedSince(t time.Time) bool {
 // since then without an outcome, or no usable answer for a day.
 func (f Facts) undecided(verdict time.Time) bool {
 	return f.askedSince(verdict) || f.Now.Sub(verdict) >= silentFor
+}
+
+// silent tells whether nobody answered for so long about a request whose record is lost that
+// a person has to say how it ended.
+func (f Facts) silent() bool {
+	unanswered := f.Seen.Failures > 0 || !f.askable()
+	return f.RecordLost && unanswered && !f.Created.IsZero() && f.Now.Sub(f.clamp(f.Created)) >= f.Timeout+silentFor
 }
 
 // fraction is a number in [0,1) that follows from the attempt and the last call:

@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -289,7 +290,7 @@ func sameMoney(said providers.Money, want v1alpha1.Money) bool {
 
 // otherMoney is what contradicts an outcome if something was paid, but not what was asked for.
 func otherMoney(st providers.Status, now time.Time) v1alpha1.Outcome {
-	paid := v1alpha1.Money{Amount: Clip(st.Money.Amount), Currency: clipTo(st.Money.Currency, 3)}
+	paid := v1alpha1.Money{Amount: clipTo(st.Money.Amount, 40), Currency: clipTo(st.Money.Currency, 3)}
 	return v1alpha1.Outcome{
 		Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonAmountMismatch, Code: st.Code,
 		TransactionID: Clip(st.TransactionID), Paid: &paid, At: metav1.NewMicroTime(now),
@@ -301,7 +302,7 @@ func otherMoney(st providers.Status, now time.Time) v1alpha1.Outcome {
 func (e Expected) reported(st providers.Status) *v1alpha1.Reported {
 	r := &v1alpha1.Reported{TransactionID: Clip(st.TransactionID), Code: providers.SafeCode(st.Code)}
 	if !sameMoney(st.Money, e.Money) {
-		r.Amount, r.Currency = clipTo(st.Money.Amount, 40), clipTo(st.Money.Currency, 16)
+		r.Amount, r.Currency = clipTo(cmp.Or(st.Money, st.Said).Amount, 40), clipTo(cmp.Or(st.Money, st.Said).Currency, 16)
 	}
 	return r
 }

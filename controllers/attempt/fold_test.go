@@ -39,8 +39,6 @@ func raised(n int) *v1alpha1.Attempt {
 	return a
 }
 
-// R7: success needs the amount, the currency and the reference of what was sent, and
-// to be about this record's request.
 func TestFoldStatus_SuccessNeedsWhatWasSent(t *testing.T) {
 	const paid, mismatch, reused = v1alpha1.ReasonPaid, v1alpha1.ReasonAmountMismatch, v1alpha1.ReasonReusedName
 	known := func(a *v1alpha1.Attempt) { a.ReferenceKnown = true }
@@ -101,7 +99,6 @@ func TestFoldStatus_SuccessNeedsWhatWasSent(t *testing.T) {
 	}
 }
 
-// What is found and not over is adopted only if its money is this sale's.
 func TestFoldStatus_AdoptsWhatIsOpenForThisMoney(t *testing.T) {
 	other := func(s *providers.Status) { s.Money.Amount, s.CorrelationTag = "2500", "c-2" }
 	a := &v1alpha1.Attempt{}
@@ -201,8 +198,6 @@ func TestFolds_OnlyAdd(t *testing.T) {
 	})
 }
 
-// K3h: the answers to sends are right in whatever order they are recorded, a void one
-// that comes after a refusal included.
 func TestK3h_FoldsOfAnswersCommute(t *testing.T) {
 	all := folds()
 	answers := [][2]string{{"void 1", "void 2"}, {"void 1", "refused 2"}, {"refused 1", "void 2"}, {"refused 1", "refused 2"}, {"taken 1", "refused 2"}, {"void 1", "taken 2"}, {"lost", "taken 2"}, {"refused 1", "undecided"}, {"taken 1", "undecided"}, {"pending", "void 2"}, {"mismatch", "void 2"}, {"paid", "void 2"}, {"paid", "refused 2"}, {"paid", "undecided"}}
@@ -233,7 +228,6 @@ func TestK3h_FoldsOfAnswersCommute(t *testing.T) {
 	}
 }
 
-// An end by the rules holds only for the attempt of which it was decided.
 func TestFoldConcluded_HoldsOnlyIfNothingWasLearnt(t *testing.T) {
 	for name, c := range map[string]struct {
 		learn func(*v1alpha1.Attempt)

@@ -44,8 +44,6 @@ func TestK6bPaced_HoldsAgainstOwnWrites(t *testing.T) {
 	}
 }
 
-// Whatever wakes a key and however its runs end, it is run as often as the limit allows,
-// in every window, and never later than it says; other keys do not notice.
 func TestPaced_LimitsEveryWindowAndDelaysNoLongerThanItSays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Unix(1_700_000_000, 0)
@@ -87,7 +85,6 @@ func TestPaced_LimitsEveryWindowAndDelaysNoLongerThanItSays(t *testing.T) {
 	})
 }
 
-// A cache that stays behind for minutes makes every run conflict.
 func TestPaced_RepeatsConflictsEverMoreSlowlyAndWithoutAnError(t *testing.T) {
 	now, conflict := time.Unix(1_700_000_000, 0), apierrors.NewConflict(schema.GroupResource{}, "sale", nil)
 	loop := Paced(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {

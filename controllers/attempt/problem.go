@@ -30,23 +30,38 @@ type Problem struct {
 
 func (p *Problem) Error() string { return p.Reason + ": " + p.Message }
 
-// Refused is the problem of a write of the operator's own that the API server
-// refuses, such as by an admission policy or an old CRD; nil: err is something else.
+// Refused is the problem of a write of the operator's own that the API server does not take, such
+// as for an admission policy, a webhook that is out of order or an old CRD; nil: err is something
+// else.
 func Refused(err error) *Problem {
-	class := ""
-	switch {
-	case apierrors.IsForbidden(err):
-		class = "Forbidden"
-	case apierrors.IsInvalid(err):
-		class = "Invalid"
-	case apierrors.IsBadRequest(err):
-		class = "BadRequest"
-	default:
+	class := refusalClass(err)
+	if class == "" {
 		return nil
 	}
-	return &Problem{Reason: v1alpha1.ReasonRecordRefused, Message: fmt.Sprintf(
-		"The API server refuses to let the operator write its record (%s), so nothing is sent. "+
-			"Ask the platform team to check admission policies and the installed CRDs; the operator retries automatically.", class)}
+	return notRecorded("refuses to let the operator write its record (" + class + ")")
+}
+
+// recordChanged is the problem of a write that the API server took otherwise than it was made.
+func recordChanged() *Problem { return notRecorded("drops or changes what the operator writes") }
+
+func notRecorded(how string) *Problem {
+	return &Problem{Reason: v1alpha1.ReasonRecordRefused, Message: "The API server " + how + ", so nothing more is sent. " +
+		"Ask the platform team to check admission policies and the installed CRDs; the operator's log has the details, and the operator retries automatically."}
+}
+
+// refusalClass is the API server's class of error where it did not take a write; "": err is
+// something else, such as a conflict.
+func refusalClass(err error) string {
+	for class, is := range map[string]func(error) bool{
+		"Forbidden": apierrors.IsForbidden, "Invalid": apierrors.IsInvalid, "BadRequest": apierrors.IsBadRequest,
+		"Unauthorized": apierrors.IsUnauthorized, "MethodNotAllowed": apierrors.IsMethodNotSupported, "NotAcceptable": apierrors.IsNotAcceptable,
+		"RequestEntityTooLarge": apierrors.IsRequestEntityTooLargeError, "InternalError": apierrors.IsInternalError,
+	} {
+		if is(err) {
+			return class
+		}
+	}
+	return ""
 }
 
 // Heed takes in how a call ended, and tells whether it should be made again at once:
@@ -105,12 +120,12 @@ func (p *Protocol) NotReady(key string, limit time.Duration, problem *Problem, e
 // heard lets heed know how a call ended, and logs an error.
 func (p *Protocol) heard(ctx context.Context, key string, heed Heed, op providers.Operation, err error) {
 	if heed != nil && heed(op, err) {
-		p.Remember(key, func(o *Observation) { o.At, o.Failures, o.Notice = time.Time{}, 0, nil })
+		p.Remember(key, func(o *Observation) { o.At, o.Failures, o.Unsent, o.Notice = time.Time{}, 0, 0, nil })
 	}
 	if err != nil {
 		e := providers.AsError(err)
 		log.FromContext(ctx).Info("The provider did not take or answer the request", "attempt", key, "operation", op,
-			"status", e.HTTPStatus, "code", e.Code, "class", e.Class)
+			"status", e.HTTPStatus, "code", e.Code, "field", e.Field, "class", e.Class, "fault", providers.FaultOf(err))
 	}
 }
 
@@ -135,7 +150,14 @@ func NoticeOf(e *providers.Error, now time.Time) v1alpha1.Notice {
 // Advice is what a provider's error tells people: what failed, whose fault it is and
 // what to do. Empty where the reason alone says as much.
 func Advice(e *providers.Error) string {
-	if e.Detail == "" {
+	detail := e.Detail
+	switch {
+	case detail != "":
+	case e.Class == providers.ClassThrottled:
+		detail = "the provider limits requests; the operator retries automatically"
+	case e.HTTPStatus != 0 && (e.Class == providers.ClassUnknown || e.Class == providers.ClassNotSent):
+		detail = "the provider reports an error of its own; the operator retries automatically"
+	default:
 		return ""
 	}
 	var what []string
@@ -148,9 +170,9 @@ func Advice(e *providers.Error) string {
 	if e.Field != "" {
 		what = append(what, "field "+e.Field)
 	}
-	text := fmt.Sprintf("%s: %s", e.Operation, e.Detail)
+	text := fmt.Sprintf("%s: %s", e.Operation, detail)
 	if len(what) > 0 {
-		text = fmt.Sprintf("%s (%s): %s", e.Operation, strings.Join(what, ", "), e.Detail)
+		text = fmt.Sprintf("%s (%s): %s", e.Operation, strings.Join(what, ", "), detail)
 	}
 	return clipTo(text, 1024)
 }

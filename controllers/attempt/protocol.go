@@ -155,7 +155,7 @@ func (p *Protocol) raise(ctx context.Context, s Sending) (*v1alpha1.Charge, v1al
 		}
 	}
 	if err := write(ctx, c); err != nil {
-		if Refused(err) == nil {
+		if refusalClass(err) == "" || apierrors.IsInternalError(err) {
 			// It may have been written all the same, also where a repeat conflicts
 			// with it, and nobody but us can know that nothing was sent.
 			p.pending.add(c.Name, pendingAnswer{change: s.Where.On(foldNotSent(send, p.Now()))})
@@ -163,7 +163,8 @@ func (p *Protocol) raise(ctx context.Context, s Sending) (*v1alpha1.Charge, v1al
 		return nil, v1alpha1.Send{}, fmt.Errorf("%w: %w", ErrNotRaised, err)
 	}
 	if a = s.Where(c); a == nil || a.Sends != send.Number || !isOpen(a, send) {
-		return nil, v1alpha1.Send{}, fmt.Errorf("%w: something in the cluster changed Charge %s while it was written", ErrNotRaised, c.Name)
+		p.pending.add(c.Name, pendingAnswer{c.UID, s.Where.On(foldNotSent(send, p.Now()))})
+		return nil, v1alpha1.Send{}, fmt.Errorf("%w: %w", ErrNotRaised, recordChanged())
 	}
 	return c, send, nil
 }
@@ -253,7 +254,14 @@ func (a *Answer) change(s Sending, now time.Time) Change {
 	case providers.ClassMisconfigured, providers.ClassThrottled, providers.ClassNotSent:
 		return s.Where.On(FoldVoid(a.Send.Number, NoticeOf(e, now)))
 	default:
-		return func(*v1alpha1.Charge) bool { return false }
+		return s.Where.On(foldUnanswered(a.Send, e, now))
+	}
+}
+
+// foldUnanswered notes an answer which does not tell whether the send was taken, for people.
+func foldUnanswered(send v1alpha1.Send, e *providers.Error, now time.Time) Fold {
+	return func(a *v1alpha1.Attempt) bool {
+		return e.HTTPStatus != 0 && a.Taken == nil && isOpen(a, send) && FoldNotice(NoticeOf(e, now))(a)
 	}
 }
 

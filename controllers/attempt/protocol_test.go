@@ -143,6 +143,11 @@ func TestSend_OnlyAfterAnAcknowledgedRaise(t *testing.T) {
 		})
 		if _, _, err := r.Send(t.Context(), r.sending(charge(), nil)); r.calls != 0 || !errors.Is(err, ErrNotRaised) {
 			t.Errorf("%s is lost: %d calls, %v", name, r.calls, err)
+		} else if p := (&Problem{}); !errors.As(err, &p) || p.Reason != v1alpha1.ReasonRecordRefused {
+			t.Errorf("%s is lost: %v", name, err)
+		}
+		if err := r.Flush(t.Context(), "charge-x"); err != nil || len(r.get().Record.Open) != 0 {
+			t.Errorf("%s is lost: a send that was not made stays open: %v", name, err)
 		}
 	}
 	// Another process won: its send is not ours to void.
@@ -157,7 +162,6 @@ func TestSend_OnlyAfterAnAcknowledgedRaise(t *testing.T) {
 	}
 }
 
-// R1, 11 and 12: whatever is in the way after the raise voids it, by its own sender.
 func TestSend_IsVoidedByItsSender(t *testing.T) {
 	leads, back := true, false
 	for name, c := range map[string]struct {
@@ -227,7 +231,6 @@ func TestSend_TakesNoLongerThanCallTimeout(t *testing.T) {
 	}
 }
 
-// What each answer to a send becomes.
 func TestSend_RecordsEveryAnswer(t *testing.T) {
 	said := func(c providers.Class) error {
 		return &providers.Error{Class: c, Code: "X", Operation: providers.OpInitiate}
@@ -278,7 +281,6 @@ func TestSend_RecordsEveryAnswer(t *testing.T) {
 	}
 }
 
-// A payment URL is kept only from the answer that is recorded first.
 func TestSend_KeepsTheFirstSession(t *testing.T) {
 	r := newRig(t, charge(stored))
 	s := r.sending(r.get(), nil)

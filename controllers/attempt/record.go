@@ -280,13 +280,13 @@ func (p *Protocol) OtherCredentials(key string) Observation {
 // next check is an interval away. An answer that was lost is asked about at once.
 func (p *Protocol) sent(key string, err error) {
 	p.Remember(key, func(o *Observation) {
-		failures := o.Failures
+		had := *o
 		*o = Observation{Newest: o.Newest, FirstSeen: o.FirstSeen}
 		switch {
 		case err == nil:
 			o.At = p.Now()
-		case neverArrived(providers.ClassOf(err)):
-			o.At, o.Failures = p.Now(), failures+1
+		case neverArrived(providers.ClassOf(err)): // questions that succeed meanwhile do not shorten the next wait
+			o.At, o.Failures, o.UnsentAt, o.Unsent = p.Now(), had.Failures+1, p.Now(), had.Unsent+1
 		}
 	})
 }

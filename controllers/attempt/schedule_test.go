@@ -57,7 +57,6 @@ func TestNextCheck(t *testing.T) {
 	}
 }
 
-// A clock that was ahead puts off nothing at Orange either: asked within one interval.
 func TestK2e_OrangeIsAskedWithinAnInterval(t *testing.T) {
 	f := situation("orange", taken(-365*24*time.Hour), asked(3*time.Minute), func(f *Facts) { f.Created = noon.Add(-5 * time.Minute) })
 	if d := Decide(f); d.Action != Ask {
@@ -98,8 +97,6 @@ func TestNextCheck_OverALife(t *testing.T) {
 	}
 }
 
-// Whatever is recorded and whatever the clocks said: the next question is no more than a
-// day and a bit after now, and no sooner than a moment after the last call.
 func TestNextCheck_Always(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := anyFacts(t)

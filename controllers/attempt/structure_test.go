@@ -190,8 +190,6 @@ func common(a, b []string) int {
 	return row[len(b)]
 }
 
-// What payments and refunds do alike stands in package attempt: no two of their longer
-// functions are alike.
 func TestLoops_ShareNoLongFunction(t *testing.T) {
 	if n := common(strings.Split("abcbdab", ""), strings.Split("bdcaba", "")); n != 4 {
 		t.Fatalf("the longest common subsequence has %d tokens", n)

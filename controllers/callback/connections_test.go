@@ -48,7 +48,6 @@ func enter(g *connections, address string) (*connection, *peer) {
 	return c.(*connection), p
 }
 
-// Where it is full, who has waited longest goes; who is being served stays.
 func TestG12_ClosesTheConnectionThatWaitedLongest(t *testing.T) {
 	g := newConnections(&arrivals{}, Limits{Connections: 6, SourceConnections: 3, TrustedProxies: prefixes("10.0.0.0/8")})
 	first, p1 := enter(g, "203.0.113.9:1")
@@ -82,7 +81,6 @@ func TestG12_ClosesTheConnectionThatWaitedLongest(t *testing.T) {
 	}
 }
 
-// Where all are being served, there is no room for a moment.
 func TestG12_ClosesNoneThatIsBeingAnswered(t *testing.T) {
 	g := newConnections(&arrivals{}, Limits{Connections: 10, SourceConnections: 2})
 	a, pa := enter(g, "203.0.113.9:1")
@@ -101,8 +99,6 @@ func TestG12_ClosesNoneThatIsBeingAnswered(t *testing.T) {
 	}
 }
 
-// Whatever comes and goes: no more than the limits, nothing is forgotten or kept,
-// and who is being served is never cut off.
 func TestG12_ConnectionsStayWithinTheLimits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := Limits{Connections: rapid.IntRange(1, 8).Draw(t, "all"), SourceConnections: rapid.IntRange(1, 4).Draw(t, "each")}

@@ -37,7 +37,6 @@ func TestG6_ABadProofCausesNoRead(t *testing.T) {
 	m.expectWrites(0)
 }
 
-// The same work for whoever has no proof: so many secrets are tried, whatever an account has.
 func TestG6_EveryAccountCostsTheSameWork(t *testing.T) {
 	m := newMarket(t)
 	for name, have := range map[string]int{"none": 0, "one": 1, "two": 2, "four": 4} {
@@ -66,8 +65,6 @@ func TestG7_WhatIsNotLoadedYetIsAnswered503(t *testing.T) {
 	m.expectNote(m.a, "checkout.session.completed")
 }
 
-// The keyring follows accounts and their Secrets: within its time without an event,
-// and at once where an account goes.
 func TestG10_KeyringFollowsAccountsAndSecrets(t *testing.T) {
 	m := newMarket(t)
 	r := m.Keyring.reconciler(account.KindNamespaced)

@@ -103,8 +103,6 @@ func limited(t *testing.T, l Limits, sales ...sale) *fixture {
 	return f
 }
 
-// One source that floods gets 429, before its body is read; the others are
-// served. After a while it is, too.
 func TestG14_OneSourceIsLimited(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	f := limited(t, Limits{SourceRate: 2, SourceBurst: 5}, s)
@@ -130,8 +128,6 @@ func TestG14_OneSourceIsLimited(t *testing.T) {
 	}
 }
 
-// A charge whose path is known to a stranger is not served without end, and the
-// next charge is none the worse.
 func TestG14_OneChargeIsLimited(t *testing.T) {
 	s, other := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "mtn")
 	f := limited(t, Limits{}, s, other)
@@ -170,7 +166,6 @@ func TestG14_ForgedCallbacksUseUpNoAccount(t *testing.T) {
 	m.expectNote(m.a, "checkout.session.completed")
 }
 
-// However many sources there are, the memory of them is bounded.
 func TestG14_MemoryIsBounded(t *testing.T) {
 	b := newBuckets(1, 1)
 	for i := range 5 * remembered {

@@ -33,7 +33,6 @@ func TestG7_EveryReplicaReceives(t *testing.T) {
 	}
 }
 
-// Slow and oversized senders delay nobody.
 func TestG12_ServerHasTimeLimits(t *testing.T) {
 	s := (&Receiver{}).server()
 	if s.ReadHeaderTimeout != 3*time.Second || s.ReadTimeout != 5*time.Second || s.WriteTimeout != 5*time.Second ||
@@ -65,7 +64,6 @@ func listening(t *testing.T, f *fixture) (addr string, stop func() error) {
 	return l.Addr().String(), stop
 }
 
-// With a real listener: it serves until its context is over, and then nothing listens any more.
 func TestReceiver_ServesUntilItsContextEnds(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	if f.Ready(nil) == nil {
@@ -207,7 +205,6 @@ func (p *pipes) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: p.dial, DisableKeepAlives: true}}
 }
 
-// What a stranger begins and does not end is cut off.
 func TestG12_SlowSendersAreCutOff(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	for name, c := range map[string]struct {
@@ -244,7 +241,6 @@ func TestG12_SlowSendersAreCutOff(t *testing.T) {
 	}
 }
 
-// A connection that is kept open without a request is closed.
 func TestG12_IdleConnectionsAreClosed(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	bubble(t, s, func(t *testing.T, _ *fixture, p *pipes, stop func() error) {
@@ -311,7 +307,6 @@ func TestReceiver_DrainsAtTheEnd(t *testing.T) {
 	}
 }
 
-// The API may be slow; the sender gets 503 in time.
 func TestG16_ASlowAPIIsAnsweredInTime(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	for _, at := range []string{"get Payment", "apply status"} {

@@ -32,7 +32,6 @@ func (f *fixture) chargeNote(s sale) *v1alpha1.CallbackNote {
 	return note
 }
 
-// K2g: a callback is noted on the Payment that shows the Charge, and on the Charge where none does.
 func TestNote_IsOnTheChargeWhereNoPaymentShowsIt(t *testing.T) {
 	notFound := apierrors.NewNotFound(schema.GroupResource{Resource: "payments"}, "order-1")
 	for name, hide := range map[string]func(f *fixture, p *v1alpha1.Payment){
@@ -80,7 +79,6 @@ func failing(label string, err error) func(string) error {
 	}
 }
 
-// The loop writes Charges, too: on conflict, the note is written on what it wrote.
 func TestNote_OnAChargeIsRetriedOnConflict(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	must(t, f.api.Delete(f.ctx, s.payment.DeepCopy()))
@@ -170,7 +168,6 @@ func TestNote_AfterAnEnd(t *testing.T) {
 
 func said(status string) string { return fmt.Sprintf(`{"status":%q}`, status) }
 
-// A thousand repetitions are one note, whenever they come, and if they alternate.
 func TestG2_RepetitionsAreOneNote(t *testing.T) {
 	for name, bodies := range map[string][]string{
 		"the same":      {mtnBody},
@@ -191,7 +188,6 @@ func TestG2_RepetitionsAreOneNote(t *testing.T) {
 	}
 }
 
-// Many at the same time are one note, and all of them are taken.
 func TestG2_SimultaneousCallbacksAreOneNote(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	var senders sync.WaitGroup
@@ -207,8 +203,6 @@ func TestG2_SimultaneousCallbacksAreOneNote(t *testing.T) {
 	f.expectWrites(1)
 }
 
-// What one replica noted, another one does not note again, and neither does its
-// successor: as far as the Payment shows it.
 func TestG2_AnotherReplicaNotesNothingAgain(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
@@ -220,7 +214,6 @@ func TestG2_AnotherReplicaNotesNothingAgain(t *testing.T) {
 	f.expectWrites(1)
 }
 
-// A cache that is behind shows no note: the replica remembers its own.
 func TestG2_ACacheThatIsBehindMakesNoSecondNote(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	f.Client = interceptor.NewClient(f.Client.(client.WithWatch), interceptor.Funcs{
@@ -239,7 +232,6 @@ func TestG2_ACacheThatIsBehindMakesNoSecondNote(t *testing.T) {
 	f.expectWrites(5)
 }
 
-// A failed note is not remembered as noted.
 func TestG2_WhatCouldNotBeNotedIsNotedLater(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	f.onCall = failing("apply status", apierrors.NewServiceUnavailable("later"))
@@ -254,7 +246,6 @@ func TestG2_WhatCouldNotBeNotedIsNotedLater(t *testing.T) {
 	f.expectNote(s, "FAILED")
 }
 
-// The same words are noted once more after an end that is not "paid": the payment may be paid late.
 func TestG6_TheSameWordsAreNotedOnceAfterAnEnd(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	f.expect(http.StatusOK, http.MethodPost, s.path(), mtnBody)
@@ -276,7 +267,6 @@ func TestG6_TheSameWordsAreNotedOnceAfterAnEnd(t *testing.T) {
 	}
 }
 
-// What a real API server makes of a note: our manager owns it and nothing else.
 func TestNote_OnARealServer(t *testing.T) {
 	env, ctx := testenv.ForTest(t), t.Context()
 	api := env.Client()

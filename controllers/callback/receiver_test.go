@@ -81,8 +81,6 @@ func TestG13_OtherPathsAreRefused(t *testing.T) {
 	f.expectReads(0)
 }
 
-// G11: who does not have the id of a charge is refused before anything is read, the
-// body included; and so is who has that of another provider.
 func TestG11_AWrongPathCausesNoRead(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	for _, path := range []string{
@@ -150,7 +148,6 @@ func TestG11_OrangeNeedsItsToken(t *testing.T) {
 	f.expectNotLogged(s.id())
 }
 
-// A Charge whose answer brought no token recognises nobody, not even with an empty one.
 func TestG11_OrangeWithoutATokenVerifiesNothing(t *testing.T) {
 	f, s := withSale(t, "orange", func(s *sale) { s.charge.Record.Session.NotificationTokenHash = "" })
 	for _, token := range []string{"", notifToken} {
@@ -209,7 +206,6 @@ func TestG13_BodiesAreLimited(t *testing.T) {
 	}
 }
 
-// What is noted of a claim is clipped, and left out where nothing is left.
 func TestNote_ClipsTheClaim(t *testing.T) {
 	for _, c := range []struct{ sent, noted string }{
 		{"SUCCESSFUL", "SUCCESSFUL"},
@@ -224,15 +220,13 @@ func TestNote_ClipsTheClaim(t *testing.T) {
 	}
 }
 
-// Also what a parser forgot to clip.
 func TestNote_ClipsWhatAParserForgot(t *testing.T) {
 	a := lastCallback(client.ObjectKey{Namespace: "shop", Name: "order-1"}, received{claim: "a\x1b[31mb " + phone, at: time.Unix(1790000000, 0)})
-	if got := *a.Status.LastCallback.Claim; got != "a31mb"+phone[1:] {
+	if got := *a.Status.LastCallback.Claim; got != "a31mb" {
 		t.Errorf("%q", got)
 	}
 }
 
-// What the API does not take is to be sent again.
 func TestReceiver_AnswersAPIFailuresWith503(t *testing.T) {
 	mtnSale, orangeSale := newSale("shop", "order-1", "mtn"), newSale("shop", "order-2", "orange")
 	waveSale := newSale("shop", "order-3", "wave")
@@ -287,7 +281,6 @@ func (panicking) ParseCallback(cb providers.CallbackRequest) (providers.Callback
 	panic("cannot read " + string(cb.Body))
 }
 
-// A bug drops one callback, and prints nothing of it.
 func TestG17_APanicDropsOneCallback(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	kind := f.Registry["mtn"]
@@ -330,8 +323,6 @@ func TestLandingPage_PromisesNothing(t *testing.T) {
 	f.expectWrites(0)
 }
 
-// Each end of a callback is counted by a word of a closed list, and nothing that was
-// sent becomes a label.
 func TestMetrics_CountResults(t *testing.T) {
 	s, early := newSale("shop", "order-1", "mtn"), newSale("shop", "early", "orange", unansweredSale)
 	over := newSale("shop", "over", "mtn", ended(v1alpha1.PhaseSucceeded))
@@ -382,7 +373,6 @@ func TestMetrics_CountResults(t *testing.T) {
 	none.verifiedBy(0)
 }
 
-// Whoever watches it sees when nothing is signed with the old key any more.
 func TestG10_MetricOfPathKeys(t *testing.T) {
 	f := setUp(t)
 	for _, key := range []int{-1, 0, 1, 1} {

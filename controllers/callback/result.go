@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"mobilemoney.dev/operator/providers"
 )
@@ -89,9 +90,7 @@ type Metrics struct {
 // NewMetrics returns metrics that are registered with reg.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "mobilemoney", Name: name, Help: help}, labels)
-		reg.MustRegister(c)
-		return c
+		return promauto.With(reg).NewCounterVec(prometheus.CounterOpts{Namespace: "mobilemoney", Name: name, Help: help}, labels)
 	}
 	return &Metrics{
 		callbacks: counter("callbacks_total",

@@ -106,8 +106,6 @@ const (
 	pathOperator = "/callbacks/wave"
 )
 
-// A secret verifies the callbacks of its own account's path, and these wake payments that were made
-// through that account. Every other pair does nothing.
 func TestG15_ASecretVerifiesItsOwnAccountOnly(t *testing.T) {
 	secretOf := map[string]string{
 		pathA: secretA, pathB: secretB, pathCluster: secretCluster, pathClosed: secretCluster, pathOperator: secretOperator,
@@ -188,7 +186,6 @@ func TestG9_WaveTimestamps(t *testing.T) {
 	m.expectNote(m.a, "checkout.session.completed")
 }
 
-// While a secret is rotated, old and new both verify.
 func TestG10_WaveRotation(t *testing.T) {
 	m := newMarket(t)
 	body := waveBody(m.a.reference())

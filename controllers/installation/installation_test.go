@@ -38,8 +38,6 @@ func keySecret(key string) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: keyName.Namespace, Name: keyName.Name}, Data: map[string][]byte{"key": []byte(key)}}
 }
 
-// The id that is made instead of a given one is kept with the key: it is the same
-// after a restart, and another one once the key is lost (K1e, K1h).
 func TestLoad_MakesAnIDThatIsKeptWithTheKey(t *testing.T) {
 	api := installationAPI(t, keySecret(string(goldenInstallation.Key)))
 	for id, want := range map[string]Installation{
@@ -64,7 +62,6 @@ func TestLoad_MakesAnIDThatIsKeptWithTheKey(t *testing.T) {
 	}
 }
 
-// The key is made once, and is the same for whoever comes later.
 func TestLoad_MakesTheKeyOnce(t *testing.T) {
 	api := installationAPI(t)
 	random := bytes.NewReader(bytes.Repeat([]byte("r"), 40))
@@ -125,7 +122,6 @@ func TestLoad_RefusesAShortKey(t *testing.T) {
 	}
 }
 
-// Two replicas that start at once, both of which find no key, agree on one.
 func TestLoad_LetsReplicasAgreeOnTheKey(t *testing.T) {
 	api, other := installationAPI(t), strings.Repeat("o", 32)
 	late := interceptor.NewClient(api, interceptor.Funcs{

@@ -18,8 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
-// An id names its Charge, and whoever changes one character, the provider or the
-// key, or makes one up, names nothing. Nothing is read for that.
 func TestG11_PathKeysVerifyWhatTheySigned(t *testing.T) {
 	keys := testInstallation.PathKeys()
 	rapid.Check(t, func(t *rapid.T) {
@@ -59,8 +57,6 @@ func pathSecret(data map[string]string) *corev1.Secret {
 	return s
 }
 
-// While keys are rotated, what the old one signed goes on, and nothing is signed
-// with the new one before every replica had the time to learn it.
 func TestG10_PathKeysRotateWithoutLosingOpenPayments(t *testing.T) {
 	first, second, third := strings.Repeat("1", 32), strings.Repeat("2", 32), strings.Repeat("3", 32)
 	api := installationAPI(t)
@@ -123,8 +119,6 @@ func TestG10_PathKeysRotateWithoutLosingOpenPayments(t *testing.T) {
 	}
 }
 
-// The keys are read again and again until the end; a failure is said, and changes
-// nothing. The clock is not the real one.
 func TestPathKeyLoader_ReadsUntilItsContextEnds(t *testing.T) {
 	api := installationAPI(t, pathSecret(map[string]string{"current": strings.Repeat("1", 32)}))
 	var failing atomic.Bool

@@ -91,8 +91,6 @@ func TestDerivations_AreThoseOfTheGoldenVectors(t *testing.T) {
 	}
 }
 
-// Two sales have two names, whatever tricks their parts play: moving a letter
-// from one to the next, separators, lengths, nothing at all.
 func TestNames_AreInjective(t *testing.T) {
 	part := rapid.OneOf(rapid.String(), rapid.StringMatching(`[ab/:.\x00-]{0,4}`))
 	inst := func(id string) Installation { return Installation{ID: id, Key: goldenInstallation.Key} }
@@ -126,8 +124,6 @@ func TestNames_AreInjective(t *testing.T) {
 	}
 }
 
-// Whatever is settled is what was shown: another object, reason, time or report has
-// another id, and nobody can guess it without the key.
 func TestUnknownID_IsOfOneObjectAndOneReport(t *testing.T) {
 	since := time.Date(2026, 7, 1, 10, 0, 0, 0, time.UTC)
 	reported := v1alpha1.Reported{Amount: "1", Currency: "EUR", TransactionID: "T1", Code: "C"}
@@ -168,7 +164,6 @@ func TestUnknownID_IsOfOneObjectAndOneReport(t *testing.T) {
 
 func digestOf(d [32]byte) []byte { return d[:] }
 
-// What providers and Kubernetes allow.
 func TestReferences_AreOfTheAlphabetsThatProvidersTake(t *testing.T) {
 	uuid4 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	orderID := regexp.MustCompile(`^[a-z2-7]{24}$`)
@@ -198,7 +193,6 @@ func TestReferences_AreOfTheAlphabetsThatProvidersTake(t *testing.T) {
 	})
 }
 
-// References have 100 bits and more of the digest in them, everywhere.
 func TestReferences_KeepAHundredBitsOfTheDigest(t *testing.T) {
 	for name, kind := range testRegistry() {
 		free := 0
@@ -216,8 +210,6 @@ func TestReferences_KeepAHundredBitsOfTheDigest(t *testing.T) {
 	}
 }
 
-// Provider, money, phone and reference are in the fingerprint, none can be traded
-// for another, and nothing else is in it.
 func TestFingerprint_IsOfTheIntentAlone(t *testing.T) {
 	fingerprintOf := func(provider, amount, currency, phone, reference string) string {
 		return testInstallation.Fingerprint(&v1alpha1.Payment{Spec: v1alpha1.PaymentSpec{

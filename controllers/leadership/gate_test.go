@@ -286,8 +286,6 @@ func TestGate_RenewalThatEndsAfterTheShutdownOpensNothing(t *testing.T) {
 	})
 }
 
-// Whatever happens to the connections of three replicas, at most one leads, and one does
-// once it could reach the API server for long enough.
 func TestGate_AtMostOneLeads(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		outages := rapid.SliceOfN(rapid.IntRange(0, 7), 1, 12).Draw(rt, "which replicas are cut off")

@@ -81,10 +81,21 @@ func (k *kinds) Ready(req *http.Request) error {
 		}
 		k.at = now
 		if err == nil {
+			k.tell(missing)
 			k.last, k.read = missing, true
 		}
 	}
 	return k.last
+}
+
+// tell logs what is missing where that changed.
+func (k *kinds) tell(missing error) {
+	switch {
+	case missing == nil && k.last != nil:
+		ctrl.Log.Info("The installed CRDs fit again")
+	case missing != nil && (k.last == nil || k.last.Error() != missing.Error()):
+		ctrl.Log.Error(missing, "This replica is not ready")
+	}
 }
 
 // compare returns what is missing; err says that it cannot be told. To start, a kind
@@ -183,6 +194,7 @@ func (k *kinds) wait(ctx context.Context, probes string) bool {
 	mux := http.NewServeMux()
 	mux.Handle("/healthz", healthz.CheckHandler{Checker: healthz.Ping})
 	mux.Handle("/readyz", healthz.CheckHandler{Checker: k.Ready})
+	mux.Handle("/readyz/crds", healthz.CheckHandler{Checker: k.Ready})
 	server := &http.Server{Addr: probes, Handler: mux, ReadHeaderTimeout: readKinds}
 	var serving sync.WaitGroup
 	if probes != "" && probes != "0" {

@@ -66,7 +66,6 @@ func schemas(path string, s *apiextensionsv1.JSONSchemaProps, visit func(string,
 	}
 }
 
-// Each field and each rule that the operator was built with is missed where it is gone.
 func TestK6bMissingIn_NamesEveryFieldAndRuleThatIsGone(t *testing.T) {
 	s, k, _ := serving(t)
 	fields, rules := 0, 0
@@ -142,8 +141,6 @@ func TestKinds_ReadySaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// Probes read the CRDs only now and then, and an API server without an answer makes
-// nobody unready who was ready.
 func TestKinds_ReadyKeepsTheLastAnswer(t *testing.T) {
 	s, k, now := serving(t)
 	ready := func() error { return k.Ready(httptest.NewRequestWithContext(t.Context(), "GET", "/readyz", nil)) }

@@ -89,6 +89,9 @@ func run(ctx context.Context, cfg *rest.Config, opts Options, t providers.Transp
 	if !inst.Given {
 		ctrl.Log.Info("The installation id is made up and would be another one in a rebuilt cluster, which would charge again: nothing is sent in production. Set --installation-id")
 	}
+	if why := opts.unreachable(); why != "" {
+		ctrl.Log.Info("Providers may not reach the host of --public-url: callbacks may not arrive, and accounts may be refused. Set the public https URL of the callback receiver", "cause", why)
+	}
 	paths := inst.PathKeys()
 	if err := paths.Load(ctx, direct, opts.namespace); err != nil {
 		// Callback paths are not worth a manager that does not start.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,6 +164,27 @@ func (o *Options) validateCallbacks() error {
 		l.TrustedProxies = append(l.TrustedProxies, p.Masked())
 	}
 	return nil
+}
+
+// unreachable is why providers may not reach the host of --public-url; "" if nothing speaks
+// against it.
+func (o *Options) unreachable() string {
+	u, err := url.Parse(o.publicURL)
+	if err != nil || o.publicURL == "" {
+		return ""
+	}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	switch {
+	case net.ParseIP(host) != nil:
+		return "it is an address, and MTN takes host names only"
+	case last == host:
+		return "it is no full host name"
+	case slices.Contains([]string{"local", "localhost", "internal", "svc", "lan", "arpa", "test", "invalid"}, last):
+		return "the name is not one of the internet"
+	default:
+		return ""
+	}
 }
 
 func isLoopback(host string) bool {

@@ -28,7 +28,6 @@ func parsed(t *testing.T, args ...string) Options {
 	return o
 }
 
-// What is not safe, or cannot work, is found before anything starts.
 func TestOptions_AreValidated(t *testing.T) {
 	for args, complaint := range map[string]string{
 		"":                                                            "",
@@ -65,6 +64,18 @@ func TestOptions_AreValidated(t *testing.T) {
 	o := parsed(t, "--callback-trusted-proxies=10.1.2.3/8, fd00::/8")
 	NewWithT(t).Expect(o.validate()).To(Succeed())
 	NewWithT(t).Expect(o.callbackLimits.TrustedProxies).To(HaveExactElements(netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")))
+}
+
+// Addresses that providers refuse or do not reach are told at the start (B08).
+func TestOptions_UnreachablePublicURL(t *testing.T) {
+	for _, host := range []string{"203.0.113.7", "[2001:db8::1]", "10.0.0.1", "localhost", "pay", "pay.shop.svc", "pay.shop.svc.cluster.local", "PAY.Internal."} {
+		o := parsed(t, "--public-url=https://"+host+":8443/x")
+		NewWithT(t).Expect(o.unreachable()).NotTo(BeEmpty(), host)
+	}
+	for _, args := range []string{"--public-url=https://pay.example.com", "--public-url=https://pay.example.com.", "--workers=1"} {
+		o := parsed(t, args)
+		NewWithT(t).Expect(o.unreachable()).To(BeEmpty(), args)
+	}
 }
 
 func logged(t *testing.T, args []string, text string) string {

@@ -9,8 +9,6 @@ import (
 	"testing"
 )
 
-// Whoever reads docs/recreation.md can trust that each of its sections is proved, and
-// finds each thing that is proved: by a spec here, or by a story of the payments' loop.
 func TestEveryRecreationIsOnThePageAndBack(t *testing.T) {
 	read := func(path, pattern string) (found []string) {
 		text, err := os.ReadFile(path)
@@ -32,8 +30,6 @@ func TestEveryRecreationIsOnThePageAndBack(t *testing.T) {
 	}
 }
 
-// Whoever reads docs/security.md can trust that each attack is proved where it says,
-// and finds each that is proved: a test bears the attack's id in front of its title.
 func TestEveryAttackIsOnThePageAndBack(t *testing.T) {
 	page, err := os.ReadFile("../../docs/security.md")
 	if err != nil {

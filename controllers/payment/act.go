@@ -2,12 +2,14 @@ package payment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
@@ -30,9 +32,15 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 		return r.settle(ctx, v)
 	case attempt.Wait, attempt.Idle:
 		if d.Reason != "" && v.problem == nil {
-			v.problem = &attempt.Problem{Reason: d.Reason, Message: message(d.Reason, "")}
+			v.problem = &attempt.Problem{Reason: d.Reason, Message: reasons.Payment().Of(d.Reason, "")}
 		}
 		return r.noteUnfollowed(ctx, v)
+	case attempt.GiveUp:
+		if v.charge == nil { // nor is there anything to make one of
+			v.settled, v.problem = v1alpha1.PhaseUnknown, &attempt.Problem{Reason: d.Reason, Message: reasons.Payment().Of(d.Reason, "")}
+			return v, nil
+		}
+		return r.record(ctx, v, d.Fold(&v.charge.Record.Attempt, r.Now()))
 	default:
 		return r.record(ctx, v, d.Fold(&v.charge.Record.Attempt, r.Now()))
 	}
@@ -59,7 +67,7 @@ func (r *Reconciler) record(ctx context.Context, v view, folds ...attempt.Fold) 
 	v.charge = after
 	if v.payment != nil && v.relation.holds() {
 		// The Charge that was written to may be newer than the one that was read.
-		v.relation = relate(v.payment, after, r.Installation, after.Spec.Account.Environment, r.Settings.AdoptionWindow)
+		v.relation = relate(v.payment, after, r.Installation, asMade(after), r.Settings.AdoptionWindow)
 	}
 	return v, err
 }
@@ -106,27 +114,35 @@ func (r *Reconciler) endUnasked(ctx context.Context, v view, d attempt.Decision)
 	if now.payment == nil || now.payment.UID != v.payment.UID || attempt.Decide(r.facts(now)).Action != attempt.EndUnasked {
 		return now, nil
 	}
-	now.settled, now.problem = d.Phase, &attempt.Problem{Reason: d.Reason, Message: message(d.Reason, "")}
+	now.settled, now.problem = d.Phase, &attempt.Problem{Reason: d.Reason, Message: reasons.Payment().Of(d.Reason, "")}
 	return now, nil
 }
 
 // conclude publishes, after a look past the cache where a Payment is about to end without an
-// outcome on its Charge: by an older view it may be refused for what is not so.
+// outcome on its Charge, or to adopt one: by an older view it may be refused for what is not so,
+// or adopt what had ended long before it.
 func (r *Reconciler) conclude(ctx context.Context, v view, d attempt.Decision) (view, error) {
 	p := v.payment
-	if p == nil || p.Status.Phase.Terminal() || v.settled == "" && v.relation != relationConflict || d.Action == attempt.EndUnasked {
+	if p == nil || p.Status.Phase.Terminal() || d.Action == attempt.EndUnasked || !v.concludes() {
 		return r.publish(ctx, v)
 	}
 	now, err := r.observe(ctx, v.key, r.Live)
 	if err != nil {
 		return v, err
 	}
-	if now.payment == nil || now.payment.UID != p.UID || now.relation != v.relation || (now.charge == nil) != (v.charge == nil) {
-		v.payment, v.charge, v.relation, v.settled, v.problem = now.payment, now.charge, now.relation, "", nil
+	same := now.payment != nil && now.payment.UID == p.UID && now.relation == v.relation && (now.charge == nil) == (v.charge == nil)
+	v.payment, v.charge, v.relation = now.payment, now.charge, now.relation
+	if !same {
+		v.settled, v.problem = "", nil
 		return v, nil
 	}
-	now.settled, now.problem = v.settled, v.problem
-	return r.publish(ctx, now)
+	return r.publish(ctx, v)
+}
+
+// concludes tells whether the status is about to say what is not taken back.
+func (v view) concludes() bool {
+	adopts := v.relation == relationAdopted && v.payment.Status.ChargeName == ""
+	return v.settled != "" || v.relation == relationConflict || adopts
 }
 
 // failed notes why a call that asks for no money did not get through. It says
@@ -137,6 +153,8 @@ func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err 
 	switch {
 	case !known:
 		return v, err
+	case v.payment == nil && errors.As(err, &v.problem):
+		return r.noteUnfollowed(ctx, v)
 	case v.charge == nil || v.relation == relationVacant:
 		return v, nil // what is remembered is shown
 	default:

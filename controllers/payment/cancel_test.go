@@ -52,7 +52,6 @@ func TestCancel_BeforeAsking(t *testing.T) {
 	}
 }
 
-// Nor is anybody charged by a send that certainly did nothing.
 func TestCancel_AfterAVoidSend(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		w := newWorld(t)
@@ -69,7 +68,6 @@ func TestCancel_AfterAVoidSend(t *testing.T) {
 	}
 }
 
-// Whoever decided before the switch was thrown finds out before it sends.
 func TestCancelIsSeenBeforeTheSend(t *testing.T) {
 	w := newWorld(t)
 	w.payment("sale", "mtn", "1901")
@@ -102,7 +100,6 @@ func TestCancelOpenSession(t *testing.T) {
 	}
 }
 
-// The payer was faster: what was paid is paid.
 func TestCancelRacesThePayer(t *testing.T) {
 	w := newWorld(t)
 	w.payment("sale", "wave", "1907")
@@ -118,8 +115,6 @@ func TestCancelRacesThePayer(t *testing.T) {
 	expectCancel(t, w.paidOnce(), v1alpha1.ReasonCancelTooLate)
 }
 
-// Where the provider cannot cancel, the condition says so and the payment is
-// followed to its end, whichever that is.
 func TestCancelNotSupported(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange"} {
 		w := newWorld(t)
@@ -138,7 +133,6 @@ func TestCancelNotSupported(t *testing.T) {
 	}
 }
 
-// A request whose answer was lost may have arrived: it is found out first, and none is sent again.
 func TestCancelWhileUnanswered(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		for name, processed := range map[string]bool{"arrived": true, "lost": false} {

@@ -197,16 +197,19 @@ func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
 		return r.choose(ctx, v)
 	}
 	if p != nil {
-		v.relation = relate(p, c, r.Installation, "", r.Settings.AdoptionWindow)
+		v.relation = relate(p, c, r.Installation, chosen{}, r.Settings.AdoptionWindow)
 	}
 	if v.relation == relationOpen {
-		chosen, err := r.Accounts.Resolve(ctx, p)
+		acct, err := r.Accounts.Resolve(ctx, p)
 		switch {
 		case err == nil:
-			v.relation = relate(p, c, r.Installation, chosen.Pin.Environment, r.Settings.AdoptionWindow)
+			v.relation = relate(p, c, r.Installation, chosen{acct.Pin.Environment, acct.Currency}, r.Settings.AdoptionWindow)
 		case !errors.As(err, &v.problem):
 			return v, err
 		}
+	}
+	if v.relation.holds() && attempt.NothingSent(&c.Record.Attempt) && !recordLost(p, c) && r.moved(ctx, v) {
+		v.relation = relationVacant
 	}
 	switch {
 	case !r.Installation.Made(c), c.Record.Outcome != nil && paidByProvider(c.Record.Outcome):
@@ -217,6 +220,19 @@ func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
 	var err error
 	v.account, err = r.Accounts.Pinned(ctx, c)
 	return v, err
+}
+
+// moved tells whether the Payment would be asked for elsewhere now than its Charge says, of which
+// nothing was sent: the account was corrected, switched to another environment or replaced.
+func (r *Reconciler) moved(ctx context.Context, v view) bool {
+	acct, err := r.Accounts.Resolve(ctx, v.payment)
+	if err != nil || v.payment.Status.Phase.Terminal() {
+		return false
+	}
+	v.account = acct
+	now, problem := r.intent(v)
+	was := &v.charge.Spec
+	return problem == nil && (now.Spec.Account != was.Account || now.Spec.Requested != was.Requested || now.Spec.Money != was.Money)
 }
 
 // choose finds the account of a Payment that has no Charge.

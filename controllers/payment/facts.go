@@ -51,6 +51,9 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.EarlierLife = attempt.Restored(p) || p.Spec.Cancel && p.Generation == 1 && r.traits(v).Recovery == providers.RecoverByRepeat
 	f.RecordLost = recordLost(p, v.charge)
 	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && askedBefore(p, v.charge)
+	if f.Attempt == nil {
+		f.Created = p.CreationTimestamp.Time
+	}
 	if v.problem != nil {
 		f.Blocked = v.problem.Reason
 	}
@@ -78,9 +81,7 @@ func recordLost(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
 	case !begun:
 		return false
 	default:
-		// Fewer sends than the status shows are an old view of the record.
-		asked := s.NextAction != nil && c.Record.Sends >= s.Sends
-		return c.Record.Sends == 0 || asked && attempt.NothingSent(&c.Record.Attempt)
+		return c.Record.Sends == 0 || attempt.NothingSent(&c.Record.Attempt) && showsMore(p, &c.Record)
 	}
 }
 
@@ -88,6 +89,12 @@ func recordLost(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
 // by this one, of which an open send is left where the API server does not keep their count.
 func askedBefore(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
 	return p.Status.InitiatedAt != nil && (c == nil || len(c.Record.Open) == 0)
+}
+
+// showsMore tells whether the status shows that the payer was asked, and the record of as many
+// sends does not. Fewer sends are an old view of it.
+func showsMore(p *v1alpha1.Payment, rec *v1alpha1.ChargeRecord) bool {
+	return p.Status.NextAction != nil && rec.Sends >= p.Status.Sends && rec.Taken == nil && rec.Outcome == nil
 }
 
 // unknownID is the id of the Unknown that the Charge records, for this Payment;

@@ -37,8 +37,6 @@ func (w *world) opened(provider, amount string, change ...func(*v1alpha1.Payment
 // pay with the payer's phone, or on the page.
 func (w *world) pay() { w.T.Helper(); must(w.T, w.Sim.Pay(w.charge("sale").Spec.ProviderReference)) }
 
-// Unknown is followed for ever: after an absence of any length it is due at once, by the
-// process that lives as by one that starts.
 func TestK2a_UnknownIsAskedAfterAnAbsence(t *testing.T) {
 	for provider, amount := range map[string]string{"mtn": "1907", "orange": "1908"} {
 		for _, restart := range []bool{false, true} {
@@ -56,7 +54,6 @@ func TestK2a_UnknownIsAskedAfterAnAbsence(t *testing.T) {
 	}
 }
 
-// Refused questions put off the next one by a day at most.
 func TestK2b_AskedWithinADay(t *testing.T) {
 	for _, provider := range allProviders {
 		w := newWorld(t, rarely)
@@ -70,7 +67,6 @@ func TestK2b_AskedWithinADay(t *testing.T) {
 	}
 }
 
-// What can never be asked again is Unknown a day after the deadline, for a person to settle.
 func TestK2c_UnknownADayAfterTheDeadline(t *testing.T) {
 	for _, provider := range allProviders {
 		for name, arrange := range map[string]func(w *world){
@@ -95,6 +91,43 @@ func TestK2c_UnknownADayAfterTheDeadline(t *testing.T) {
 			w.settleByHand("sale", v1alpha1.SettledNotPaid)
 			w.until("sale", time.Hour, never)
 			expectSettled(t, w.get("sale"), v1alpha1.PhaseFailed, v1alpha1.ReasonSettledNotPaid)
+		}
+	}
+}
+
+// So it is where the record is lost, too: it may be that nobody can ever ask.
+func TestK2c_UnknownWithoutARecord(t *testing.T) {
+	for _, provider := range allProviders {
+		for name, arrange := range map[string]func(w *world){
+			"the contract ended":  func(w *world) { w.refusing(401); w.secret(provider, false) },
+			"the account is gone": func(w *world) { w.Delete(w.Merchant(provider)) },
+		} {
+			w := newWorld(t, rarely)
+			w.opened(provider, "1907")
+			arrange(w)
+			w.lose("sale")
+			w.until("sale", 60*time.Hour, never)
+			expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonLostInitiation)
+			w.settleByHand("sale", v1alpha1.SettledNotPaid)
+			w.until("sale", time.Hour, never)
+			if p := w.get("sale"); p.Status.Phase != v1alpha1.PhaseFailed || p.Status.SettledBy == "" {
+				t.Errorf("%s, %s: %+v", provider, name, p.Status)
+			}
+		}
+	}
+}
+
+// Where only the Secret is gone, people are told, too.
+func TestK2d_TheSecretIsGone(t *testing.T) {
+	for _, provider := range allProviders {
+		w := newWorld(t)
+		w.opened(provider, "1909")
+		w.Delete(w.get("sale"))
+		w.Delete(looptest.Get[corev1.Secret](w.World, looptest.Shop, provider))
+		w.start()
+		w.until("sale", time.Hour, never)
+		if n := w.charge("sale").Record.Notice; n == nil || n.Reason != v1alpha1.ReasonCredentialsNotFound || len(w.Events) != 1 {
+			t.Errorf("%s: %+v, events %v", provider, n, w.Events)
 		}
 	}
 }
@@ -218,7 +251,6 @@ func TestK2g_CallbacksAreEvidence(t *testing.T) {
 	}
 }
 
-// Phones do not ring weeks later.
 func TestK2h_NotAskedInTime(t *testing.T) {
 	for _, provider := range allProviders {
 		for wait, in := range map[time.Duration]bool{23 * time.Hour: true, 25 * time.Hour: false, 21 * 24 * time.Hour: false} {
@@ -269,8 +301,6 @@ func TestK3a_CalledOffInTheManifest(t *testing.T) {
 	}
 }
 
-// A request that was taken, whose answer was lost and which MTN does not know for a while,
-// is not ended by that when it is called off.
 func TestK3b_NotEndedByAbsence(t *testing.T) {
 	for _, paid := range []bool{true, false} {
 		w := newWorld(t)
@@ -345,7 +375,6 @@ func TestK3g_RaisedAndNeverSent(t *testing.T) {
 	}
 }
 
-// That the first send is void is recorded only after a second one was raised, and refused.
 func TestK3h_VoidAfterARefusal(t *testing.T) {
 	for provider, refusal := range refusals() {
 		w := newWorld(t)
@@ -375,8 +404,6 @@ func TestK3h_VoidAfterARefusal(t *testing.T) {
 	}
 }
 
-// R12: once the API server went back in time nothing is sent, also if the very write
-// that allows a send shows it.
 func TestR12_RevisionsWentBack(t *testing.T) {
 	for _, provider := range allProviders {
 		for _, shownBy := range []string{"", "create Charge", "update Payment status"} {

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/ptr"
 
+	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld/looptest"
@@ -50,8 +52,8 @@ func written(t *testing.T, path, pattern string) [][]string {
 	return found
 }
 
-// reasons are those of Payments and accounts, by the name of the constant.
-func reasons(t *testing.T) map[string]v1alpha1.Reason {
+// constants are the reasons of Payments and accounts, by name.
+func constants(t *testing.T) map[string]v1alpha1.Reason {
 	t.Helper()
 	const path = "../../api/v1alpha1/conditions.go"
 	out := map[string]v1alpha1.Reason{}
@@ -65,14 +67,14 @@ func reasons(t *testing.T) map[string]v1alpha1.Reason {
 }
 
 func TestEveryReasonHasAMessage(t *testing.T) {
-	constants := reasons(t)
+	all := constants(t)
 	known := map[v1alpha1.Reason]bool{}
-	for name, reason := range constants {
+	for name, reason := range all {
 		if known[reason] {
 			t.Errorf("%s: two reasons are called %s", name, reason)
 		}
 		known[reason] = true
-		_, said := messages()[reason]
+		_, said := reasons.Payment()[reason]
 		places := 0
 		for _, here := range []bool{said, slices.Contains(saidByAccounts, reason), slices.Contains(ofAccounts, reason)} {
 			if here {
@@ -80,31 +82,20 @@ func TestEveryReasonHasAMessage(t *testing.T) {
 			}
 		}
 		if places != 1 {
-			t.Errorf("%s is said in %d places; it belongs into messages(), or into one of the lists of this test", name, places)
+			t.Errorf("%s is said in %d places; it belongs into api/reasons, or into one of the lists of this test", name, places)
 		}
 		// kstatus and `kubectl wait` show it: one word in CamelCase (KEP-1623).
 		if !regexp.MustCompile(`^[A-Z][A-Za-z]{3,}$`).MatchString(reason) {
 			t.Errorf("%s is written %q", name, reason)
 		}
 	}
-	for reason, text := range messages() {
+	for reason := range reasons.Payment() {
 		if !known[reason] {
 			t.Errorf("a message for %s, which is no reason", reason)
-		}
-		if !strings.HasSuffix(text, ".") || strings.TrimSpace(text) != text || strings.ContainsAny(text, "\n%{}") || len(text) > 400 {
-			t.Errorf("%s: %q", reason, text)
-		}
-		if got := message(reason, ""); got != text {
-			t.Errorf("%s: %q", reason, got)
-		}
-		if got := message(reason, "CODE_1"); got != text+" (provider code CODE_1)" {
-			t.Errorf("%s: %q", reason, got)
 		}
 	}
 }
 
-// Package account gives no reason that these lists do not know, and gives each of
-// those that are left to it.
 func TestReasonsOfAccounts(t *testing.T) {
 	files, err := filepath.Glob("../account/[a-z]*.go")
 	must(t, err)
@@ -112,14 +103,14 @@ func TestReasonsOfAccounts(t *testing.T) {
 	for _, path := range files {
 		text, err := os.ReadFile(path)
 		must(t, err)
-		for name, reason := range reasons(t) {
+		for name, reason := range constants(t) {
 			if !strings.HasSuffix(path, "_test.go") && regexp.MustCompile(`v1alpha1\.`+name+`\b`).Match(text) {
 				used[reason] = true
 			}
 		}
 	}
 	for reason := range used {
-		if _, said := messages()[reason]; !said && !slices.Contains(saidByAccounts, reason) && !slices.Contains(ofAccounts, reason) {
+		if _, said := reasons.Payment()[reason]; !said && !slices.Contains(saidByAccounts, reason) && !slices.Contains(ofAccounts, reason) {
 			t.Errorf("package account gives %s, which has no message", reason)
 		}
 	}
@@ -130,18 +121,16 @@ func TestReasonsOfAccounts(t *testing.T) {
 	}
 }
 
-// A provider's failure becomes a reason by its name.
 func TestFailureReasons(t *testing.T) {
-	known := slices.Collect(maps.Values(reasons(t)))
+	known := slices.Collect(maps.Values(constants(t)))
 	for _, m := range written(t, "../../providers/provider.go", `(?m)^\tFailure\w+ +FailureReason = "(\w+)"`) {
 		reason := attempt.RefusalReason(&providers.Error{Failure: providers.FailureReason(m[1])})
-		if _, said := messages()[reason]; !said || !slices.Contains(known, reason) {
+		if _, said := reasons.Payment()[reason]; !said || !slices.Contains(known, reason) {
 			t.Errorf("%s becomes %s, which is no reason", m[1], reason)
 		}
 	}
 }
 
-// docs/payment.md explains every reason in a row of a table, and no other.
 func TestDocumentedReasons(t *testing.T) {
 	section := written(t, "../../docs/payment.md", `(?s)\n## Reasons\n(.*?)(?:\n## |$)`)[0][1]
 	rows := map[v1alpha1.Reason]int{}
@@ -151,7 +140,7 @@ func TestDocumentedReasons(t *testing.T) {
 			t.Errorf("%s: the row does not say where, what and what to do", m[1])
 		}
 	}
-	for name, reason := range reasons(t) {
+	for name, reason := range constants(t) {
 		want := 1
 		if slices.Contains(ofAccounts, reason) {
 			want = 0
@@ -174,6 +163,8 @@ func TestK5f_RecordRefused(t *testing.T) {
 	resource := v1alpha1.SchemeGroupVersion.WithResource("charges").GroupResource()
 	for class, refusal := range map[string]error{
 		"Forbidden": apierrors.NewForbidden(resource, "x", errors.New("a policy says no")), "Invalid": apierrors.NewInvalid(kind, "x", nil),
+		"InternalError": apierrors.NewInternalError(errors.New("failed calling webhook")), "Unauthorized": apierrors.NewUnauthorized("expired"),
+		"MethodNotAllowed": apierrors.NewMethodNotSupported(resource, "create"), "RequestEntityTooLarge": apierrors.NewRequestEntityTooLargeError("too much"),
 	} {
 		for _, provider := range allProviders {
 			for verb, phase := range map[string]v1alpha1.Phase{"create Charge": v1alpha1.PhasePending, "update Charge": v1alpha1.PhaseProcessing} {
@@ -207,7 +198,61 @@ func TestK5f_RecordRefused(t *testing.T) {
 	}
 }
 
-// A provider that the operator does not know makes a Payment Stalled.
+// What an answer says that does not tell whether the request was taken is shown as long as
+// nobody knows, and as the end of what nobody could pay.
+func TestK5_AnswersThatSayNothingAreShown(t *testing.T) {
+	for _, provider := range allProviders {
+		for said, answer := range map[string]simulator.Behaviour{
+			"initiate (HTTP 500, code SOMETHING_NEW)": {Status: 500, Body: ptr.To(`{"code":"SOMETHING_NEW"}`)}, "initiate (HTTP 503)": {Status: 503, Body: ptr.To("<html>")},
+		} {
+			w := newWorld(t)
+			answer.Unprocessed = true
+			w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, answer)
+			w.payment("sale", provider, "1902")
+			w.until("sale", time.Minute, never)
+			expectPhase(t, w.get("sale"), v1alpha1.PhaseProcessing, v1alpha1.ReasonProviderUnreachable)
+			early := condition(w.get("sale"), v1alpha1.ConditionSucceeded).Message
+			p := w.settle("sale", 5*time.Hour)
+			if late := condition(p, v1alpha1.ConditionSucceeded).Message; !strings.Contains(early, said) || p.Status.Phase != v1alpha1.PhaseUnknown && !strings.Contains(late, said) {
+				t.Errorf("%s: %q, and in the end %s: %q", provider, early, p.Status.Phase, late)
+			}
+		}
+	}
+}
+
+// K5a, K5b: what the key says of its wallet's country counts before anything is sent, and who
+// collects for others names them.
+func TestK5aK5b_WaveIsAskedForWhatItsWalletTakes(t *testing.T) {
+	w := newWorld(t)
+	w.EditMerchant("wave", func(m *v1alpha1.MerchantAccount) { m.Spec.Wave = &v1alpha1.WaveAccount{AggregatedMerchantID: "am-1"} })
+	w.payment("gambian", "wave", "1902", func(p *v1alpha1.Payment) { p.Spec.Currency = "GMD" })
+	expectPhase(t, w.settle("gambian", time.Hour), v1alpha1.PhaseFailed, v1alpha1.ReasonInvalidRequest)
+	if w.asked() != 0 || w.charge("gambian") != nil {
+		t.Errorf("asked %d times", w.asked())
+	}
+	w.payment("sale", "wave", "1902")
+	w.until("sale", time.Minute, func() bool { return w.asked() > 0 })
+	if body := string(w.Calls[len(w.Calls)-1].Body); !strings.Contains(body, `"aggregated_merchant_id":"am-1"`) {
+		t.Error(body)
+	}
+	w.EditSecret("wave", func(data map[string][]byte) { data["apiKey"] = []byte("wave_gm_prod_other") })
+	w.start()
+	w.payment("other", "wave", "1902")
+	w.until("other", time.Hour, never)
+	expectPhase(t, w.get("other"), v1alpha1.PhasePending, v1alpha1.ReasonAccountMisconfigured)
+}
+
+// No provider's word gives a phone away, whatever it writes for a code.
+func TestCodesAreNoPhones(t *testing.T) {
+	for _, reason := range []string{`"PAYER +225 05-01-02-03-04 REFUSED"`, `{"code":"NO_2250501020304"}`} {
+		w := newWorld(t)
+		w.payment("sale", "mtn", "1902")
+		w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Body: ptr.To(
+			`{"status":"FAILED","externalId":"sale","amount":"1902","currency":"EUR","reason":` + reason + `}`)})
+		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseFailed, v1alpha1.ReasonProviderRefused)
+	}
+}
+
 func TestK5g_UnknownProviderIsStalled(t *testing.T) {
 	w := newWorld(t)
 	w.payment("sale", "orange-money", "1902")

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
@@ -79,12 +80,8 @@ func asksInAMoment(v view) bool {
 // behind: the status shows more than the Charge as it was read, so that one is old. Two
 // processes would overwrite each other's status for as long as one's cache is behind.
 func behind(v view) bool {
-	p, c := v.payment, v.charge
-	if c == nil || !v.relation.holds() || p.Status.NextAction == nil {
-		return false
-	}
-	rec := &c.Record
-	return rec.Taken == nil && rec.Outcome == nil && rec.Unknown == nil && rec.Sends > 0 && rec.Sends >= p.Status.Sends
+	c := v.charge
+	return c != nil && v.relation.holds() && c.Record.Sends > 0 && c.Record.Unknown == nil && showsMore(v.payment, &c.Record)
 }
 
 // projection is what v shows of its Payment.
@@ -96,7 +93,7 @@ func (r *Reconciler) projection(v view) projection {
 	nothingSent := v.charge == nil || v.relation == relationVacant ||
 		v.seen.Unsent > 0 && attempt.NothingSent(&v.charge.Record.Attempt)
 	if in.problem == nil && nothingSent {
-		in.problem = v.seen.Told(v.failed, v.payment.Status.Conditions, noticeText)
+		in.problem = v.seen.Told(v.failed, v.payment.Status.Conditions, reasons.Payment().OfNotice)
 	}
 	if v.relation == relationVacant {
 		in.charge, in.relation = nil, relationNone
@@ -199,7 +196,7 @@ func afterEnd(in projection, status v1alpha1.PaymentStatus, now time.Time) v1alp
 	status.Refunded = refunded(rec)
 	if rec.Outcome != nil && rec.Later != nil && attempt.Contradicts(rec.Outcome, rec.Later) {
 		set(&status, in, now, v1alpha1.ConditionLateSettlement, v1alpha1.ReasonContradicted,
-			message(v1alpha1.ReasonContradicted, rec.Later.Code))
+			reasons.Payment().Of(v1alpha1.ReasonContradicted, rec.Later.Code))
 	}
 	return status
 }
@@ -218,7 +215,7 @@ func showCancel(status *v1alpha1.PaymentStatus, in projection, phase v1alpha1.Ph
 	case phase == v1alpha1.PhaseUnknown, in.charge != nil && in.charge.Record.Taken != nil && !in.traits.CanCancel:
 		reason = v1alpha1.ReasonCancelNotSupported
 	}
-	set(status, in, now, v1alpha1.ConditionCancelRequested, reason, message(reason, ""))
+	set(status, in, now, v1alpha1.ConditionCancelRequested, reason, reasons.Payment().Of(reason, ""))
 }
 
 // refunded is how much was given back; empty: nothing.
@@ -257,7 +254,7 @@ func standingOf(in projection) standing {
 }
 
 func stand(phase v1alpha1.Phase, reason v1alpha1.Reason, code string) standing {
-	return standing{phase: phase, reason: reason, code: code, message: message(reason, code)}
+	return standing{phase: phase, reason: reason, code: code, message: reasons.Payment().Of(reason, code)}
 }
 
 // waiting: there is no Charge yet.
@@ -293,7 +290,7 @@ func ofRecord(rec *v1alpha1.ChargeRecord, problem *attempt.Problem) standing {
 	case problem != nil:
 		return standing{phase: phase, reason: problem.Reason, message: problem.Message, stalled: problem.Reason == v1alpha1.ReasonRecordRefused}
 	case rec.Notice != nil:
-		return standing{phase: phase, reason: rec.Notice.Reason, code: rec.Notice.Code, message: noticeText(*rec.Notice)}
+		return standing{phase: phase, reason: rec.Notice.Reason, code: rec.Notice.Code, message: reasons.Payment().OfNotice(*rec.Notice)}
 	case rec.Taken != nil && rec.Session != nil && rec.Session.PaymentURL != "":
 		s := stand(phase, v1alpha1.ReasonAwaitingPayer, "")
 		s.message = "Waiting for the payer to open status.nextAction.url."
@@ -309,14 +306,6 @@ func ofRecord(rec *v1alpha1.ChargeRecord, problem *attempt.Problem) standing {
 	default:
 		return stand(phase, v1alpha1.ReasonAccepted, "")
 	}
-}
-
-// noticeText is what a notice tells, in its own words where it has some.
-func noticeText(n v1alpha1.Notice) string {
-	if n.Message != "" {
-		return n.Message
-	}
-	return message(n.Reason, n.Code)
 }
 
 func showCharge(status *v1alpha1.PaymentStatus, in projection) {
@@ -376,7 +365,7 @@ func setConditions(status *v1alpha1.PaymentStatus, in projection, s standing, no
 	}, in.payment.Generation, now)
 	if adopted(in) {
 		set(status, in, now, v1alpha1.ConditionAdopted, v1alpha1.ReasonChargeAdopted,
-			fmt.Sprintf("%s It dates from %s.", message(v1alpha1.ReasonChargeAdopted, ""), in.charge.CreationTimestamp.UTC().Format(time.RFC3339)))
+			fmt.Sprintf("%s It dates from %s.", reasons.Payment().Of(v1alpha1.ReasonChargeAdopted, ""), in.charge.CreationTimestamp.UTC().Format(time.RFC3339)))
 	}
 }
 

@@ -76,7 +76,6 @@ func TestPromptLimit(t *testing.T) {
 	}
 }
 
-// Orange and Wave ring nobody.
 func TestPromptLimit_PushOnly(t *testing.T) {
 	for _, provider := range []string{"orange", "wave"} {
 		w := newWorld(t, prompts(1, 1))

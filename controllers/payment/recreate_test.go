@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,6 +120,61 @@ func TestK1bK1i_UnsentIsAskedForAsCorrected(t *testing.T) {
 			}
 		}
 	}
+}
+
+// K1f, K5e: where nothing was sent, the account counts as it is now: corrected, switched to
+// another environment, or replaced.
+func TestK1fK5e_UnsentIsAskedForWhereTheAccountIs(t *testing.T) {
+	for name, c := range map[string]struct {
+		provider    string
+		refuse      simulator.Behaviour
+		change      func(w *world, m *v1alpha1.MerchantAccount)
+		environment string
+	}{
+		"switched, orange": {"orange", simulator.Fail(429, false), func(w *world, m *v1alpha1.MerchantAccount) {
+			m.Spec.Environment, m.Spec.BaseURL = "production", w.Sim.OrangeURL("ci")
+		}, "production"},
+		"switched, wave":    {"wave", simulator.Fail(429, false), func(_ *world, m *v1alpha1.MerchantAccount) { m.Spec.Environment = "production" }, "production"},
+		"replaced, mtn":     {"mtn", simulator.Fail(429, false), nil, ""},
+		"corrected, orange": {"orange", simulator.Behaviour{}, func(w *world, m *v1alpha1.MerchantAccount) { m.Spec.BaseURL = w.Sim.OrangeURL("dev") }, "sandbox"},
+		"currency, orange":  {"orange", simulator.Fail(429, false), func(_ *world, m *v1alpha1.MerchantAccount) { m.Spec.Currency = "XAF" }, "sandbox"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.payerPays = true
+			if name == "corrected, orange" {
+				w.EditMerchant("orange", func(m *v1alpha1.MerchantAccount) { m.Spec.BaseURL = strings.TrimSuffix(m.Spec.BaseURL, "v1") + "v7" })
+			} else {
+				w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, c.refuse)
+			}
+			w.payment("order", c.provider, "1902")
+			w.until("order", 5*time.Minute, never)
+			old := w.charge("order")
+			w.Sim.ClearScripts()
+			if c.change == nil {
+				c.environment = "sandbox"
+				w.replaceAccount(c.provider)
+			} else {
+				w.EditMerchant(c.provider, func(m *v1alpha1.MerchantAccount) { c.change(w, m) })
+			}
+			p := w.settle("order", time.Hour)
+			expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+			if now := w.charge("order"); now.UID == old.UID || now.Record.Sends <= old.Record.Sends || p.Status.Environment != c.environment || w.charges("order") != 1 {
+				t.Errorf("charged %d times in %s: %+v", w.charges("order"), p.Status.Environment, now.Spec)
+			}
+		})
+	}
+}
+
+// replaceAccount puts a ClusterMerchantAccount in the place of the MerchantAccount.
+func (w *world) replaceAccount(provider string) {
+	w.T.Helper()
+	m, s := w.Merchant(provider), looptest.Get[corev1.Secret](w.World, looptest.Shop, provider)
+	w.Delete(m)
+	w.Must(w.API.Create(w.Ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "mobile-money-system", Name: provider}, Data: s.Data}))
+	w.Must(w.API.Create(w.Ctx, &v1alpha1.ClusterMerchantAccount{ObjectMeta: metav1.ObjectMeta{Name: provider}, Spec: v1alpha1.ClusterMerchantAccountSpec{
+		MerchantAccountSpec: m.Spec, AllowedNamespaces: v1alpha1.AllowedNamespaces{Names: []string{looptest.Shop}},
+	}}))
 }
 
 // Nor is it in the way of one that came out of a backup, which sends nothing.
@@ -245,7 +301,6 @@ func TestK1e_TheKeyIsLost(t *testing.T) {
 	}
 }
 
-// Sandbox money does not count in production.
 func TestK1f_FromSandboxToProduction(t *testing.T) {
 	for _, provider := range allProviders {
 		w := newWorld(t)
@@ -307,7 +362,6 @@ func TestK1g_TheFenceDecides(t *testing.T) {
 	}
 }
 
-// Without a given installation id nothing is sent in production.
 func TestK1h_ProductionNeedsAGivenInstallationID(t *testing.T) {
 	for _, provider := range allProviders {
 		w := newWorld(t)
@@ -363,7 +417,28 @@ func TestRecordLost_IsNeverRefused(t *testing.T) {
 	}
 }
 
-// Several Payments may bear one order number: each is a sale of its own.
+// A cache that shows the Charge before its end would let a Payment adopt what ended long before it.
+func TestConclude_AdoptsOnlyByWhatTheAPIServerSays(t *testing.T) {
+	for _, provider := range allProviders {
+		w := newWorld(t)
+		w.payment("order", provider, "1909")
+		w.until("order", time.Second, never)
+		open := w.charge("order")
+		w.payerPays = true
+		w.Must(w.Sim.Pay(open.Spec.ProviderReference))
+		expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+		w.Clock.Add(30 * 24 * time.Hour)
+		p := w.replace("order", provider, "1909", func(*v1alpha1.Payment) {})
+		v := view{key: client.ObjectKeyFromObject(p), payment: p, charge: open, relation: relationAdopted}
+		_, err := w.loop.conclude(w.Ctx, v, attempt.Decision{Action: attempt.Wait})
+		must(t, err)
+		if s := w.get("order").Status; s.ChargeName != "" {
+			t.Errorf("%s: adopted by an old view: %+v", provider, s)
+		}
+		expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName)
+	}
+}
+
 func TestReferenceIdentifiesNoSale(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"deposit", "rest"} {
@@ -375,7 +450,6 @@ func TestReferenceIdentifiesNoSale(t *testing.T) {
 	}
 }
 
-// relate, as a table.
 func TestRelate(t *testing.T) {
 	const window, sandbox = 24 * time.Hour, "sandbox"
 	inst := testInstallation
@@ -383,6 +457,7 @@ func TestRelate(t *testing.T) {
 	type change func(*v1alpha1.Payment, *v1alpha1.Charge)
 	another := func(p *v1alpha1.Payment, _ *v1alpha1.Charge) { p.UID = "another" }
 	dearer := func(p *v1alpha1.Payment, _ *v1alpha1.Charge) { p.Spec.Amount = v1alpha1.NewAmount("1") }
+	named := func(p *v1alpha1.Payment, _ *v1alpha1.Charge) { p.Spec.Currency = "XOF" }
 	sent := func(_ *v1alpha1.Payment, c *v1alpha1.Charge) {
 		c.Record.Sends, c.Record.Open = 1, []v1alpha1.Send{{Number: 1, Sender: "me", At: metav1.NewMicroTime(at)}}
 	}
@@ -400,30 +475,35 @@ func TestRelate(t *testing.T) {
 		changes     []change
 		environment string
 		want        relation
+		currency    string
 	}{
-		"its own":                            {nil, sandbox, relationOwn},
-		"its own, the key lost":              {[]change{keyLost, sent}, sandbox, relationOwn},
-		"its own, the account unknown":       {[]change{sent}, "", relationOwn},
-		"made again":                         {[]change{another, sent}, sandbox, relationAdopted},
-		"made again, the account unknown":    {[]change{another, sent}, "", relationOpen},
-		"made again, other money":            {[]change{another, dearer, sent}, sandbox, relationConflict},
-		"made again, other money, void":      {[]change{another, dearer, void}, sandbox, relationVacant},
-		"made again, other money, shown":     {[]change{another, dearer, void, shows}, sandbox, relationConflict},
-		"other money with consent":           {[]change{another, dearer, sent, consent}, sandbox, relationConflict},
-		"ended a day before":                 {[]change{another, sent, ended(window)}, sandbox, relationAdopted},
-		"ended longer before":                {[]change{another, sent, ended(window + time.Second)}, sandbox, relationReused},
-		"ended longer before, consent":       {[]change{another, sent, ended(window + time.Second), consent}, sandbox, relationAdopted},
-		"ended longer before, restored":      {[]change{another, sent, ended(window + time.Second), label}, sandbox, relationAdopted},
-		"ended longer before, adopted then":  {[]change{another, sent, ended(window + time.Second), shows}, sandbox, relationAdopted},
-		"the key lost":                       {[]change{another, sent, keyLost}, sandbox, relationReused},
-		"the key lost, other money":          {[]change{another, dearer, sent, keyLost}, sandbox, relationReused},
-		"the key lost, consent":              {[]change{another, sent, keyLost, consent}, sandbox, relationAdopted},
-		"another environment":                {[]change{another, sent}, "production", relationReused},
-		"another environment, consent":       {[]change{another, sent, consent}, "production", relationReused},
-		"another environment, nothing sent":  {[]change{another, void}, "production", relationVacant},
-		"another installation":               {[]change{func(_ *v1alpha1.Payment, c *v1alpha1.Charge) { c.Spec.InstallationID = "x" }}, sandbox, relationForeign},
-		"another version":                    {[]change{func(_ *v1alpha1.Payment, c *v1alpha1.Charge) { c.Spec.ReferenceVersion = "v9" }}, sandbox, relationForeign},
-		"another name, by a digest collided": {[]change{func(p *v1alpha1.Payment, _ *v1alpha1.Charge) { p.Name = "x" }}, sandbox, relationForeign},
+		"its own":                            {nil, sandbox, relationOwn, ""},
+		"its own, the key lost":              {[]change{keyLost, sent}, sandbox, relationOwn, ""},
+		"its own, the account unknown":       {[]change{sent}, "", relationOwn, ""},
+		"made again":                         {[]change{another, sent}, sandbox, relationAdopted, ""},
+		"made again, the account unknown":    {[]change{another, sent}, "", relationOpen, ""},
+		"made again, other money":            {[]change{another, dearer, sent}, sandbox, relationConflict, ""},
+		"made again, other money, void":      {[]change{another, dearer, void}, sandbox, relationVacant, ""},
+		"made again, other money, shown":     {[]change{another, dearer, void, shows}, sandbox, relationConflict, ""},
+		"other money with consent":           {[]change{another, dearer, sent, consent}, sandbox, relationConflict, ""},
+		"ended a day before":                 {[]change{another, sent, ended(window)}, sandbox, relationAdopted, ""},
+		"ended longer before":                {[]change{another, sent, ended(window + time.Second)}, sandbox, relationReused, ""},
+		"ended longer before, consent":       {[]change{another, sent, ended(window + time.Second), consent}, sandbox, relationAdopted, ""},
+		"ended longer before, restored":      {[]change{another, sent, ended(window + time.Second), label}, sandbox, relationAdopted, ""},
+		"ended longer before, adopted then":  {[]change{another, sent, ended(window + time.Second), shows}, sandbox, relationAdopted, ""},
+		"the key lost":                       {[]change{another, sent, keyLost}, sandbox, relationReused, ""},
+		"the key lost, other money":          {[]change{another, dearer, sent, keyLost}, sandbox, relationReused, ""},
+		"the key lost, consent":              {[]change{another, sent, keyLost, consent}, sandbox, relationAdopted, ""},
+		"another environment":                {[]change{another, sent}, "production", relationReused, ""},
+		"another environment, consent":       {[]change{another, sent, consent}, "production", relationReused, ""},
+		"another environment, nothing sent":  {[]change{another, void}, "production", relationVacant, ""},
+		"another installation":               {[]change{func(_ *v1alpha1.Payment, c *v1alpha1.Charge) { c.Spec.InstallationID = "x" }}, sandbox, relationForeign, ""},
+		"another version":                    {[]change{func(_ *v1alpha1.Payment, c *v1alpha1.Charge) { c.Spec.ReferenceVersion = "v9" }}, sandbox, relationForeign, ""},
+		"another name, by a digest collided": {[]change{func(p *v1alpha1.Payment, _ *v1alpha1.Charge) { p.Name = "x" }}, sandbox, relationForeign, ""},
+		"made again, other default":          {[]change{another, sent}, sandbox, relationConflict, "GHS"},
+		"made again, the same default":       {[]change{another, sent}, sandbox, relationAdopted, "XOF"},
+		"made again, other default, void":    {[]change{another, void}, sandbox, relationVacant, "GHS"},
+		"made again, its own currency":       {[]change{another, sent, named}, sandbox, relationAdopted, "GHS"},
 	} {
 		p := newPayment("order", "mtn", "5000")
 		p.UID = "own"
@@ -435,7 +515,7 @@ func TestRelate(t *testing.T) {
 		for _, change := range c.changes {
 			change(p, charge)
 		}
-		if got := relate(p, charge, inst, c.environment, window); got != c.want {
+		if got := relate(p, charge, inst, chosen{c.environment, c.currency}, window); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}

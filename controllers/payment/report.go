@@ -2,6 +2,7 @@ package payment
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -87,9 +88,7 @@ type Metrics struct {
 // NewMetrics returns metrics that are registered with reg.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "mobilemoney", Name: name, Help: help}, labels)
-		reg.MustRegister(c)
-		return c
+		return promauto.With(reg).NewCounterVec(prometheus.CounterOpts{Namespace: "mobilemoney", Name: name, Help: help}, labels)
 	}
 	return &Metrics{
 		calls: counter("provider_calls_total",

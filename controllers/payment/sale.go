@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"cmp"
 	"time"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -37,8 +38,8 @@ func (r relation) holds() bool { return r == relationOwn || r == relationAdopted
 
 // relate says what p is to the Charge c of its name. It is the one check of what was read, cached
 // or live: namespace, name and fingerprint are this sale's, and what p may adopt was settled when
-// it was created. environment is that of the account that p would use; empty: that is not known.
-func relate(p *v1alpha1.Payment, c *v1alpha1.Charge, inst installation.Installation, environment string, adoptionWindow time.Duration) relation {
+// it was created. at is the account that p would use.
+func relate(p *v1alpha1.Payment, c *v1alpha1.Charge, inst installation.Installation, at chosen, adoptionWindow time.Duration) relation {
 	sale := c.Spec.Payment.Namespace == p.Namespace && c.Spec.Payment.Name == p.Name
 	known := inst.MadeFingerprint(c.Spec.Fingerprint)
 	switch {
@@ -46,7 +47,7 @@ func relate(p *v1alpha1.Payment, c *v1alpha1.Charge, inst installation.Installat
 		return relationForeign
 	case string(p.UID) == c.Spec.Payment.UID:
 		return relationOwn
-	case known && !sameIntent(p, c, inst):
+	case known && !sameIntent(p, c, inst, at.currency):
 		if attempt.NothingSent(&c.Record.Attempt) && p.Status.ChargeName == "" {
 			return relationVacant
 		}
@@ -57,21 +58,29 @@ func relate(p *v1alpha1.Payment, c *v1alpha1.Charge, inst installation.Installat
 		return relationReused
 	case endedTooLongBefore(p, c, adoptionWindow) && !consents(p):
 		return relationReused
-	case environment == "":
+	case at.environment == "":
 		return relationOpen
-	case environment != c.Spec.Account.Environment && attempt.NothingSent(&c.Record.Attempt):
+	case at.environment != c.Spec.Account.Environment && attempt.NothingSent(&c.Record.Attempt):
 		return relationVacant
-	case environment != c.Spec.Account.Environment:
+	case at.environment != c.Spec.Account.Environment:
 		return relationReused
 	default:
 		return relationAdopted
 	}
 }
 
-// sameIntent compares the fingerprints.
-func sameIntent(p *v1alpha1.Payment, c *v1alpha1.Charge, inst installation.Installation) bool {
+// chosen is what decides of the account that a Payment would use; empty: that is not known.
+type chosen struct{ environment, currency string }
+
+// asMade is the account as it was when the Charge was made.
+func asMade(c *v1alpha1.Charge) chosen {
+	return chosen{c.Spec.Account.Environment, c.Spec.Requested.Currency}
+}
+
+// sameIntent compares the fingerprints. A Payment that names no currency means the account's.
+func sameIntent(p *v1alpha1.Payment, c *v1alpha1.Charge, inst installation.Installation, accounts string) bool {
 	currency := c.Spec.Requested.Currency
-	return (p.Spec.Currency == "" || p.Spec.Currency == currency) && inst.Fingerprint(p, currency) == c.Spec.Fingerprint
+	return cmp.Or(p.Spec.Currency, accounts, currency) == currency && inst.Fingerprint(p, currency) == c.Spec.Fingerprint
 }
 
 // endedTooLongBefore: a window of 0 is off, for disaster recovery.

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
@@ -31,6 +33,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 			v.problem, v.settled = problem, v1alpha1.PhaseFailed
 			return v, nil //nolint:nilerr // It is the user's to read, not ours to try again.
 		}
+		intent.Record.Sends = v.payment.Status.Sends // those of a Charge that it takes the place of
 	}
 	c, ready, v, err := r.prepare(ctx, v, first)
 	if !ready || err != nil {
@@ -61,7 +64,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	})
 	v.payment = fenced
 	if sent.ResourceVersion != "" {
-		v.charge, v.relation = sent, relate(v.payment, sent, r.Installation, sent.Spec.Account.Environment, r.Settings.AdoptionWindow)
+		v.charge, v.relation = sent, relate(v.payment, sent, r.Installation, asMade(sent), r.Settings.AdoptionWindow)
 	}
 	if answer == nil {
 		v.seen = r.Protocol.Unsent(v.key.String(), err)
@@ -87,7 +90,7 @@ func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.
 		return nil, false, v, nil
 	}
 	if first {
-		if v.problem = r.firstRequestProblem(ctx, v); v.problem != nil {
+		if v = r.checkFirst(ctx, v, c); v.problem != nil {
 			return nil, false, v, nil //nolint:nilerr // It is the user's to read, not ours to try again.
 		}
 		// Whoever is limited takes part in no other queue.
@@ -135,17 +138,37 @@ func (r *Reconciler) makeReady(ctx context.Context, v view, c *account.Client, f
 	return true, v, nil
 }
 
-// firstRequestProblem is what keeps a first request from being sent through the
-// account, as far as that is known without asking anybody.
-func (r *Reconciler) firstRequestProblem(ctx context.Context, v view) *attempt.Problem {
-	if v.account.Closed != nil {
-		return v.account.Closed
+// checkFirst adds to v what keeps a first request from being sent through the account, as far as
+// that is known without asking anybody.
+func (r *Reconciler) checkFirst(ctx context.Context, v view, c *account.Client) view {
+	if v.problem = v.account.Closed; v.problem != nil {
+		return v
 	}
-	var p *attempt.Problem
-	if err := r.URLs.Check(v.account, v.payment); errors.As(err, &p) {
-		return p
+	if err := r.URLs.Check(v.account, v.payment); errors.As(err, &v.problem) {
+		return v
 	}
-	return r.unsentLimit(ctx, v)
+	switch err := c.CheckMoney(v.account, requested(v)); {
+	case errors.As(err, &v.problem):
+	case err != nil:
+		v.problem, v.settled = invalid(err), v1alpha1.PhaseFailed
+	default:
+		v.problem = r.unsentLimit(ctx, v)
+	}
+	return v
+}
+
+// requested is the money that the Payment asks for through its account.
+func requested(v view) providers.Money {
+	spec := &v.payment.Spec
+	return providers.Money{Amount: spec.Amount.Canonical(), Currency: cmp.Or(spec.Currency, v.account.Currency)}
+}
+
+// invalid: the payment can never be requested as written.
+func invalid(err error) *attempt.Problem {
+	return &attempt.Problem{
+		Reason:  v1alpha1.ReasonInvalidRequest,
+		Message: strings.TrimSuffix(reasons.Payment().Of(v1alpha1.ReasonInvalidRequest, ""), ".") + ": " + providers.AsError(err).Detail + ".",
+	}
 }
 
 // lastGuards are those of a first request that have to be the last: what the API server says now of
@@ -186,7 +209,7 @@ func (r *Reconciler) unsentLimit(ctx context.Context, v view) *attempt.Problem {
 	if err != nil || unsent < r.Settings.UnsentCharges {
 		return nil //nolint:nilerr // A cache that cannot be read limits nobody.
 	}
-	return &attempt.Problem{Reason: v1alpha1.ReasonUnsentChargesLimited, Message: message(v1alpha1.ReasonUnsentChargesLimited, "")}
+	return &attempt.Problem{Reason: v1alpha1.ReasonUnsentChargesLimited, Message: reasons.Payment().Of(v1alpha1.ReasonUnsentChargesLimited, "")}
 }
 
 // client to ask with, unless it may not be called now: that of the account, else the
@@ -207,7 +230,7 @@ func (r *Reconciler) client(ctx context.Context, v view) (*account.Client, view,
 // The write always changes it: whoever ends the Payment meanwhile loses. What comes
 // back is the version that the send stands on.
 func (r *Reconciler) fence(ctx context.Context, p *v1alpha1.Payment, c *v1alpha1.Charge) (*v1alpha1.Payment, error) {
-	relation := relate(p, c, r.Installation, c.Spec.Account.Environment, r.Settings.AdoptionWindow)
+	relation := relate(p, c, r.Installation, asMade(c), r.Settings.AdoptionWindow)
 	if !relation.holds() || p.DeletionTimestamp != nil || p.Spec.Cancel || p.Status.Phase.Terminal() {
 		return p, errNotWanted
 	}
@@ -252,16 +275,12 @@ func (r *Reconciler) initiateRequest(v view, c *v1alpha1.Charge) providers.Initi
 // that this payment can never be asked for; the Charge does to ask about it.
 func (r *Reconciler) intent(v view) (*v1alpha1.Charge, *attempt.Problem) {
 	p, acct, inst := v.payment, v.account, r.Installation
-	requested := providers.Money{Amount: p.Spec.Amount.Canonical(), Currency: cmp.Or(p.Spec.Currency, acct.Currency)}
+	requested := requested(v)
 	environment := acct.Pin.Environment
 	var problem *attempt.Problem
 	wire, err := acct.WireMoney(requested)
 	if err != nil {
-		wire = requested
-		problem = &attempt.Problem{
-			Reason:  v1alpha1.ReasonInvalidRequest,
-			Message: message(v1alpha1.ReasonInvalidRequest, "") + " " + providers.AsError(err).Detail,
-		}
+		wire, problem = requested, invalid(err)
 	}
 	payer := ""
 	if acct.Kind.Traits.Flow == providers.FlowPush {

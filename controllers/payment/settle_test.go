@@ -5,6 +5,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/providers/simulator"
@@ -33,7 +34,6 @@ func (w *world) callBack(name string) {
 	must(w.T, w.API.Status().Update(w.Ctx, p))
 }
 
-// Whatever is Unknown is settled by a person, for good, and whoever comes later finds it.
 func TestSettledByAPerson(t *testing.T) {
 	for name, c := range map[string]struct { // the ways into phase Unknown with a Charge
 		provider, amount string
@@ -214,6 +214,25 @@ func TestLateSuccess(t *testing.T) {
 			}
 			expectContradiction(t, w, want)
 			assertQuietWhenOver(t, w, p)
+		}
+	}
+}
+
+// K4a: what the provider said is kept for who settles it, also where it is no money.
+func TestK4a_WhatWasSaidIsKept(t *testing.T) {
+	for said, want := range map[string]v1alpha1.Reported{
+		`"amount":"1","currency":"EUR"`: {Amount: "1", Currency: "EUR"}, `"amount":"12.50","currency":"XOF"`: {Amount: "12.50", Currency: "XOF"},
+		`"amount":"1,000","currency":"EUR"`: {Amount: "1,000", Currency: "EUR"}, `"amount":"0","currency":"eur"`: {Amount: "0", Currency: "eur"},
+		`"amount":"7"`: {Amount: "7"}, `"amount":"<b>7</b>","currency":"E U R"`: {Amount: "7", Currency: "EUR"},
+	} {
+		w := newWorld(t)
+		w.payment("sale", "mtn", "1902")
+		w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Behaviour{Body: ptr.To(`{"status":"SUCCESSFUL","externalId":"sale","financialTransactionId":"77",` + said + `}`)})
+		w.until("sale", time.Hour, never)
+		want.TransactionID, want.Code = "77", "SUCCESSFUL"
+		p := w.get("sale")
+		if expectPhase(t, p, v1alpha1.PhaseUnknown, v1alpha1.ReasonAmountMismatch); *p.Status.Unknown.Reported != want {
+			t.Errorf("%s: %+v", said, p.Status.Unknown.Reported)
 		}
 	}
 }

@@ -16,7 +16,6 @@ import (
 
 func never() bool { return false }
 
-// An access token is shared by payments, and a new one is fetched once the old one is over.
 func TestToken(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange"} {
 		w := newWorld(t)
@@ -85,7 +84,6 @@ func TestInvalidForTheAccount(t *testing.T) {
 	}
 }
 
-// Refused by the provider for good: nothing moves, and nothing is sent again.
 func TestRefused(t *testing.T) {
 	for provider, refusal := range refusals() {
 		w := newWorld(t)
@@ -130,6 +128,30 @@ func TestMisconfiguredAccountIsMended(t *testing.T) {
 		expectPhase(t, w.settle("sale", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 		if w.charges("sale") != 1 {
 			t.Errorf("%s: not charged once", provider)
+		}
+	}
+}
+
+// K6: a request that the provider keeps refusing for the account's sake is repeated less and
+// less often, a minute apart in the end, whatever is asked between two sends; also where the
+// answer to the first one was lost.
+func TestMisconfiguredAccount_SendsBackOff(t *testing.T) {
+	for provider, refused := range map[string]simulator.Behaviour{
+		"mtn":    jsonAnswer(500, `{"code":"INVALID_CALLBACK_URL_HOST"}`),
+		"orange": jsonAnswer(403, `{"code":1202,"message":"","description":""}`),
+		"wave":   jsonAnswer(403, `{"code":"unauthorized-wallet","message":""}`),
+	} {
+		for _, lost := range []bool{false, true} {
+			w := newWorld(t)
+			if lost {
+				w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Behaviour{Cut: true, Unprocessed: true, Times: 1})
+			}
+			w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, refused)
+			w.payment("sale", provider, "1902")
+			w.until("sale", 30*time.Minute, never)
+			if n := w.sends(); n < 20 || n > 40 {
+				t.Errorf("%s, first answer lost: %t: %d sends in half an hour", provider, lost, n)
+			}
 		}
 	}
 }
@@ -255,7 +277,6 @@ func TestSurplusSessionsAreEnded(t *testing.T) {
 	}
 }
 
-// Another process was faster: our session is nobody's, and is ended.
 func TestLosersSessionIsEnded(t *testing.T) {
 	w := newWorld(t)
 	w.OnPoint = func(_ int, label string, after bool) error {
@@ -323,7 +344,6 @@ func TestEarlierSaleIsNotTakenForThisOne(t *testing.T) {
 	expectPhase(t, w.get("sale"), v1alpha1.PhaseUnknown, v1alpha1.ReasonReusedName)
 }
 
-// What is Unknown is never asked for again, though the record of why is gone.
 func TestUnknownWithoutItsChargeIsNotSent(t *testing.T) {
 	w := newWorld(t)
 	w.payerPays = true
@@ -372,7 +392,6 @@ func TestSuspended_StopsTheNextSend(t *testing.T) {
 	}
 }
 
-// What was asked for is followed to its end.
 func TestSuspended_AfterTheSend(t *testing.T) {
 	for _, provider := range []string{"mtn", "orange", "wave"} {
 		w := newWorld(t)

@@ -13,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/callback"
@@ -224,7 +225,7 @@ func assertProjection(t *testing.T, p *v1alpha1.Payment) {
 		t.Errorf("observedGeneration %d of %d", s.ObservedGeneration, p.Generation)
 	}
 	for _, c := range s.Conditions {
-		if _, ok := messages()[c.Reason]; !ok && c.Reason != v1alpha1.ReasonUnrecognizedStatus {
+		if _, ok := reasons.Payment()[c.Reason]; !ok && c.Reason != v1alpha1.ReasonUnrecognizedStatus {
 			t.Errorf("condition %s has a reason outside the closed list: %s", c.Type, c.Reason)
 		}
 	}

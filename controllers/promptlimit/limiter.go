@@ -85,10 +85,10 @@ func (l *Limiter) check(ctx context.Context, r client.Reader, charge string, nex
 	}{
 		{IndexPayer, next.Namespace + "/" + next.Payer, limits.PerPhone,
 			func(p Prompt) bool { return p.Namespace == next.Namespace && p.Payer == next.Payer },
-			"Prompt limit reached: %d prompts to this phone in the last hour, the account's prompts.perPhone. "},
+			"Prompt limit reached: %d prompts to this phone in the last hour, the account's prompts.perPhone, which can be raised. "},
 		{IndexNamespace, next.Namespace, limits.PerNamespace,
 			func(p Prompt) bool { return p.Namespace == next.Namespace },
-			"Prompt limit reached: %d prompts from this namespace in the last hour, the account's prompts.perNamespace. "},
+			"Prompt limit reached: %d prompts from this namespace in the last hour, the account's prompts.perNamespace, which can be raised. "},
 	} {
 		earlier, err := l.prompts(ctx, r, charge, c.index, c.value, next.At, c.like)
 		if err != nil {

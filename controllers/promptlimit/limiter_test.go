@@ -14,7 +14,6 @@ import (
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// However requests come in, no hour has more prompts than the limit, and nobody waits who need not.
 func TestNextAt_KeepsTheLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 5).Draw(t, "limit")
@@ -88,7 +87,6 @@ func TestQueues_EachHasAPosition(t *testing.T) {
 	})
 }
 
-// What this process admitted is forgotten once the cache must show it.
 func TestLimiter_Forgets(t *testing.T) {
 	b := Limiter{}
 	for i, name := range names(1000) {
@@ -99,7 +97,6 @@ func TestLimiter_Forgets(t *testing.T) {
 	}
 }
 
-// A prompt is counted at the newest time at which the phone rang, or may have.
 func TestPromptedAt_IsTheNewestSend(t *testing.T) {
 	first, second := metav1.NewMicroTime(noon.Add(time.Hour)), metav1.NewMicroTime(noon.Add(2*time.Hour))
 	charge := func(a v1alpha1.Attempt) *v1alpha1.Charge {

@@ -121,6 +121,8 @@ func (r *Reconciler) failed(ctx context.Context, v view, heed attempt.Heed, err 
 	switch {
 	case !known:
 		return v, err
+	case v.refund == nil && errors.As(err, &v.problem):
+		return r.noteUnfollowed(ctx, v)
 	case v.entry() == nil:
 		return v, nil // what is remembered is shown
 	default:

@@ -61,7 +61,7 @@ func (r *Reconciler) decide(v view) attempt.Decision {
 	case v.foreign:
 		return idle
 	case e != nil && v.gone() && v.vacant():
-		return attempt.Decision{Action: actRelease}
+		return r.release(v)
 	case r.refusal(v) != nil:
 		return attempt.Decision{Action: actRefuse}
 	case e == nil && v.behind():
@@ -76,6 +76,16 @@ func (r *Reconciler) decide(v view) attempt.Decision {
 	default:
 		return attempt.Decide(r.facts(v))
 	}
+}
+
+// release what a Refund that is gone reserved, once it is certain that nothing was given back.
+func (r *Reconciler) release(v view) attempt.Decision {
+	if f := r.facts(v); f.Attempt.Sends > 0 && !f.Rules.RefusalFinal {
+		if d := f.Untaken(); d.Action != attempt.Idle {
+			return d
+		}
+	}
+	return attempt.Decision{Action: actRelease}
 }
 
 // behind: the Payment shows that it was paid, and the Charge does not yet.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
@@ -26,7 +27,7 @@ type standing struct {
 }
 
 func stand(phase v1alpha1.RefundPhase, reason v1alpha1.Reason, code string) standing {
-	return standing{phase: phase, reason: reason, code: code, message: message(reason, code)}
+	return standing{phase: phase, reason: reason, code: code, message: reasons.Refund().Of(reason, code)}
 }
 
 func said(phase v1alpha1.RefundPhase, p *attempt.Problem) standing {
@@ -104,7 +105,7 @@ func afterEnd(v view, status v1alpha1.RefundStatus, now time.Time) v1alpha1.Refu
 		return status
 	}
 	attempt.SetCondition(&status.Conditions, v1alpha1.ConditionLateSettlement, metav1.ConditionTrue, v1alpha1.ReasonContradicted,
-		message(v1alpha1.ReasonContradicted, e.Later.Code), v.refund.Generation, now)
+		reasons.Refund().Of(v1alpha1.ReasonContradicted, e.Later.Code), v.refund.Generation, now)
 	return status
 }
 
@@ -150,7 +151,7 @@ func unreserved(v view) standing {
 	case v.account != nil && v.account.Closed != nil:
 		return said(v1alpha1.RefundPending, v.account.Closed)
 	}
-	if told := v.seen.Told(v.failed, v.refund.Status.Conditions, noticeText); told != nil {
+	if told := v.seen.Told(v.failed, v.refund.Status.Conditions, reasons.Refund().OfNotice); told != nil {
 		return said(v1alpha1.RefundPending, told)
 	}
 	return stand(v1alpha1.RefundPending, v1alpha1.ReasonAccepted, "")
@@ -173,7 +174,7 @@ func ofEntry(e *v1alpha1.ChargeRefund) standing {
 	case e.Unknown != nil:
 		return stand(v1alpha1.RefundUnknown, e.Unknown.Reason, "")
 	case e.Notice != nil:
-		return standing{phase: phase, reason: e.Notice.Reason, code: e.Notice.Code, message: noticeText(*e.Notice)}
+		return standing{phase: phase, reason: e.Notice.Reason, code: e.Notice.Code, message: reasons.Refund().OfNotice(*e.Notice)}
 	case e.Taken != nil:
 		return stand(phase, v1alpha1.ReasonAwaitingProvider, "")
 	case phase == v1alpha1.RefundProcessing:
@@ -181,14 +182,6 @@ func ofEntry(e *v1alpha1.ChargeRefund) standing {
 	default:
 		return stand(phase, v1alpha1.ReasonAccepted, "")
 	}
-}
-
-// noticeText is what a notice tells, in its own words where it has some.
-func noticeText(n v1alpha1.Notice) string {
-	if n.Message != "" {
-		return n.Message
-	}
-	return message(n.Reason, n.Code)
 }
 
 func showEntry(status *v1alpha1.RefundStatus, v view, fencing bool) {

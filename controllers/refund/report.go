@@ -5,6 +5,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
+	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
@@ -31,7 +32,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 // ends. Its texts are those of the conditions: closed, and without secrets.
 func (r *Reconciler) announce(v view, next *v1alpha1.Refund) {
 	if late := v1alpha1.ConditionLateSettlement; meta.IsStatusConditionTrue(next.Status.Conditions, late) && !meta.IsStatusConditionTrue(v.refund.Status.Conditions, late) {
-		r.event(next, corev1.EventTypeWarning, v1alpha1.ReasonContradicted, late, message(v1alpha1.ReasonContradicted, ""))
+		r.event(next, corev1.EventTypeWarning, v1alpha1.ReasonContradicted, late, reasons.Refund().Of(v1alpha1.ReasonContradicted, ""))
 		r.Metrics.contradictions.WithLabelValues(v.charge.Spec.Provider).Inc()
 	}
 	c := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionSucceeded)

@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"mobilemoney.dev/operator/api/reasons"
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
@@ -102,7 +103,7 @@ func newEntry(r *v1alpha1.Refund, c *v1alpha1.Charge, kind providers.Kind, inst 
 }
 
 func refuse(reason v1alpha1.Reason, more string) *attempt.Problem {
-	text := message(reason, "")
+	text := reasons.Refund().Of(reason, "")
 	if more != "" {
 		text += " " + more
 	}

@@ -38,7 +38,6 @@ func (w *world) lose(processed bool) {
 	w.Sim.Script(sending, simulator.Behaviour{Cut: true, Unprocessed: !processed, Times: 1})
 }
 
-// Nothing is sent for a Refund that is not the one any more.
 func TestSend_K1bNotForARefundThatWasMadeAgain(t *testing.T) {
 	atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
 		r := w.refund("back", "sale", "3000")
@@ -118,7 +117,6 @@ func TestRefund_WhatIsNotKnownIsLeftAlone(t *testing.T) {
 	}
 }
 
-// The provider is away, or silent, for long: an outcome is learnt once it can be.
 func TestRefund_K2OutcomesAreLearnt(t *testing.T) {
 	atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
 		w.Sim.Script(asking, pending)
@@ -292,6 +290,31 @@ func TestRefund_K3eRefusedThoughProcessed(t *testing.T) {
 		w.settled("other", time.Minute, v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
 		w.succeeds("back", "sale", "5000")
 	})
+	// Nor does an answer free anything by which the send is void: the Refund is deleted, and
+	// another one asks for the whole.
+	for name, answer := range map[string]simulator.Behaviour{
+		"the account's fault": {Status: 500, Body: text(`{"code":"NOT_ALLOWED","message":"no"}`), Times: 1},
+		"denied":              {Status: 403, Times: 1}, "throttled": {Status: 429, Times: 1},
+	} {
+		for _, processed := range []bool{true, false} {
+			atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
+				answer.Unprocessed = !processed
+				w.Sim.Script(sending, answer)
+				w.Sim.Script(asking, simulator.Behaviour{Unprocessed: true, Status: 404, Times: 1})
+				w.refund("back", "sale", "")
+				w.until("back", func() bool { e := w.entry("back"); return e != nil && e.Notice != nil })
+				w.Delete(w.get("back"))
+				w.settle("back", time.Hour)
+				w.refund("other", "sale", "")
+				if w.settle("other", time.Hour); processed {
+					w.expect("other", v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
+				}
+				if w.givenBack("sale", "5000"); (w.entry("back") != nil) != processed {
+					t.Errorf("%s, processed %t: %+v", name, processed, w.entry("back"))
+				}
+			})
+		}
+	}
 	// With other credentials than those of that send, nothing is certain.
 	atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
 		w.Sim.Script(sending, simulator.Behaviour{Unprocessed: true, Status: 500, Body: text(`{"code":"NOT_ENOUGH_FUNDS","message":"no"}`), Times: 1})
@@ -364,7 +387,6 @@ func TestRefund_ReusedName(t *testing.T) {
 	})
 }
 
-// K3g: the process dies between the raise and the send, and the Refund is deleted.
 func TestRefund_K3gCrashBeforeTheSend(t *testing.T) {
 	atEach(t, automatic, func(t *testing.T, w *world) {
 		died := false
@@ -529,7 +551,6 @@ func TestConfirmation_K4cOfSomethingElse(t *testing.T) {
 	})
 }
 
-// K5f: the API server refuses the operator's own write.
 func TestRefund_K5fRecordRefused(t *testing.T) {
 	for name, refuses := range map[string]error{
 		"policy": apierrors.NewForbidden(schema.GroupResource{Resource: "charges"}, "x", looptest.ErrInjected),
@@ -557,7 +578,6 @@ func TestRefund_K5fRecordRefused(t *testing.T) {
 	}
 }
 
-// K6e: an endpoint that is no longer trusted gets no question, and is believed nothing.
 func TestRefund_K6eEndpointNotTrustedAfterTheSend(t *testing.T) {
 	atEach(t, automatic, func(t *testing.T, w *world) {
 		w.lose(true)
@@ -613,7 +633,6 @@ func TestRefund_AdoptOnly(t *testing.T) {
 	}
 }
 
-// R13: what contradicts the end of a Refund is shown, and its amount counts again.
 func TestRefund_LateSettlement(t *testing.T) {
 	atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
 		w.lose(true)
@@ -740,7 +759,6 @@ func TestRefund_RefusedByOneReservedByTheOther(t *testing.T) {
 	})
 }
 
-// What is remembered of a Refund goes with it.
 func TestReconcile_ForgetsWhatIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.pay("sale", "mtn", "5000")

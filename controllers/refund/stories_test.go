@@ -51,7 +51,6 @@ func (w *world) projectsTheSame(name string) {
 	}
 }
 
-// What cannot be given back is refused before anything is written or sent.
 func TestRefund_RefusedBeforeAnythingIsSent(t *testing.T) {
 	for name, tt := range map[string]struct {
 		provider, amount string
@@ -80,7 +79,6 @@ func TestRefund_RefusedBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
-// Only what succeeded is given back; a Refund may be applied before its Payment.
 func TestRefund_WaitsForItsPayment(t *testing.T) {
 	w := newWorld(t)
 	w.refund("back", "sale", "")
@@ -147,8 +145,6 @@ func TestRefund_WaitsForItsAccount(t *testing.T) {
 	}
 }
 
-// Also where the cache is behind, nothing is sent through a suspended account; what was
-// sent is followed to its end.
 func TestRefund_SuspendedAccount(t *testing.T) {
 	for _, provider := range automatic {
 		w := newWorld(t)
@@ -277,7 +273,6 @@ func TestRefund_ProviderRefuses(t *testing.T) {
 	}
 }
 
-// Deleting the Payment gives nothing back, and stops nothing that was sent.
 func TestRefund_PaymentDeleted(t *testing.T) {
 	w := newWorld(t)
 	p := w.pay("sale", "mtn", "5000")
@@ -421,7 +416,6 @@ func TestRefund_K1aNotEndedByAnEarlierPayment(t *testing.T) {
 	w.expect("back", v1alpha1.RefundPending, v1alpha1.ReasonPaymentNotSucceeded)
 }
 
-// What is reserved is released only if the API server says that the Refund is gone.
 func TestRelease_NotByAbsenceInACache(t *testing.T) {
 	w := newWorld(t)
 	w.pay("sale", "mtn", "5000")

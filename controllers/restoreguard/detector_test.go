@@ -97,7 +97,6 @@ func TestDetector_TellsARestoreByItsSigns(t *testing.T) {
 	}
 }
 
-// What was written long ago is forgotten, what was written of late is not.
 func TestDetector_RemembersABoundedNumberOfWrites(t *testing.T) {
 	d := &Detector{}
 	for i := 1; i <= 2*remembered; i++ {
@@ -130,8 +129,6 @@ func (s *server) write(uid string) (before, after int) {
 	return before, s.revision
 }
 
-// Whatever is under way at the same time, a server that only goes forward is never
-// suspected; and one that went back is, at the next write or the next read of ours.
 func TestDetector_DetectsEveryRestoreAndNothingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d, s := &Detector{}, &server{objects: map[string]int{}}

@@ -215,7 +215,6 @@ func TestSweep_CollectsWhatNobodyUses(t *testing.T) {
 	w.expectLeft("open", "reserved", "unknown", "waiting", "young")
 }
 
-// What is not due costs no request.
 func TestSweep_MakesNoRequestWhenNothingIsDue(t *testing.T) {
 	w := newWorld(t, old("young", ended(time.Hour)), old("open", open), old("declared"), newPayment("declared"))
 	w.sweep()
@@ -261,8 +260,6 @@ func TestSweep_TrustsNoStaleCache(t *testing.T) {
 	})
 }
 
-// Whoever writes to the Charge after it was read, keeps it, and so does a Payment that is
-// applied again while its Charge is looked at.
 func TestSweep_KeepsWhatIsWrittenMeanwhile(t *testing.T) {
 	reserve := func(w *world) error { return w.change("sale", reserved) }
 	again := func(w *world) error {
@@ -323,8 +320,6 @@ func TestSweep_TakesTheEarlierClock(t *testing.T) {
 	}
 }
 
-// After a restore was detected, and by a process that does not lead, nothing is
-// deleted, not even what was being looked at.
 func TestSweep_DeletesNothingBehindAClosedGate(t *testing.T) {
 	for _, moment := range []string{"", "get Charge", "get Payment"} {
 		for gate, set := range map[string]func(c *Collector, closed *bool){
@@ -346,7 +341,6 @@ func TestSweep_DeletesNothingBehindAClosedGate(t *testing.T) {
 	}
 }
 
-// A failure keeps the Charge, is returned, and does not affect others.
 func TestSweep_GoesOnAfterAFailure(t *testing.T) {
 	broken := errors.New("broken")
 	for _, moment := range []string{"get Charge", "get Payment", "get Refund", "delete Charge"} {
@@ -395,7 +389,6 @@ func TestSweep_LeavesTheRestAfterManyFailures(t *testing.T) {
 	}
 }
 
-// Start sweeps at once, then every interval, and ends with its context.
 func TestStart_SweepsUntilItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, old("first"))
@@ -453,7 +446,6 @@ func TestServerTime_IsTheDateOfAReview(t *testing.T) {
 	}
 }
 
-// Whatever a sale is called, its Charge is in one of the parts.
 func TestParts_HoldEveryCharge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := testInstallation.ChargeName(rapid.String().Draw(t, "namespace"), rapid.String().Draw(t, "name"))
@@ -470,8 +462,6 @@ func noticed(reason v1alpha1.Reason) func(*v1alpha1.Charge) {
 	}
 }
 
-// K2d: an open Charge without a Payment that cannot be followed is counted, whether
-// it waits for the payment or for a refund of it.
 func TestUnfollowedMetric_CountsWhatCannotBeFollowed(t *testing.T) {
 	w := newWorld(t,
 		old("account-gone", noticed(v1alpha1.ReasonAccountNotFound)),

@@ -3,7 +3,6 @@ package testworld
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -258,81 +257,16 @@ func (w *World) paused(p *Process, d time.Duration) {
 
 // describe a version in a line.
 func describe(v Version) string {
-	if v.New == nil {
-		return v.Key.String() + " deleted"
-	}
-	verb := "created"
-	if v.Old != nil {
-		verb = "is now"
-	}
-	s := fmt.Sprintf("%s %s v%s:", v.Key, verb, v.New.GetResourceVersion())
+	shown := any("deleted")
 	switch o := v.New.(type) {
 	case *v1alpha1.Payment:
-		s += " " + string(o.Status.Phase)
-		if len(o.Status.Conditions) > 0 {
-			s += "/" + o.Status.Conditions[0].Reason
-		}
-		if o.Status.NextAction != nil {
-			s += " url=" + o.Status.NextAction.URL
-		}
-		if o.Spec.Cancel {
-			s += " called off"
-		}
-		if o.Status.LastCallback != nil {
-			s += " callback=" + o.Status.LastCallback.Claim
-		}
+		shown = map[string]any{"spec": o.Spec, "status": o.Status}
 	case *v1alpha1.Charge:
-		s += describeRecord(&o.Record)
+		shown = o.Record
 	case *v1alpha1.Refund:
-		s += " " + string(o.Status.Phase)
-		if len(o.Status.Conditions) > 0 {
-			s += "/" + o.Status.Conditions[0].Reason
-		}
+		shown = map[string]any{"spec": o.Spec, "status": o.Status}
+	case client.Object:
+		shown = o.GetGeneration()
 	}
-	return s
-}
-
-func describeRecord(r *v1alpha1.ChargeRecord) string {
-	var b strings.Builder
-	describeAttempt(&b, &r.Attempt)
-	if r.Session != nil {
-		fmt.Fprintf(&b, " session=%q", r.Session.ID)
-	}
-	if r.LastCallback != nil {
-		fmt.Fprintf(&b, " callback=%s", r.LastCallback.Claim)
-	}
-	for i := range r.Refunds {
-		fmt.Fprintf(&b, " refund(%s", r.Refunds[i].Name)
-		describeAttempt(&b, &r.Refunds[i].Attempt)
-		b.WriteString(")")
-	}
-	return b.String()
-}
-
-func describeAttempt(b *strings.Builder, a *v1alpha1.Attempt) {
-	fmt.Fprintf(b, " sends=%d", a.Sends)
-	for _, s := range a.Open {
-		fmt.Fprintf(b, " open=%d(%s)", s.Number, s.Sender)
-	}
-	if a.Taken != nil {
-		b.WriteString(" taken")
-	}
-	if a.ReferenceKnown {
-		b.WriteString(" reference-known")
-	}
-	if a.Refusal != nil {
-		fmt.Fprintf(b, " refused=%d/%s", a.Refusal.Send.Number, a.Refusal.Reason)
-	}
-	if a.Unknown != nil {
-		fmt.Fprintf(b, " unknown=%s", a.Unknown.Reason)
-	}
-	if a.Notice != nil {
-		fmt.Fprintf(b, " notice=%s", a.Notice.Reason)
-	}
-	if a.Outcome != nil {
-		fmt.Fprintf(b, " outcome=%s/%s", a.Outcome.Phase, a.Outcome.Reason)
-	}
-	if a.Later != nil {
-		fmt.Fprintf(b, " later=%s", a.Later.Phase)
-	}
+	return fmt.Sprintf("%s: %s", v.Key, body(shown))
 }

@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"testing/iotest"
 	"time"
 
 	"mobilemoney.dev/operator/providers"
@@ -250,14 +252,14 @@ func (n *network) serve(f *Flight, req *http.Request) (*http.Response, error) {
 	before := n.w.flight
 	n.w.flight = f
 	defer func() { n.w.flight = before }()
-	rec := &recorder{header: http.Header{}}
+	rec := newRecorder()
 	if rec.run(n.w.sim, r) {
-		return rec.response(nil), nil
+		return rec.Result(), nil
 	}
-	if rec.status == 0 {
+	if rec.Code == 0 {
 		return nil, io.EOF
 	}
-	return rec.response(io.ErrUnexpectedEOF), nil
+	return rec.cut(), nil
 }
 
 // everywhere is MTN's word for a country in which every currency is taken.
@@ -279,31 +281,17 @@ func (w *World) admit(r *http.Request) {
 	r.Header.Set("Authorization", strings.TrimSuffix(r.Header.Get("Authorization"), rotated))
 }
 
-// recorder is a http.ResponseWriter that can be flushed.
-type recorder struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
+// recorder is what a handler wrote; code 0: nothing.
+type recorder struct{ *httptest.ResponseRecorder }
+
+func newRecorder() recorder {
+	r := httptest.NewRecorder()
+	r.Code = 0
+	return recorder{r}
 }
-
-func (r *recorder) Header() http.Header { return r.header }
-
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
-	}
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	r.WriteHeader(http.StatusOK)
-	return r.body.Write(b)
-}
-
-// FlushError makes it a flusher.
-func (r *recorder) FlushError() error { return nil }
 
 // run tells whether the handler came to its end.
-func (r *recorder) run(h http.Handler, req *http.Request) (whole bool) {
+func (r recorder) run(h http.Handler, req *http.Request) (whole bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
@@ -315,18 +303,12 @@ func (r *recorder) run(h http.Handler, req *http.Request) (whole bool) {
 	return true
 }
 
-// response with the body, which ends in err if there is one.
-func (r *recorder) response(err error) *http.Response {
-	var body io.Reader = &r.body
-	if err != nil {
-		body = io.MultiReader(body, failing{err})
-	}
-	return &http.Response{StatusCode: r.status, Header: r.header, Body: io.NopCloser(body), ProtoMajor: 1, ProtoMinor: 1}
+// cut is the response whose body breaks off.
+func (r recorder) cut() *http.Response {
+	response := r.Result()
+	response.Body = io.NopCloser(io.MultiReader(response.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
+	return response
 }
-
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // received is told about each request before it is processed.
 func (w *World) received(r simulator.Request) {
@@ -356,9 +338,9 @@ func (m *postman) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	r := req.Clone(req.Context())
 	r.RequestURI, r.Host = req.URL.RequestURI(), req.URL.Host
-	rec := &recorder{header: http.Header{}}
+	rec := newRecorder()
 	whole := rec.run(p.callbacks, r)
-	w.logf(p, "callback %s: %d", req.URL.Path, rec.status)
+	w.logf(p, "callback %s: %d", req.URL.Path, rec.Code)
 	if p.dead {
 		if !p.busy {
 			w.succeed(p)
@@ -368,8 +350,8 @@ func (m *postman) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !whole {
 		return nil, io.EOF
 	}
-	if rec.status == http.StatusOK {
+	if rec.Code == http.StatusOK {
 		w.observer.Noted(p)
 	}
-	return rec.response(nil), nil
+	return rec.Result(), nil
 }

@@ -229,17 +229,12 @@ func New(o Options) (*World, error) {
 	}
 	w.sim = sim
 	sim.BeforeProcess(w.received)
-	if err := attempt.SetupIndexes(w.ctx, w); err != nil {
-		return nil, err
-	}
-	if err := promptlimit.SetupIndexes(w.ctx, w); err != nil {
-		return nil, err
-	}
-	if err := refund.SetupIndexes(w.ctx, w); err != nil {
-		return nil, err
-	}
-	if err := retention.SetupIndexes(w.ctx, w); err != nil {
-		return nil, err
+	for _, setup := range []func(context.Context, client.FieldIndexer) error{
+		attempt.SetupIndexes, promptlimit.SetupIndexes, refund.SetupIndexes, retention.SetupIndexes,
+	} {
+		if err := setup(w.ctx, w); err != nil {
+			return nil, err
+		}
 	}
 	w.openAccounts()
 	for seat := range max(1, o.Processes) {

@@ -29,14 +29,14 @@ Everything runs. In another terminal:
     kubectl get pay -A -w
     kubectl wait -n {{.Shop}} pay/order-1042 --for=condition=Finished --timeout=5m
 
-You are the payer. What waits for one is on this page, to approve, refuse or ignore:
+You are the payer, too. This page shows what waits for one, to approve, refuse or ignore:
 
     {{.Simulator}}/
 
 {{if .ByHand}}Nobody pays but you.
 {{- else}}An MTN payer approves after 5 seconds; make run ARGS='-payer manual' waits for you.
-{{- end}} With provider orange or wave, a shop sends its
-customer to the payment page:
+{{- end}}
+With provider orange or wave, the payer opens the payment page; a shop sends its customer there:
 
     kubectl get pay -n {{.Shop}} order-1042 -o jsonpath='{.status.nextAction.url}{"\n"}'
 

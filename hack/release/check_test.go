@@ -47,7 +47,6 @@ func TestJ6TheManagerHoldsNothingForTests(t *testing.T) {
 	}
 }
 
-// A manager that carries the simulator, switches of tests, or an exporter of traces is found out.
 func TestJ6WhatIsForTestsIsFound(t *testing.T) {
 	dir := t.TempDir()
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }

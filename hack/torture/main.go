@@ -30,7 +30,7 @@ import (
 func main() {
 	// Runs are short and leave much behind; memory is cheaper than collecting it.
 	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(1 << 30)
+	debug.SetMemoryLimit(3 << 30)
 	// A run that hangs is ended by a panic: where it hangs is what one wants to know.
 	debug.SetTraceback("all")
 	// A crash of a process is a panic here, which libraries on its way would report.

@@ -51,9 +51,9 @@ func (p *product) readStatus(op providers.Operation, a providers.Answer, referen
 		return providers.Status{}, wire.Odd(op, a, err.Error())
 	}
 	s := outcome(body.Status, string(body.Reason))
-	s.Money = wire.Money(body.Amount, body.Currency)
+	s.Money, s.Said = wire.Money(body.Amount, body.Currency)
 	s.Reference = echoed(string(body.ExternalID), externalID, reference)
-	s.TransactionID = providers.SafeCode(string(body.TransactionID))
+	s.TransactionID = providers.SafeID(string(body.TransactionID))
 	s.CorrelationTag = tagOf(string(body.PayeeNote))
 	return s, nil
 }

@@ -83,7 +83,7 @@ func otherHost(registered, callbackURL string) wire.Verdict {
 	return wire.Verdict{
 		Class: providers.ClassMisconfigured, Field: "providerCallbackHost", Fault: providers.FaultOperator,
 		Detail: "MTN's API user is registered for callbacks to " + registered + ", and the operator is told them at " + ours +
-			"; create an API user with providerCallbackHost " + ours + ", or change --public-url",
+			"; create an API user with providerCallbackHost " + ours + ", change --public-url, or set mtn.callbacks to Disabled in the account",
 	}
 }
 

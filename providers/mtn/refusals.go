@@ -18,7 +18,8 @@ var refusals = map[string]wire.Verdict{
 	"INVALID_CALLBACK_URL_HOST": {
 		Class: providers.ClassMisconfigured, Field: "X-Callback-Url", Fault: providers.FaultOperator,
 		Detail: "MTN refuses the host of the callback URL: it is not the providerCallbackHost of the API user; " +
-			"set --public-url to that host, or have the host of --public-url registered (in the sandbox: for a new API user)",
+			"set --public-url to that host, have the host of --public-url registered (in the sandbox: for a new API user), " +
+			"or set mtn.callbacks to Disabled in the account",
 	},
 	// Whether the payment has the currency of the country was checked before.
 	"INVALID_CURRENCY": {
@@ -56,7 +57,7 @@ var statuses = map[int]wire.Verdict{
 	http.StatusUnauthorized: wire.Misconfigured("MTN refuses the credentials; check {keys}"),
 	http.StatusForbidden: wire.Misconfigured(
 		"MTN denies the account access; ask MTN to enable the {product} product for it, and to list the operator's outgoing address"),
-	http.StatusNotFound:        wire.Misconfigured("MTN has nothing at this address; check baseURL"),
+	http.StatusNotFound:        wire.Misconfigured("MTN has nothing at this address; check baseURL, to which paths such as /collection/token/ are appended"),
 	http.StatusConflict:        {Class: providers.ClassAlreadyExists},
 	http.StatusTooManyRequests: {Class: providers.ClassThrottled},
 }
@@ -106,8 +107,8 @@ func (p *product) classifyCredentials(a providers.Answer) wire.Verdict {
 	if wire.IsGateway(a.Body) {
 		v = wire.Misconfigured("MTN refuses {subscription}: it is no subscription key of the {product} product; copy the primary key of that product")
 	}
-	if found := wire.Placeholders(p.credentials, p.keys...); found != "" {
-		v.Detail += ". A placeholder seems to be left in " + found
+	if shapes := wire.Shapes(p.credentials, p.keys...); shapes != "" {
+		v.Detail += shapes
 	} else if uuid.MatchString(p.secret.Reveal()) && !uuid.MatchString(p.user.Reveal()) {
 		v.Detail += ". {user} and {secret} seem to be swapped"
 	}

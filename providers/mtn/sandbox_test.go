@@ -161,6 +161,8 @@ func TestDiagnosis_OfWrongSecrets(t *testing.T) {
 		"swapped":                {subscription, secret, user, "invalid_client", append(pair, "userID and apiSecret seem to be swapped")},
 		"placeholders":           {"<key of the Collections product>", "<API user>", "<API key of that user>", "", []string{"subscriptionKey", "A placeholder seems to be left in subscriptionKey, userID, apiSecret"}},
 		"a placeholder":          {subscription, user, "your-api-key", "invalid_client", append(pair, "left in apiSecret")},
+		"blanks and quotes":      {" " + subscription, user, "'canary'", "invalid_client", []string{"remove those in subscriptionKey, apiSecret"}},
+		"base64 of base64":       {"c2ltdWxhdG9yLW10bi1zdWJzY3JpcHRpb24ta2V5", user, secret, "", []string{"Encoded in base64 once too often seems to be subscriptionKey"}},
 		"key of another product": {simulator.DefaultMTNDisbursementSubscriptionKey, user, secret, "", []string{"subscriptionKey", "no subscription key of the Collection product"}},
 	} {
 		t.Run("K5c: "+name, func(t *testing.T) {

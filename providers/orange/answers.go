@@ -58,9 +58,9 @@ func readStatus(a providers.Answer, asked providers.Money) (providers.Status, er
 	if s.State != providers.StatePending && body.OrderID == "" {
 		return providers.Status{}, wire.Odd(providers.OpStatus, a, "no order_id")
 	}
-	s.Money = wire.Money(cmp.Or(string(body.Amount), asked.Amount), cmp.Or(body.Currency, asked.Currency))
+	s.Money, s.Said = wire.Money(cmp.Or(string(body.Amount), asked.Amount), cmp.Or(body.Currency, asked.Currency))
 	s.Reference = wire.Echo(body.OrderID)
-	s.TransactionID = providers.SafeCode(string(body.TxnID))
+	s.TransactionID = providers.SafeID(string(body.TxnID))
 	return s, nil
 }
 

@@ -139,9 +139,7 @@ func (p *Provider) classifyToken(status int) wire.Verdict {
 	switch {
 	case status == http.StatusBadRequest, status == http.StatusUnauthorized:
 		v := wire.Misconfigured("Orange does not know the pair " + KeyClientID + " and " + KeyClientSecret + "; check both, of this application")
-		if found := wire.Placeholders(p.account.Credentials, KeyClientID, KeyClientSecret); found != "" {
-			v.Detail += ". A placeholder seems to be left in " + found
-		}
+		v.Detail += wire.Shapes(p.account.Credentials, KeyClientID, KeyClientSecret)
 		return v
 	case status == http.StatusForbidden:
 		return wire.Misconfigured("Orange denies the application access tokens; check that it is enabled")

@@ -81,8 +81,6 @@ func TestMTNRefund(t *testing.T) {
 	b.want(d.refund(b.ref(MTN), of, "1", "X-Callback-Url", ""), 400)
 }
 
-// However refunds are cut and interleaved, no more is given back than was paid,
-// unless the cap is off.
 func TestMTNRefundsAreCapped(t *testing.T) {
 	for _, uncapped := range []bool{false, true} {
 		b := setUp(t, func(o *Options) { o.MTN.UncappedRefunds = uncapped })

@@ -268,11 +268,11 @@ var verb = regexp.MustCompile(`%[a-z]`)
 // Both languages have every text, with the same blanks to fill in, and the
 // templates ask for no other.
 func TestTexts(t *testing.T) {
-	for key, p := range texts {
+	for key, p := range texts() {
 		v := reflect.ValueOf(p)
 		for i := range v.NumField() {
 			text := v.Field(i).String()
-			if strings.TrimSpace(text) == "" || !slices.Equal(verb.FindAllString(text, -1), verb.FindAllString(p.en, -1)) {
+			if strings.TrimSpace(text) == "" || !slices.Equal(verb.FindAllString(text, -1), verb.FindAllString(p.EN, -1)) {
 				t.Errorf("%s in %s: %q", key, v.Type().Field(i).Name, text)
 			}
 		}
@@ -288,7 +288,7 @@ func TestTexts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, found := range asked.FindAllStringSubmatch(string(content), -1) {
-			if _, ok := texts[found[1]]; !ok {
+			if _, ok := texts()[found[1]]; !ok {
 				t.Errorf("%s asks for %q", file, found[1])
 			}
 		}
@@ -340,7 +340,6 @@ func TestMinutes(t *testing.T) {
 	}
 }
 
-// The phone tells what happened, in the order in which it did.
 func TestHistory(t *testing.T) {
 	b := setUp(t)
 	ref, _ := b.one(MTN, "5962")

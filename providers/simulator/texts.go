@@ -1,82 +1,29 @@
 package simulator
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/text/language"
 )
 
 // phrase is one text of the pages in every language that they speak.
-type phrase struct{ en, fr string }
+type phrase struct{ EN, FR string }
 
-var texts = map[string]phrase{
-	"title":   {"The payer's phone", "Le téléphone du payeur"},
-	"lead":    {"You are the payer. Nothing here moves real money.", "Vous êtes le payeur. Aucun argent réel ne circule ici."},
-	"skip":    {"Skip to the payments", "Aller aux paiements"},
-	"phone":   {"Phone", "Téléphone"},
-	"refresh": {"Refresh this page", "Actualiser cette page"},
-	"offline": {"The simulator does not answer. Trying again…", "Le simulateur ne répond pas. Nouvel essai…"},
-	"home":    {"All payments", "Tous les paiements"},
-	"english": {"English", "English"},
-	"french":  {"Français", "Français"},
-
-	"waiting":      {"Waiting for you", "En attente de vous"},
-	"waiting0":     {"Nothing waits for you.", "Rien ne vous attend."},
-	"waiting1":     {"One payment waits for you.", "Un paiement vous attend."},
-	"waitingN":     {"%d payments wait for you.", "%d paiements sont en attente."},
-	"empty":        {"Create a payment, and it appears here by itself.", "Créez un paiement : il apparaîtra ici tout seul."},
-	"unknown":      {"Sessions whose page nobody was told of: %d. Their payers cannot open them.", "Sessions dont la page n’a été communiquée à personne : %d. Leurs payeurs ne peuvent pas les ouvrir."},
-	"finished":     {"Recently finished", "Terminés récemment"},
-	"callbacks":    {"Callbacks sent: %d, taken: %d", "Notifications envoyées : %d, acceptées : %d"},
-	"magic":        {"Magic amounts", "Montants magiques"},
-	"ledger":       {"Ledger", "Grand livre"},
-	"request.mtn":  {"Payment request", "Demande de paiement"},
-	"request.page": {"Payment page", "Page de paiement"},
-	"asks":         {"%s asks you for", "%s vous demande"},
-	"got":          {"%s asked you for", "%s vous a demandé"},
-	"left":         {"Time left", "Temps restant"},
-	"automatic":    {"Acts by itself", "Agit tout seul"},
-	"code":         {"Acts by itself (magic number %s)", "Agit tout seul (nombre magique %s)"},
-	"ignored":      {"You ignore it: it will run out.", "Vous l’ignorez : il va expirer."},
-
-	"approve":    {"Approve", "Accepter"},
-	"refuse":     {"Refuse", "Refuser"},
-	"ignore":     {"Ignore", "Ignorer"},
-	"open":       {"Open the payment page", "Ouvrir la page de paiement"},
-	"pay":        {"Pay %s", "Payer %s"},
-	"cancel":     {"Refuse to pay", "Refuser de payer"},
-	"back":       {"Back to the merchant", "Retour chez le marchand"},
-	"which":      {"%s: %s, %s", "%s : %s, %s"},
-	"late":       {"That came too late: this payment is over.", "Trop tard : ce paiement est terminé."},
-	"none":       {"There is no such payment.", "Ce paiement n’existe pas."},
-	"none.about": {"Its address is wrong, or the simulator has started anew.", "L’adresse est fausse, ou le simulateur a redémarré."},
-	"foreign":    {"This came from another site and was not done.", "Cette action venait d’un autre site : elle n’a pas été exécutée."},
-
-	"state.open":       {"Waiting for you", "En attente de vous"},
-	"state.retry":      {"The last try failed. You can try again.", "Le dernier essai a échoué. Vous pouvez réessayer."},
-	"state.confirming": {"Confirmed, and not decided yet", "Confirmé, pas encore décidé"},
-	"state.paid":       {"Paid", "Payé"},
-	"state.failed":     {"Not paid", "Non payé"},
-	"state.refused":    {"Refused", "Refusé"},
-	"state.expired":    {"Expired", "Expiré"},
-	"state.lapsed":     {"Expired", "Expiré"},
-	"about.paid":       {"The money has moved.", "L’argent a été versé."},
-	"about.failed":     {"No money has moved.", "Aucun argent n’a circulé."},
-	"about.refused":    {"No money has moved.", "Aucun argent n’a circulé."},
-	"about.expired":    {"It can no longer be paid. No money has moved.", "Il n’est plus possible de payer. Aucun argent n’a circulé."},
-	"about.lapsed":     {"It can no longer be paid. No money has moved.", "Il n’est plus possible de payer. Aucun argent n’a circulé."},
-
-	"history":          {"What happened", "Ce qui s’est passé"},
-	"history.opened":   {"Asked for", "Demandé"},
-	"history.paid":     {"Paid", "Payé"},
-	"history.refused":  {"Refused, or failed", "Refusé ou échoué"},
-	"history.expired":  {"Expired", "Expiré"},
-	"history.refunded": {"Refunded", "Remboursé"},
-	"history.callback": {"Callback sent, answered %d", "Notification envoyée, réponse %d"},
-	"history.lost":     {"Callback sent, not answered", "Notification envoyée, sans réponse"},
-}
+//nolint:gochecknoglobals // Read once, and never changed.
+var texts = sync.OnceValue(func() (all map[string]phrase) {
+	content, err := web.ReadFile("web/texts.json")
+	if err == nil {
+		err = json.Unmarshal(content, &all)
+	}
+	if err != nil {
+		panic(fmt.Errorf("reading the embedded texts: %w", err))
+	}
+	return all
+})
 
 type tongue string
 
@@ -102,13 +49,13 @@ func tongueOf(asked, remembered, accept string) tongue {
 
 // say is the text of a key. A key that does not exist is a mistake in a template.
 func (t tongue) say(key string, args ...any) (string, error) {
-	p, ok := texts[key]
+	p, ok := texts()[key]
 	if !ok {
 		return "", fmt.Errorf("no text %q", key)
 	}
-	text := p.en
+	text := p.EN
 	if t == french {
-		text = p.fr
+		text = p.FR
 	}
 	if len(args) > 0 {
 		text = fmt.Sprintf(text, args...)

@@ -205,8 +205,6 @@ func TestOrder_IsNeverRepeated(t *testing.T) {
 	}
 }
 
-// Whatever happens in whatever order: a token is never used once it was
-// dropped or is due, and no more are fetched than needed.
 func TestTokenCacheProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock := wiretest.NewClock()

@@ -20,7 +20,6 @@ func TestBodyCannotBeReplayed(t *testing.T) {
 	}
 }
 
-// Whatever private address, also as IPv6 writes an IPv4 one: it is not public.
 func TestH5PublicAddresses(t *testing.T) {
 	private := []string{
 		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "172.16.0.0/12",

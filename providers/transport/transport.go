@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -196,6 +197,7 @@ func describe(err error) string {
 	var (
 		dns         *net.DNSError
 		certificate *tls.CertificateVerificationError
+		plain       tls.RecordHeaderError
 		op          *net.OpError
 		network     net.Error
 	)
@@ -206,6 +208,8 @@ func describe(err error) string {
 		return "the host name cannot be resolved"
 	case errors.As(err, &certificate):
 		return "the server's certificate is not accepted"
+	case errors.As(err, &plain):
+		return "the server does not speak TLS at this port"
 	case errors.As(err, &network) && network.Timeout():
 		return "timed out"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -217,9 +221,10 @@ func describe(err error) string {
 	}
 }
 
-func version() string {
+//nolint:gochecknoglobals // Read once, and never changed.
+var version = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
 		return info.Main.Version
 	}
 	return "dev"
-}
+})

@@ -83,13 +83,13 @@ func (s session) opened() providers.Session {
 }
 
 // isID tells whether s can be a session id, and part of a path.
-func isID(s string) bool { return s != "" && s != "." && s != ".." && providers.SafeCode(s) == s }
+func isID(s string) bool { return s != "" && s != "." && s != ".." && providers.SafeID(s) == s }
 
 func (s session) status() providers.Status {
 	status := s.outcome()
-	status.Money = wire.Money(s.Amount, s.Currency)
+	status.Money, status.Said = wire.Money(s.Amount, s.Currency)
 	status.Reference = wire.Echo(s.ClientReference)
-	status.TransactionID = providers.SafeCode(s.TransactionID)
+	status.TransactionID = providers.SafeID(s.TransactionID)
 	if status.State == providers.StateSucceeded {
 		status.CompletedAt, _ = time.Parse(time.RFC3339, s.WhenCompleted) // zero: not told
 	}

@@ -38,7 +38,7 @@ func (Callbacks) ParseCallback(cb providers.CallbackRequest) (providers.Callback
 	if err := wire.Decode(cb.Body, &body); err != nil {
 		return providers.Callback{}, fmt.Errorf("wave callback: %w: %w", providers.ErrMalformedCallback, err)
 	}
-	out := providers.Callback{EventID: providers.SafeCode(body.ID), Claim: providers.SafeCode(body.Type)}
+	out := providers.Callback{EventID: providers.SafeID(body.ID), Claim: providers.SafeCode(body.Type)}
 	if !strings.HasPrefix(body.Type, "checkout.session.") { // about something else
 		return out, nil
 	}

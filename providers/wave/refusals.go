@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/internal/wire"
@@ -45,7 +46,7 @@ var statuses = map[int]wire.Verdict{
 	http.StatusUnauthorized: wire.Misconfigured(wrongKey),
 	http.StatusForbidden:    wire.Misconfigured(noAccess),
 	http.StatusNotFound: wire.Misconfigured("Wave does not know the session by this API key, or has nothing at this address; check that " + KeyAPI +
-		" is of the wallet that opened it, and baseURL"),
+		" is of the wallet that opened it, and baseURL, to which /v1/checkout/sessions is appended"),
 	http.StatusTooManyRequests: {Class: providers.ClassThrottled},
 }
 
@@ -138,8 +139,9 @@ var fieldName = regexp.MustCompile(`^[a-z][a-z_]{0,39}$`)
 func (p *Provider) fail(op providers.Operation, a providers.Answer) *providers.Error {
 	v := classify(op, a)
 	if v.Detail == wrongKey {
-		if found := wire.Placeholders(p.account.Credentials, KeyAPI); found != "" {
-			v.Detail += ". A placeholder seems to be left in " + found
+		v.Detail += wire.Shapes(p.account.Credentials, KeyAPI)
+		if strings.Contains(p.account.Credentials[KeyAPI].Reveal(), "_WHS_") {
+			v.Detail += ". " + KeyAPI + " seems to be the secret of a webhook"
 		}
 	}
 	return wire.Fail(op, a, v, wire.ErrorCode(a.Body), p.now())

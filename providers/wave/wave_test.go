@@ -259,7 +259,7 @@ func TestKind_ReferencesAndTraits(t *testing.T) {
 // The account is checked by a question, whose refusals mean the same; K5c: a key that was
 // never filled in is named.
 func TestCheckAccount_Refused(t *testing.T) {
-	for key, words := range map[providers.Secret]string{"canary-key": "wallet", "<your API key>": "placeholder"} {
+	for key, words := range map[providers.Secret]string{"canary-key": "wallet", "<your API key>": "placeholder", "wave_ci_WHS_canary": "secret of a webhook"} {
 		a := account()
 		a.Credentials[wave.KeyAPI] = key
 		p, _ := wiretest.Client[*wave.Provider](t, wave.Kind(), a, answer{Status: 401, Body: `{"code":"no-matching-api-key","message":"canary"}`})

@@ -155,11 +155,7 @@ func (l *life) mend() error {
 	if !l.program.has("broken") {
 		l.judge.Calm = l.w.Now()
 	}
-	if l.program.has("crowd") {
-		if err := l.crowd(); err != nil {
-			return err
-		}
-	}
+	l.crowd()
 	if err := l.w.Run(calm); err != nil {
 		return err
 	}
@@ -167,17 +163,11 @@ func (l *life) mend() error {
 	return l.w.Run(time.Minute)
 }
 
-// crowd: another tenant asks for much at once, and meanwhile a callback comes.
-func (l *life) crowd() error {
-	if err := l.w.Run(2 * time.Minute); err != nil {
-		return err
+// crowd: where the life says so, another tenant asks for much at once, and meanwhile a callback comes.
+func (l *life) crowd() {
+	if !l.program.has("crowd") {
+		return
 	}
-	l.w.Crowd(40)
-	if err := l.w.Run(5 * time.Second); err != nil {
-		return err
-	}
-	if l.charge() != nil {
-		l.w.Sim().Announce(l.charge().Spec.ProviderReference, false)
-	}
-	return nil
+	l.w.After(2*time.Minute, func() { l.w.Crowd(40) })
+	l.w.After(2*time.Minute+5*time.Second, func() { table()["callback"](l) })
 }

@@ -130,7 +130,6 @@ func TestTable_HasAMutantForEveryRuleThatIsJudged(t *testing.T) {
 	}
 }
 
-// The mutated sources type-check: all of them, in one build.
 func TestTheMutatedSourcesCompile(t *testing.T) {
 	absolute, err := filepath.Abs(root)
 	if err != nil {

@@ -53,14 +53,10 @@ func edit(name, file, find, replace string) Edit {
 	return Edit{File: file, Find: find, Replace: strings.ReplaceAll(replace, "MUTATED", `mutation.On("`+name+`")`)}
 }
 
-// unless is a mutant in which a condition never holds, and always one in which it always
-// does: find is the end of it, before the colon or the brace.
+// unless is a mutant in which a condition never holds: find is the end of it, before the
+// colon or the brace.
 func unless(name, rule, breaks, file, find string) Mutant {
 	return one(name, rule, breaks, file, find, withGuard(find, " && !MUTATED"))
-}
-
-func always(name, rule, breaks, file, find string) Mutant {
-	return one(name, rule, breaks, file, find, withGuard(find, " || MUTATED"))
 }
 
 func withGuard(find, guard string) string {

@@ -39,8 +39,8 @@ func identity() []Mutant {
 		p.Name += string(p.UID)
 	}
 	return &v1alpha1.Charge{`),
-		always("unnamed-sends", "without a given installation id nothing is sent in production (K1h)", "R2 one-charge", accountFile,
-			`	if r.InstallationIDGiven || a.Pin.Environment != string(providers.Production) {`),
+		one("unnamed-sends", "without a given installation id nothing is sent in production (K1h)", "R2 one-charge", accountFile,
+			`	if r.InstallationIDGiven || a.Pin`, `	if r.InstallationIDGiven || MUTATED || a.Pin`),
 	}
 }
 

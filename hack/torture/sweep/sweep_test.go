@@ -96,7 +96,6 @@ func TestSchedulesThatOnceWereFalseAlarms(t *testing.T) {
 	}
 }
 
-// A run is the same each time, so that a violation can be shown again.
 func TestRunsAreDeterministic(t *testing.T) {
 	s := small(t, Options{}, Scenarios()...)
 	for _, text := range []string{

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/base64"
 	"net/url"
 	"regexp"
 	"slices"
@@ -48,19 +49,44 @@ func CheckCredentials(have map[string]providers.Secret, keys ...string) error {
 	return nil
 }
 
-// Placeholders names those of the keys whose values look like what a manual prints where the
-// value belongs; "" if there are none.
-func Placeholders(have map[string]providers.Secret, keys ...string) string {
-	var found []string
+// Shapes tells, as sentences to append, which of the keys have values that cannot be right by
+// their shape; "" if none does.
+func Shapes(have map[string]providers.Secret, keys ...string) string {
+	found := map[string][]string{}
 	for _, key := range keys {
-		if placeholder.MatchString(have[key].Reveal()) {
-			found = append(found, key)
+		value := have[key].Reveal()
+		for _, s := range shapes {
+			if s.is(value) {
+				found[s.says] = append(found[s.says], key)
+				break
+			}
 		}
 	}
-	return strings.Join(found, ", ")
+	text := ""
+	for _, s := range shapes {
+		if of := found[s.says]; of != nil {
+			text += ". " + s.says + strings.Join(of, ", ")
+		}
+	}
+	return text
 }
 
-var placeholder = regexp.MustCompile(`(?i)[<>\s]|^\.*$|^x+$|\.\.\.|change.?me|placeholder|replace|\byour\b|\btodo\b`)
+var shapes = []struct {
+	says string
+	is   func(value string) bool
+}{
+	{"A placeholder seems to be left in ", placeholder.MatchString},
+	{"A credential has no blanks or quotes; remove those in ", regexp.MustCompile(`["'` + "`" + `\s]`).MatchString},
+	{"Encoded in base64 once too often seems to be ", isBase64OfText},
+}
+
+var placeholder = regexp.MustCompile(`(?i)[<>]|^\.*$|^x+$|\.\.\.|change.?me|placeholder|replace|\byour\b|\btodo\b`)
+
+// isBase64OfText: that a credential is one by chance is unlikely from 12 bytes on.
+func isBase64OfText(value string) bool {
+	text, err := base64.StdEncoding.DecodeString(value)
+	return err == nil && len(text) >= 12 && !slices.ContainsFunc(text, func(b byte) bool { return b < '\n' || b > '~' })
+}
 
 // HasAny tells whether any of the keys has a value.
 func HasAny(have map[string]providers.Secret, keys ...string) bool {

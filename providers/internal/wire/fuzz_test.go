@@ -114,7 +114,7 @@ func checkWord(t rapid.TB, word string, limit int) {
 	if d := wire.RetryAfter(http.Header{"Retry-After": {word}}, now); d != 0 && (d < time.Second || d > 15*time.Minute) {
 		t.Errorf("%q: %s", word, d)
 	}
-	if got := wire.Echo(word); got != word && got != "unreadable" || providers.SafeCode(got) != got {
+	if got := wire.Echo(word); got != word && got != "unreadable" || providers.SafeID(got) != got {
 		t.Errorf("%q came back as %q", word, got)
 	}
 	if wire.IsToken(word, limit) && (word == "" || len(word) > limit || strings.ContainsFunc(word, func(r rune) bool { return r < '!' || r > '~' })) {

@@ -149,8 +149,16 @@ func Fail(op providers.Operation, a providers.Answer, v Verdict, code string, no
 		HTTPStatus: a.Status,
 		RetryAfter: RetryAfter(a.Header, now),
 		Failure:    v.Failure,
-		Detail:     v.Detail,
+		Detail:     cmp.Or(v.Detail, unexplained(v.Class)),
 	}
+}
+
+// unexplained is what there is to say of an answer that says nothing.
+func unexplained(class providers.Class) string {
+	if class == providers.ClassUnknown {
+		return "the provider is out of order, or gives an answer that this version does not know"
+	}
+	return ""
 }
 
 // Odd is the error for an answer with a success status that does not hold what
@@ -198,13 +206,24 @@ func clamp(seconds int64, low, high time.Duration) int64 {
 }
 
 // Money as echoed by a provider; empty where it is incomplete or unreadable,
-// so that it equals nothing.
-func Money(amount, currency string) providers.Money {
+// so that it equals nothing. Then said is what the provider wrote, for people.
+func Money(amount, currency string) (m, said providers.Money) {
 	m, err := providers.Money{Amount: amount, Currency: currency}.Canonical(2)
 	if err != nil {
-		return providers.Money{}
+		return providers.Money{}, providers.Money{Amount: number(amount), Currency: providers.SafeCode(currency)}
 	}
-	return m
+	return m, providers.Money{}
+}
+
+// number is what may be part of one, at most 40 bytes.
+func number(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if strings.ContainsRune("0123456789.,+-eE", r) {
+			return r
+		}
+		return -1
+	}, s)
+	return s[:min(len(s), 40)]
 }
 
 // RealMoney is what a merchant may ask for in a country, "" where that is not known: money of an
@@ -223,7 +242,7 @@ func RealMoney(m providers.Money, maxDecimals int, country string) (providers.Mo
 // Echo is a reference or an id that came back. One with characters that we
 // never sent becomes a word that equals none of ours.
 func Echo(s string) string {
-	if providers.SafeCode(s) != s {
+	if providers.SafeID(s) != s {
 		return Unreadable
 	}
 	return s

@@ -27,7 +27,6 @@ func scanner() *canary.Scanner {
 	return s
 }
 
-// A leak that is planted is found, in each form.
 func TestO8FindsPlantedLeaks(t *testing.T) {
 	quoted, _ := json.Marshal(secret)
 	twice, _ := json.Marshal(string(quoted))

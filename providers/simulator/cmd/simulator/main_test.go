@@ -84,7 +84,6 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Each flag changes something, and no two change the same.
 func TestFlagsChangeOneThingEach(t *testing.T) {
 	plain, err := parse(nil)
 	seen := map[string]string{fmt.Sprintf("%+v", plain): "no flag"}
@@ -108,7 +107,6 @@ func TestFlagsChangeOneThingEach(t *testing.T) {
 	}
 }
 
-// The README names every flag.
 func TestFlagsAreDocumented(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
