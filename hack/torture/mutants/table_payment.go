@@ -79,11 +79,11 @@ func answers() []Mutant {
 		}
 		// A view that was behind`),
 		one("timeout-fails", "no answer is not a failure", "R6", protocolFile, `	default:
-		return func(*v1alpha1.Charge) bool { return false }`, `	default:
+		return s.Where.On(foldUnanswered(`, `	default:
 		if MUTATED {
 			return s.Where.On(FoldOutcome(v1alpha1.Outcome{Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonProviderUnreachable, At: at}))
 		}
-		return func(*v1alpha1.Charge) bool { return false }`),
+		return s.Where.On(foldUnanswered(`),
 		one("unanswered-is-void", "a send that may have arrived is not void", "R1 R4 R6", protocolFile, `	e := providers.AsError(a.Err)
 	switch e.Class {`, `	e := providers.AsError(a.Err)
 	if MUTATED && e.Class == providers.ClassUnknown {
@@ -100,9 +100,9 @@ func answers() []Mutant {
 			return s.Where.On(FoldOutcome(v1alpha1.Outcome{Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonRequestRejected, At: at}))
 		}
 		return s.Where.On(a.known(s, now))`),
-		one("not-found-fails", "that the provider does not know a reference ends nothing", "R6", decideFile, `	case f.mayRepeat(late):`, `	case MUTATED && f.Seen.OK() && f.Seen.NotFound:
+		one("not-found-fails", "that the provider does not know a reference ends nothing", "R6", decideFile, `	case f.mayRepeat(late) && !f.CalledBack():`, `	case MUTATED && f.Seen.OK() && f.Seen.NotFound:
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonRequestRejected}
-	case f.mayRepeat(late):`),
+	case f.mayRepeat(late) && !f.CalledBack():`),
 		one("nobody-panics", "a sale without a Payment has no status to write", "panic", projectFile, `	if p == nil || v.relation == relationForeign &&`,
 			`	if p == nil && !MUTATED || v.relation == relationForeign &&`),
 		one("url-before-record", "a payment URL is published from a recorded session only", "R4", projectFile, `	if s := rec.Session; s != nil && s.PaymentURL != "" {
@@ -136,9 +136,8 @@ func lost() []Mutant {
 		}(),`),
 			},
 		},
-		one("cancelled-unasked", "what was called off is asked about before it ends (K3a)", "R6", decideFile, `	case !f.Rules.Askable, f.Seen.OK() && f.Seen.NotFound:
-		return Decision{Action: EndUnasked`, `	case !f.Rules.Askable, f.Seen.OK() && f.Seen.NotFound, MUTATED:
-		return Decision{Action: EndUnasked`),
+		one("cancelled-unasked", "what was called off is asked about before it ends (K3a)", "R6", decideFile,
+			`	case f.Seen.OK() && f.Seen.NotFound && f.askedSince(late):`, `	case f.Seen.OK() && f.Seen.NotFound && f.askedSince(late), MUTATED:`),
 		one("refusal-overwrites", "of who refuses and who sends, the one that wrote the object first is right (K1g)", "R6 R2", projectFile, `	if err := r.Client.Status().Update(ctx, next); err != nil {
 		r.told`, `	err := r.Client.Status().Update(ctx, next)
 	if now := p.DeepCopy(); MUTATED && v.settled != "" && attempt.Conflicts(err) && r.Live.Get(ctx, v.key, now) == nil {

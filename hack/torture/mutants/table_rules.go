@@ -6,11 +6,11 @@ import "strings"
 func identity() []Mutant {
 	return []Mutant{
 		one("charge-by-name", "a new object is compared with the Charge of its name", "R2", saleFile, `	case string(p.UID) == c.Spec.Payment.UID:`, `	case string(p.UID) == c.Spec.Payment.UID, MUTATED:`),
-		unless("other-money-adopted", "a Charge of other intent is not taken up", "R2 R7", saleFile, `	case known && !sameIntent(p, c, inst):`),
+		unless("other-money-adopted", "a Charge of other intent is not taken up", "R2 R7", saleFile, `	case known && !sameIntent(p, c, inst, at.currency):`),
 		one("unsent-conflicts", "a Charge of which nothing was sent is in nobody's way", "R2", saleFile, `		if attempt.NothingSent(&c.Record.Attempt) && p.Status.ChargeName == "" {`, `		if attempt.NothingSent(&c.Record.Attempt) && p.Status.ChargeName == "" && !MUTATED {`),
 		unless("lost-key-adopted", "what was made with a lost key is adopted with consent only", "R2", saleFile, `	case !known && !consents(p):`),
 		unless("reused-adopted", "a sale that ended long ago is not taken for a new one", "R2", saleFile, `	case endedTooLongBefore(p, c, adoptionWindow) && !consents(p):`),
-		unless("sandbox-adopted", "money of another environment is not adopted", "R2", saleFile, `	case environment != c.Spec.Account.Environment:`),
+		unless("sandbox-adopted", "money of another environment is not adopted", "R2", saleFile, `	case at.environment != c.Spec.Account.Environment:`),
 		{
 			Name: "foreign-touched", Rule: "a Charge of another installation is not touched", Breaks: strings.Fields("R2 R13 R9 one-charge"),
 			Edits: []Edit{
