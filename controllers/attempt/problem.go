@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -199,25 +198,23 @@ func (o Observation) FailedSince(earlier Observation) bool {
 	return o.Failures > earlier.Failures || o.Unsent > earlier.Unsent
 }
 
-// Told is what to tell people about calls that failed, and sends that were not made,
-// before there is a record: what failed in this run, else what the object tells already, else
-// what this process remembers. Two processes that remember different failures do not overwrite
-// each other's.
+// Told is what to tell people about calls that failed, and sends that were not made, before anything
+// was sent: what failed in this run, else what the object tells already, else what failed before.
+// Two processes that remember different failures would overwrite each other's for ever.
 func (o Observation) Told(failed bool, shown []metav1.Condition, text func(v1alpha1.Notice) string) *Problem {
+	var own *Problem
+	if (failed || o.Unsent > 0) && o.Notice != nil {
+		own = &Problem{Reason: o.Notice.Reason, Message: text(*o.Notice)}
+	}
 	c := meta.FindStatusCondition(shown, v1alpha1.ConditionSucceeded)
-	told := c != nil && slices.Contains(failureReasons, c.Reason)
-	switch {
-	case o.Notice != nil && (failed || o.Unsent > 0 && !told):
-		return &Problem{Reason: o.Notice.Reason, Message: text(*o.Notice)}
-	case told:
+	if c == nil || failed && own != nil {
+		return own
+	}
+	switch c.Reason {
+	case v1alpha1.ReasonProviderUnreachable, v1alpha1.ReasonProviderThrottled, v1alpha1.ReasonAccountMisconfigured,
+		v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete, v1alpha1.ReasonRecordRefused:
 		return &Problem{Reason: c.Reason, Message: c.Message}
 	default:
-		return nil
+		return own
 	}
-}
-
-// failureReasons are the reasons of what a call or a send fails for.
-var failureReasons = []v1alpha1.Reason{
-	v1alpha1.ReasonProviderUnreachable, v1alpha1.ReasonProviderThrottled, v1alpha1.ReasonAccountMisconfigured,
-	v1alpha1.ReasonCredentialsNotFound, v1alpha1.ReasonCredentialsIncomplete, v1alpha1.ReasonRecordRefused,
 }

@@ -124,6 +124,33 @@ func TestDecision_FoldAndAgain(t *testing.T) {
 	}
 }
 
+// Each remembers another failure, and sees what the other one wrote.
+func TestObservationTold_K6bTwoProcessesComeToRest(t *testing.T) {
+	remembers := func(text string) Observation {
+		return Observation{Unsent: 1, Notice: &v1alpha1.Notice{Reason: v1alpha1.ReasonAccountMisconfigured, Message: text}}
+	}
+	text := func(n v1alpha1.Notice) string { return n.Message }
+	var shown []metav1.Condition
+	writes := 0
+	for run := range 10 {
+		p := []Observation{remembers("token"), remembers("initiate")}[run%2].Told(run < 2, shown, text)
+		if p == nil {
+			t.Fatal("nothing is told")
+		}
+		if len(shown) == 0 || shown[0].Message != p.Message {
+			writes++
+		}
+		shown = []metav1.Condition{{Type: v1alpha1.ConditionSucceeded, Reason: p.Reason, Message: p.Message}}
+	}
+	if writes != 2 {
+		t.Errorf("%d writes", writes)
+	}
+	shown[0].Reason = v1alpha1.ReasonAccepted
+	if p := remembers("token").Told(false, shown, text); p == nil || p.Message != "token" {
+		t.Errorf("until it is made, it is told: %+v", p)
+	}
+}
+
 func TestTold_OnceAndNeverOverTheCharge(t *testing.T) {
 	var told Told
 	if told.Once("a", true) || !told.Once("a", false) || told.Once("a", false) || !told.Once("b", false) {

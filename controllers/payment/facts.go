@@ -50,7 +50,7 @@ func (r *Reconciler) ofPayment(f attempt.Facts, v view, p *v1alpha1.Payment) att
 	f.Overdue = f.Now.Sub(p.CreationTimestamp.Time) > r.Settings.StartDeadline
 	f.EarlierLife = attempt.Restored(p) || v.relation.holds() && attempt.Restored(v.charge) || p.Spec.Cancel && p.Generation == 1 && r.traits(v).Recovery == providers.RecoverByRepeat
 	f.RecordLost = recordLost(p, v.charge)
-	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && p.Status.InitiatedAt != nil
+	f.Consent = consents(p) || f.AdoptOnly || r.Settings.AdoptionWindow == 0 || f.RecordLost && askedBefore(p, v.charge)
 	if f.Attempt == nil {
 		f.Created = p.CreationTimestamp.Time
 	}
@@ -83,6 +83,12 @@ func recordLost(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
 	default:
 		return c.Record.Sends == 0 || attempt.NothingSent(&c.Record.Attempt) && showsMore(p, &c.Record)
 	}
+}
+
+// askedBefore tells whether the status shows that the payer was asked by a record that is lost: not
+// by this one, of which an open send is left where the API server does not keep their count.
+func askedBefore(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
+	return p.Status.InitiatedAt != nil && (c == nil || len(c.Record.Open) == 0)
 }
 
 // showsMore tells whether the status shows that the payer was asked, and the record of as many

@@ -3,6 +3,8 @@ package payment
 import (
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
@@ -26,5 +28,22 @@ func TestRecordLost_TellsALostRecordFromAnOldViewOfIt(t *testing.T) {
 		if got := recordLost(&v1alpha1.Payment{Status: c.status}, c.charge); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}
+	}
+}
+
+func TestAskedBefore_K6bOpenSendThatIsNotCountedIsNoEarlierLife(t *testing.T) {
+	p := &v1alpha1.Payment{Status: v1alpha1.PaymentStatus{Phase: v1alpha1.PhaseUnknown, InitiatedAt: &metav1.Time{}}}
+	again, pruned := &v1alpha1.Charge{}, &v1alpha1.Charge{}
+	pruned.Record.Open = []v1alpha1.Send{{Number: 1}}
+	for name, c := range map[string]struct {
+		charge *v1alpha1.Charge
+		want   bool
+	}{"lost": {nil, true}, "made again": {again, true}, "its own send, the count lost": {pruned, false}} {
+		if got := askedBefore(p, c.charge); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	if p.Status.InitiatedAt = nil; askedBefore(p, nil) {
+		t.Error("nobody was asked")
 	}
 }

@@ -1,6 +1,7 @@
 package testworld
 
 import (
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +18,24 @@ const System = "mobile-money-system"
 func (w *World) openAccounts() {
 	w.declare(w.secret(Shop, credentials()[w.opts.Provider]))
 	w.declare(w.accountOf(Account, w.accountSpec("sandbox")))
+}
+
+// Crowd lets another tenant with an account at the same merchant, which is asked once a
+// second, create n Payments at once.
+func (w *World) Crowd(n int) {
+	const market = "market"
+	spec := w.accountSpec("sandbox")
+	spec.RateLimit.ChecksPerSecond = 1
+	o := w.accountOf(Account, spec)
+	o.SetNamespace(market)
+	w.declare(w.secret(market, credentials()[w.opts.Provider]))
+	w.declare(o)
+	w.crowd += n
+	for i := range n {
+		w.Pay(fmt.Sprintf("crowd-%d", i), "2901", func(p *v1alpha1.Payment) {
+			p.Namespace, p.Spec.Phone = market, fmt.Sprintf("+22505010302%02d", i)
+		})
+	}
 }
 
 // accountOf a kind: the shop's own, or one of the cluster that it may use.

@@ -73,6 +73,11 @@ func (f *Flight) Refuses() bool {
 	}
 }
 
+// Denied: somebody let the answer be a no that says for certain that nothing was done.
+func (f *Flight) Denied() bool {
+	return slices.Contains([]string{Rejects, Throttled, Unauthorized, Forbidden}, f.hit.kind)
+}
+
 type flightKey struct{}
 
 func (c *calls) Do(ctx context.Context, call providers.Call) (providers.Answer, error) {

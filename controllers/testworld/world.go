@@ -174,6 +174,8 @@ type World struct {
 	jumped  bool
 	skewed  bool
 	keyLost bool
+	// crowd is how many Payments others made.
+	crowd int
 	// made is how many keys were made up.
 	made int
 	skew time.Duration
@@ -498,7 +500,7 @@ func (w *World) ends() error {
 		w.steps, w.since = 0, w.Elapsed()
 	}
 	switch {
-	case w.steps > maxSteps:
+	case w.steps > maxSteps+w.crowd*100:
 		return ErrHot
 	case w.opts.Stop != nil && w.opts.Stop():
 		return ErrStopped

@@ -115,8 +115,8 @@ func (j *Judge) unconcluded(c *v1alpha1.Charge, b Book) {
 // mayNotKnow: what was answered was not what was asked for, or was known before it
 // was asked for, or cannot be asked about, so a person has to look.
 func (j *Judge) mayNotKnow(c *v1alpha1.Charge) bool {
-	if j.Unreadable || c.Record.Unknown == nil {
-		return j.Unreadable
+	if forgotten := j.forgotten(c); j.Unreadable || forgotten || c.Record.Unknown == nil {
+		return j.Unreadable || forgotten
 	}
 	switch c.Record.Unknown.Reason {
 	case v1alpha1.ReasonAmountMismatch, v1alpha1.ReasonReusedName:

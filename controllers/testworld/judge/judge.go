@@ -297,7 +297,7 @@ func (j *Judge) Committed(v testworld.Version) {
 	switch n := v.New.(type) {
 	case *v1alpha1.Charge:
 		o, _ := v.Old.(*v1alpha1.Charge)
-		j.chargeVersion(o, n)
+		j.chargeVersion(o, n, v.By)
 	case *v1alpha1.Payment:
 		o, _ := v.Old.(*v1alpha1.Payment)
 		j.paymentVersion(o, n, v.By)

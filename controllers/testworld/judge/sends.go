@@ -65,7 +65,7 @@ func (j *Judge) raised(p *testworld.Process, what, refund string, c *v1alpha1.Ch
 func (j *Judge) voids(p *testworld.Process, before, after *v1alpha1.Attempt) {
 	for _, s := range before.Open {
 		answered := after.Taken != nil || after.Outcome != nil || after.Unknown != nil || after.Refusal != nil
-		if s.Sender != p.Name && !isOpen(after, s.Number) && !answered {
+		if s.Sender != p.Name && !isOpen(after, s.Number) && !answered && !j.Pruned {
 			j.violated(Sending, "a send was voided by another process than its sender")
 		}
 	}
@@ -235,7 +235,9 @@ func (j *Judge) Answered(f *testworld.Flight) {
 			q.answers = append(q.answers, answer{f, g})
 			r.undecided++
 		case f.Refuses():
-			r.refused++
+			if r.refused++; f.Denied() {
+				q.answers = append(q.answers, answer{f, g})
+			}
 		default:
 			r.undecided++
 		}
@@ -266,8 +268,15 @@ func (j *Judge) kept(a answer) bool {
 	if c == nil || j.Pruned {
 		return true
 	}
+	e := attempt.RefundOf(c, a.g.refund)
+	switch {
+	case !a.f.Denied():
+	case a.g.refund == "":
+		return !isOpen(&c.Record.Attempt, a.g.number)
+	default:
+		return e == nil || !isOpen(&e.Attempt, a.g.number)
+	}
 	if a.g.refund != "" {
-		e := attempt.RefundOf(c, a.g.refund)
 		return e != nil && !isOpen(&e.Attempt, a.g.number) && (e.Taken != nil || e.Outcome != nil)
 	}
 	rec := &c.Record

@@ -9,6 +9,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/testworld"
+	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
@@ -43,6 +44,9 @@ func (j *Judge) chargeVerdict(c *v1alpha1.Charge) {
 	b := j.books(c.Spec.ProviderReference)
 	if o.Phase == v1alpha1.PhaseSucceeded {
 		j.success("the Charge", c, b)
+		if o.Paid != nil && !sameMoney(*o.Paid, c.Spec.Money) {
+			j.violated(NoFalseSuccess, "the Charge says Succeeded of other money than was asked for")
+		}
 		return
 	}
 	j.failure("the Charge", b, c.Spec.ProviderReference)
@@ -88,7 +92,7 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 	if p.Status.SettledBy != "" {
 		unrecorded := c == nil || c.Record.Outcome == nil || c.Record.Outcome.SettledBy == ""
 		if unrecorded && (p.Spec.Settlement != nil || !j.sale(key).lost) { // else its record was just lost
-			j.settlement(p, nil)
+			j.settlement(p, nil, nil)
 		}
 		return
 	}
@@ -104,6 +108,9 @@ func (j *Judge) paymentVerdict(p *v1alpha1.Payment, by *testworld.Process) {
 		return
 	case v1alpha1.ReasonInvalidRequest:
 		j.neverAsked(who, key, p, by)
+		return
+	}
+	if c != nil && j.forgotten(c) {
 		return
 	}
 	if c != nil && p.Status.ChargeName == c.Name {
@@ -139,6 +146,11 @@ func (j *Judge) neverAsked(who string, key types.NamespacedName, p *v1alpha1.Pay
 			}
 		}
 	}
+}
+
+// forgotten: an earlier Charge was lost, nothing was sent for this one, and Orange cannot be asked.
+func (j *Judge) forgotten(c *v1alpha1.Charge) bool {
+	return c.Spec.Provider == string(simulator.Orange) && j.sale(saleOf(c)).lost && attempt.NothingSent(&c.Record.Attempt)
 }
 
 // unasked: a Payment without a Charge says that it ended. What the provider knows of
@@ -188,7 +200,7 @@ func (j *Judge) succeeded(who string, p *v1alpha1.Payment, c *v1alpha1.Charge) {
 	case consents(p), p.Status.ChargeName == "":
 	case outcome != nil && p.CreationTimestamp.Sub(outcome.At.Time) > j.w.Settings().AdoptionWindow+time.Minute && j.w.Settings().AdoptionWindow > 0:
 		j.violated(RightObject, "%s says Succeeded by a sale that was over long before it", who)
-	case outcome != nil && outcome.At.Time.Before(p.CreationTimestamp.Time) && j.environments[p.UID] != "" && j.environments[p.UID] != c.Spec.Account.Environment && c.Spec.Payment.UID != string(p.UID):
+	case outcome != nil && outcome.At.Time.Before(p.CreationTimestamp.Time) && j.environments[p.UID] != "" && j.environments[p.UID] != c.Spec.Account.Environment && j.w.Environment(p) != c.Spec.Account.Environment && c.Spec.Payment.UID != string(p.UID):
 		j.violated(RightObject, "%s says Succeeded by money of another environment", who)
 	}
 }
@@ -204,10 +216,17 @@ func (j *Judge) ghost(who string, p *v1alpha1.Payment) {
 	j.violated(NoFalseSuccess, "%s says Succeeded, and there is no record of it", who)
 }
 
-// settlement: a person who saw the present Unknown said so. u is what the Charge
-// records; nil: nothing.
-func (j *Judge) settlement(p *v1alpha1.Payment, u *v1alpha1.Unknown) {
+func sameMoney(a, b v1alpha1.Money) bool {
+	return a.Currency == b.Currency && providers.EqualAmount(a.Amount, b.Amount)
+}
+
+// settlement: a person who saw the present Unknown said so, and how much was paid. u and
+// booked are what the Charge records of them; nil: nothing.
+func (j *Judge) settlement(p *v1alpha1.Payment, u *v1alpha1.Unknown, booked *v1alpha1.Money) {
 	said := p.Spec.Settlement
+	if said != nil && said.Amount != nil && booked != nil && !sameMoney(*booked, v1alpha1.Money{Amount: said.Amount.Canonical(), Currency: said.Currency}) {
+		j.violated(RightObject, "Payment %s is settled with other money than was said", p.Name)
+	}
 	if said == nil || !sawThis(j.shown[string(p.UID)+said.UnknownID], u) {
 		j.violated(RightObject, "Payment %s is settled by what was said about something else", p.Name)
 	}

@@ -7,7 +7,7 @@ import (
 	"mobilemoney.dev/operator/controllers/testworld"
 )
 
-func (j *Judge) chargeVersion(old, c *v1alpha1.Charge) {
+func (j *Judge) chargeVersion(old, c *v1alpha1.Charge, by *testworld.Process) {
 	if !j.Pruned { // what a CRD loses nobody can hold
 		j.found(ChargeChange(old, c))
 	}
@@ -19,8 +19,12 @@ func (j *Judge) chargeVersion(old, c *v1alpha1.Charge) {
 	case newOutcome(&c.Record.Attempt):
 		j.chargeVerdict(c)
 	default:
-		if p := j.w.Payment(saleOf(c)); p != nil && p.Spec.Settlement != nil {
-			j.settlement(p, old.Record.Unknown)
+		p := j.w.Payment(saleOf(c))
+		if by != nil && j.process(by).payment != nil {
+			p = j.process(by).payment // it may be gone by now
+		}
+		if p != nil && p.Spec.Settlement != nil {
+			j.settlement(p, old.Record.Unknown, c.Record.Outcome.Paid)
 		} else if !j.sale(saleOf(c)).said {
 			j.violated(RightObject, "a Charge is settled, and nobody said so")
 		}

@@ -48,8 +48,11 @@ var labels = sync.OnceValue(func() []string {
 	)
 })
 
-// generator of one life.
-type generator struct{ *rand.Rand }
+// generator of one life. near are words that come more often: they go on with what is there.
+type generator struct {
+	*rand.Rand
+	near []string
+}
 
 // stride between the pairs of two lives: a prime, so that all come, and words that are
 // near each other in the alphabet do not.
@@ -58,13 +61,14 @@ const stride = 631
 // target of a seed's life: where it is led, and at which provider.
 func target(seed uint64) (string, Pair) {
 	n, pairs := seed/2, Pairs()
-	return providers[(n+n/uint64(len(pairs)))%3], pairs[n*stride%uint64(len(pairs))]
+	round, i := n/uint64(len(pairs)), n*stride%uint64(len(pairs))
+	return providers[(round+i)%3], pairs[i]
 }
 
 // Generate the life of a seed. Every second one is led to a state of a Charge, so that
 // each word is played in each state; the other ones go where chance takes them.
 func Generate(seed uint64) Program {
-	g := generator{rand.New(rand.NewPCG(seed, 11))}
+	g := generator{Rand: rand.New(rand.NewPCG(seed, 11))}
 	provider, target := target(seed)
 	p := Program{Provider: provider, Amount: g.amount()}
 	if seed%2 == 1 {
@@ -77,7 +81,10 @@ func Generate(seed uint64) Program {
 	case (target.State == None || target.State == Open) && g.IntN(3) == 0:
 		p.Steps = g.amidFirstSend(target)
 	default:
-		p = g.lead(p, target.State)
+		p, g.near = g.lead(p, target.State), near(target.State)
+		if g.IntN(25) == 0 {
+			p.Steps = slices.Concat([]Step{{Word: "clock+1y"}}, p.Steps, []Step{{Word: "clock-right"}})
+		}
 		last := Step{Word: target.Word}
 		if g.IntN(3) == 0 {
 			last.After = g.wait()
@@ -88,6 +95,17 @@ func Generate(seed uint64) Program {
 		p.Steps = append(p.Steps, g.steps(p)...)
 	}
 	return p
+}
+
+// near are the words that go on with a sale in a state.
+func near(s State) []string {
+	words := map[State]func() map[string]word{
+		None: users, Open: users, Taken: platform, Unknown: settlers, Settled: settlers, Paid: refunders, Refunding: refunders, Refunded: refunders,
+	}[s]
+	if words == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(words()))
 }
 
 // begin a life anywhere. What befalls the first send has to be planned before it.
@@ -118,7 +136,7 @@ func before(word string) string {
 
 // follow is the word that a life was led to a state for.
 func (g generator) follow(p Program, target Pair, last Step) []Step {
-	if (strings.HasPrefix(target.Word, "paused-") || target.Word == "other") && target.State != None && target.State != Refused {
+	if (strings.HasPrefix(target.Word, "paused-") || target.Word == "other") && target.State != None && (target.State != Refused || p.Provider == "mtn") {
 		// In the middle of what somebody does: who does nothing at all cannot pause.
 		return []Step{{At: "get Payment", Word: target.Word}, {Word: "touch"}}
 	}
@@ -140,7 +158,7 @@ func (g generator) options() []string {
 	for _, o := range []struct {
 		name    string
 		percent int
-	}{{"two", 25}, {"eager", 10}, {"never", 15}, {"broken", 12}, {"checked", 6}} {
+	}{{"two", 25}, {"eager", 10}, {"never", 15}, {"broken", 12}, {"checked", 6}, {"production", 20}, {"crowd", 1}} {
 		if g.IntN(100) < o.percent {
 			out = append(out, o.name)
 		}
@@ -177,7 +195,11 @@ func (g generator) wait() time.Duration {
 // that leads to that point.
 func (g generator) steps(p Program) []Step {
 	if g.IntN(100) < 55 {
-		return []Step{{After: g.wait(), Word: g.word()}}
+		out := []Step{{After: g.wait(), Word: g.word()}}
+		if g.IntN(6) == 0 {
+			out = append(out, Step{Word: "restart"}) // whoever did that is remembered by nobody
+		}
+		return out
 	}
 	out := []Step{g.atPoint(p)}
 	if g.IntN(3) == 0 {
@@ -205,7 +227,13 @@ func (g generator) atPoint(p Program) Step {
 // word of the table; what leads on is played more often.
 func (g generator) word() string {
 	often := []string{"apply", "again", "delete", "cancel", "pay", "decline", "refund", "refund-part", "settle-paid", "lose-charge", "mend-account", "other", "other"}
-	if g.IntN(2) == 0 {
+	switch g.IntN(4) {
+	case 0:
+		return often[g.IntN(len(often))]
+	case 1:
+		if len(g.near) > 0 {
+			return g.near[g.IntN(len(g.near))]
+		}
 		return often[g.IntN(len(often))]
 	}
 	all := words()
@@ -223,13 +251,21 @@ func (g generator) lead(p Program, to State) Program {
 	pick := func(kinds ...string) string { return kinds[g.IntN(len(kinds))] }
 	switch to {
 	case None:
-		if g.IntN(3) > 0 {
-			p.Steps = []Step{{Word: pick("suspend", "break-keys", "delete-secret", "delete-account", "distrust", "no-leader", "unreachable-10m")}, apply, then("touch", time.Second)}
+		switch g.IntN(6) {
+		case 0:
+		case 1, 2:
+			p = g.lead(p, []State{Taken, Paid, Paid, Refunded, Settled}[g.IntN(5)])
+			p.Steps = append(p.Steps, Step{Word: "delete"}, Step{Word: "lose-charge"})
+		default:
+			p.Steps = []Step{{Word: pick("suspend", "break-keys", "delete-secret", "delete-account", "distrust", "no-leader", "unreachable-10m", "other-country")}, apply, then("touch", time.Second)}
+			p = g.cross(p, "update Payment/status", "paused-mended")
 		}
 	case Unsent:
 		p.Steps = []Step{fault("call initiate", pick(testworld.Throttled, testworld.Unauthorized, testworld.Unsent, testworld.Forbidden)), apply, then("touch", time.Second)}
+		p = g.cross(p, "update Charge", "paused-5m")
 	case Open:
 		p.Steps = []Step{fault("call initiate", pick(testworld.Lost, testworld.Dropped, testworld.Error500, testworld.LaterArrival)), apply, then("touch", time.Second)}
+		p = g.cross(p, pick("update Charge", "update Payment/status"), "paused-5m")
 	case Taken:
 		p.Amount = pick("1909", "1907")
 		p.Steps = []Step{apply, then("touch", time.Duration(g.IntN(100))*time.Second)}
@@ -240,8 +276,25 @@ func (g generator) lead(p Program, to State) Program {
 		}
 	case Foreign:
 		p.Steps = []Step{apply, then("other-installation", g.wait()), then("touch", 3*time.Second)}
+	case Paid, Refunded:
+		if p.Provider != "orange" && g.IntN(4) == 0 {
+			// Found at the provider, which alone remembers it.
+			p = g.leadToEnd(p, []State{Paid, Refunded}[g.IntN(2)])
+			p.Steps = append(p.Steps, Step{Word: "delete"}, Step{Word: "lose-charge"}, Step{Word: "again-consent"}, then("touch", 30*time.Second))
+			return p
+		}
+		fallthrough
 	default:
 		return g.leadToEnd(p, to)
+	}
+	return p
+}
+
+// cross lets another process go on, now and then, while the first one is about to write.
+func (g generator) cross(p Program, label, how string) Program {
+	if g.IntN(3) == 0 {
+		p.Steps = append([]Step{{At: label, Word: how}}, p.Steps...)
+		p.Options = slices.Compact(slices.Sorted(slices.Values(append(p.Options, "two"))))
 	}
 	return p
 }
@@ -258,6 +311,10 @@ func (g generator) leadToEnd(p Program, to State) Program {
 		switch {
 		case p.Provider == "wave" || g.IntN(4) == 0:
 			p.Amount = "1943" // paid, with other money
+		case g.IntN(3) == 0:
+			// Nobody answers until it is given up, and perhaps then.
+			p.Amount = []string{"1943", "1943", "1909", "2901"}[g.IntN(4)]
+			p.Steps = []Step{apply, then("refused-4d", time.Second), later(30 * time.Hour), later(time.Duration(g.IntN(2)) * 90 * time.Hour)}
 		case g.IntN(3) == 0:
 			p.Amount, p.Steps = "2901", []Step{apply, then("lose-charge", 2*time.Minute), then("again", time.Second), later(30 * time.Second)}
 		}
@@ -281,7 +338,11 @@ func (g generator) leadToEnd(p Program, to State) Program {
 	case Refunding, Refunded:
 		p.Amount, p.Steps = "2901", []Step{apply, then("refund", 2*time.Minute), later(5 * time.Second)}
 		if to == Refunding && p.Provider != "orange" {
-			p.Steps = append([]Step{{At: "call refund", Word: []string{testworld.Lost, testworld.Dropped, testworld.LaterArrival}[g.IntN(3)]}}, p.Steps...)
+			kinds := []string{testworld.Lost, testworld.Dropped, testworld.LaterArrival, testworld.Error500Done, testworld.RejectsRings}
+			p.Steps = append([]Step{{At: "call refund", Word: kinds[g.IntN(4+len(p.Provider)%2)]}}, p.Steps...)
+			if g.IntN(3) == 0 {
+				p.Steps = append(p.Steps, then("delete-refund", time.Duration(g.IntN(100))*time.Second), then("refund", g.wait()))
+			}
 		}
 		if to == Refunded {
 			p.Steps = append(p.Steps, later(2*time.Minute))

@@ -95,6 +95,9 @@ func Run(shared *testworld.Shared, p Program, trace, first bool) (Result, error)
 
 // live plays the steps.
 func (l *life) live(r *Result) error {
+	if l.program.has("production") {
+		l.w.SwitchEnvironment()
+	}
 	for _, s := range l.program.Steps {
 		if err := l.w.Run(s.After); err != nil {
 			return err
@@ -152,9 +155,19 @@ func (l *life) mend() error {
 	if !l.program.has("broken") {
 		l.judge.Calm = l.w.Now()
 	}
+	l.crowd()
 	if err := l.w.Run(calm); err != nil {
 		return err
 	}
 	l.w.Collect()
 	return l.w.Run(time.Minute)
+}
+
+// crowd: where the life says so, another tenant asks for much at once, and meanwhile a callback comes.
+func (l *life) crowd() {
+	if !l.program.has("crowd") {
+		return
+	}
+	l.w.After(2*time.Minute, func() { l.w.Crowd(40) })
+	l.w.After(2*time.Minute+5*time.Second, func() { table()["callback"](l) })
 }

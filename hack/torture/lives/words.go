@@ -88,7 +88,11 @@ func users() map[string]word {
 			case again(nothing)(l):
 				return true
 			}
-			l.w.Pay(testworld.Sale, l.program.Amount, nil)
+			l.w.Pay(testworld.Sale, l.program.Amount, func(p *v1alpha1.Payment) {
+				if l.program.has("production") {
+					p.Spec.Currency = "XOF"
+				}
+			})
 			return true
 		},
 		"apply-other": func(l *life) bool {
@@ -222,10 +226,14 @@ func platform() map[string]word {
 		return func(l *life) bool { return l.w.EditAccount(change) }
 	}
 	return map[string]word{
-		"suspend":        edit(func(s *v1alpha1.MerchantAccountSpec) { s.Suspend = true }),
-		"resume":         edit(func(s *v1alpha1.MerchantAccountSpec) { s.Suspend = false }),
-		"edit-account":   edit(testworld.Rename),
-		"other-country":  edit(func(s *v1alpha1.MerchantAccountSpec) { s.Country, s.Currency = "gh", "GHS" }),
+		"suspend":      edit(func(s *v1alpha1.MerchantAccountSpec) { s.Suspend = true }),
+		"resume":       edit(func(s *v1alpha1.MerchantAccountSpec) { s.Suspend = false }),
+		"edit-account": edit(testworld.Rename),
+		"other-country": edit(func(s *v1alpha1.MerchantAccountSpec) {
+			if s.Country, s.Currency = "gh", "GHS"; s.MTN != nil {
+				s.MTN.TargetEnvironment = "mtnghana"
+			}
+		}),
 		"environment":    func(l *life) bool { return l.w.SwitchEnvironment() },
 		"move-account":   func(l *life) bool { return l.w.MoveAccount() },
 		"disallow":       func(l *life) bool { return l.w.Allow(false) || l.w.MoveAccount() && l.w.Allow(false) },
@@ -365,6 +373,8 @@ func outside() map[string]word {
 		"throttled-10m":   silent(testworld.Throttled, 10*time.Minute),
 		"other":           func(l *life) bool { return l.w.Other() },
 		"paused-20s":      func(l *life) bool { return l.w.Pause(20 * time.Second) },
-		"paused-5m":       func(l *life) bool { return l.w.Pause(5 * time.Minute) },
+		// What held others up is mended while one does nothing.
+		"paused-mended": func(l *life) bool { l.w.MendAccount(); return l.w.Pause(20 * time.Second) },
+		"paused-5m":     func(l *life) bool { return l.w.Pause(5 * time.Minute) },
 	}
 }

@@ -85,13 +85,15 @@ func answers() []Mutant {
 			return s.Where.On(FoldNotice(NoticeOf(e, now)))
 		}
 		return s.Where.On(FoldVoid(a.Send.Number, NoticeOf(e, now)))`),
+		one("void-in-order", "a definite answer removes its own send, in whatever order answers come (K3h)", "R3 R5 R9", foldFile,
+			`		if !closeSend(a, number) {`, `		if MUTATED && number != a.Sends || !closeSend(a, number) {`),
 		one("known-reference-fails", "that the provider knows the reference is no failure", "R6", protocolFile, `		return s.Where.On(a.known(s, now))`, `		if MUTATED {
 			return s.Where.On(FoldOutcome(v1alpha1.Outcome{Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonRequestRejected, At: at}))
 		}
 		return s.Where.On(a.known(s, now))`),
-		one("not-found-fails", "that the provider does not know a reference ends nothing", "R6", decideFile, `	case f.mayRepeat(late):`, `	case MUTATED && f.Seen.OK() && f.Seen.NotFound:
+		one("not-found-fails", "that the provider does not know a reference ends nothing", "R6", decideFile, `	case f.mayRepeat(late) && !f.CalledBack():`, `	case MUTATED && f.Seen.OK() && f.Seen.NotFound:
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonRequestRejected}
-	case f.mayRepeat(late):`),
+	case f.mayRepeat(late) && !f.CalledBack():`),
 		one("nobody-panics", "a sale without a Payment has no status to write", "panic", projectFile, `	if p == nil || v.relation == relationForeign &&`,
 			`	if p == nil && !MUTATED || v.relation == relationForeign &&`),
 		one("url-before-record", "a payment URL is published from a recorded session only", "R4", projectFile, `	if s := rec.Session; s != nil && s.PaymentURL != "" {
@@ -125,6 +127,16 @@ func lost() []Mutant {
 		}(),`),
 			},
 		},
+		one("cancelled-unasked", "what was called off is asked about before it ends (K3a)", "R6", decideFile,
+			`	case f.Seen.OK() && f.Seen.NotFound && f.askedSince(late):`, `	case f.Seen.OK() && f.Seen.NotFound && f.askedSince(late), MUTATED:`),
+		one("refusal-overwrites", "of who refuses and who sends, the one that wrote the object first is right (K1g)", "R6 R2", projectFile, `	if err := r.Client.Status().Update(ctx, next); err != nil {
+		r.told`, `	err := r.Client.Status().Update(ctx, next)
+	if now := p.DeepCopy(); MUTATED && v.settled != "" && attempt.Conflicts(err) && r.Live.Get(ctx, v.key, now) == nil {
+		next.ResourceVersion = now.ResourceVersion
+		err = r.Client.Status().Update(ctx, next)
+	}
+	if err != nil {
+		r.told`),
 	}
 }
 
@@ -141,6 +153,13 @@ func verdicts() []Mutant {
 		one("ended-taken-for-unpaid", "who ends a session asks what became of it", "R6", decideFile, `	case f.askedSince(f.Seen.EndedAt) && f.Seen.At.After(f.Seen.EndedAt):`, `	case MUTATED:
 		return Decision{Action: Conclude, Phase: v1alpha1.PhaseExpired, Reason: v1alpha1.ReasonPayerTimeout}
 	case f.askedSince(f.Seen.EndedAt) && f.Seen.At.After(f.Seen.EndedAt):`),
+		{
+			Name: "money-unchecked", Rule: "a success is of this amount, in this currency", Breaks: []string{"R7", "over-refund"},
+			Edits: []Edit{
+				edit("money-unchecked", foldFile, `providers.EqualAmount(said.Amount, want.Amount)`, `(providers.EqualAmount(said.Amount, want.Amount) || MUTATED)`),
+				edit("money-unchecked", foldFile, `said.Currency == want.Currency`, `(said.Currency == want.Currency || MUTATED)`),
+			},
+		},
 		one("status-reopened", "a Payment that is over stays as it ended", "R13", projectFile, `	if old.Phase.Terminal() {
 		return afterEnd`, `	if old.Phase.Terminal() && !MUTATED {
 		return afterEnd`),

@@ -39,6 +39,8 @@ func identity() []Mutant {
 		p.Name += string(p.UID)
 	}
 	return &v1alpha1.Charge{`),
+		one("unnamed-sends", "without a given installation id nothing is sent in production (K1h)", "R2 one-charge", accountFile,
+			`	if r.InstallationIDGiven || a.Pin`, `	if r.InstallationIDGiven || MUTATED || a.Pin`),
 	}
 }
 
@@ -46,6 +48,13 @@ func identity() []Mutant {
 func settling() []Mutant {
 	return []Mutant{
 		one("settlement-unbound", "a settlement counts for the Unknown that it names", "R2", saleFile, `said.UnknownID == id && !attempt.Restored(p) {`, `(said.UnknownID == id || MUTATED) && (!attempt.Restored(p) || MUTATED) {`),
+		one("unknown-id-unbound", "another reason, time or report is another Unknown (K4c)", "R2", nameFile, `	parts := []string{chargeUID, objectUID, reason, since.UTC().Format(time.RFC3339)}
+	if r != nil {`, `	parts := []string{chargeUID, objectUID, reason, since.UTC().Format(time.RFC3339)}
+	if MUTATED {
+		parts, r = parts[:2], nil
+	}
+	if r != nil {`),
+		one("settled-as-asked", "who settles says how much was really paid (K4a)", "R2 over-refund", askFile, `		if said.Amount != nil {`, `		if said.Amount != nil && !MUTATED {`),
 		one("unknown-id-of-name", "another object has another Unknown", "R2", payFacts, `	return r.Installation.UnknownID(string(c.UID), string(p.UID),`, `	if MUTATED {
 		return r.Installation.UnknownID("", p.Name, u.Reason, u.Since.Time, u.Reported)
 	}
@@ -66,6 +75,15 @@ func schedule() []Mutant {
 			return Decision{Action: Idle}
 		}
 		return f.ask(f.nextCheck())`),
+		one("silence-gives-up", "who does not answer for days is asked on (K2b)", "R9", decideFile, `	if f.askable() {
+		return f.waitUntil(at, Ask)`, `	if f.askable() && !(MUTATED && f.Attempt.Unknown != nil && f.Attempt.Notice != nil) {
+		return f.waitUntil(at, Ask)`),
+		one("unfollowed-unsaid", "what cannot be followed any more says so (K2d)", "R9", actFile, `	before := v.charge.Record.Notice
+	v, err`, `	if MUTATED {
+		return v, nil
+	}
+	before := v.charge.Record.Notice
+	v, err`),
 		one("silence-waits", "a day past the deadline without an answer it is Unknown", "R9", factsFile, `f.Now.Sub(verdict) >= silentFor`, `f.Now.Sub(verdict) >= silentFor && !MUTATED`),
 		one("future-believed", "a recorded time from the future counts as now", "R9", factsFile, `	case !t.After(f.Now):`, `	case !t.After(f.Now), MUTATED:`),
 		one("callback-ignored", "a callback makes a check due at once", "R8", scheduleFile, `	if f.CalledBack() {`, `	if f.CalledBack() && !MUTATED {`),
@@ -105,6 +123,14 @@ func refunds() []Mutant {
 				return FoldOutcome(v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonRefunded, At: at})(refund)
 			}
 			opened := foldSession(c, a.Initiation, s.Where)`),
+		one("reservation-freed", "what a Refund reserved is never freed by absence (K3d)", "over-refund R6", refundFacts, `	case e != nil && v.gone() && v.vacant():`, `	case MUTATED && e != nil && e.Outcome == nil && v.gone() && v.seen.OK() && v.seen.NotFound:
+		return attempt.Decision{Action: attempt.Conclude, Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonNotRefunded}
+	case e != nil && v.gone() && v.vacant():`),
+		one("refund-refusal-final", "a refused refund counts after the late window and a question (K3e)", "R6 over-refund", factsFile, `RefusalFinal: t.Refund == providers.RefundWhole`, `RefusalFinal: t.Refund == providers.RefundWhole || MUTATED`),
+		one("history-ignored", "what was found without the record of its refunds is not given back (K3f)", "over-refund", reserveFile, `	return attempt.Restored(c) ||`, `	if MUTATED {
+		return false
+	}
+	return attempt.Restored(c) ||`),
 	}
 }
 
@@ -140,6 +166,15 @@ func wires() []Mutant {
 // bounds breaks that no input makes the operator work without bound.
 func bounds() []Mutant {
 	return []Mutant{
+		one("calls-uncounted", "calls are counted as they leave (K6d)", "R10", limiterFile, `		w.left = append(w.left, now)`, `		if !MUTATED {
+			w.left = append(w.left, now)
+		}`),
+		one("callbacks-last", "who was called back about does not wait for the schedule, nor a tenant for another (K6c)", "R8", queueFile, `func (q *queue) join(who Caller, now time.Time) *waiter {
+`, `func (q *queue) join(who Caller, now time.Time) *waiter {
+	if MUTATED {
+		who.Purpose, who.Namespace = Scheduled, ""
+	}
+`),
 		one("no-back-off", "failures in a row are waited for", "bounds", decideFile, `	if f.Seen.Failures == 0 {`, `	if f.Seen.Failures == 0 || MUTATED {`),
 	}
 }
