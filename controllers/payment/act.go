@@ -62,11 +62,15 @@ func (r *Reconciler) noteUnfollowed(ctx context.Context, v view) (view, error) {
 
 // record writes a fold of the attempt on the Charge.
 func (r *Reconciler) record(ctx context.Context, v view, folds ...attempt.Fold) (view, error) {
-	after, err := r.Protocol.Record(ctx, v.charge, attempt.Where(attempt.Payment).On(folds...))
+	return r.change(ctx, v, attempt.Where(attempt.Payment).On(folds...))
+}
+
+// change writes a change of the Charge, which may be newer than the one that was read.
+func (r *Reconciler) change(ctx context.Context, v view, change attempt.Change) (view, error) {
+	after, err := r.Protocol.Record(ctx, v.charge, change)
 	r.reportOrphan(ctx, v, after)
 	v.charge = after
 	if v.payment != nil && v.relation.holds() {
-		// The Charge that was written to may be newer than the one that was read.
 		v.relation = relate(v.payment, after, r.Installation, asMade(after), r.Settings.AdoptionWindow)
 	}
 	return v, err

@@ -89,16 +89,13 @@ func (r *Reconciler) learn(ctx context.Context, v view, st providers.Status, ses
 		}
 	}
 	fold := attempt.FoldStatus(st, r.expected(v), r.Now())
-	after, err := r.Protocol.Record(ctx, v.charge, func(c *v1alpha1.Charge) bool {
+	return r.change(ctx, v, func(c *v1alpha1.Charge) bool {
 		changed := fold(&c.Record.Attempt)
 		if session != nil && c.Record.Session == nil && c.Record.Taken != nil && c.Record.Outcome == nil {
 			c.Record.Session, changed = session, true
 		}
 		return changed
 	})
-	r.reportOrphan(ctx, v, after)
-	v.charge = after
-	return v, err
 }
 
 // expected is what an answer has to be about.
