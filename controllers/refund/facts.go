@@ -60,8 +60,10 @@ func (r *Reconciler) decide(v view) attempt.Decision {
 	switch {
 	case v.foreign:
 		return idle
+	case e != nil && v.vacant() && (v.gone() || !sameRefund(v.refund, v.charge, e)) && r.untaken(v).Action != attempt.Idle:
+		return r.untaken(v)
 	case e != nil && v.gone() && v.vacant():
-		return r.release(v)
+		return attempt.Decision{Action: actRelease}
 	case r.refusal(v) != nil:
 		return attempt.Decision{Action: actRefuse}
 	case e == nil && v.behind():
@@ -78,14 +80,14 @@ func (r *Reconciler) decide(v view) attempt.Decision {
 	}
 }
 
-// release what a Refund that is gone reserved, once it is certain that nothing was given back.
-func (r *Reconciler) release(v view) attempt.Decision {
-	if f := r.facts(v); f.Attempt.Sends > 0 && !f.Rules.RefusalFinal {
-		if d := f.Untaken(); d.Action != attempt.Idle {
-			return d
-		}
+// untaken is Idle once it is certain that nothing was given back for an entry of which every send is
+// void: before that, what it reserved is neither released nor another amount's.
+func (r *Reconciler) untaken(v view) attempt.Decision {
+	f := r.facts(v)
+	if f.Attempt = &v.entry().Attempt; f.Attempt.Sends == 0 || f.Rules.RefusalFinal {
+		return attempt.Decision{Action: attempt.Idle}
 	}
-	return attempt.Decision{Action: actRelease}
+	return f.Untaken()
 }
 
 // behind: the Payment shows that it was paid, and the Charge does not yet.

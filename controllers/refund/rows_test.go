@@ -314,6 +314,21 @@ func TestRefund_K3eRefusedThoughProcessed(t *testing.T) {
 		w.settled("other", time.Minute, v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
 		w.succeeds("back", "sale", "5000")
 	})
+	// Made again for less, it frees nothing either before the provider was asked.
+	atEach(t, []string{"mtn"}, func(t *testing.T, w *world) {
+		w.Sim.Script(sending, simulator.Behaviour{Status: 429, Times: 1})
+		r := w.refund("back", "sale", "")
+		w.until("back", func() bool { e := w.entry("back"); return e != nil && e.Notice != nil })
+		w.Delete(r)
+		w.refund("back", "sale", "1000")
+		w.step("back")
+		w.refund("other", "sale", "4000")
+		w.settle("other", time.Hour)
+		w.settle("back", time.Hour)
+		w.givenBack("sale", "5000")
+		w.expect("other", v1alpha1.RefundFailed, v1alpha1.ReasonExceedsPayment)
+		w.expect("back", v1alpha1.RefundFailed, v1alpha1.ReasonRefundConflict)
+	})
 	// Nor does an answer free anything by which the send is void: the Refund is deleted, and
 	// another one asks for the whole.
 	for name, answer := range map[string]simulator.Behaviour{

@@ -262,6 +262,7 @@ func TestRefund_ProviderRefuses(t *testing.T) {
 				t.Fatalf("%+v", r.Status)
 			}
 			w.projectsTheSame("back")
+			w.Clock.Add(time.Second)
 			w.refund("again", "sale", "")
 			w.until("again", func() bool { return w.entry("back").Later != nil })
 			if n := w.calls(providers.OpRefundStatus); n != tt.asked || w.entry("again") != nil {
