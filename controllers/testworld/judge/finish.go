@@ -107,7 +107,7 @@ func (j *Judge) settledWrongly(rec *v1alpha1.ChargeRecord, b Book) {
 // credentials made the request.
 func (j *Judge) unconcluded(c *v1alpha1.Charge, b Book) {
 	rec, r := &c.Record, j.request("pay ", c.Spec.ProviderReference)
-	if !b.Known && r.refusedOnly() && rec.Unknown != nil && len(rec.Open) == 0 && !j.sale(saleOf(c)).lost && !j.w.KeyLost() {
+	if !b.Known && r.refusedOnly() && rec.Unknown != nil && len(rec.Open) == 0 && !j.sale(saleOf(c)).lost && !j.w.KeyLost() && !j.Pruned {
 		j.violated(Recovered, "each send was refused, and the Charge does not say so")
 	}
 }

@@ -370,13 +370,13 @@ func (j *Judge) Begins(p *testworld.Process, job testworld.Job) {
 func (j *Judge) Shown(p *testworld.Process, k testworld.Key, o client.Object, live bool) {
 	q := j.process(p)
 	q.looked = true
-	if shown, ok := o.(*v1alpha1.Payment); ok {
+	if shown, ok := o.(*v1alpha1.Payment); ok && shown.Name == q.job.Name.Name {
 		q.payment = shown
 	}
 	if live && o != nil {
 		q.fenced[k] = fenced{j.w.Now(), o}
 	}
-	if c, ok := o.(*v1alpha1.Charge); ok && k.Kind == testworld.Charge {
+	if c, ok := o.(*v1alpha1.Charge); ok && saleOf(c) == q.job.Name {
 		q.over = c.Record.Outcome != nil && !q.job.Refund && !mayBeAsked(c, j.w.Payment(q.job.Name), p.Now())
 	}
 }

@@ -3,11 +3,14 @@ package mutants
 // seeds of the lives that found each mutant out.
 func seeds() map[string]uint64 {
 	return map[string]uint64{
+		"account-in-reference":         5880,
 		"adopt-only-ignored":           166,
 		"answer-dropped":               2,
 		"callback-believed":            171,
+		"callback-dropped":             1073,
 		"callback-ignored":             11,
 		"callbacks-last":               458,
+		"called-off-yet-sent":          1413,
 		"calls-uncounted":              252,
 		"charge-by-name":               10,
 		"deadline-fails":               4,
@@ -25,12 +28,15 @@ func seeds() map[string]uint64 {
 		"late-word-hidden":             13,
 		"money-unchecked":              1,
 		"mtn-unknown-word-fails":       9,
+		"no-back-off":                  1261,
 		"nobody-panics":                18,
 		"not-found-fails":              49,
 		"open-refunds-uncounted":       722,
 		"orange-new-order":             30,
 		"orphan-dropped":               56,
+		"orphan-open-waits":            1796,
 		"other-money-adopted":          68,
+		"paused-sender-sends":          6377,
 		"payer-logged":                 1,
 		"raise-overwrites":             411,
 		"raise-unchecked":              1152,
@@ -67,6 +73,7 @@ func seeds() map[string]uint64 {
 		"unsent-conflicts":             336,
 		"url-before-record":            1,
 		"void-in-order":                2,
+		"void-uncounted":               2,
 		"wave-garbage-rejected":        1841,
 	}
 }
