@@ -15,8 +15,6 @@ const (
 	Refused  Event = "refused"
 	Expired  Event = "expired"
 	Refunded Event = "refunded"
-	// Transferred to somebody without a payment before it (MTN).
-	Transferred Event = "transferred"
 )
 
 // LedgerEntry is one fact about money, in the order in which they happened.

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"cmp"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -61,7 +60,6 @@ func (s *Simulator) mtnRoutes(handle func(string, wire)) {
 		// Without the slash it is another, unknown path; the mux would redirect.
 		handle("POST /mtn/"+product+"/token", wire{provider: MTN, op: OpToken,
 			handle: func(*call) answer { return mtnFailure(404) }})
-		s.accountRoutes(handle, product)
 	}
 	handle("POST /mtn/collection/v1_0/requesttopay",
 		wire{provider: MTN, op: OpInitiate, peek: peekMTN, access: s.mtnAccess(collection), handle: s.takeMTN})
@@ -179,13 +177,12 @@ type mtnParty struct {
 	PartyID     string `json:"partyId"`
 }
 
-// mtnRequest is the body of a request to pay, of a refund or of a transfer, and where to call back.
+// mtnRequest is the body of a request to pay or of a refund, and where to call back.
 type mtnRequest struct {
 	Amount       string   `json:"amount"`
 	Currency     string   `json:"currency"`
 	ExternalID   string   `json:"externalId"`
 	Payer        mtnParty `json:"payer"` // of a request to pay
-	Payee        mtnParty `json:"payee"` // of a transfer
 	PayerMessage string   `json:"payerMessage"`
 	PayeeNote    string   `json:"payeeNote"`
 	Of           string   `json:"referenceIdToRefund"`
@@ -205,7 +202,7 @@ func peekMTN(c *call) {
 	var req mtnRequest
 	_ = decode(c.body, &req, false)
 	c.reference, c.opens = c.r.Header.Get("X-Reference-Id"), true
-	c.amount, c.phone, c.of = req.Amount, cmp.Or(req.Payer.PartyID, req.Payee.PartyID), req.Of
+	c.amount, c.phone, c.of = req.Amount, req.Payer.PartyID, req.Of
 }
 
 func (s *Simulator) peekMTNStatus(c *call) {
@@ -246,7 +243,7 @@ func (s *Simulator) takeMTN(c *call) answer {
 	if c.op == OpInitiate {
 		s.ring(p)
 	} else {
-		s.startPayout(p, c.op)
+		s.startPayout(p)
 	}
 	return empty(202)
 }
@@ -264,7 +261,7 @@ func validReference(id string) bool {
 }
 
 func (r mtnRequest) wellFormed(op Op) bool {
-	whom := map[Op]bool{OpInitiate: r.Payer.wellFormed(), OpTransfer: r.Payee.wellFormed(), OpRefund: r.Of != ""}[op]
+	whom := op == OpInitiate && r.Payer.wellFormed() || op == OpRefund && r.Of != ""
 	return whom && money(r.Amount) && r.Currency != "" && plainText.MatchString(r.PayerMessage) && plainText.MatchString(r.PayeeNote) &&
 		externalID.MatchString(r.ExternalID)
 }
@@ -345,7 +342,7 @@ func (s *Simulator) mtnStatusOf(p *payment, v view) mtnStatus {
 		PayeeNote: p.mtn.PayeeNote, Status: p.mtnWord(v),
 	}
 	if p.payout != nil {
-		st.Payer, st.Payee = nil, &p.mtn.Payee
+		st.Payer, st.Payee = nil, &mtnParty{"PARTY_CODE", "1"} // never the phone
 	}
 	if st.Status == "FAILED" && v.reason != "" {
 		st.Reason = p.mtnReason(v.reason)

@@ -25,11 +25,6 @@ func (d *disburser) refund(id, of, amount string, header ...string) reply {
 	return d.call("POST", "v2_0/refund", body, append([]string{"X-Reference-Id", id}, header...)...)
 }
 
-func (d *disburser) send(id, payee string) reply {
-	body := fmt.Sprintf(`{"amount":"40","currency":"EUR","externalId":%q,"payee":{"partyIdType":"MSISDN","partyId":%q}}`, id, payee)
-	return d.call("POST", "v1_0/transfer", body, "X-Reference-Id", id)
-}
-
 func (d *disburser) status(op Op, id string) reply {
 	return d.call("GET", "v1_0/"+string(op)+"/"+id, "")
 }
@@ -58,7 +53,6 @@ func TestMTNRefund(t *testing.T) {
 	}
 	b.pass(promptDelay)
 	b.want(d.status(OpRefund, first), 200, `"SUCCESSFUL"`, `"financialTransactionId"`)
-	b.want(d.status(OpTransfer, first), 404)
 
 	b.want(d.refund(excess, of, "70.01"), 202)
 	b.want(d.refund(unknown, b.ref(MTN), "1"), 202)
@@ -105,33 +99,6 @@ func TestMTNRefundsAreCapped(t *testing.T) {
 	}
 }
 
-func TestMTNTransfers(t *testing.T) {
-	b := setUp(t)
-	d := b.disburser()
-	// The section is that of docs/providers.md.
-	for payee, want := range map[string]string{
-		"46733000000": "SUCCESSFUL", "0700": "PAYEE_NOT_FOUND", "46733123451": approvalRejected, "46733123452": "EXPIRED",
-		"46733123455": notEnoughFunds, "46733123456": "PAYER_LIMIT_REACHED", "46733123457": "PAYEE_NOT_FOUND", "46733123458": "NOT_ALLOWED_TARGET_ENVIRONMENT",
-	} {
-		t.Run("§2.9 to "+payee, func(t *testing.T) {
-			outer := b.t
-			b.t = t
-			defer func() { b.t = outer }()
-			id := b.ref(MTN)
-			b.want(d.send(id, payee), 202)
-			b.want(d.send(id, payee), 409)
-			b.pass(promptDelay)
-			b.want(d.status(OpTransfer, id), 200, want, `"payee":{"partyIdType":"MSISDN","partyId":"`+payee)
-			moved := CountEvents(b.sim.Ledger(), id, Transferred)
-			if (moved == 1) != (want == "SUCCESSFUL") {
-				t.Errorf("%d entries", moved)
-			}
-		})
-	}
-	b.want(d.call("POST", "v2_0/transfer", "{}"), 404, `"statusCode":404`)
-	b.want(d.call("GET", "v1_0/account/balance", ""), 200, `"availableBalance":"999960"`, `"currency":"EUR"`)
-}
-
 // A user of one product gets a token of the other, and no further.
 func TestMTNProductsAreApart(t *testing.T) {
 	b := setUp(t)
@@ -141,28 +108,7 @@ func TestMTNProductsAreApart(t *testing.T) {
 	b.want(r, 200)
 	d := &disburser{b, r.json(t)["access_token"].(string)}
 	b.want(d.refund(b.ref(MTN), "6", "1"), 500, "NOT_ALLOWED_TARGET_ENVIRONMENT")
-	b.want(d.call("GET", "v1_0/account/balance", ""), 500, "NOT_ALLOWED_TARGET_ENVIRONMENT")
 	b.want(b.do("POST", b.sim.MTNURL()+"/disbursement/token/", "", mtnBasic(collection)...), 401, "subscription key")
-}
-
-func TestMTNAccounts(t *testing.T) {
-	for env, want := range map[string]string{"sandbox": `{"result":true}`, "mtnghana": `{"result":false}`} {
-		b := setUp(t, func(o *Options) { o.MTN.TargetEnvironment = env })
-		for _, product := range []string{collection, disbursement} {
-			h := mtnBasic(product)
-			h[len(h)-1] = env
-			r := b.do("POST", b.sim.MTNURL()+"/"+product+"/token/", "", h...)
-			b.want(r, 200)
-			h[1] = "Bearer " + r.json(t)["access_token"].(string)
-			url := b.sim.MTNURL() + "/" + product + "/v1_0/"
-			b.want(b.do("GET", url+"accountholder/msisdn/007/active", "", h...), 200, want)
-			b.want(b.do("GET", url+"accountholder/msisdn/233200000000/active", "", h...), 200, `{"result":true}`)
-			b.want(b.do("GET", url+"accountholder/phone/007/active", "", h...), 400)
-			b.want(b.do("GET", url+"accountholder/msisdn/007/active", ""), 401)
-			b.want(b.do("GET", url+"account/balance", ""), 401)
-			b.want(b.do("GET", url+"account/balance", "", h...), 200, mtnCurrencies[env])
-		}
-	}
 }
 
 // A refund is told of where it asked for that, and a person may decide it.

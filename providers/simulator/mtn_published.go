@@ -20,13 +20,6 @@ var sandboxPayers = map[string]Scenario{
 	"46733123464": {Payer: Fails, Reason: "TRANSFER_TYPE_UNKNOWN"},
 }
 
-// sandboxPayees are where the payees of transfers differ from the payers of the same number.
-var sandboxPayees = map[string]Scenario{
-	"46733123455": {Payer: Fails, Reason: notEnoughFunds},
-	"46733123456": {Payer: Fails, Reason: "PAYER_LIMIT_REACHED"},
-	"46733123457": {Payer: Fails, Reason: "PAYEE_NOT_FOUND"},
-}
-
 // sandboxRefunds are the values of referenceIdToRefund that MTN publishes.
 var sandboxRefunds = map[string]Scenario{
 	"1":  {Payer: Fails, Reason: "TRANSACTION_NOT_FOUND"},
@@ -53,9 +46,6 @@ func (s *Simulator) published(c *call) (Scenario, bool) {
 	}
 	name, refusable := "sandbox number "+c.phone, c.phone >= "46733123455"
 	sc, ok := sandboxPayers[c.phone]
-	if other, differs := sandboxPayees[c.phone]; differs && c.op != OpInitiate {
-		sc = other
-	}
 	if c.op == OpRefund {
 		name, refusable = "sandbox refund of "+c.of, len(c.of) > 1 || c.of >= "7"
 		sc, ok = sandboxRefunds[c.of]

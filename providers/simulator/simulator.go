@@ -33,14 +33,11 @@ const (
 	OpStatus   Op = "status"
 	OpSearch   Op = "search"
 	OpExpire   Op = "expire"
-	// OpRefund asks to give money back, and (MTN) how that went, as the other two do that pay out.
-	OpRefund        Op = "refund"
-	OpTransfer      Op = "transfer"
-	OpBalance       Op = "balance"
-	OpAccountHolder Op = "accountholder"
-	OpProvision     Op = "provision"
-	OpPage          Op = "page"
-	OpOther         Op = "other"
+	// OpRefund asks to give money back, and (MTN) how that went.
+	OpRefund    Op = "refund"
+	OpProvision Op = "provision"
+	OpPage      Op = "page"
+	OpOther     Op = "other"
 )
 
 // Options configure a Simulator; the zero value is a working sandbox.
