@@ -11,9 +11,9 @@
 // suite itself, on the wire between the client and the fake: an answer gets
 // lost, before or after the request was processed, or is replaced by another.
 //
-// Every rule is a subtest. Rules lists them, and what they say. Which of them apply
+// Every rule is a subtest, which says what it is when it fails. Which of them apply
 // depends on the traits and on the optional interfaces of the provider; a rule that does
-// not apply is not run. For every rule there is a planted fault that it must find.
+// not apply is not run.
 //
 // FuzzAnswers and FuzzCallbacks judge by the same tables what comes of anything else that a
 // provider, or who pretends to be one, may send.

@@ -22,17 +22,17 @@ const (
 	stuck = 10 * time.Second
 )
 
-func accountRules() []Rule {
-	return []Rule{
-		{Name: "traits", Says: "A client has the traits of its Kind, and the optional interfaces that these promise.", check: checkTraits},
-		{Name: "account", Says: "There is no client of an account that lacks a credential, or some of those for refunds, or names no environment. Accounts with the same API user at the same host share a limit.", check: checkAccount},
-		{Name: "wrong-credentials", Says: "A wrong credential is Misconfigured: from Prepare, where there is one, and before any session.", check: checkWrongCredentials},
-		{Name: "check-account", Says: "CheckAccount is content with a good account; it is Misconfigured only for what the provider says.", applies: func(p profile) bool { return p.checker }, check: checkCheckAccount},
-		{Name: "tokens", Says: "A token that has ended or was revoked is renewed, by a question at once, by a request for money for the next one; one that stays refused is Misconfigured.", applies: func(p profile) bool { return p.preparer }, check: checkTokens},
-		{Name: "requests", Says: "Requests go to the account's hosts, without idempotency headers and without tokens in their URLs.", check: checkRequests},
-		{Name: "context", Says: "A call whose context is over is NotSent, and nothing is on the wire.", check: checkContext},
-		{Name: "concurrency", Says: "Calls at the same time do not wait for one another, nor mix.", check: checkConcurrency},
-		{Name: "stateless", Says: "A client keeps nothing: another one of the account goes on with what the Handle says.", check: checkStateless},
+func accountRules() []rule {
+	return []rule{
+		{name: "traits", says: "A client has the traits of its Kind, and the optional interfaces that these promise.", check: checkTraits},
+		{name: "account", says: "There is no client of an account that lacks a credential, or some of those for refunds, or names no environment. Accounts with the same API user at the same host share a limit.", check: checkAccount},
+		{name: "wrong-credentials", says: "A wrong credential is Misconfigured: from Prepare, where there is one, and before any session.", check: checkWrongCredentials},
+		{name: "check-account", says: "CheckAccount is content with a good account; it is Misconfigured only for what the provider says.", applies: func(p profile) bool { return p.checker }, check: checkCheckAccount},
+		{name: "tokens", says: "A token that has ended or was revoked is renewed, by a question at once, by a request for money for the next one; one that stays refused is Misconfigured.", applies: func(p profile) bool { return p.preparer }, check: checkTokens},
+		{name: "requests", says: "Requests go to the account's hosts, without idempotency headers and without tokens in their URLs.", check: checkRequests},
+		{name: "context", says: "A call whose context is over is NotSent, and nothing is on the wire.", check: checkContext},
+		{name: "concurrency", says: "Calls at the same time do not wait for one another, nor mix.", check: checkConcurrency},
+		{name: "stateless", says: "A client keeps nothing: another one of the account goes on with what the Handle says.", check: checkStateless},
 	}
 }
 

@@ -15,19 +15,19 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-func answerRules() []Rule {
-	return []Rule{
-		{Name: "status-words", Says: "Every documented status answer has its State, Failure and Code.", check: func(t T, w *world) {
+func answerRules() []rule {
+	return []rule{
+		{name: "status-words", says: "Every documented status answer has its State, Failure and Code.", check: func(t T, w *world) {
 			checkWords(t, w, asking(), w.facts.Statuses)
 		}},
-		{Name: "unknown-words", Says: "A status word that is not documented is Pending and Unrecognized.", check: func(t T, w *world) {
+		{name: "unknown-words", says: "A status word that is not documented is Pending and Unrecognized.", check: func(t T, w *world) {
 			checkUnknownWord(t, w, asking(), w.facts.UnknownWord, w.facts.Statuses)
 		}},
-		{Name: "refusals", Says: "Every documented answer that says no has its Class, Code, Failure, Field and Fault, and is not asked for twice. Without a token nothing is sent.", check: checkRefusals},
-		{Name: "garbage", Says: "An answer that is a page, cut, empty, doubled or of other types is an Unknown error and no verdict.", check: checkGarbage},
-		{Name: "random-answers", Says: "No answer makes the client panic, none that is made up is a verdict or hands out what cannot be used, whatever its status. No error shows one; each names operation, HTTP status, whose fault it is, and what people have to correct.", check: checkRandomAnswers},
-		{Name: "throttled", Says: "429 is Throttled, with RetryAfter from seconds or from a date, of 15 minutes at most; other errors have it, too.", check: checkThrottled},
-		{Name: "redaction", Says: "No error and no printed answer holds a credential, token, payer, or payment URL, in whatever form.", check: checkRedaction},
+		{name: "refusals", says: "Every documented answer that says no has its Class, Code, Failure, Field and Fault, and is not asked for twice. Without a token nothing is sent.", check: checkRefusals},
+		{name: "garbage", says: "An answer that is a page, cut, empty, doubled or of other types is an Unknown error and no verdict.", check: checkGarbage},
+		{name: "random-answers", says: "No answer makes the client panic, none that is made up is a verdict or hands out what cannot be used, whatever its status. No error shows one; each names operation, HTTP status, whose fault it is, and what people have to correct.", check: checkRandomAnswers},
+		{name: "throttled", says: "429 is Throttled, with RetryAfter from seconds or from a date, of 15 minutes at most; other errors have it, too.", check: checkThrottled},
+		{name: "redaction", says: "No error and no printed answer holds a credential, token, payer, or payment URL, in whatever form.", check: checkRedaction},
 	}
 }
 

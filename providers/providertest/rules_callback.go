@@ -9,15 +9,15 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-func callbackRules() []Rule {
+func callbackRules() []rule {
 	sent := func(p profile) bool { return p.callbacks() }
-	return []Rule{
-		{Name: "callback-good", Says: "A good callback is accepted, and names nothing but the payment that it is about.", applies: sent, check: checkGoodCallback},
-		{Name: "callback-hint", Says: "A callback changes nothing: what it claims is not true until Status says so.", applies: sent, check: checkCallbackHint},
-		{Name: "callback-forged", Says: "A callback without the right proof is ErrBadCallback.", applies: func(p profile) bool { return p.callbacks() && len(p.facts.Callbacks.Forgeries) > 0 }, check: checkForgedCallback},
-		{Name: "callback-replayed", Says: "A proof that is too old or from the future is ErrBadCallback; a repetition in time has the same EventID.", applies: func(p profile) bool { return p.callbacks() && p.facts.Callbacks.Window > 0 }, check: checkReplayedCallback},
-		{Name: "callback-secrets", Says: "While a secret is exchanged, a proof with the old one is as good as one with the new one; a third is ErrBadCallback.", applies: func(p profile) bool { return p.callbacks() && p.facts.Callbacks.Secrets != nil }, check: checkCallbackSecrets},
-		{Name: "callback-malformed", Says: "A callback that cannot be read is ErrMalformedCallback or ErrBadCallback, and never a panic.", applies: sent, check: checkMalformedCallback},
+	return []rule{
+		{name: "callback-good", says: "A good callback is accepted, and names nothing but the payment that it is about.", applies: sent, check: checkGoodCallback},
+		{name: "callback-hint", says: "A callback changes nothing: what it claims is not true until Status says so.", applies: sent, check: checkCallbackHint},
+		{name: "callback-forged", says: "A callback without the right proof is ErrBadCallback.", applies: func(p profile) bool { return p.callbacks() && len(p.facts.Callbacks.Forgeries) > 0 }, check: checkForgedCallback},
+		{name: "callback-replayed", says: "A proof that is too old or from the future is ErrBadCallback; a repetition in time has the same EventID.", applies: func(p profile) bool { return p.callbacks() && p.facts.Callbacks.Window > 0 }, check: checkReplayedCallback},
+		{name: "callback-secrets", says: "While a secret is exchanged, a proof with the old one is as good as one with the new one; a third is ErrBadCallback.", applies: func(p profile) bool { return p.callbacks() && p.facts.Callbacks.Secrets != nil }, check: checkCallbackSecrets},
+		{name: "callback-malformed", says: "A callback that cannot be read is ErrMalformedCallback or ErrBadCallback, and never a panic.", applies: sent, check: checkMalformedCallback},
 	}
 }
 

@@ -11,15 +11,15 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-func moneyRules() []Rule {
-	return []Rule{
-		{Name: "amounts", Says: "WireMoney takes the documented currencies and decimals of the account's country, changes no value, and refuses what is no amount or no currency.", check: checkAmounts},
-		{Name: "amount-exact", Says: "The amount arrives at the provider exactly, and comes back exactly.", check: checkAmountExact},
-		{Name: "echo", Says: "A status answer about other money or another reference cannot be taken for the payment's, whatever word it has.", check: checkEcho},
-		{Name: "references", Says: "References have the documented form, depend on the digest only, and differ where it does.", check: func(t T, w *world) {
+func moneyRules() []rule {
+	return []rule{
+		{name: "amounts", says: "WireMoney takes the documented currencies and decimals of the account's country, changes no value, and refuses what is no amount or no currency.", check: checkAmounts},
+		{name: "amount-exact", says: "The amount arrives at the provider exactly, and comes back exactly.", check: checkAmountExact},
+		{name: "echo", says: "A status answer about other money or another reference cannot be taken for the payment's, whatever word it has.", check: checkEcho},
+		{name: "references", says: "References have the documented form, depend on the digest only, and differ where it does.", check: func(t T, w *world) {
 			checkReferences(t, w.facts.Kind.Reference, w.facts.Reference)
 		}},
-		{Name: "refund-references", Says: "The same holds for the references of refunds.", applies: func(p profile) bool { return p.facts.Kind.RefundReference != nil }, check: func(t T, w *world) { checkReferences(t, w.facts.Kind.RefundReference, w.facts.RefundReference) }},
+		{name: "refund-references", says: "The same holds for the references of refunds.", applies: func(p profile) bool { return p.facts.Kind.RefundReference != nil }, check: func(t T, w *world) { checkReferences(t, w.facts.Kind.RefundReference, w.facts.RefundReference) }},
 	}
 }
 

@@ -11,26 +11,26 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-func paymentRules() []Rule {
+func paymentRules() []rule {
 	recovers := func(r providers.Recovery) func(profile) bool {
 		return func(p profile) bool { return p.traits.Recovery == r }
 	}
-	return []Rule{
-		{Name: "payment", Says: "Initiate opens one session, with what the payer needs; once it is paid, Status says so.", check: checkPayment},
-		{Name: "payer-phone", Says: "The phone that is asked for money is that of the request.", applies: func(p profile) bool { return p.traits.NeedsPayer }, check: checkPayerPhone},
-		{Name: "expires-at", Says: "ExpiresAt, where it is told, is ahead; until then a session can be paid, and afterwards it cannot.", check: checkExpiresAt},
-		{Name: "payer", Says: "A payer who refuses or stays away is told as documented, and never as a success.", check: checkPayer},
-		{Name: "initiate-once", Says: "One Initiate is one request, whatever the answer: no retry, no redirect, not after a 401 either.", check: func(t T, w *world) {
+	return []rule{
+		{name: "payment", says: "Initiate opens one session, with what the payer needs; once it is paid, Status says so.", check: checkPayment},
+		{name: "payer-phone", says: "The phone that is asked for money is that of the request.", applies: func(p profile) bool { return p.traits.NeedsPayer }, check: checkPayerPhone},
+		{name: "expires-at", says: "ExpiresAt, where it is told, is ahead; until then a session can be paid, and afterwards it cannot.", check: checkExpiresAt},
+		{name: "payer", says: "A payer who refuses or stays away is told as documented, and never as a success.", check: checkPayer},
+		{name: "initiate-once", says: "One Initiate is one request, whatever the answer: no retry, no redirect, not after a 401 either.", check: func(t T, w *world) {
 			checkOnce(t, w, initiating())
 		}},
-		{Name: "questions", Says: "Nothing but Initiate asks for money, and nothing but Refund gives it back.", check: checkQuestions},
-		{Name: "lost-answers", Says: "A call without an answer is Unknown, or NotSent if it never left; it is never a verdict, and says what was asked and whose fault it is.", check: checkLostAnswers},
-		{Name: "recover-by-reference", Says: "After a lost answer Status finds the payment by its reference, and repeating Initiate opens nothing else.", applies: recovers(providers.RecoverByReference), check: checkRecoverByReference},
-		{Name: "recover-by-search", Says: "After a lost answer Search finds exactly the sessions that the reference opened.", applies: recovers(providers.RecoverBySearch), check: checkRecoverBySearch},
-		{Name: "recover-by-repeat", Says: "After a lost answer a repeated Initiate opens the session, or says AlreadyExists.", applies: recovers(providers.RecoverByRepeat), check: checkRecoverByRepeat},
-		{Name: "search", Says: "Search finds nothing under a reference that nobody used.", applies: func(p profile) bool { return p.searcher }, check: checkSearch},
-		{Name: "search-reference", Says: "Search takes no session of another reference for one of its own.", applies: func(p profile) bool { return p.searcher }, check: checkSearchReference},
-		{Name: "cancel", Says: "Cancel ends an open session for good; a paid one AlreadyExists, and Status says that it is paid.", applies: func(p profile) bool { return p.canceller }, check: checkCancel},
+		{name: "questions", says: "Nothing but Initiate asks for money, and nothing but Refund gives it back.", check: checkQuestions},
+		{name: "lost-answers", says: "A call without an answer is Unknown, or NotSent if it never left; it is never a verdict, and says what was asked and whose fault it is.", check: checkLostAnswers},
+		{name: "recover-by-reference", says: "After a lost answer Status finds the payment by its reference, and repeating Initiate opens nothing else.", applies: recovers(providers.RecoverByReference), check: checkRecoverByReference},
+		{name: "recover-by-search", says: "After a lost answer Search finds exactly the sessions that the reference opened.", applies: recovers(providers.RecoverBySearch), check: checkRecoverBySearch},
+		{name: "recover-by-repeat", says: "After a lost answer a repeated Initiate opens the session, or says AlreadyExists.", applies: recovers(providers.RecoverByRepeat), check: checkRecoverByRepeat},
+		{name: "search", says: "Search finds nothing under a reference that nobody used.", applies: func(p profile) bool { return p.searcher }, check: checkSearch},
+		{name: "search-reference", says: "Search takes no session of another reference for one of its own.", applies: func(p profile) bool { return p.searcher }, check: checkSearchReference},
+		{name: "cancel", says: "Cancel ends an open session for good; a paid one AlreadyExists, and Status says that it is paid.", applies: func(p profile) bool { return p.canceller }, check: checkCancel},
 	}
 }
 

@@ -11,25 +11,25 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-func refundRules() []Rule {
+func refundRules() []rule {
 	refunds := func(p profile) bool { return p.refunder }
 	mode := func(m providers.RefundMode) func(profile) bool {
 		return func(p profile) bool { return p.refunder && p.traits.Refund == m }
 	}
-	return []Rule{
-		{Name: "refund-once", Says: "One Refund is one request, whatever the answer: no retry, no redirect, not after a 401 either.", applies: refunds, check: func(t T, w *world) {
+	return []rule{
+		{name: "refund-once", says: "One Refund is one request, whatever the answer: no retry, no redirect, not after a 401 either.", applies: refunds, check: func(t T, w *world) {
 			checkOnce(t, w, refunding())
 		}},
-		{Name: "refund-whole", Says: "The whole payment is given back, and asking again gives nothing back.", applies: mode(providers.RefundWhole), check: checkWholeRefund},
-		{Name: "refund-partial", Says: "Each reference gives back once and AlreadyExists then; other references give back more. The sum is the caller's business.", applies: mode(providers.RefundPartial), check: checkPartialRefund},
-		{Name: "refund-exact", Says: "The amount to give back arrives at the provider exactly, and comes back exactly.", applies: refunds, check: checkRefundExact},
-		{Name: "refund-lost", Says: "After a lost answer RefundStatus finds the refund, or says that there is none, and repeating gives back once.", applies: refunds, check: checkLostRefund},
-		{Name: "refund-words", Says: "Every documented answer about a refund is Pending, Succeeded or Failed; other words are Pending and Unrecognized.", applies: refunds, check: checkRefundWords},
-		{Name: "refund-echo", Says: "An answer about a refund of other money or another reference cannot be taken for the refund's, whatever word it has.", applies: refunds, check: func(t T, w *world) {
+		{name: "refund-whole", says: "The whole payment is given back, and asking again gives nothing back.", applies: mode(providers.RefundWhole), check: checkWholeRefund},
+		{name: "refund-partial", says: "Each reference gives back once and AlreadyExists then; other references give back more. The sum is the caller's business.", applies: mode(providers.RefundPartial), check: checkPartialRefund},
+		{name: "refund-exact", says: "The amount to give back arrives at the provider exactly, and comes back exactly.", applies: refunds, check: checkRefundExact},
+		{name: "refund-lost", says: "After a lost answer RefundStatus finds the refund, or says that there is none, and repeating gives back once.", applies: refunds, check: checkLostRefund},
+		{name: "refund-words", says: "Every documented answer about a refund is Pending, Succeeded or Failed; other words are Pending and Unrecognized.", applies: refunds, check: checkRefundWords},
+		{name: "refund-echo", says: "An answer about a refund of other money or another reference cannot be taken for the refund's, whatever word it has.", applies: refunds, check: func(t T, w *world) {
 			o := askingForRefund()
 			checkEchoes(t, w, o, o.ready(t, w), w.facts.RefundEchoes, w.facts.RefundStatuses)
 		}},
-		{Name: "refund-credentials", Says: "Wrong or missing refund credentials are Misconfigured, from PrepareRefund too, and nothing is given back.", applies: func(p profile) bool { return p.refundPreparer }, check: checkRefundCredentials},
+		{name: "refund-credentials", says: "Wrong or missing refund credentials are Misconfigured, from PrepareRefund too, and nothing is given back.", applies: func(p profile) bool { return p.refundPreparer }, check: checkRefundCredentials},
 	}
 }
 

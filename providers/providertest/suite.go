@@ -20,21 +20,21 @@ type T interface {
 	Context() context.Context
 }
 
-// Rule that a provider must keep.
-type Rule struct {
-	// Name of its subtest; it never changes.
-	Name string
-	// Says what must hold.
-	Says string
+// rule that a provider must keep.
+type rule struct {
+	// name of its subtest.
+	name string
+	// says what must hold.
+	says string
 
 	applies func(profile) bool
 	check   func(T, *world)
 }
 
-// Rules that there are; which of them apply depends on the provider.
-func Rules() []Rule {
-	var all []Rule
-	for _, some := range [][]Rule{
+// rules of the core, and of the traits and optional interfaces that a provider may have.
+func rules() []rule {
+	var all []rule
+	for _, some := range [][]rule{
 		accountRules(), paymentRules(), answerRules(), moneyRules(), callbackRules(), refundRules(),
 	} {
 		all = append(all, some...)
@@ -46,31 +46,18 @@ func Rules() []Rule {
 // its name and with a provider of its own.
 func Run(t *testing.T, factory Factory) {
 	t.Helper()
-	for _, rule := range Applicable(t, factory) {
-		t.Run(rule.Name, func(t *testing.T) { rule.Check(t, factory) })
-	}
-}
-
-// Applicable rules: those of the core, and those of the traits and optional
-// interfaces that the provider has.
-func Applicable(t T, factory Factory) []Rule {
-	t.Helper()
 	profile := newWorld(t, factory).profile()
-	var out []Rule
-	for _, rule := range Rules() {
-		if rule.applies == nil || rule.applies(profile) {
-			out = append(out, rule)
+	for _, rule := range rules() {
+		if rule.applies != nil && !rule.applies(profile) {
+			continue
 		}
+		t.Run(rule.name, func(t *testing.T) {
+			t.Log(rule.says)
+			w := newWorld(t, factory)
+			rule.check(t, w)
+			w.noLeaks(t)
+		})
 	}
-	return out
-}
-
-// Check one rule.
-func (r Rule) Check(t T, factory Factory) {
-	t.Helper()
-	w := newWorld(t, factory)
-	r.check(t, w)
-	w.noLeaks(t)
 }
 
 // property checks one, unless the test has failed already, which rapid cannot bear.
