@@ -1,5 +1,4 @@
-// Package docs holds the pages against the tree: what they name exists, and what they
-// promise is what the code does.
+// Package docs holds the pages against the tree: what they name exists, and what they promise is what the code does.
 package docs
 
 import (
@@ -18,8 +17,7 @@ func page(t *testing.T, name string) string {
 	return string(text)
 }
 
-// tableAfter returns the rows of the first table after a heading, the head first.
-// Cells are without blanks around them.
+// tableAfter returns the rows of the first table after a heading, the head first. Cells are without blanks around them.
 func tableAfter(t *testing.T, name, heading string) [][]string {
 	t.Helper()
 	_, text, found := strings.Cut(page(t, name), "\n"+heading+"\n")

@@ -27,8 +27,7 @@ const (
 	shop      = "shop"
 	unknownID = "7f3a90c4d1"
 	nowhere   = "no-namespace-given"
-	// seen is a generation that no command comes to: kubectl waits for a status that is
-	// of the present one.
+	// seen is a generation that no command comes to: kubectl waits for a status that is of the present one.
 	seen = 100
 )
 

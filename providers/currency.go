@@ -16,8 +16,7 @@ const (
 		"TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG"
 )
 
-// countries of mobile money (ISO 3166 alpha-2, small letters) by their currencies, the usual
-// one first.
+// countries of mobile money (ISO 3166 alpha-2, small letters) by their currencies, the usual one first.
 var countries = map[string][]string{
 	"ao": {"AOA"}, "bf": {"XOF"}, "bi": {"BIF"}, "bj": {"XOF"}, "bw": {"BWP"}, "cd": {"CDF", "USD"}, "cf": {"XAF"}, "cg": {"XAF"},
 	"ci": {"XOF"}, "cm": {"XAF"}, "cv": {"CVE"}, "dj": {"DJF"}, "eg": {"EGP"}, "et": {"ETB"}, "ga": {"XAF"}, "gh": {"GHS"},

@@ -12,8 +12,7 @@ import (
 type Class string
 
 const (
-	// ClassUnknown: the request may have left and there is no usable answer.
-	// The zero value means the same.
+	// ClassUnknown: the request may have left and there is no usable answer. The zero value means the same.
 	ClassUnknown Class = "Unknown"
 	// ClassRejected: a definite no to this request. Nothing moved.
 	ClassRejected Class = "Rejected"
@@ -116,8 +115,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// ClassOf returns the class of an error. An error without one is Unknown: the
-// class that never loses money.
+// ClassOf returns the class of an error. An error without one is Unknown: the class that never loses money.
 func ClassOf(err error) Class {
 	var e *Error
 	if errors.As(err, &e) && e.Class != "" {
@@ -144,8 +142,7 @@ func AsError(err error) *Error {
 	return &Error{Class: ClassUnknown, Detail: "unclassified error"}
 }
 
-// ErrBadCallback is returned, wrapped, for a callback that fails verification.
-// Nothing more is told to its sender.
+// ErrBadCallback is returned, wrapped, for a callback that fails verification. Nothing more is told to its sender.
 var ErrBadCallback = errors.New("callback not verified")
 
 // ErrMalformedCallback is returned, wrapped, for a verified callback that cannot be read.

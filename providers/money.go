@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// An amount longer than this is a mistake, and would not survive a receiver
-// that reads numbers as floats.
+// An amount longer than this is a mistake, and would not survive a receiver that reads numbers as floats.
 const maxIntegerDigits = 15
 
 var (
@@ -16,9 +15,8 @@ var (
 	currencyCode = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
-// ParseAmount returns the canonical form of a positive plain decimal: without
-// zeros at the end of its fraction. It never rounds. A sign, an exponent, a
-// separator or a leading zero is no plain decimal.
+// ParseAmount returns the canonical form of a positive plain decimal: without zeros at the end of its fraction. It
+// never rounds. A sign, an exponent, a separator or a leading zero is no plain decimal.
 func ParseAmount(amount string) (string, bool) {
 	if !plainDecimal.MatchString(amount) {
 		return "", false
@@ -42,8 +40,7 @@ func EqualAmount(a, b string) bool {
 	return ok && okToo && x == y
 }
 
-// Equal compares the amounts as decimals and the currencies as they are. What
-// is no money equals nothing.
+// Equal compares the amounts as decimals and the currencies as they are. What is no money equals nothing.
 func (m Money) Equal(other Money) bool {
 	return currencyCode.MatchString(m.Currency) && m.Currency == other.Currency && EqualAmount(m.Amount, other.Amount)
 }

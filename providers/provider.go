@@ -1,6 +1,5 @@
-// Package providers says what a mobile-money provider is to the rest of the
-// operator: a small interface, and plain requests and answers that could as
-// well travel over a wire. It knows nothing of Kubernetes.
+// Package providers says what a mobile-money provider is to the rest of the operator: a small interface, and plain
+// requests and answers that could as well travel over a wire. It knows nothing of Kubernetes.
 package providers
 
 import (
@@ -10,9 +9,8 @@ import (
 	"time"
 )
 
-// Provider asks one merchant account at one provider for money, and asks how
-// it went. An implementation holds no payment state: whatever a later call
-// needs comes back in the answers and is kept by the caller.
+// Provider asks one merchant account at one provider for money, and asks how it went. An implementation holds no
+// payment state: whatever a later call needs comes back in the answers and is kept by the caller.
 //
 // Every error is, or wraps, an *Error with a Class.
 type Provider interface {
@@ -55,9 +53,8 @@ type Canceller interface {
 // Refunder gives back what was paid. It keeps no state either: what makes a
 // refund happen once is its reference, or that repeating it is harmless.
 type Refunder interface {
-	// Refund asks the provider to give money back. It puts the request on the
-	// wire at most once. Errors mean what those of Initiate mean; for a provider
-	// whose Traits.Refund is RefundWhole, repeating it is harmless.
+	// Refund asks the provider to give money back. It puts the request on the wire at most once. Errors mean what those
+	// of Initiate mean; for a provider whose Traits.Refund is RefundWhole, repeating it is harmless.
 	Refund(ctx context.Context, req RefundRequest) error
 
 	// RefundStatus asks how a refund stands: StatePending, StateSucceeded or StateFailed, with the
@@ -66,8 +63,7 @@ type Refunder interface {
 	RefundStatus(ctx context.Context, h RefundHandle) (Status, error)
 }
 
-// RefundPreparer gets everything that Refund needs but that gives nothing back,
-// as Preparer does for Initiate.
+// RefundPreparer gets everything that Refund needs but that gives nothing back, as Preparer does for Initiate.
 type RefundPreparer interface {
 	PrepareRefund(ctx context.Context) error
 }
@@ -99,8 +95,7 @@ type Traits struct {
 	// SessionLife is how long a payer can pay after a session was opened, where the provider does
 	// not say so in its answer; 0 where it does, or where it has no such limit.
 	SessionLife time.Duration
-	// StatusPerSecond caps the status calls of all accounts with the same Kind.LimitKey; 0 is no
-	// cap.
+	// StatusPerSecond caps the status calls of all accounts with the same Kind.LimitKey; 0 is no cap.
 	StatusPerSecond float64
 	// Deduplicates is set where repeating a reference opens nothing else. (Refunds are
 	// deduplicated by every provider that has them.)
@@ -133,8 +128,7 @@ const (
 	RefundManual RefundMode = "Manual"
 	// RefundWhole: the whole payment or nothing, and asking twice gives back once (Wave).
 	RefundWhole RefundMode = "Whole"
-	// RefundPartial: any part, several times, each under a reference of its own
-	// that the provider deduplicates (MTN).
+	// RefundPartial: any part, several times, each under a reference of its own that the provider deduplicates (MTN).
 	RefundPartial RefundMode = "Partial"
 )
 
@@ -142,8 +136,7 @@ const (
 type Flow string
 
 const (
-	// FlowPush rings the payer's phone: the payer can pay from the moment
-	// that the provider takes the request.
+	// FlowPush rings the payer's phone: the payer can pay from the moment that the provider takes the request.
 	FlowPush Flow = "Push"
 	// FlowRedirect opens a page: nobody can pay before its URL is published.
 	FlowRedirect Flow = "Redirect"
@@ -153,8 +146,7 @@ const (
 type Recovery string
 
 const (
-	// RecoverByReference: Status takes the reference alone, and repeating
-	// Initiate with it is harmless (MTN).
+	// RecoverByReference: Status takes the reference alone, and repeating Initiate with it is harmless (MTN).
 	RecoverByReference Recovery = "ByReference"
 	// RecoverBySearch: Search lists what the reference opened (Wave).
 	RecoverBySearch Recovery = "BySearch"
@@ -172,8 +164,7 @@ type Money struct {
 
 // InitiateRequest is everything that a provider is told about a payment.
 type InitiateRequest struct {
-	// Reference is what the provider knows the payment by: MTN X-Reference-Id,
-	// Orange order_id, Wave client_reference.
+	// Reference is what the provider knows the payment by: MTN X-Reference-Id, Orange order_id, Wave client_reference.
 	Reference string
 	// Money as the provider gets it (the sandbox currency in a sandbox).
 	Money Money
@@ -184,9 +175,8 @@ type InitiateRequest struct {
 	MerchantReference string
 	// Description is shown to the payer where the provider has a field for it.
 	Description string
-	// CorrelationTag tells this record's requests from those of an earlier one under the same
-	// reference, where the provider tells it again with the status (MTN payeeNote): "c-" and
-	// hexadecimal digits. Empty: none.
+	// CorrelationTag tells this record's requests from those of an earlier one under the same reference, where the
+	// provider tells it again with the status (MTN payeeNote): "c-" and hexadecimal digits. Empty: none.
 	CorrelationTag string
 	// CallbackURL is where the provider reports; empty: it is polled only.
 	CallbackURL string
@@ -198,8 +188,7 @@ type InitiateRequest struct {
 // Initiation is the answer to a successful Initiate.
 type Initiation struct {
 	Session
-	// NotificationToken comes back in the provider's callback (Orange
-	// notif_token). Only its hash is kept.
+	// NotificationToken comes back in the provider's callback (Orange notif_token). Only its hash is kept.
 	NotificationToken Secret
 }
 
@@ -287,9 +276,8 @@ type Status struct {
 	Money Money
 	// Said is what the provider wrote where that is no money, for people.
 	Said Money
-	// Reference of the payment or refund that the answer is about: the one that was asked for if
-	// the provider echoes what was sent with it, another one if it echoes anything else; empty
-	// where it echoes nothing.
+	// Reference of the payment or refund that the answer is about: the one that was asked for if the provider echoes
+	// what was sent with it, another one if it echoes anything else; empty where it echoes nothing.
 	Reference string
 	// CorrelationTag of the request, as echoed; empty where there is none.
 	CorrelationTag string
@@ -297,8 +285,7 @@ type Status struct {
 	TransactionID string
 	// CompletedAt is when it was paid; zero where not told.
 	CompletedAt time.Time
-	// LastError is the provider's code for a failed try that the payer may
-	// repeat (Wave last_payment_error).
+	// LastError is the provider's code for a failed try that the payer may repeat (Wave last_payment_error).
 	LastError string
 }
 

@@ -18,8 +18,7 @@ type Transport interface {
 	Do(ctx context.Context, call Call) (Answer, error)
 }
 
-// Call is one HTTP request. Body is nil for none (sent with Content-Length 0
-// where the method has one).
+// Call is one HTTP request. Body is nil for none (sent with Content-Length 0 where the method has one).
 type Call struct {
 	// Operation that the request belongs to, in errors and metrics.
 	Operation Operation
@@ -98,8 +97,7 @@ const (
 	Production Environment = "production"
 )
 
-// Kind is one provider as the registry knows it: how to build a client, and
-// what has to be known before there is one.
+// Kind is one provider as the registry knows it: how to build a client, and what has to be known before there is one.
 type Kind struct {
 	// CredentialKeys that an account's Secret must have.
 	CredentialKeys []string
@@ -109,8 +107,7 @@ type Kind struct {
 	// RefundCredentialKeys that it must have besides for refunds; a client for
 	// refunds is built with them, one for collecting never is.
 	RefundCredentialKeys []string
-	// CallbackSecretKeys that it may have, to verify callbacks (Wave). A
-	// value may hold several secrets, one a line.
+	// CallbackSecretKeys that it may have, to verify callbacks (Wave). A value may hold several secrets, one a line.
 	CallbackSecretKeys []string
 	// Endpoint fills in BaseURL and TokenURL where the account leaves them
 	// out, and says what is missing (class Misconfigured) where it can't.
@@ -124,8 +121,7 @@ type Kind struct {
 	WireMoney func(a Account, m Money) (Money, error)
 	// LimitCredential is the key of the credential that the provider counts calls by.
 	LimitCredential string
-	// Hosts of the provider itself, which an account's baseURL and tokenURL may
-	// name without leave of the operator.
+	// Hosts of the provider itself, which an account's baseURL and tokenURL may name without leave of the operator.
 	Hosts []string
 	// Reference derives from a digest what the provider knows the payment
 	// by. Frozen by golden vectors: a changed one charges open payments again.
@@ -143,9 +139,8 @@ type Kind struct {
 	CallbackByPut bool
 }
 
-// LimitKey names what the provider counts calls by: the host of the API and the API user, key
-// or client. Accounts with the same one share a limit, and refunds share it with payments. It
-// gives no credential away.
+// LimitKey names what the provider counts calls by: the host of the API and the API user, key or client. Accounts with
+// the same one share a limit, and refunds share it with payments. It gives no credential away.
 func (k Kind) LimitKey(a Account) string {
 	if full, err := k.Endpoint(a); err == nil {
 		a = full
@@ -154,8 +149,7 @@ func (k Kind) LimitKey(a Account) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// Registry holds the known providers by name. It is a value: built in main,
-// passed down, never global.
+// Registry holds the known providers by name. It is a value: built in main, passed down, never global.
 type Registry map[string]Kind
 
 // Names in alphabetical order.

@@ -55,10 +55,9 @@ func (p Phone) String() string {
 	return "+***" + string(p[len(p)-2:])
 }
 
-// The types below, and those above, carry credentials, tokens, phones and callback paths on
-// their way to and from the wire. Printing one, by accident or while
-// debugging, shows only what it is about: by any verb of fmt (a wrong one, such
-// as %d, would show the content), in JSON, and in any log.
+// The types below, and those above, carry credentials, tokens, phones and callback paths on their way to and from the
+// wire. Printing one, by accident or while debugging, shows only what it is about: by any verb of fmt (a wrong one,
+// such as %d, would show the content), in JSON, and in any log.
 
 func (c Call) String() string { return "call " + string(c.Operation) }
 

@@ -70,8 +70,7 @@ func TestStatus_StaysWhateverTheWayIn(t *testing.T) {
 	says(c.Patch(ctx, p.DeepCopy(), client.RawPatch(types.JSONPatchType, []byte(spec))), "amount cannot change after creation")
 }
 
-// An object that the operator has not seen is InProgress for kstatus: its observed
-// generation is not its generation.
+// An object that the operator has not seen is InProgress for kstatus: its observed generation is not its generation.
 func TestStatus_OfAnUnseenObjectIsOfNoGeneration(t *testing.T) {
 	for _, k := range kinds(t) {
 		if k.crd.Spec.Names.Kind == "Charge" {
@@ -156,8 +155,7 @@ func TestCRDs_Columns(t *testing.T) {
 	}
 }
 
-// table returns the columns of a resource, wide ones in parentheses, and the cells
-// of the first row.
+// table returns the columns of a resource, wide ones in parentheses, and the cells of the first row.
 func table(t *testing.T, resource string) (columns []string, cells []any) {
 	t.Helper()
 	g := NewWithT(t)

@@ -86,8 +86,7 @@ func cluster(t *testing.T) *testenv.Env {
 	return env
 }
 
-// aggregate fills a ClusterRole of Kubernetes in, as the controller manager does,
-// which does not run here.
+// aggregate fills a ClusterRole of Kubernetes in, as the controller manager does, which does not run here.
 func aggregate(ctx context.Context, g *WithT, env *testenv.Env, name string) {
 	var role rbacv1.ClusterRole
 	g.Eventually(func() error { return env.Client().Get(ctx, client.ObjectKey{Name: name}, &role) }, "30s").Should(Succeed())

@@ -104,8 +104,7 @@ func DisplayName(pin v1alpha1.AccountPin) string { return pin.Kind + "/" + pin.N
 type Resolver struct {
 	// Reader reads accounts; a cache will do.
 	Reader client.Reader
-	// Live reads Secrets and Namespaces past any cache: the operator may get
-	// them but not list them.
+	// Live reads Secrets and Namespaces past any cache: the operator may get them but not list them.
 	Live     client.Reader
 	Registry providers.Registry
 	// Operator holds the accounts that the operator's environment describes, by provider.
@@ -115,9 +114,8 @@ type Resolver struct {
 	// AllowedEndpoints are the host[:port]s that an account's own baseURL may
 	// name besides the hosts of its provider. Credentials are sent nowhere else.
 	AllowedEndpoints []string
-	// InstallationIDGiven: the installation id was given to this process, and not made by it. A
-	// cluster that is built again would have another one, and charge again; so nothing new is
-	// sent in production until it is given.
+	// InstallationIDGiven: the installation id was given to this process, and not made by it. A cluster that is built
+	// again would have another one, and charge again; so nothing new is sent in production until it is given.
 	InstallationIDGiven bool
 	Clients             *Clients
 }
@@ -212,8 +210,7 @@ func (r *Resolver) findDefault(ctx context.Context, namespace, provider string) 
 		provider, provider)
 }
 
-// choose returns the named account for a new payment of namespace, or nil if there
-// is none that the namespace may use.
+// choose returns the named account for a new payment of namespace, or nil if there is none that the namespace may use.
 func (r *Resolver) choose(ctx context.Context, kind, namespace, name string) (*Account, error) {
 	acct, err := r.get(ctx, r.Reader, kind, namespace, name)
 	if err != nil || acct == nil || acct.allowed == nil {
@@ -289,9 +286,8 @@ func (r *Resolver) ClosedNow(ctx context.Context, a *Account, c *v1alpha1.Charge
 	}
 }
 
-// notAllowed says that the account does not allow the namespace of a payment of which
-// nothing was sent yet. What was sent is followed to its end, and what was paid can be
-// given back, also once the namespace may not collect any more.
+// notAllowed says that the account does not allow the namespace of a payment of which nothing was sent yet. What was
+// sent is followed to its end, and what was paid can be given back, also once the namespace may not collect any more.
 func (r *Resolver) notAllowed(ctx context.Context, a *Account, c *v1alpha1.Charge) (*Problem, error) {
 	rec := &c.Record
 	if a.allowed == nil || !attempt.NothingSent(&rec.Attempt) {
@@ -404,8 +400,7 @@ func (a *Account) misconfigured(err error) *Problem {
 		"Account %s cannot be used: %s. %s", DisplayName(a.Pin), detail(err), what)
 }
 
-// unnamed says that nothing new may be sent in production, because the installation has no
-// lasting id.
+// unnamed says that nothing new may be sent in production, because the installation has no lasting id.
 func (r *Resolver) unnamed(a *Account) *Problem {
 	if r.InstallationIDGiven || a.Pin.Environment != string(providers.Production) {
 		return nil
@@ -468,9 +463,8 @@ func (r *Resolver) pinned(ctx context.Context, c *v1alpha1.Charge) (*Account, er
 	return acct, nil
 }
 
-// WireMoney turns what a merchant asks for through a into what the provider is sent. An error
-// is of class Rejected: it is no money, or its currency is not one of the account's country,
-// in a sandbox as in production.
+// WireMoney turns what a merchant asks for through a into what the provider is sent. An error is of class Rejected: it
+// is no money, or its currency is not one of the account's country, in a sandbox as in production.
 func (a *Account) WireMoney(m providers.Money) (providers.Money, error) {
 	return a.Kind.WireMoney(a.providerAccount(nil), m)
 }

@@ -46,10 +46,9 @@ func (c *Client) Release(who Caller) { c.limiter.release(who) }
 // Paused reports how long the provider asked to be left alone.
 func (c *Client) Paused() time.Duration { return c.limiter.pausedFor() }
 
-// Heed takes in how a call ended, err being nil for an answer: calls pause for as long as the
-// provider asked, credentials that it refused are read again, and the account's condition
-// tells what is wrong with it. It reports whether the call should be made again at once,
-// since the credentials may have changed. A nil Client heeds nothing.
+// Heed takes in how a call ended, err being nil for an answer: calls pause for as long as the provider asked,
+// credentials that it refused are read again, and the account's condition tells what is wrong with it. It reports
+// whether the call should be made again at once, since the credentials may have changed. A nil Client heeds nothing.
 func (c *Client) Heed(op providers.Operation, err error) (again bool) {
 	if c == nil {
 		return false
@@ -73,9 +72,8 @@ func (c *Client) CheckMoney(a *Account, m providers.Money) error {
 	return err
 }
 
-// Clients keeps one client for each account at each endpoint, so that access tokens are
-// shared, the limiters, and the credentials of a minute. New credentials replace the client;
-// another limit does not, so that the access token stays.
+// Clients keeps one client for each account at each endpoint, so that access tokens are shared, the limiters, and the
+// credentials of a minute. New credentials replace the client; another limit does not, so that the access token stays.
 type Clients struct {
 	transport providers.Transport
 	now       func() time.Time
@@ -93,8 +91,7 @@ type Clients struct {
 	pruned     time.Time
 }
 
-// clientKey tells clients apart: those of other accounts, other Secrets, other settings, and
-// those for refunds.
+// clientKey tells clients apart: those of other accounts, other Secrets, other settings, and those for refunds.
 type clientKey struct {
 	pin      v1alpha1.AccountPin
 	provider string

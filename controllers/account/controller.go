@@ -31,8 +31,7 @@ import (
 // ConditionReady says whether an account can be used.
 const ConditionReady = "Ready"
 
-// Reconciler keeps the condition Ready of one kind of account true to what the
-// provider says. It never asks for money.
+// Reconciler keeps the condition Ready of one kind of account true to what the provider says. It never asks for money.
 type Reconciler struct {
 	Client   client.Client
 	Resolver *Resolver
@@ -40,8 +39,7 @@ type Reconciler struct {
 	Kind string
 	// CheckURLs says what the operator itself has to provide for an account.
 	CheckURLs func(*Account) error
-	// CallbackBase is the base of the callback URLs that payments through an account name;
-	// empty: they name none.
+	// CallbackBase is the base of the callback URLs that payments through an account name; empty: they name none.
 	CallbackBase func(*Account) string
 	Now          func() time.Time
 	// Recorder tells of a deletion that is held.
@@ -72,8 +70,7 @@ const (
 	priorityRecheck = -100
 )
 
-// SetupWithManager starts the reconciler with mgr; began tells what to look at once this
-// process begins to lead.
+// SetupWithManager starts the reconciler with mgr; began tells what to look at once this process begins to lead.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, began source.Source) error {
 	name := map[string]string{KindNamespaced: "merchantaccount", KindCluster: "clustermerchantaccount"}[r.Kind]
 	return ctrl.NewControllerManagedBy(mgr).

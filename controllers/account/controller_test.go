@@ -28,8 +28,7 @@ import (
 	"mobilemoney.dev/operator/providers/transport"
 )
 
-// answering is a provider that answers as told: to the question for MTN's API
-// user with user, to any other with answer.
+// answering is a provider that answers as told: to the question for MTN's API user with user, to any other with answer.
 type answering struct {
 	answer, user providers.Answer
 	err          error
@@ -329,8 +328,7 @@ func TestReadinessWithoutAPI(t *testing.T) {
 
 const subscription, user, apiKey = "a1b2c3d4e5f60718293a4b5c6d7e8f90", "b1a7c3d2-5e6f-4a8b-9c0d-1e2f3a4b5c6d", "00112233445566778899aabbccddeeff"
 
-// atSimulator is the readiness of an account at a simulator of MTN's sandbox, whose API user
-// has a callback host.
+// atSimulator is the readiness of an account at a simulator of MTN's sandbox, whose API user has a callback host.
 func atSimulator(t *testing.T, o client.Object, base func(simulated string), keys map[string]string) *readiness {
 	t.Helper()
 	sim, err := simulator.New(simulator.Options{Rand: simulator.Seeded(1), MTN: simulator.MTNOptions{CallbackHost: "pay.example.com"}})

@@ -27,17 +27,15 @@ func detail(err error) string {
 	return err.Error()
 }
 
-// maxCredential is how long a key of a Secret may be, in bytes; those of providers
-// have less than a hundredth of that.
+// maxCredential is how long a key of a Secret may be, in bytes; those of providers have less than a hundredth of that.
 const maxCredential = 16 << 10
 
 // MaxCallbackSecrets is how many secrets may verify the callbacks of an account: old and new ones
 // while they are replaced. Each costs whoever receives a callback a MAC over its whole body.
 const MaxCallbackSecrets = 4
 
-// Client returns the provider client of a, with its credentials as they were within the last
-// minute. The same credentials at the same endpoint share one client. There is none for an
-// endpoint that is not trusted any more.
+// Client returns the provider client of a, with its credentials as they were within the last minute. The same
+// credentials at the same endpoint share one client. There is none for an endpoint that is not trusted any more.
 func (r *Resolver) Client(ctx context.Context, a *Account) (*Client, error) {
 	credentials, err := r.recentCredentials(ctx, a, a.Kind.CredentialKeys)
 	if err != nil {
@@ -88,9 +86,8 @@ func (r *Resolver) client(a *Account, refunds bool, credentials map[string]provi
 	return c, nil
 }
 
-// LastKnown returns the client with which the provider was asked last about c, or about a
-// refund of it, if this process still has it: for one last question when the account, its
-// Secret or their namespace is gone.
+// LastKnown returns the client with which the provider was asked last about c, or about a refund of it, if this process
+// still has it: for one last question when the account, its Secret or their namespace is gone.
 func (r *Resolver) LastKnown(c *v1alpha1.Charge, refund bool) (*Client, bool) {
 	kind, ok := r.Registry[c.Spec.Provider]
 	if !ok || r.Untrusted(&Account{Pin: c.Spec.Account, Provider: c.Spec.Provider, Kind: kind}) != nil {
@@ -222,9 +219,8 @@ func (r *Resolver) readCredentials(ctx context.Context, a *Account) (map[string]
 	return a.readSecret(&s)
 }
 
-// readSecret takes the provider's keys, and nothing else, out of a Secret that is
-// meant for it. A Secret that Kubernetes or another program uses is never sent to a
-// provider, whoever names it. No message quotes what is in one.
+// readSecret takes the provider's keys, and nothing else, out of a Secret that is meant for it. A Secret that
+// Kubernetes or another program uses is never sent to a provider, whoever names it. No message quotes what is in one.
 func (a *Account) readSecret(s *corev1.Secret) (map[string]providers.Secret, error) {
 	if s.Type != "" && s.Type != corev1.SecretTypeOpaque && s.Type != v1alpha1.SecretTypeCredentials {
 		return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
@@ -233,8 +229,7 @@ func (a *Account) readSecret(s *corev1.Secret) (map[string]providers.Secret, err
 	}
 	out := map[string]providers.Secret{}
 	for _, k := range slices.Concat(a.collectionKeys(), a.Kind.RefundCredentialKeys, a.Kind.CallbackSecretKeys) {
-		// A Secret made with `echo` or an editor often ends in a newline, which
-		// is never part of a credential.
+		// A Secret made with `echo` or an editor often ends in a newline, which is never part of a credential.
 		v := strings.TrimRight(string(s.Data[k]), "\r\n")
 		if len(v) > maxCredential {
 			return nil, a.problem(v1alpha1.ReasonAccountMisconfigured,
@@ -286,9 +281,8 @@ func (a *Account) credentialNames(keys []string) []string {
 	return names
 }
 
-// Untrusted is why nothing may be sent to the endpoints of a: no credentials, no question, no
-// request; nil: it may. It is asked before every call, since the operator may have stopped to
-// trust a host that payments were made at.
+// Untrusted is why nothing may be sent to the endpoints of a: no credentials, no question, no request; nil: it may. It
+// is asked before every call, since the operator may have stopped to trust a host that payments were made at.
 func (r *Resolver) Untrusted(a *Account) *Problem {
 	allowed := r.AllowedEndpoints
 	if op, ok := r.Operator[a.Provider]; ok && a.Pin.Kind == KindOperator {
@@ -306,8 +300,7 @@ func endpoints(raw string) []string {
 	return nil
 }
 
-// checkEndpoint: credentials go to the provider itself, and to the hosts that the
-// operator was told to trust.
+// checkEndpoint: credentials go to the provider itself, and to the hosts that the operator was told to trust.
 func (a *Account) checkEndpoint(raw string, allowed []string) *Problem {
 	if raw == "" {
 		return nil
@@ -338,15 +331,13 @@ const (
 	maxSecrets = 4096
 )
 
-// secretKey names the Secret that an account object uses. One that is made again under its
-// name is another one.
+// secretKey names the Secret that an account object uses. One that is made again under its name is another one.
 type secretKey struct {
 	account types.UID
 	secret  types.NamespacedName
 }
 
-// secrets are the credentials that were read from Secrets in the last minute. The zero value
-// is ready.
+// secrets are the credentials that were read from Secrets in the last minute. The zero value is ready.
 type secrets struct {
 	mu   sync.Mutex
 	read map[secretKey]cached

@@ -253,8 +253,7 @@ func TestCredentialsAreToldApart(t *testing.T) {
 	}
 }
 
-// The same credentials in two accounts, or at two endpoints, are two clients: a
-// token of one is not shown to the other.
+// The same credentials in two accounts, or at two endpoints, are two clients: a token of one is not shown to the other.
 func TestClientsAreNotSharedAcross(t *testing.T) {
 	at := func(base string) func(*v1alpha1.MerchantAccountSpec) {
 		return func(s *v1alpha1.MerchantAccountSpec) { s.BaseURL = base }

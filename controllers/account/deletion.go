@@ -23,8 +23,7 @@ import (
 )
 
 const (
-	// indexAccount finds the Charges of an account whose end, or that of a refund
-	// of theirs, is not known.
+	// indexAccount finds the Charges of an account whose end, or that of a refund of theirs, is not known.
 	indexAccount = "openChargeOfAccount"
 	// shownNames is how many of them a message names.
 	shownNames = 3
@@ -99,8 +98,7 @@ func (r *Reconciler) ofCharge(ctx context.Context, o client.Object) []reconcile.
 	return []reconcile.Request{{NamespacedName: name}}
 }
 
-// keep puts the finalizer on. It is a patch, so that fields which this version does
-// not know stay as they are.
+// keep puts the finalizer on. It is a patch, so that fields which this version does not know stay as they are.
 func (r *Reconciler) keep(ctx context.Context, o object) error {
 	before := o.DeepCopyObject().(object)
 	if !controllerutil.AddFinalizer(o, v1alpha1.FinalizerCharges) {

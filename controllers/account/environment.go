@@ -29,8 +29,7 @@ func credentialVariables() map[string]map[string]string {
 	}
 }
 
-// additionalVariables are those of the credentials that an account may have
-// besides; they alone describe none.
+// additionalVariables are those of the credentials that an account may have besides; they alone describe none.
 func additionalVariables() map[string]map[string]string {
 	return map[string]map[string]string{
 		"mtn": {
@@ -45,8 +44,7 @@ func environmentName(provider, key string) string {
 	return cmp.Or(credentialVariables()[provider][key], additionalVariables()[provider][key])
 }
 
-// FromEnvironment reads the operator's own accounts with getenv. A provider
-// none of whose credentials is set has none.
+// FromEnvironment reads the operator's own accounts with getenv. A provider none of whose credentials is set has none.
 func FromEnvironment(getenv func(string) string) map[string]OperatorAccount {
 	accounts := map[string]OperatorAccount{}
 	for provider, variables := range credentialVariables() {

@@ -214,8 +214,7 @@ func expectProblem(t *testing.T, err error, reason string, words ...string) {
 	}
 }
 
-// expectForManager: err, which is a Problem, says these to who manages the account,
-// and only to them.
+// expectForManager: err, which is a Problem, says these to who manages the account, and only to them.
 func expectForManager(t *testing.T, err error, words ...string) {
 	t.Helper()
 	var p *account.Problem

@@ -12,8 +12,7 @@ import (
 const (
 	// second is a little more than one, so that clocks may differ a little.
 	second = time.Second + time.Millisecond
-	// permitLife is how long after its Reserve a call may leave; it may need a token,
-	// a search or a write before.
+	// permitLife is how long after its Reserve a call may leave; it may need a token, a search or a write before.
 	permitLife = 10 * time.Second
 	// maxWait until a caller comes again, to see whether the queue has become shorter.
 	maxWait = time.Minute
@@ -45,8 +44,7 @@ type window struct {
 	expired time.Time
 }
 
-// reserve returns 0, and keeps room for one call, if who may call now; else how long
-// who waits before it asks again.
+// reserve returns 0, and keeps room for one call, if who may call now; else how long who waits before it asks again.
 func (w *window) reserve(who Caller, now time.Time) time.Duration {
 	w.expire(now)
 	pause := max(0, w.paused.Sub(now))
@@ -69,8 +67,7 @@ func (w *window) reserve(who Caller, now time.Time) time.Duration {
 	return wait
 }
 
-// admit returns 0 if the call of name leaves now, and counts it; else how long until
-// there may be room for it.
+// admit returns 0 if the call of name leaves now, and counts it; else how long until there may be room for it.
 func (w *window) admit(name string, now time.Time) time.Duration {
 	w.expire(now)
 	if pause := w.paused.Sub(now); pause > 0 {
@@ -100,9 +97,8 @@ func (w *window) pause(d time.Duration, now time.Time) {
 // free is how many may be permitted now.
 func (w *window) free() int { return w.limit - len(w.left) - len(w.permits) }
 
-// room is how long it takes until there is room for who is number rank of those that
-// wait, from 0: first what is free, then what left a second ago, then what is permitted
-// and leaves about now, and so on in each second.
+// room is how long it takes until there is room for who is number rank of those that wait, from 0: first what is free,
+// then what left a second ago, then what is permitted and leaves about now, and so on in each second.
 func (w *window) room(rank int, now time.Time) time.Duration {
 	wait := time.Duration(rank/w.limit) * second
 	switch i := rank%w.limit - w.free(); {
@@ -186,9 +182,8 @@ func (l *Limiter) release(who Caller) {
 	delete(l.window.permits, who.Name)
 }
 
-// Admit waits until a call may leave, and counts it. Without a permit (see Reserve) of
-// the Caller in ctx, the call waits for a few seconds at most. The error is of class
-// NotSent, and says how long to wait.
+// Admit waits until a call may leave, and counts it. Without a permit (see Reserve) of the Caller in ctx, the call
+// waits for a few seconds at most. The error is of class NotSent, and says how long to wait.
 func (l *Limiter) Admit(ctx context.Context) error {
 	who, _ := ctx.Value(callerKey{}).(Caller)
 	for waited := time.Duration(0); ; {
@@ -227,8 +222,7 @@ func limited(wait time.Duration) error {
 
 var errLimited = errors.New("not sent")
 
-// LimitedFor says that err is the operator's own limit, and how long to wait. It is no
-// word of the provider's.
+// LimitedFor says that err is the operator's own limit, and how long to wait. It is no word of the provider's.
 func LimitedFor(err error) (time.Duration, bool) {
 	if !errors.Is(err, errLimited) {
 		return 0, false

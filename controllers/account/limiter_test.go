@@ -306,8 +306,7 @@ func TestLimiter_Admit(t *testing.T) {
 	})
 }
 
-// Who makes no call after all, such as a payment that another limit holds up, stands in
-// nobody's way.
+// Who makes no call after all, such as a payment that another limit holds up, stands in nobody's way.
 func TestLimiter_ReleaseMakesRoom(t *testing.T) {
 	l := newLimiter(1, func() time.Time { return noon }, nil)
 	first, second := Caller{Name: "first", Namespace: "shop"}, Caller{Name: "second", Namespace: "shop"}

@@ -87,8 +87,7 @@ type lane struct {
 	n       int
 }
 
-// queue holds who waits for a call. It is fair between purposes by their cost, and within
-// each between namespaces.
+// queue holds who waits for a call. It is fair between purposes by their cost, and within each between namespaces.
 type queue struct {
 	waiters map[string]*waiter // by Name
 	lanes   [purposes]lane
@@ -99,8 +98,7 @@ type queue struct {
 // first; without a bound, old ones would never be asked about while there are enough young ones.
 const maxHeadStart = 10 * time.Minute
 
-// join returns the waiter of who, which keeps its place, and its purpose unless it comes
-// for a more urgent one.
+// join returns the waiter of who, which keeps its place, and its purpose unless it comes for a more urgent one.
 func (q *queue) join(who Caller, now time.Time) *waiter {
 	if w, ok := q.waiters[who.Name]; ok {
 		if w.Purpose <= who.Purpose && w.Namespace == who.Namespace {

@@ -271,8 +271,7 @@ func TestH16NothingOfTheOperatorsSecretsIsTold(t *testing.T) {
 	expectForManager(t, err, `Secret "mtn-credentials"`, "disbursementUserID")
 }
 
-// A provider's own hosts need no leave of the operator, at https and its default
-// port; another provider's do.
+// A provider's own hosts need no leave of the operator, at https and its default port; another provider's do.
 func TestOwnHosts(t *testing.T) {
 	for _, c := range []struct {
 		provider, base, token string
@@ -401,8 +400,7 @@ func TestNoOtherNamespacesCredentials(t *testing.T) {
 		}
 	}
 
-	// An account of the attacker's own namespace reads Secrets there only, also if
-	// it names one that exists elsewhere.
+	// An account of the attacker's own namespace reads Secrets there only, also if it names one that exists elsewhere.
 	for _, name := range []string{"wave-credentials", "platform", "victim/wave-credentials"} {
 		f := setUp(t, append(victim, merchant("attacker", "wave", "wave", func(s *v1alpha1.MerchantAccountSpec) { s.SecretRef.Name = name }))...)
 		a := f.resolve(payment("attacker", "wave"))

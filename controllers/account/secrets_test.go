@@ -12,8 +12,7 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 )
 
-// A Secret that is not made for this is not read, whoever names it, and no message
-// quotes what is in one.
+// A Secret that is not made for this is not read, whoever names it, and no message quotes what is in one.
 func TestH3ForeignSecrets(t *testing.T) {
 	for kind, allowed := range map[corev1.SecretType]bool{
 		"": true, corev1.SecretTypeOpaque: true, v1alpha1.SecretTypeCredentials: true,

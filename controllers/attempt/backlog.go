@@ -13,9 +13,8 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
-// Backlog lists what there is to do for a process that begins to lead: nothing was done
-// behind the closed gate. Objects that nobody was asked for come first, then those that
-// are not over, and what has to be looked at of each Charge.
+// Backlog lists what there is to do for a process that begins to lead: nothing was done behind the closed gate. Objects
+// that nobody was asked for come first, then those that are not over, and what has to be looked at of each Charge.
 func Backlog(ctx context.Context, cached client.Reader, objects client.ObjectList, stage func(runtime.Object) (unbegun, over bool), ofCharge func(*v1alpha1.Charge) []reconcile.Request) (unbegun, rest []reconcile.Request, err error) {
 	var charges v1alpha1.ChargeList
 	if err := errors.Join(cached.List(ctx, objects, client.UnsafeDisableDeepCopy), cached.List(ctx, &charges, client.UnsafeDisableDeepCopy)); err != nil {

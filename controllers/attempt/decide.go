@@ -47,8 +47,7 @@ type Decision struct {
 	Reason v1alpha1.Reason
 }
 
-// Fold is what a decision records, of the attempt that it was made from; nil: it takes
-// more than that.
+// Fold is what a decision records, of the attempt that it was made from; nil: it takes more than that.
 func (d Decision) Fold(a *v1alpha1.Attempt, now time.Time) Fold {
 	at := metav1.NewMicroTime(now)
 	switch d.Action {
@@ -71,10 +70,9 @@ func (d Decision) Fold(a *v1alpha1.Attempt, now time.Time) Fold {
 	}
 }
 
-// Again is how long after a run to come back, given what is to be done next. wait, if
-// set, is how long a limit holds the next call up; age, if set, is that of an object
-// without a record, whose account has to be mended: Secrets are not watched, so it is
-// looked at again, the sooner the younger it is.
+// Again is how long after a run to come back, given what is to be done next. wait, if set, is how long a limit holds
+// the next call up; age, if set, is that of an object without a record, whose account has to be mended: Secrets are not
+// watched, so it is looked at again, the sooner the younger it is.
 func (d Decision) Again(wait, age time.Duration, s Settings) time.Duration {
 	switch {
 	case wait > 0:
@@ -227,8 +225,7 @@ func (f Facts) nobodyCanPay(late time.Time) (Decision, bool) {
 	}
 }
 
-// mayRepeat tells whether the same reference may be sent again: somebody wants it, and
-// the provider does not know it.
+// mayRepeat tells whether the same reference may be sent again: somebody wants it, and the provider does not know it.
 func (f Facts) mayRepeat(late time.Time) bool {
 	a := f.Attempt
 	wanted := f.Wanted && !f.CalledOff && !f.EarlierLife && !f.RecordLost && !f.AdoptOnly

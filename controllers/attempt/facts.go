@@ -20,11 +20,9 @@ type Rules struct {
 	RefusalFinal bool
 	// CanEnd: an unpaid session can be ended for certain.
 	CanEnd bool
-	// SessionLife is how long a session can be paid, where the provider does not
-	// say; 0: there is no such time.
+	// SessionLife is how long a session can be paid, where the provider does not say; 0: there is no such time.
 	SessionLife time.Duration
-	// Prompt: a request that is taken is settled within seconds, so that the
-	// first check comes early.
+	// Prompt: a request that is taken is settled within seconds, so that the first check comes early.
 	Prompt bool
 }
 
@@ -58,8 +56,7 @@ type Facts struct {
 	Created time.Time
 	// Usable now: the account, its credentials and its endpoint.
 	Usable bool
-	// LacksHandle: the reference is not enough to ask by, and what is needed
-	// besides is not recorded.
+	// LacksHandle: the reference is not enough to ask by, and what is needed besides is not recorded.
 	LacksHandle bool
 	// Key of the attempt, to spread checks.
 	Key string
@@ -151,8 +148,7 @@ type Observation struct {
 // OK tells whether the last call had a usable answer.
 func (o Observation) OK() bool { return !o.At.IsZero() && o.Failures == 0 }
 
-// See notes which send is the newest, and returns o as of now: where the clock
-// was set back, waits count from now.
+// See notes which send is the newest, and returns o as of now: where the clock was set back, waits count from now.
 func (o Observation) See(a *v1alpha1.Attempt, now time.Time) Observation {
 	for _, t := range []*time.Time{&o.At, &o.Asked, &o.EndedAt, &o.FirstSeen, &o.UnsentAt} {
 		*t = earliest(*t, now)
@@ -198,8 +194,7 @@ func SentWith(a *v1alpha1.Attempt, credentials string) bool {
 // askable tells whether the provider can be asked now.
 func (f Facts) askable() bool { return f.Usable && !f.LacksHandle }
 
-// clamp bounds a recorded time: one from the future, by a clock that was ahead,
-// counts as when the record was made.
+// clamp bounds a recorded time: one from the future, by a clock that was ahead, counts as when the record was made.
 func (f Facts) clamp(t time.Time) time.Time {
 	switch {
 	case !t.After(f.Now):

@@ -121,8 +121,7 @@ func FoldNotice(n v1alpha1.Notice) Fold {
 	}
 }
 
-// FoldOutcome records an outcome. The first one stays; what the provider says
-// later is kept beside it.
+// FoldOutcome records an outcome. The first one stays; what the provider says later is kept beside it.
 func FoldOutcome(o v1alpha1.Outcome) Fold {
 	return func(a *v1alpha1.Attempt) bool {
 		if a.Outcome == nil {
@@ -198,10 +197,9 @@ type Expected struct {
 	CalledOff bool
 }
 
-// ofEarlierSale tells whether an answer is about a request that no send of this
-// record made, so that its outcome is not this sale's. The provider gives the tag
-// of the request back; where it does not, a reference that was known at our first
-// send, or that we never sent, is another's. It is the only place that says so.
+// ofEarlierSale tells whether an answer is about a request that no send of this record made, so that its outcome is not
+// this sale's. The provider gives the tag of the request back; where it does not, a reference that was known at our
+// first send, or that we never sent, is another's. It is the only place that says so.
 func (e Expected) ofEarlierSale(a *v1alpha1.Attempt, st providers.Status) bool {
 	switch {
 	case a.Taken != nil && a.Taken.Found:
@@ -298,8 +296,7 @@ func otherMoney(st providers.Status, now time.Time) v1alpha1.Outcome {
 	}
 }
 
-// reported keeps what the provider said for the person who settles it: the money
-// where it is not what was asked for.
+// reported keeps what the provider said for the person who settles it: the money where it is not what was asked for.
 func (e Expected) reported(st providers.Status) *v1alpha1.Reported {
 	r := &v1alpha1.Reported{TransactionID: Clip(st.TransactionID), Code: providers.SafeCode(st.Code)}
 	if !sameMoney(st.Money, e.Money) {

@@ -175,8 +175,7 @@ func folds() map[string]Fold {
 	}
 }
 
-// Folds in any order, repeated or not: facts are added, never taken back, and whether
-// something changed is told.
+// Folds in any order, repeated or not: facts are added, never taken back, and whether something changed is told.
 func TestFolds_OnlyAdd(t *testing.T) {
 	all := folds()
 	names := slices.Sorted(maps.Keys(all))

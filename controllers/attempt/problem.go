@@ -30,9 +30,8 @@ type Problem struct {
 
 func (p *Problem) Error() string { return p.Reason + ": " + p.Message }
 
-// Refused is the problem of a write of the operator's own that the API server does not take, such
-// as for an admission policy, a webhook that is out of order or an old CRD; nil: err is something
-// else.
+// Refused is the problem of a write of the operator's own that the API server does not take, such as for an admission
+// policy, a webhook that is out of order or an old CRD; nil: err is something else.
 func Refused(err error) *Problem {
 	class := refusalClass(err)
 	if class == "" {

@@ -37,8 +37,7 @@ type Protocol struct {
 	Leads func() bool
 	// RestoreDetected tells that the API server went back in time; nil: it never does.
 	RestoreDetected func() bool
-	// Behind tells that an object, as a cache shows it, is older than what this
-	// process wrote to it; nil: it never is.
+	// Behind tells that an object, as a cache shows it, is older than what this process wrote to it; nil: it never is.
 	Behind func(client.Object) bool
 	// Pause waits between two tries to record an answer; nil: with a timer.
 	Pause func(context.Context, time.Duration) error
@@ -81,14 +80,12 @@ func (w Where) On(folds ...Fold) Change {
 	}
 }
 
-// Sending is one send of an attempt, and what differs between asking for a payment
-// and giving one back.
+// Sending is one send of an attempt, and what differs between asking for a payment and giving one back.
 type Sending struct {
 	Where Where
 	// Charge as it was read when the send was decided; without a resourceVersion it is created.
 	Charge *v1alpha1.Charge
-	// Reserve is what a first send writes on the Charge along with its raise; nil:
-	// nothing. An error refuses the send.
+	// Reserve is what a first send writes on the Charge along with its raise; nil: nothing. An error refuses the send.
 	Reserve func(*v1alpha1.Charge) error
 	// Credentials is the keyed hash of those at hand.
 	Credentials string
@@ -97,8 +94,7 @@ type Sending struct {
 	// Known is what an answer "this reference exists" means at a first send: true,
 	// that the request is ours; false, that it may be an earlier sale's.
 	Known bool
-	// Fence writes the object that wants the send, under its uid and
-	// resourceVersion; an error voids the send.
+	// Fence writes the object that wants the send, under its uid and resourceVersion; an error voids the send.
 	Fence func(ctx context.Context, c *v1alpha1.Charge) error
 	// Look reads the memory of sales; an error voids the send.
 	Look func(ctx context.Context, c *v1alpha1.Charge) error
@@ -109,9 +105,8 @@ type Sending struct {
 // ErrNotRaised says that a raise was not acknowledged: nothing was sent.
 var ErrNotRaised = errors.New("the send was not raised")
 
-// Send writes ahead, fences, looks and sends: the one way in which the operator asks
-// for money. It returns the Charge as recorded, and the provider's answer; a nil
-// answer says that nothing was sent.
+// Send writes ahead, fences, looks and sends: the one way in which the operator asks for money. It returns the Charge
+// as recorded, and the provider's answer; a nil answer says that nothing was sent.
 func (p *Protocol) Send(ctx context.Context, s Sending) (*v1alpha1.Charge, *Answer, error) {
 	if err := ctx.Err(); err != nil || !p.Begins() {
 		return s.Charge, nil, err
@@ -255,9 +250,8 @@ func foldUnanswered(send v1alpha1.Send, e *providers.Error, now time.Time) Fold 
 	}
 }
 
-// known: the provider had the reference already. Where it can be asked by reference,
-// that is as good as an acceptance, unless it was known before we asked; where it
-// can't, the handle that it gave at the time is lost.
+// known: the provider had the reference already. Where it can be asked by reference, that is as good as an acceptance,
+// unless it was known before we asked; where it can't, the handle that it gave at the time is lost.
 func (a *Answer) known(s Sending, now time.Time) Fold {
 	at := metav1.NewMicroTime(now)
 	return func(attempt *v1alpha1.Attempt) bool {
@@ -296,8 +290,7 @@ func SessionOf(s providers.Session) *v1alpha1.Session {
 	return out
 }
 
-// Conflicts tells whether err is that somebody else was faster. What the faster one
-// wrote wakes us, too.
+// Conflicts tells whether err is that somebody else was faster. What the faster one wrote wakes us, too.
 func Conflicts(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 }

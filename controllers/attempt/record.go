@@ -98,9 +98,8 @@ func (p *pending) names() []string {
 	return out
 }
 
-// Record writes a change to a Charge under its resourceVersion. On conflict, it
-// re-reads the Charge from the API server and reapplies. What cannot be written now
-// is kept, and written before anything else is decided about this Charge.
+// Record writes a change to a Charge under its resourceVersion. On conflict, it re-reads the Charge from the API server
+// and reapplies. What cannot be written now is kept, and written before anything else is decided about this Charge.
 func (p *Protocol) Record(ctx context.Context, c *v1alpha1.Charge, change Change) (*v1alpha1.Charge, error) {
 	after, err := p.commit(ctx, c, change)
 	if unwritten(err) {
@@ -152,8 +151,7 @@ func newBackoff() wait.Backoff {
 	return wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 20, Cap: 2 * time.Second}
 }
 
-// commit writes a change, with retries for as long as Settings.RecordTimeout. It is
-// not cut short by a shutdown.
+// commit writes a change, with retries for as long as Settings.RecordTimeout. It is not cut short by a shutdown.
 func (p *Protocol) commit(ctx context.Context, c *v1alpha1.Charge, change Change) (*v1alpha1.Charge, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.Settings.RecordTimeout)
 	defer cancel()

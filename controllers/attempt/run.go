@@ -17,8 +17,7 @@ type View[V any] interface {
 	Objects() []client.Object
 	// Observed is what this process remembers.
 	Observed() Observation
-	// Told is the view with a problem to tell, if there is one, and with whether the
-	// call of this run failed.
+	// Told is the view with a problem to tell, if there is one, and with whether the call of this run failed.
 	Told(problem *Problem, failed bool) V
 }
 

@@ -3,8 +3,7 @@ package attempt
 import "time"
 
 const (
-	// silentFor is how long past its deadline a request without any usable
-	// answer is still Processing.
+	// silentFor is how long past its deadline a request without any usable answer is still Processing.
 	silentFor = 24 * time.Hour
 	// slowest is the longest interval between two checks.
 	slowest = 24 * time.Hour
@@ -14,10 +13,9 @@ const (
 	requestGap = time.Minute
 )
 
-// nextCheck is when to ask the provider next. It is the one schedule: at once where this process
-// never asked or newer evidence came, else the interval until the deadline, and from then on a
-// tenth of the age of the newest evidence, at most a day. It is never later than one of the
-// verdicts that nothing was asked since.
+// nextCheck is when to ask the provider next. It is the one schedule: at once where this process never asked or newer
+// evidence came, else the interval until the deadline, and from then on a tenth of the age of the newest evidence, at
+// most a day. It is never later than one of the verdicts that nothing was asked since.
 func (f Facts) nextCheck(verdicts ...time.Time) time.Time {
 	last := f.Seen.At
 	if last.IsZero() {
@@ -67,8 +65,7 @@ func (f Facts) pace() time.Duration {
 	return min(max(f.Interval, f.Now.Sub(f.newestEvidence())/10), slowest)
 }
 
-// newestEvidence is when something was last recorded of the request. A check that
-// learnt nothing is none.
+// newestEvidence is when something was last recorded of the request. A check that learnt nothing is none.
 func (f Facts) newestEvidence() time.Time {
 	a := f.Attempt
 	at := f.began()

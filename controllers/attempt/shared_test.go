@@ -41,8 +41,7 @@ func TestAttempt_WhoseRequest(t *testing.T) {
 	}
 }
 
-// A reference that is known at the first send was an earlier life's, also where it cannot
-// be asked about.
+// A reference that is known at the first send was an earlier life's, also where it cannot be asked about.
 func TestAnswer_ReferenceKnownAtTheFirstSend(t *testing.T) {
 	for name, askable := range map[string]bool{"askable": true, "not askable": false} {
 		first := v1alpha1.Attempt{Sends: 1, Open: []v1alpha1.Send{{Number: 1}}}
@@ -57,8 +56,7 @@ func TestAnswer_ReferenceKnownAtTheFirstSend(t *testing.T) {
 	}
 }
 
-// A person's word is asked on about, until the provider says something; that it still
-// knows nothing is no word.
+// A person's word is asked on about, until the provider says something; that it still knows nothing is no word.
 func TestEnded_AsksOnAboutAPersonsWord(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	at := metav1.NewMicroTime(now.Add(-time.Hour))

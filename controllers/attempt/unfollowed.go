@@ -10,9 +10,8 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
-// ReportUnfollowed tells that what was asked for an object which is gone cannot be
-// followed any more, in the log and in an event in the operator's own namespace: that
-// of the sale may be gone, and others must not learn of it.
+// ReportUnfollowed tells that what was asked for an object which is gone cannot be followed any more, in the log and in
+// an event in the operator's own namespace: that of the sale may be gone, and others must not learn of it.
 func ReportUnfollowed(ctx context.Context, recorder events.EventRecorder, operatorNamespace string, c *v1alpha1.Charge, key string, why *Problem) {
 	log.FromContext(ctx).Info("A Charge without its object cannot be followed", "charge", c.Name, "attempt", key, "reason", why.Reason)
 	if recorder == nil {

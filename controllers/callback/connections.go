@@ -108,8 +108,7 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// setBusy marks whether a complete request is being answered; after that the
-// connection counts as new.
+// setBusy marks whether a complete request is being answered; after that the connection counts as new.
 func (c *connection) setBusy(busy bool) {
 	c.set.mu.Lock()
 	defer c.set.mu.Unlock()

@@ -23,9 +23,8 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// Keyring has the callback secrets of every account in memory, so that a callback with
-// a wrong signature causes no read. The operator may get Secrets and not watch them, so
-// it is filled when an account changes, and every Refresh.
+// Keyring has the callback secrets of every account in memory, so that a callback with a wrong signature causes no
+// read. The operator may get Secrets and not watch them, so it is filled when an account changes, and every Refresh.
 type Keyring struct {
 	// Reader reads accounts; a cache will do.
 	Reader   client.Reader

@@ -34,8 +34,7 @@ const (
 	// chargeRate and chargeBurst: one charge has few callbacks.
 	chargeRate  = 1
 	chargeBurst = 10
-	// remembered is how many sources, charges and accounts have a bucket. An evicted
-	// key starts with a full one.
+	// remembered is how many sources, charges and accounts have a bucket. An evicted key starts with a full one.
 	remembered = 8192
 )
 

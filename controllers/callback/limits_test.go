@@ -58,8 +58,7 @@ func TestG18_TheClientIsTheLastUntrustedHop(t *testing.T) {
 	}
 }
 
-// Whatever a sender writes into the header, behind a trusted proxy it is one source,
-// and without one too.
+// Whatever a sender writes into the header, behind a trusted proxy it is one source, and without one too.
 func TestG18_NobodyMakesUpASource(t *testing.T) {
 	l := Limits{TrustedProxies: prefixes("10.0.0.0/8")}
 	rapid.Check(t, func(t *rapid.T) {

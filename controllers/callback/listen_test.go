@@ -258,8 +258,7 @@ func TestG12_IdleConnectionsAreClosed(t *testing.T) {
 	})
 }
 
-// A callback that came before the end is noted before the end. One that hangs is not
-// waited for for ever.
+// A callback that came before the end is noted before the end. One that hangs is not waited for for ever.
 func TestReceiver_DrainsAtTheEnd(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	for _, hangs := range []bool{false, true} {
@@ -330,8 +329,7 @@ func TestG16_ASlowAPIIsAnsweredInTime(t *testing.T) {
 	}
 }
 
-// certificate writes one for 127.0.0.1, as a mounted Secret is changed: a new file takes
-// the place of the old one.
+// certificate writes one for 127.0.0.1, as a mounted Secret is changed: a new file takes the place of the old one.
 func certificate(t *testing.T, files TLSFiles) *x509.CertPool {
 	t.Helper()
 	chain, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", nil, nil)
@@ -410,8 +408,7 @@ func TestTLS_FollowsItsFiles(t *testing.T) {
 	}
 }
 
-// While all places are taken by connections that dribble, a genuine callback comes
-// through, with TLS and without.
+// While all places are taken by connections that dribble, a genuine callback comes through, with TLS and without.
 func TestG12_DribblingConnectionsMakeRoom(t *testing.T) {
 	s := newSale("shop", "order-1", "mtn")
 	for name, begin := range map[string]string{

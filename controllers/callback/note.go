@@ -93,9 +93,8 @@ func (r *Receiver) noteOnCharge(ctx context.Context, n received) error {
 	return client.IgnoreNotFound(err) // it is about a charge that is gone
 }
 
-// resultFor compares a callback with the last note. A charge that the provider said was
-// paid has nothing to learn; one that ended otherwise may be paid late. The same words
-// are noted once, by whichever replica.
+// resultFor compares a callback with the last note. A charge that the provider said was paid has nothing to learn; one
+// that ended otherwise may be paid late. The same words are noted once, by whichever replica.
 func (r *Receiver) resultFor(last *v1alpha1.CallbackNote, n received) result {
 	end := n.charge.Record.Outcome
 	switch {
@@ -153,9 +152,8 @@ func (r *Receiver) apply(ctx context.Context, p *v1alpha1.Payment, n received) e
 		client.FieldOwner(FieldManager), client.ForceOwnership)
 }
 
-// lastCallback is what a callback changes on a Payment: nothing but a note. It
-// names no uid, because the API server would ignore it in a status: on a Payment
-// of the same name that was created since, the note costs one check.
+// lastCallback is what a callback changes on a Payment: nothing but a note. It names no uid, because the API server
+// would ignore it in a status: on a Payment of the same name that was created since, the note costs one check.
 func lastCallback(name types.NamespacedName, n received) *applyv1alpha1.PaymentApplyConfiguration {
 	note := applyv1alpha1.CallbackNote().WithReceivedAt(metav1.NewMicroTime(n.at)).WithDigest(n.digest)
 	if claim := providers.SafeCode(n.claim); claim != "" {
@@ -168,8 +166,7 @@ func lastCallback(name types.NamespacedName, n received) *applyv1alpha1.PaymentA
 //go:embed landing.html
 var landingPage []byte
 
-// land is where a payer comes back to whose merchant named no page. It promises
-// nothing about the outcome.
+// land is where a payer comes back to whose merchant named no page. It promises nothing about the outcome.
 func (r *Receiver) land(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case req.Method != http.MethodGet && req.Method != http.MethodHead:

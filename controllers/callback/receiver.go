@@ -62,8 +62,7 @@ type Receiver struct {
 	flight    singleflight.Group
 }
 
-// Ready reports whether callbacks are received, which begins after the caches are
-// filled. It is a healthz.Checker.
+// Ready reports whether callbacks are received, which begins after the caches are filled. It is a healthz.Checker.
 func (r *Receiver) Ready(*http.Request) error {
 	if !r.listening.Load() {
 		return errors.New("not listening for callbacks yet")
@@ -169,9 +168,8 @@ func (r *Receiver) byCharge(ctx context.Context, t target, kind providers.Kind, 
 
 var errUnanswered = errors.New("what it is recognised by is not recorded yet")
 
-// unanswered: what a callback is recognised by comes with an answer that is not
-// recorded yet, or not in this replica's cache. A provider whose callbacks are
-// recognised by their path alone (MTN, which sends each once) does not need it.
+// unanswered: what a callback is recognised by comes with an answer that is not recorded yet, or not in this replica's
+// cache. A provider whose callbacks are recognised by their path alone (MTN, which sends each once) does not need it.
 func unanswered(c *v1alpha1.Charge) bool { return c.Record.Session == nil && c.Record.Outcome == nil }
 
 // byAccount: the path names an account, whose secrets verify the callback. It can
@@ -203,10 +201,9 @@ func (r *Receiver) byAccount(ctx context.Context, t target, kind providers.Kind,
 
 var errNotLoaded = errors.New("the secrets of its account are not loaded yet")
 
-// findCharge that a callback is about: by its reference, or by its session where it
-// names none. Where the session is recorded for another charge than the reference
-// names, it is about neither. A session that is not recorded contradicts nothing: the
-// callback may come before the answer, and be about a surplus session.
+// findCharge that a callback is about: by its reference, or by its session where it names none. Where the session is
+// recorded for another charge than the reference names, it is about neither. A session that is not recorded contradicts
+// nothing: the callback may come before the answer, and be about a surplus session.
 func (r *Receiver) findCharge(ctx context.Context, key accountKey, cb providers.Callback) (*v1alpha1.Charge, error) {
 	bySession, err := r.chargeBy(ctx, key, attempt.IndexSession, cb.SessionID)
 	if err != nil || cb.Reference == "" {
@@ -237,8 +234,7 @@ func (r *Receiver) chargeBy(ctx context.Context, key accountKey, index, value st
 	return nil, nil
 }
 
-// recovered keeps net/http from printing a panic, whose text may hold what was
-// sent. The stack has no text.
+// recovered keeps net/http from printing a panic, whose text may hold what was sent. The stack has no text.
 func (r *Receiver) recovered(w http.ResponseWriter, t target) {
 	if recover() != nil {
 		r.Metrics.received(r.label(t), resultBug)
@@ -317,9 +313,8 @@ func targetOf(path string) target {
 	}
 }
 
-// fits reports whether a provider has such paths: where callbacks are verified with
-// an account's secrets, a charge's path proves nothing that they do not, and where
-// there are none, an account's path proves nothing at all.
+// fits reports whether a provider has such paths: where callbacks are verified with an account's secrets, a charge's
+// path proves nothing that they do not, and where there are none, an account's path proves nothing at all.
 func (t target) fits(kind providers.Kind) bool {
 	if kind.Callbacks == nil {
 		return false

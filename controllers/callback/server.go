@@ -21,8 +21,7 @@ const (
 	noteTimeout = 1500 * time.Millisecond
 )
 
-// TLSFiles are a certificate and its key, as a mounted Secret has them. They are
-// read again when they change.
+// TLSFiles are a certificate and its key, as a mounted Secret has them. They are read again when they change.
 type TLSFiles struct{ Cert, Key string }
 
 // Start serves until ctx is over and then drains.

@@ -12,8 +12,7 @@ import (
 
 // URLs that providers are told, all below the public base URL of the callback receiver.
 type URLs struct {
-	// Base is where the receiver is reached from outside, without a slash at
-	// the end; empty: it is not.
+	// Base is where the receiver is reached from outside, without a slash at the end; empty: it is not.
 	Base string
 	// Paths sign what names a Charge in a URL.
 	Paths *installation.PathKeys
@@ -90,8 +89,7 @@ func (u URLs) Check(a *account.Account, p *v1alpha1.Payment) error {
 	}
 }
 
-// CheckAccount says what is missing, or too long, for payments through a that
-// name no page of their own.
+// CheckAccount says what is missing, or too long, for payments through a that name no page of their own.
 func (u URLs) CheckAccount(a *account.Account) error {
 	return u.Check(a, &v1alpha1.Payment{})
 }

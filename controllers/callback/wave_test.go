@@ -269,8 +269,7 @@ func aboutSession(id string, reference any) string {
 	})
 }
 
-// A callback is about the session that it names. A reference that it names too must
-// be that of the same charge.
+// A callback is about the session that it names. A reference that it names too must be that of the same charge.
 func TestG6G15_WaveSessions(t *testing.T) {
 	shop := pinned(account.KindNamespaced, "tenant-a", "wave")
 	one := newSale("tenant-a", "one", "wave", session("cos-one"), shop)

@@ -25,10 +25,9 @@ const (
 
 // +kubebuilder:rbac:groups="",namespace=mobile-money-system,resources=secrets,verbs=create
 
-// Load finds out who this installation is. id is the setting; where it is empty, one
-// that is kept with the operator's key stands in. The key is kept in a Secret of the
-// operator's namespace, made on the first start from random. made reports that it was
-// made just now: fingerprints of older Charges cannot be compared with it.
+// Load finds out who this installation is. id is the setting; where it is empty, one that is kept with the operator's
+// key stands in. The key is kept in a Secret of the operator's namespace, made on the first start from random. made
+// reports that it was made just now: fingerprints of older Charges cannot be compared with it.
 func Load(ctx context.Context, c client.Client, namespace, id string, random io.Reader) (inst Installation, made bool, err error) {
 	key, made, err := loadKey(ctx, c, namespace, random)
 	if err != nil {

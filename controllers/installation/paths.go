@@ -31,8 +31,7 @@ type PathKeys struct {
 	signer []byte
 }
 
-// PathKeys of an installation that has no key of its own for paths: one that is
-// derived from the operator's key.
+// PathKeys of an installation that has no key of its own for paths: one that is derived from the operator's key.
 func (i Installation) PathKeys() *PathKeys {
 	key := i.keyed("callback-path-key/v1")
 	return &PathKeys{derived: key, keys: [][]byte{key}, signer: key}

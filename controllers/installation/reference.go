@@ -28,8 +28,7 @@ type Installation struct {
 	Key []byte
 }
 
-// Made tells whether this installation made a Charge, and this version knows how. It
-// touches no other one.
+// Made tells whether this installation made a Charge, and this version knows how. It touches no other one.
 func (i Installation) Made(c *v1alpha1.Charge) bool {
 	return c.Spec.InstallationID == i.ID && c.Spec.ReferenceVersion == ReferenceVersion
 }
@@ -52,28 +51,24 @@ func (i Installation) keyed(domain string, parts ...string) []byte {
 	return mac.Sum(nil)
 }
 
-// SaleDigest is that of a sale: the namespace and the name of its Payment. It holds
-// nothing else, so that one sale has one record in a cluster, whoever runs the
-// operator and under whatever installation id.
+// SaleDigest is that of a sale: the namespace and the name of its Payment. It holds nothing else, so that one sale has
+// one record in a cluster, whoever runs the operator and under whatever installation id.
 func SaleDigest(namespace, name string) [32]byte { return digest("sale/v2", namespace, name) }
 
-// ChargeName is the name of the one Charge that a sale can have. The API server lets
-// one creator win.
+// ChargeName is the name of the one Charge that a sale can have. The API server lets one creator win.
 func (Installation) ChargeName(namespace, name string) string {
 	sum := SaleDigest(namespace, name)
 	return chargePrefix + nameEncoding().EncodeToString(sum[:chargeBytes])
 }
 
-// ReferenceDigest is what the provider's reference is made of. It holds no account,
-// uid, time, count or amount, so that whoever asks again asks under the same name,
-// and sandbox money never counts in production.
+// ReferenceDigest is what the provider's reference is made of. It holds no account, uid, time, count or amount, so that
+// whoever asks again asks under the same name, and sandbox money never counts in production.
 func (i Installation) ReferenceDigest(provider, environment, namespace, name string) [32]byte {
 	return digest("payment-ref/v2", i.ID, provider, environment, namespace, name)
 }
 
-// CorrelationTag tells the requests of this Charge from those of an earlier one under
-// the same reference, whose record is lost. It identifies nothing: a request that is
-// repeated keeps its reference, and the provider its first answer.
+// CorrelationTag tells the requests of this Charge from those of an earlier one under the same reference, whose record
+// is lost. It identifies nothing: a request that is repeated keeps its reference, and the provider its first answer.
 func CorrelationTag(c *v1alpha1.Charge) string {
 	sum := digest("correlation-tag/v2", c.Spec.Payment.UID)
 	return "c-" + hex.EncodeToString(sum[:6])
@@ -99,9 +94,8 @@ func (i Installation) MadeFingerprint(fingerprint string) bool {
 	return id == i.KeyID()
 }
 
-// UnknownID is the id of an Unknown: another object, another reason or time, or
-// another report have another one. It is keyed, so that nobody can write a
-// settlement before there is something to settle.
+// UnknownID is the id of an Unknown: another object, another reason or time, or another report have another one. It is
+// keyed, so that nobody can write a settlement before there is something to settle.
 func (i Installation) UnknownID(chargeUID, objectUID, reason string, since time.Time, r *v1alpha1.Reported) string {
 	parts := []string{chargeUID, objectUID, reason, since.UTC().Format(time.RFC3339)}
 	if r != nil {

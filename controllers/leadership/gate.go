@@ -1,7 +1,6 @@
-// Package leadership decides which of several replicas begins work. It is a gate in
-// front of what begins, not what keeps payments safe: all of that holds with two
-// leaders for ever. Every replica runs the same controllers; behind a closed gate they
-// return at once. What was begun is never ended.
+// Package leadership decides which of several replicas begins work. It is a gate in front of what begins, not what
+// keeps payments safe: all of that holds with two leaders for ever. Every replica runs the same controllers; behind a
+// closed gate they return at once. What was begun is never ended.
 package leadership
 
 import (
@@ -24,13 +23,11 @@ import (
 	"mobilemoney.dev/operator/controllers/redact"
 )
 
-// Lease is how long leadership lasts: a leader that is heard of no more is respected
-// for Duration, tries for Renew to renew before its gate closes, and Retry is the pause
-// between two tries of anybody.
+// Lease is how long leadership lasts: a leader that is heard of no more is respected for Duration, tries for Renew to
+// renew before its gate closes, and Retry is the pause between two tries of anybody.
 type Lease struct{ Duration, Renew, Retry time.Duration }
 
-// DefaultLease is taken over within a second when it is released, and within 17 s when
-// its holder crashed.
+// DefaultLease is taken over within a second when it is released, and within 17 s when its holder crashed.
 func DefaultLease() Lease {
 	return Lease{Duration: 15 * time.Second, Renew: 10 * time.Second, Retry: 400 * time.Millisecond}
 }
@@ -51,8 +48,7 @@ func (l Lease) Validate() error {
 	}
 }
 
-// Gate is open while this process holds the lease. It is a manager.Runnable; a nil Gate
-// is always open.
+// Gate is open while this process holds the lease. It is a manager.Runnable; a nil Gate is always open.
 type Gate struct {
 	lock  resourcelock.Interface
 	lease Lease
@@ -71,8 +67,7 @@ type Gate struct {
 	opened    chan struct{}
 }
 
-// NewGate returns a closed gate, which opens once Start took the lease; prepare is
-// called right before it opens.
+// NewGate returns a closed gate, which opens once Start took the lease; prepare is called right before it opens.
 func NewGate(lock resourcelock.Interface, lease Lease, prepare func(), log logr.Logger) *Gate {
 	return &Gate{lock: lock, lease: lease, prepare: prepare, now: time.Now, log: log, opened: make(chan struct{}, 1)}
 }

@@ -69,8 +69,7 @@ func newKinds(live client.Reader, now func() time.Time) (*kinds, error) {
 	return k, nil
 }
 
-// Ready tells what is missing. It is a healthz.Checker. While the API server does not
-// answer, what it said last counts.
+// Ready tells what is missing. It is a healthz.Checker. While the API server does not answer, what it said last counts.
 func (k *kinds) Ready(req *http.Request) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

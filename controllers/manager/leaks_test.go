@@ -22,9 +22,8 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// kept is everything that must be kept quiet in this suite: whatever story a spec
-// tells, all that its managers print at their loudest is searched for it, and so are
-// their metrics, and all that is in the cluster afterwards.
+// kept is everything that must be kept quiet in this suite: whatever story a spec tells, all that its managers print at
+// their loudest is searched for it, and so are their metrics, and all that is in the cluster afterwards.
 var kept = canary.New()
 
 // keepCredentials are those of all accounts, and what verifies callbacks.
@@ -40,8 +39,7 @@ func keepCredentials() {
 	kept.Phone("the payer", phone)
 }
 
-// learn adds what came into being since: what the providers told, the operator's own
-// key, and the paths of callbacks.
+// learn adds what came into being since: what the providers told, the operator's own key, and the paths of callbacks.
 func learn(ctx context.Context) {
 	for _, secret := range sim.Secrets() {
 		kept.Secret("a token, a session or its page", secret)

@@ -120,8 +120,7 @@ func newTransport(opts Options, getenv func(string) string) *transport.Transport
 	return transport.New(transport.Options{Timeout: opts.settings.CallTimeout, Trusted: trusted})
 }
 
-// newManager runs its controllers on every replica: the gate of package leadership says
-// which of them begins anything.
+// newManager runs its controllers on every replica: the gate of package leadership says which of them begins anything.
 func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
 	metricsOptions := metricsserver.Options{BindAddress: opts.metricsAddress}
 	if !opts.insecureMetrics {

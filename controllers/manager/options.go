@@ -166,8 +166,7 @@ func (o *Options) validateCallbacks() error {
 	return nil
 }
 
-// unreachable is why providers may not reach the host of --public-url; "" if nothing speaks
-// against it.
+// unreachable is why providers may not reach the host of --public-url; "" if nothing speaks against it.
 func (o *Options) unreachable() string {
 	u, err := url.Parse(o.publicURL)
 	if err != nil || o.publicURL == "" {

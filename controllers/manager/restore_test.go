@@ -69,8 +69,7 @@ func notSent(ctx context.Context, namespace, name string) {
 	reaches(ctx, namespace, name, v1alpha1.PhasePending, v1alpha1.ReasonAdoptOnly)
 }
 
-// deleteNamespace does what the namespace controller does, which is not there:
-// deletes what is in it, and lets it go.
+// deleteNamespace does what the namespace controller does, which is not there: deletes what is in it, and lets it go.
 func deleteNamespace(ctx context.Context, name string) {
 	GinkgoHelper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}

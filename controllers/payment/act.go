@@ -46,8 +46,7 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 	}
 }
 
-// noteUnfollowed records why a Charge without a Payment cannot be followed any more:
-// nobody else would learn it.
+// noteUnfollowed records why a Charge without a Payment cannot be followed any more: nobody else would learn it.
 func (r *Reconciler) noteUnfollowed(ctx context.Context, v view) (view, error) {
 	if v.payment != nil || v.charge == nil || v.problem == nil || v.last != nil || !r.Installation.Made(v.charge) || !attempt.MayHaveArrived(&v.charge.Record.Attempt) {
 		return v, nil
@@ -107,9 +106,8 @@ func (r *Reconciler) recreate(ctx context.Context, v view) (view, error) {
 	return v, nil
 }
 
-// endUnasked ends a Payment that nobody was asked for. It reads the Payment, then
-// the Charge, and writes under the version of the Payment that it read: whoever
-// sends writes the Payment after its Charge exists.
+// endUnasked ends a Payment that nobody was asked for. It reads the Payment, then the Charge, and writes under the
+// version of the Payment that it read: whoever sends writes the Payment after its Charge exists.
 func (r *Reconciler) endUnasked(ctx context.Context, v view, d attempt.Decision) (view, error) {
 	now, err := r.observe(ctx, v.key, r.Live)
 	if err != nil {
@@ -122,9 +120,8 @@ func (r *Reconciler) endUnasked(ctx context.Context, v view, d attempt.Decision)
 	return now, nil
 }
 
-// conclude publishes, after a look past the cache where a Payment is about to end without an
-// outcome on its Charge, or to adopt one: by an older view it may be refused for what is not so,
-// or adopt what had ended long before it.
+// conclude publishes, after a look past the cache where a Payment is about to end without an outcome on its Charge, or
+// to adopt one: by an older view it may be refused for what is not so, or adopt what had ended long before it.
 func (r *Reconciler) conclude(ctx context.Context, v view, d attempt.Decision) (view, error) {
 	p := v.payment
 	if p == nil || p.Status.Phase.Terminal() || d.Action == attempt.EndUnasked || !v.concludes() {
@@ -149,8 +146,7 @@ func (v view) concludes() bool {
 	return v.settled != "" || v.relation == relationConflict || adopts
 }
 
-// failed notes why a call that asks for no money did not get through. It says
-// nothing about the payment.
+// failed notes why a call that asks for no money did not get through. It says nothing about the payment.
 func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err error) (view, error) {
 	notice, known := r.Protocol.Failed(ctx, v.key.String(), c.Heed, err)
 	v.seen = r.Protocol.Recall(v.key.String(), nil)

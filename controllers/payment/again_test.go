@@ -18,8 +18,7 @@ func (w *world) sold(provider string) *v1alpha1.Charge {
 	return w.charge("sale")
 }
 
-// paidOnce runs the sale to its end: by the provider's books the payer was asked once and
-// paid once.
+// paidOnce runs the sale to its end: by the provider's books the payer was asked once and paid once.
 func (w *world) paidOnce() *v1alpha1.Payment {
 	w.T.Helper()
 	p := w.endsAs(v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)

@@ -57,8 +57,7 @@ func (r *Reconciler) status(ctx context.Context, v view, c *account.Client) (vie
 	return r.learn(ctx, v, st, nil)
 }
 
-// asked is the Charge that is asked about: the one there is, else the one that the
-// Payment would have.
+// asked is the Charge that is asked about: the one there is, else the one that the Payment would have.
 func (r *Reconciler) asked(v view) *v1alpha1.Charge {
 	if v.charge != nil && v.relation != relationVacant {
 		return v.charge
@@ -75,8 +74,7 @@ func (r *Reconciler) notFound(v view, c *account.Client) view {
 	return v
 }
 
-// learn remembers and records the provider's answer to a question of ours. Where
-// there is no record, it is made first.
+// learn remembers and records the provider's answer to a question of ours. Where there is no record, it is made first.
 func (r *Reconciler) learn(ctx context.Context, v view, st providers.Status, session *v1alpha1.Session) (view, error) {
 	if st.Unrecognized {
 		r.Metrics.unmapped.WithLabelValues(v.provider()).Inc()
@@ -111,9 +109,8 @@ func (r *Reconciler) expected(v view) attempt.Expected {
 	}
 }
 
-// search adopts what is open or paid under our reference. Surplus sessions are ended
-// before one is recorded, so that at most one can ever be paid. What is over was
-// never published, and is in nobody's way.
+// search adopts what is open or paid under our reference. Surplus sessions are ended before one is recorded, so that at
+// most one can ever be paid. What is over was never published, and is in nobody's way.
 func (r *Reconciler) search(ctx context.Context, v view, c *account.Client) (view, error) {
 	found, v, err := r.find(ctx, v, c)
 	if err != nil || found == nil {
@@ -225,8 +222,7 @@ func rank(s providers.Session) int {
 	}
 }
 
-// others looks at the other sessions of the reference before a negative verdict: all
-// have to be over and unpaid.
+// others looks at the other sessions of the reference before a negative verdict: all have to be over and unpaid.
 func (r *Reconciler) others(ctx context.Context, v view, c *account.Client, st providers.Status) (providers.Status, bool, view, error) {
 	found, v, err := r.find(ctx, v, c)
 	if err != nil || found == nil {

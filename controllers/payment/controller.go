@@ -133,8 +133,7 @@ func (v view) Objects() (all []client.Object) {
 	return all
 }
 
-// next is when to come back: at once if there is something to do, else when what
-// was decided is due.
+// next is when to come back: at once if there is something to do, else when what was decided is due.
 func (r *Reconciler) next(v view, done attempt.Decision) ctrl.Result {
 	d := done
 	if done.Action != attempt.Wait && done.Action != attempt.Idle {
@@ -167,8 +166,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, from
 	return r.complete(ctx, v)
 }
 
-// complete adds what follows from the objects: their relation, the account, and
-// what this process remembers.
+// complete adds what follows from the objects: their relation, the account, and what this process remembers.
 func (r *Reconciler) complete(ctx context.Context, v view) (view, error) {
 	var recorded *v1alpha1.Attempt
 	if v.charge != nil {

@@ -97,8 +97,7 @@ func showsMore(p *v1alpha1.Payment, rec *v1alpha1.ChargeRecord) bool {
 	return p.Status.NextAction != nil && rec.Sends >= p.Status.Sends && rec.Taken == nil && rec.Outcome == nil
 }
 
-// unknownID is the id of the Unknown that the Charge records, for this Payment;
-// empty: it records none.
+// unknownID is the id of the Unknown that the Charge records, for this Payment; empty: it records none.
 func (r *Reconciler) unknownID(p *v1alpha1.Payment, c *v1alpha1.Charge) string {
 	u := c.Record.Unknown
 	if u == nil || c.Record.Outcome != nil {

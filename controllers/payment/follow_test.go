@@ -214,8 +214,7 @@ func TestK2f_TheAnswerIsKept(t *testing.T) {
 	}
 }
 
-// A callback changes no phase. It has the provider asked at once, and on, also about a
-// Charge without a Payment.
+// A callback changes no phase. It has the provider asked at once, and on, also about a Charge without a Payment.
 func TestK2g_CallbacksAreEvidence(t *testing.T) {
 	for _, provider := range allProviders {
 		for _, orphan := range []bool{false, true} {

@@ -33,8 +33,7 @@ func nasty() *rapid.Generator[string] {
 	})
 }
 
-// maybeNasty is that, or what it should be: mostly, since a spec in which all is nasty
-// comes as far as no provider.
+// maybeNasty is that, or what it should be: mostly, since a spec in which all is nasty comes as far as no provider.
 func maybeNasty(t *rapid.T, label string, good ...string) string {
 	if rapid.SampledFrom([]bool{false, false, false, true}).Draw(t, label+" is nasty") {
 		return nasty().Draw(t, label)

@@ -113,8 +113,7 @@ func tellsItself(v view) bool {
 	return v.seen.Unsent > 0 && newer && attempt.NothingSent(&v.charge.Record.Attempt)
 }
 
-// project is the status of a Payment: a pure function of what is there, and of the
-// time, which only dates transitions.
+// project is the status of a Payment: a pure function of what is there, and of the time, which only dates transitions.
 func (r *Reconciler) project(in projection) v1alpha1.PaymentStatus {
 	return project(in, r.now(), r.localID)
 }
@@ -344,8 +343,7 @@ func toSecond(t metav1.MicroTime) *metav1.Time {
 	return &metav1.Time{Time: t.Truncate(time.Second)}
 }
 
-// nextAction publishes a payment URL, and does so only from a recorded session of a
-// payment that nobody called off.
+// nextAction publishes a payment URL, and does so only from a recorded session of a payment that nobody called off.
 func nextAction(in projection) *v1alpha1.NextAction {
 	rec := &in.charge.Record
 	if rec.Taken == nil || rec.Outcome != nil || rec.Unknown != nil || in.payment.Spec.Cancel {

@@ -26,8 +26,7 @@ const (
 	relationConflict relation = "Conflict"
 	// relationReused: it belongs to an earlier sale under an old name.
 	relationReused relation = "Reused"
-	// relationForeign: another installation id, or a version of the operator that
-	// this one does not know, made it.
+	// relationForeign: another installation id, or a version of the operator that this one does not know, made it.
 	relationForeign relation = "Foreign"
 	// relationOpen: it cannot be told before the account is known.
 	relationOpen relation = "Open"

@@ -73,9 +73,8 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 	return r.answered(ctx, v, c, answer, err)
 }
 
-// prepare does what can fail without asking for money: credentials, the limits, an
-// access token, the look for sessions where references are not deduplicated, and
-// what the API server says now of the account. It tells whether to go on.
+// prepare does what can fail without asking for money: credentials, the limits, an access token, the look for sessions
+// where references are not deduplicated, and what the API server says now of the account. It tells whether to go on.
 func (r *Reconciler) prepare(ctx context.Context, v view, first bool) (*account.Client, bool, view, error) {
 	if v.account == nil {
 		v.wait = r.Settings.RetryMax
@@ -226,9 +225,8 @@ func (r *Reconciler) client(ctx context.Context, v view) (*account.Client, view,
 	return c, v, nil
 }
 
-// fence writes the Payment that wants the send, under its uid and resourceVersion.
-// The write always changes it: whoever ends the Payment meanwhile loses. What comes
-// back is the version that the send stands on.
+// fence writes the Payment that wants the send, under its uid and resourceVersion. The write always changes it: whoever
+// ends the Payment meanwhile loses. What comes back is the version that the send stands on.
 func (r *Reconciler) fence(ctx context.Context, p *v1alpha1.Payment, c *v1alpha1.Charge) (*v1alpha1.Payment, error) {
 	relation := relate(p, c, r.Installation, asMade(c), r.Settings.AdoptionWindow)
 	if !relation.holds() || p.DeletionTimestamp != nil || p.Spec.Cancel || p.Status.Phase.Terminal() {

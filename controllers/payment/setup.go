@@ -19,8 +19,7 @@ import (
 	"mobilemoney.dev/operator/controllers/redact"
 )
 
-// SetupWithManager starts the loop with mgr; began tells what to look at once this
-// process begins to lead.
+// SetupWithManager starts the loop with mgr; began tells what to look at once this process begins to lead.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began source.Source) error {
 	toSale := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		sale := o.(*v1alpha1.Charge).Spec.Payment

@@ -36,8 +36,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// Credentials are rotated while a payment is open: first the Secret, then the provider takes
-// the old ones back.
+// Credentials are rotated while a payment is open: first the Secret, then the provider takes the old ones back.
 func TestRotatedCredentials(t *testing.T) {
 	w := newWorld(t)
 	w.opened("mtn", "1907")
@@ -132,9 +131,8 @@ func TestMisconfiguredAccountIsMended(t *testing.T) {
 	}
 }
 
-// K6: a request that the provider keeps refusing for the account's sake is repeated less and
-// less often, a minute apart in the end, whatever is asked between two sends; also where the
-// answer to the first one was lost.
+// K6: a request that the provider keeps refusing for the account's sake is repeated less and less often, a minute apart
+// in the end, whatever is asked between two sends; also where the answer to the first one was lost.
 func TestMisconfiguredAccount_SendsBackOff(t *testing.T) {
 	for provider, refused := range map[string]simulator.Behaviour{
 		"mtn":    jsonAnswer(500, `{"code":"INVALID_CALLBACK_URL_HOST"}`),
@@ -156,8 +154,7 @@ func TestMisconfiguredAccount_SendsBackOff(t *testing.T) {
 	}
 }
 
-// A send that may have arrived is not repeated with other credentials: they
-// may be another merchant's.
+// A send that may have arrived is not repeated with other credentials: they may be another merchant's.
 func TestH3OtherCredentialsAreNotSentWith(t *testing.T) {
 	w := newWorld(t)
 	w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Drop())
@@ -176,9 +173,8 @@ func TestH3OtherCredentialsAreNotSentWith(t *testing.T) {
 	}
 }
 
-// A request that is doubled on the wire is answered as one that was known before. If what
-// is found bears our mark its end is ours, however fast the payer is and whoever asks; else
-// it is that of an earlier sale.
+// A request that is doubled on the wire is answered as one that was known before. If what is found bears our mark its
+// end is ours, however fast the payer is and whoever asks; else it is that of an earlier sale.
 func TestDoubledOnTheWire(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		for _, marked := range []bool{false, true} {

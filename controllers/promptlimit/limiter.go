@@ -31,9 +31,8 @@ type Exceeded struct {
 	Wait time.Duration
 }
 
-// Limiter remembers what this process admitted and its cache may not show yet, and
-// who waits. The Charges themselves are the lasting count, which a restart does not
-// clear. The zero value is ready.
+// Limiter remembers what this process admitted and its cache may not show yet, and who waits. The Charges themselves
+// are the lasting count, which a restart does not clear. The zero value is ready.
 type Limiter struct {
 	mu       sync.Mutex
 	admitted map[string]Prompt // by the name of the Charge
@@ -145,10 +144,9 @@ func (l *Limiter) prompts(ctx context.Context, r client.Reader, own, index, valu
 	return out, nil
 }
 
-// nextAt is when the limit allows one more prompt to who has a position in the queue,
-// given when the earlier prompts were; it is not after now if that is at once. Each
-// position has a time of its own, so that they do not all come for the same prompt; far
-// back in the queue, they come to see whether it has moved.
+// nextAt is when the limit allows one more prompt to who has a position in the queue, given when the earlier prompts
+// were; it is not after now if that is at once. Each position has a time of its own, so that they do not all come for
+// the same prompt; far back in the queue, they come to see whether it has moved.
 func nextAt(now time.Time, limit, position int, at []time.Time) time.Time {
 	recent := slices.DeleteFunc(slices.Clone(at), func(t time.Time) bool { return now.Sub(t) >= window })
 	switch {

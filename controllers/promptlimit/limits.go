@@ -1,7 +1,6 @@
-// Package promptlimit limits how often phones are rung: the right to create Payments
-// is not the right to ring strangers. Each Charge that is sent to a provider that rings
-// a phone is one prompt, and prompts are counted within a namespace: what a neighbour
-// does neither delays nor tells anything about the payers of others.
+// Package promptlimit limits how often phones are rung: the right to create Payments is not the right to ring
+// strangers. Each Charge that is sent to a provider that rings a phone is one prompt, and prompts are counted within a
+// namespace: what a neighbour does neither delays nor tells anything about the payers of others.
 package promptlimit
 
 import (
@@ -10,8 +9,7 @@ import (
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
-// Limits are how often payers may be rung in an hour by the Payments of one
-// namespace: the same phone, and any.
+// Limits are how often payers may be rung in an hour by the Payments of one namespace: the same phone, and any.
 type Limits struct{ PerPhone, PerNamespace int }
 
 // Or what an account says.

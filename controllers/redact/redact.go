@@ -15,9 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Panics wraps r: of the value of a panic only its type is kept, unless it is one of
-// Go's own, such as an index out of range, which holds no data. The controller counts
-// it, logs it with its stack, and goes on.
+// Panics wraps r: of the value of a panic only its type is kept, unless it is one of Go's own, such as an index out of
+// range, which holds no data. The controller counts it, logs it with its stack, and goes on.
 func Panics(r reconcile.Reconciler) reconcile.Reconciler {
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 		defer func() {

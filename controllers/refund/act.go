@@ -113,8 +113,7 @@ func (r *Reconciler) noteUnfollowed(ctx context.Context, v view) (view, error) {
 	return v, err
 }
 
-// failed remembers why a call that gives nothing back did not get through, and notes it
-// on the Charge.
+// failed remembers why a call that gives nothing back did not get through, and notes it on the Charge.
 func (r *Reconciler) failed(ctx context.Context, v view, heed attempt.Heed, err error) (view, error) {
 	notice, known := r.Protocol.Failed(ctx, v.memoryKey(), heed, err)
 	v.seen = r.Protocol.Recall(v.memoryKey(), nil)

@@ -1,6 +1,5 @@
-// Package refund gives back what Payments collected: each Refund at most once, and all
-// of them together never more than was paid. It is what a refund has of its own in
-// the request protocol of package attempt:
+// Package refund gives back what Payments collected: each Refund at most once, and all of them together never more than
+// was paid. It is what a refund has of its own in the request protocol of package attempt:
 //
 //	controller.go  observe: what there is, as values
 //	reserve.go     what may be given back, reserved on the Charge   pure
@@ -30,8 +29,7 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// Reconciler brings Refunds to their end. What a Refund reserved and sent is followed
-// also when the Refund is gone.
+// Reconciler brings Refunds to their end. What a Refund reserved and sent is followed also when the Refund is gone.
 type Reconciler struct {
 	// Protocol sends and records. It may be that of the payments.
 	Protocol     *attempt.Protocol
@@ -51,8 +49,7 @@ type Reconciler struct {
 	known attempt.Memory[[]string]
 }
 
-// view is what one step knows of a Refund and one Charge. It is a value: each step
-// takes one and returns one.
+// view is what one step knows of a Refund and one Charge. It is a value: each step takes one and returns one.
 type view struct {
 	key types.NamespacedName
 	// chargeName is that of the sale.

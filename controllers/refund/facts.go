@@ -10,8 +10,7 @@ import (
 	"mobilemoney.dev/operator/controllers/attempt"
 )
 
-// followedFor is how long a refund is followed closely. Providers settle them in
-// seconds to minutes.
+// followedFor is how long a refund is followed closely. Providers settle them in seconds to minutes.
 const followedFor = time.Hour
 
 // Actions that only refunds have.
@@ -29,8 +28,7 @@ func asked(r *v1alpha1.Refund) bool {
 	return r.Status.ChargeName != "" && r.Status.Phase != v1alpha1.RefundPending && r.Status.Phase != ""
 }
 
-// gone: nobody asks for it. One that says Failed was refused by another process, which
-// did not see the reservation.
+// gone: nobody asks for it. One that says Failed was refused by another process, which did not see the reservation.
 func (v view) gone() bool {
 	return v.refund == nil || v.refund.DeletionTimestamp != nil || v.refund.Status.Phase == v1alpha1.RefundFailed
 }
@@ -53,8 +51,7 @@ func (v view) suspect() bool {
 	return v.recordLost() || v.refund != nil && attempt.Restored(v.refund)
 }
 
-// decide what to do: where a person gives back, the operator reserves and records;
-// all else is the protocol.
+// decide what to do: where a person gives back, the operator reserves and records; all else is the protocol.
 func (r *Reconciler) decide(v view) attempt.Decision {
 	idle, e := attempt.Decision{Action: attempt.Idle}, v.entry()
 	switch {
@@ -108,8 +105,7 @@ func (r *Reconciler) byHand(v view) attempt.Decision {
 	}
 }
 
-// refusal is why a Refund, of which nothing was sent, can never be sent; nil: it can,
-// or it may have been. It is pure.
+// refusal is why a Refund, of which nothing was sent, can never be sent; nil: it can, or it may have been. It is pure.
 func (r *Reconciler) refusal(v view) *attempt.Problem {
 	p := v.payment
 	switch {
@@ -138,8 +134,7 @@ func (r *Reconciler) refusal(v view) *attempt.Problem {
 	return problem
 }
 
-// lost: the provider, or a person, may have given back, and there is no Charge on which
-// that can be recorded.
+// lost: the provider, or a person, may have given back, and there is no Charge on which that can be recorded.
 func (r *Reconciler) lost(v view) bool {
 	if v.foreign || !v.open() || v.entry() != nil || !v.recordLost() && !(v.suspect() && succeeded(v.payment)) {
 		return false

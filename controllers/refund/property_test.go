@@ -48,8 +48,7 @@ var (
 	aKind    = rapid.SampledFrom([]string{"mtn", "wave", "orange"})
 )
 
-// giver is a provider, or a person, that gives back: each reference at most once, and
-// what it says is true.
+// giver is a provider, or a person, that gives back: each reference at most once, and what it says is true.
 type giver map[string]string
 
 // history plays what may happen to one entry.
@@ -100,9 +99,8 @@ func reserved(c *v1alpha1.Charge) int {
 	return providers.CompareAmounts(providers.SumAmounts(amounts...), c.Record.Outcome.Paid.Amount)
 }
 
-// Whatever is reserved, sent, lost, refused, released and applied again, in whatever
-// order: what counts is never more than what was paid, and neither is what was given
-// back; each Refund is paid out once.
+// Whatever is reserved, sent, lost, refused, released and applied again, in whatever order: what counts is never more
+// than what was paid, and neither is what was given back; each Refund is paid out once.
 func TestReservations_NeverExceedWhatWasPaid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		paid, provider := anAmount.Draw(t, "paid"), aKind.Draw(t, "provider")

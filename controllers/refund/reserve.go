@@ -63,16 +63,14 @@ func unpaid(p *v1alpha1.Payment) bool {
 	return p != nil && p.Status.Phase.Terminal() && p.Status.Phase != v1alpha1.PhaseSucceeded
 }
 
-// historyUnknown tells whether the payment may have had refunds that this record does
-// not tell of: no send of it made the payment, the provider knew the reference before,
-// or it was restored from a backup.
+// historyUnknown tells whether the payment may have had refunds that this record does not tell of: no send of it made
+// the payment, the provider knew the reference before, or it was restored from a backup.
 func historyUnknown(c *v1alpha1.Charge) bool {
 	return attempt.Restored(c) || c.Record.ReferenceKnown || attempt.MadeElsewhere(&c.Record.Attempt)
 }
 
-// newEntry is what r may reserve of c, or why it may not, for good. It is pure, and
-// the only place where it is decided how much can be given back: all entries that
-// have not failed count, whether the provider was asked yet or not.
+// newEntry is what r may reserve of c, or why it may not, for good. It is pure, and the only place where it is decided
+// how much can be given back: all entries that have not failed count, whether the provider was asked yet or not.
 func newEntry(r *v1alpha1.Refund, c *v1alpha1.Charge, kind providers.Kind, inst installation.Installation, now time.Time) (v1alpha1.ChargeRefund, *attempt.Problem) {
 	none, had := v1alpha1.ChargeRefund{}, c.Record.Outcome.Paid
 	amount, byHand := wanted(r, c), manual(c, kind.Traits.Refund)
@@ -121,8 +119,7 @@ func counts(e *v1alpha1.ChargeRefund) bool {
 	}
 }
 
-// weight is how much of what was paid an entry stands on: what it reserved or, where
-// the provider reported more, that.
+// weight is how much of what was paid an entry stands on: what it reserved or, where the provider reported more, that.
 func weight(e *v1alpha1.ChargeRefund) string {
 	heaviest := e.Money.Amount
 	reported := func(amount, currency string) {

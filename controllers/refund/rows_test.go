@@ -180,8 +180,7 @@ func TestRefund_K2dNamespaceDeleted(t *testing.T) {
 	}
 }
 
-// K2e: another process's clock was ahead. Nothing is asked in a loop, nor put off until
-// the clocks agree.
+// K2e: another process's clock was ahead. Nothing is asked in a loop, nor put off until the clocks agree.
 func TestRefund_K2eClockThatWasAhead(t *testing.T) {
 	const ahead = 365 * 24 * time.Hour
 	for name, edit := range map[string]func(*v1alpha1.ChargeRefund){
@@ -208,8 +207,7 @@ func TestRefund_K2eClockThatWasAhead(t *testing.T) {
 	}
 }
 
-// K2f: the API server is silent after the provider answered. The answer is kept, and
-// written before anything else.
+// K2f: the API server is silent after the provider answered. The answer is kept, and written before anything else.
 func TestRefund_K2fAnswerIsKept(t *testing.T) {
 	atEach(t, automatic, func(t *testing.T, w *world) {
 		away := false
@@ -447,8 +445,7 @@ func TestRefund_K3gCrashBeforeTheSend(t *testing.T) {
 	})
 }
 
-// paidOther makes a payment about which the provider reports other money, settled by a
-// person with that.
+// paidOther makes a payment about which the provider reports other money, settled by a person with that.
 func (w *world) paidOther(provider string, reported, settled v1alpha1.Money) {
 	w.T.Helper()
 	w.pay("sale", provider, "5000")

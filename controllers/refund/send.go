@@ -61,8 +61,7 @@ func (r *Reconciler) reservation(v view) (entry *v1alpha1.ChargeRefund, failed s
 	return &first, "", nil
 }
 
-// sending is a send for the Refund: the first one reserves. It returns the Refund as it
-// will be once it is fenced, too.
+// sending is a send for the Refund: the first one reserves. It returns the Refund as it will be once it is fenced, too.
 func (r *Reconciler) sending(v view, refunder providers.Refunder, reservation *v1alpha1.ChargeRefund) (attempt.Sending, **v1alpha1.Refund) {
 	fenced := v.refund
 	s := attempt.Sending{Charge: v.charge, Rules: attempt.RefundRules(r.kind(v.charge).Traits), Known: true}

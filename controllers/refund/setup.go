@@ -51,8 +51,7 @@ func SetupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-// SetupWithManager starts the loop with mgr; began tells what to look at once this
-// process begins to lead.
+// SetupWithManager starts the loop with mgr; began tells what to look at once this process begins to lead.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began source.Source) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("refund").
@@ -119,8 +118,7 @@ func (r *Reconciler) ofPayment(ctx context.Context, o client.Object) []reconcile
 		client.InNamespace(o.GetNamespace()), client.MatchingFields{IndexPayment: o.GetName()})
 }
 
-// ofAccount wakes the Refunds that wait for an account, which are in its namespace
-// or, where it has none, in any.
+// ofAccount wakes the Refunds that wait for an account, which are in its namespace or, where it has none, in any.
 func (r *Reconciler) ofAccount(ctx context.Context, o client.Object) []reconcile.Request {
 	waits := func(p v1alpha1.RefundPhase) bool { return p == "" || p == v1alpha1.RefundPending }
 	return r.those(ctx, waits, client.InNamespace(o.GetNamespace()))

@@ -239,8 +239,7 @@ func TestRefund_EchoDiffers(t *testing.T) {
 	w.settled("back", 30*time.Minute, v1alpha1.RefundProcessing, v1alpha1.ReasonUnrecognizedStatus)
 }
 
-// A provider that says no has given nothing back: the amount is free again, once it was
-// asked once more.
+// A provider that says no has given nothing back: the amount is free again, once it was asked once more.
 func TestRefund_ProviderRefuses(t *testing.T) {
 	for name, tt := range map[string]struct {
 		provider string
@@ -434,8 +433,7 @@ func TestRelease_NotByAbsenceInACache(t *testing.T) {
 	w.succeeds("back", "sale", "5000")
 }
 
-// A Payment that shows as paid before its Charge does: it is looked at again, since
-// nothing else would wake the Refund.
+// A Payment that shows as paid before its Charge does: it is looked at again, since nothing else would wake the Refund.
 func TestRefund_CacheShowsThePaymentFirst(t *testing.T) {
 	w := newWorld(t)
 	w.pay("sale", "mtn", "5000")

@@ -233,8 +233,7 @@ func (w *world) expect(name string, phase v1alpha1.RefundPhase, reason v1alpha1.
 	}
 }
 
-// succeeds: the Refund ends well, and its payment was given back so far as the
-// provider's own books say.
+// succeeds: the Refund ends well, and its payment was given back so far as the provider's own books say.
 func (w *world) succeeds(name, payment, back string) {
 	w.T.Helper()
 	w.settled(name, time.Hour, v1alpha1.RefundSucceeded, v1alpha1.ReasonRefunded)

@@ -2,8 +2,7 @@
 // operator: the revisions of the API server go back. What was sent since the snapshot is then
 // missing in the records, so a process that detects it sends nothing more.
 //
-// A process that starts after the restore has nothing to compare with: a person has to
-// start it with --adopt-only.
+// A process that starts after the restore has nothing to compare with: a person has to start it with --adopt-only.
 package restoreguard
 
 import (
@@ -60,9 +59,8 @@ func (d *Detector) begin(o client.Object) moment {
 	return moment{newest: d.newest[kind(o)], writes: d.writes}
 }
 
-// wrote: the write of o was acknowledged. before is the version that it was written
-// over; empty for a new object. A write that changed nothing keeps its version; any
-// other gets one above all that were known before.
+// wrote: the write of o was acknowledged. before is the version that it was written over; empty for a new object. A
+// write that changed nothing keeps its version; any other gets one above all that were known before.
 func (d *Detector) wrote(m moment, o client.Object, before string) {
 	version := o.GetResourceVersion()
 	if version != before && less(version, m.newest) {

@@ -249,8 +249,7 @@ func TestClients_CompareWhatTheyReadAndWrite(t *testing.T) {
 	}
 }
 
-// A cache that does not show our own write yet is behind, and one that went back in time
-// is not worth waiting for.
+// A cache that does not show our own write yet is behind, and one that went back in time is not worth waiting for.
 func TestDetector_Behind(t *testing.T) {
 	d := &Detector{}
 	d.write1("a", 0, 1000)

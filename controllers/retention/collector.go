@@ -30,8 +30,7 @@ import (
 const (
 	// oneTimeout bounds what is done about one Charge.
 	oneTimeout = time.Minute
-	// workers is how many Charges are checked at a time: each deletion takes the API
-	// server a tenth of a second.
+	// workers is how many Charges are checked at a time: each deletion takes the API server a tenth of a second.
 	workers = 8
 	// After so many failures the rest is left to the next sweep.
 	maxFailures = 10
@@ -77,8 +76,7 @@ type Collector struct {
 	Installation installation.Installation
 	Settings     Settings
 	Now          func() time.Time
-	// ServerNow is the API server's clock: one process whose own is wrong must
-	// not delete everything.
+	// ServerNow is the API server's clock: one process whose own is wrong must not delete everything.
 	ServerNow func(context.Context) (time.Time, error)
 	// Leads reports whether this process may begin anything; nil: it may.
 	Leads func() bool
@@ -216,8 +214,7 @@ func (c *Collector) clock(ctx context.Context) (time.Time, error) {
 	return now, nil
 }
 
-// ServerTime asks the API server for its time. A review of oneself is dated by
-// it, and nothing is stored.
+// ServerTime asks the API server for its time. A review of oneself is dated by it, and nothing is stored.
 func ServerTime(w client.Writer) func(context.Context) (time.Time, error) {
 	return func(ctx context.Context) (time.Time, error) {
 		var review authenticationv1.SelfSubjectReview
@@ -251,8 +248,7 @@ func (c *Collector) look(ctx context.Context, f facts) (deleted bool, err error)
 	return c.delete(ctx, live)
 }
 
-// users adds the Payment of the sale to f, and whether a Refund exists that the
-// Charge has an entry of.
+// users adds the Payment of the sale to f, and whether a Refund exists that the Charge has an entry of.
 func users(ctx context.Context, reader client.Reader, f facts) (facts, error) {
 	sale := f.charge.Spec.Payment
 	key := types.NamespacedName{Namespace: sale.Namespace, Name: sale.Name}
@@ -271,8 +267,7 @@ func users(ctx context.Context, reader client.Reader, f facts) (facts, error) {
 	return f, nil
 }
 
-// delete deletes this very version of a Charge. If somebody wrote meanwhile, it
-// is looked at again in the next sweep.
+// delete deletes this very version of a Charge. If somebody wrote meanwhile, it is looked at again in the next sweep.
 func (c *Collector) delete(ctx context.Context, charge *v1alpha1.Charge) (bool, error) {
 	err := c.Client.Delete(ctx, charge, client.Preconditions{UID: &charge.UID, ResourceVersion: &charge.ResourceVersion})
 	switch {
@@ -291,8 +286,7 @@ func (c *Collector) delete(ctx context.Context, charge *v1alpha1.Charge) (bool, 
 	return true, nil
 }
 
-// indexUnfollowed finds the Charges that are open and whose notice says that the
-// provider cannot be asked.
+// indexUnfollowed finds the Charges that are open and whose notice says that the provider cannot be asked.
 const indexUnfollowed = "unfollowed"
 
 // cannotAsk: by that reason, what the provider was asked with is gone.
@@ -307,8 +301,7 @@ func cannotAsk(reason v1alpha1.Reason) bool {
 	}
 }
 
-// whyUnfollowed is the notice of an attempt on c that is open and cannot be followed;
-// nil: there is none.
+// whyUnfollowed is the notice of an attempt on c that is open and cannot be followed; nil: there is none.
 func whyUnfollowed(c *v1alpha1.Charge) *v1alpha1.Notice {
 	attempts := []*v1alpha1.Attempt{&c.Record.Attempt}
 	for i := range c.Record.Refunds {
@@ -322,8 +315,7 @@ func whyUnfollowed(c *v1alpha1.Charge) *v1alpha1.Notice {
 	return nil
 }
 
-// unfollowed are the Charges that are open, cannot be followed and have no Payment
-// that would show it.
+// unfollowed are the Charges that are open, cannot be followed and have no Payment that would show it.
 func unfollowed(ctx context.Context, cached client.Reader) ([]v1alpha1.Charge, error) {
 	var list v1alpha1.ChargeList
 	if err := cached.List(ctx, &list, client.MatchingFields{indexUnfollowed: "true"}); err != nil {

@@ -63,8 +63,7 @@ func decide(f facts) verdict {
 	}
 }
 
-// ours: what this operator made and understands. Payments are found by the name, so
-// that one has to be right, too.
+// ours: what this operator made and understands. Payments are found by the name, so that one has to be right, too.
 func ours(c *v1alpha1.Charge, inst installation.Installation) bool {
 	return inst.Made(c) && c.Name == inst.ChargeName(c.Spec.Payment.Namespace, c.Spec.Payment.Name)
 }
@@ -82,9 +81,8 @@ func over(rec *v1alpha1.ChargeRecord) bool {
 	return !open(rec.Outcome) && !slices.ContainsFunc(rec.Refunds, func(r v1alpha1.ChargeRefund) bool { return open(r.Outcome) })
 }
 
-// newestEvidence is when the last thing happened that a person may want to look at.
-// The creation counts, because the API server dated it: what this operator wrote
-// itself was dated by its own clock.
+// newestEvidence is when the last thing happened that a person may want to look at. The creation counts, because the
+// API server dated it: what this operator wrote itself was dated by its own clock.
 func newestEvidence(c *v1alpha1.Charge) time.Time {
 	newest := c.CreationTimestamp.Time
 	at := func(t time.Time) {

@@ -62,9 +62,8 @@ func NewScheme() *runtime.Scheme {
 	return s
 }
 
-// Start starts a control plane with the CRDs of config/crd/bases. The binaries are
-// those of KUBEBUILDER_ASSETS, else of bin/controlplane; without them it fails.
-// Whoever starts it has to stop it: the processes outlive ours.
+// Start starts a control plane with the CRDs of config/crd/bases. The binaries are those of KUBEBUILDER_ASSETS, else of
+// bin/controlplane; without them it fails. Whoever starts it has to stop it: the processes outlive ours.
 func Start(ctx context.Context, options ...Option) (_ *Env, err error) {
 	root, err := ModuleRoot()
 	if err != nil {
@@ -171,8 +170,7 @@ func (e *Env) ServiceAccountConfig(ctx context.Context, namespace, name string) 
 	return cfg, nil
 }
 
-// Kubeconfig is cfg as the content of a kubeconfig file, for kubectl or a manager
-// that runs as a process of its own.
+// Kubeconfig is cfg as the content of a kubeconfig file, for kubectl or a manager that runs as a process of its own.
 func Kubeconfig(cfg *rest.Config) ([]byte, error) {
 	const name = "testenv"
 	return clientcmd.Write(clientcmdapi.Config{

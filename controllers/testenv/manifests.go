@@ -41,8 +41,7 @@ func (e *Env) Apply(ctx context.Context, objects ...*unstructured.Unstructured) 
 	return nil
 }
 
-// ReadManifests reads what ApplyManifests applies, for callers that change
-// something first, such as the namespace.
+// ReadManifests reads what ApplyManifests applies, for callers that change something first, such as the namespace.
 func (e *Env) ReadManifests(paths ...string) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
 	for _, path := range paths {

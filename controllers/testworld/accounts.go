@@ -129,8 +129,7 @@ func (w *World) SwitchEnvironment() bool {
 	})
 }
 
-// MoveAccount makes the account one of the cluster, or of the shop again: the same
-// merchant under another kind.
+// MoveAccount makes the account one of the cluster, or of the shop again: the same merchant under another kind.
 func (w *World) MoveAccount() bool {
 	account, secret, there := w.account()
 	if !there {

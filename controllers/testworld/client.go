@@ -26,9 +26,8 @@ var (
 	errDropped = errors.New("the API server did not answer")
 )
 
-// api is a process's way to the API server: reads come from its cache, or past
-// it if it is live; each use is a point. A verb that the world does not know is that of a
-// nil client, and panics: teach it, and sweep it.
+// api is a process's way to the API server: reads come from its cache, or past it if it is live; each use is a point. A
+// verb that the world does not know is that of a nil client, and panics: teach it, and sweep it.
 type api struct {
 	client.Client
 	p    *Process
@@ -307,8 +306,7 @@ func (s statusAPI) Apply(_ context.Context, config runtime.ApplyConfiguration, _
 	}, func() {})
 }
 
-// keyring is filled when a process boots, before anything can befall it: what
-// reads it is no part of a payment.
+// keyring is filled when a process boots, before anything can befall it: what reads it is no part of a payment.
 func (w *World) keyring(resolver *account.Resolver) *callback.Keyring {
 	direct := *resolver
 	direct.Reader, direct.Live = shelf{w: w}, shelf{w: w}

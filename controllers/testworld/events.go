@@ -151,8 +151,7 @@ func (w *World) declare(o client.Object) {
 	w.must(w.Store.Create(o))
 }
 
-// Remake applies what was declared under a name, changed; what is there under it is
-// deleted first. False: nothing was.
+// Remake applies what was declared under a name, changed; what is there under it is deleted first. False: nothing was.
 func (w *World) Remake(k Key, change func(client.Object)) bool {
 	declared := w.declared[k]
 	if declared == nil {
@@ -163,8 +162,7 @@ func (w *World) Remake(k Key, change func(client.Object)) bool {
 	return true
 }
 
-// remove an object. What a platform owns is put back after a while; what a user
-// or an administrator deletes stays away.
+// remove an object. What a platform owns is put back after a while; what a user or an administrator deletes stays away.
 func (w *World) remove(k Key) {
 	old := w.Store.Live(k)
 	if old == nil {
@@ -201,8 +199,7 @@ func (w *World) Meanwhile(p *Process, do func()) {
 	w.current = before
 }
 
-// Other lets the other processes look at the sale while one is in the middle of a
-// step; false: none is.
+// Other lets the other processes look at the sale while one is in the middle of a step; false: none is.
 func (w *World) Other() bool {
 	if w.current == nil {
 		return false

@@ -66,9 +66,8 @@ func (l *ledger) gap(times []time.Duration) (least time.Duration) {
 	return least
 }
 
-// Somebody who knows the path of a charge, and for once is right in everything,
-// sends ten different callbacks a second: the loop asks once in ten seconds, and as
-// little is written, also while the cache is a minute behind.
+// Somebody who knows the path of a charge, and for once is right in everything, sends ten different callbacks a second:
+// the loop asks once in ten seconds, and as little is written, also while the cache is a minute behind.
 func TestG14FloodOfDifferentCallbacks(t *testing.T) {
 	for name, behind := range map[string]bool{"cache in time": false, "cache behind": true} {
 		t.Run(name, func(t *testing.T) {

@@ -7,8 +7,7 @@ import (
 	"mobilemoney.dev/operator/providers/providertest/canary"
 )
 
-// publish adds to the transcript what others may read of an object: all of a status
-// but where nextAction leads.
+// publish adds to the transcript what others may read of an object: all of a status but where nextAction leads.
 func (w *World) publish(o client.Object) {
 	switch x := o.(type) {
 	case *v1alpha1.Payment:

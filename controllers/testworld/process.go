@@ -77,8 +77,7 @@ type view struct {
 	held    time.Time
 	dropped []int
 	relist  time.Time
-	// again are the kinds whose newest events are yet to come, because a read
-	// showed what was before them.
+	// again are the kinds whose newest events are yet to come, because a read showed what was before them.
 	again []Kind
 }
 
@@ -171,8 +170,7 @@ func (p *Process) LostLead() int { return p.lostLead }
 
 func (p *Process) now() time.Time { return p.w.clock.Now().Add(p.skew + p.w.skew) }
 
-// pause between two tries to record. Contexts end by the real clock, so that the end
-// of the tries is told here.
+// pause between two tries to record. Contexts end by the real clock, so that the end of the tries is told here.
 func (p *Process) pause(ctx context.Context, _ time.Duration) error {
 	p.alive()
 	if p.pausing.ctx != ctx {
@@ -218,8 +216,7 @@ func replay(history []Version) table {
 	return t
 }
 
-// behind: a read showed an older state than the cache has. Its events come after
-// the run that read it.
+// behind: a read showed an older state than the cache has. Its events come after the run that read it.
 func (p *Process) behind(k Kind) { p.view.again = append(p.view.again, k) }
 
 // viewBefore is the version before the one that the cache shows.

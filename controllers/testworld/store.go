@@ -154,8 +154,7 @@ func (t *table) apply(v Version) {
 	}
 }
 
-// Store is the API server: every version that ever was, in one order, and the
-// rules by which a write makes another.
+// Store is the API server: every version that ever was, in one order, and the rules by which a write makes another.
 type Store struct {
 	now     func() time.Time
 	objects table
@@ -200,8 +199,7 @@ func (s *Store) commit(v Version) {
 	}
 }
 
-// wire is the object as it comes out of its JSON, which drops what the wire
-// drops: parts of seconds, empty fields.
+// wire is the object as it comes out of its JSON, which drops what the wire drops: parts of seconds, empty fields.
 func (s *Store) wire(o client.Object) client.Object {
 	out := wire(o)
 	if s.Prune != nil {

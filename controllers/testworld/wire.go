@@ -265,8 +265,7 @@ func (n *network) serve(f *Flight, req *http.Request) (*http.Response, error) {
 // everywhere is MTN's word for a country in which every currency is taken.
 const everywhere = "everywhere"
 
-// admit lets requests for either environment in, and rotated credentials, as a
-// provider does while both are good.
+// admit lets requests for either environment in, and rotated credentials, as a provider does while both are good.
 func (w *World) admit(r *http.Request) {
 	if r.Header.Get("X-Target-Environment") != "" {
 		r.Header.Set("X-Target-Environment", everywhere)

@@ -1,8 +1,7 @@
-// Package testworld is all that surrounds the loops, in one process and without a socket or a
-// sleep: an API server with its versions, caches that may be behind, the three providers (the real
-// simulator), payers, and a clock that only moves when told to. A run of it is deterministic. It
-// runs the real reconcilers and the real callback receiver; every use that they make of their
-// clients is a point at which a fault can be planned.
+// Package testworld is all that surrounds the loops, in one process and without a socket or a sleep: an API server with
+// its versions, caches that may be behind, the three providers (the real simulator), payers, and a clock that only
+// moves when told to. A run of it is deterministic. It runs the real reconcilers and the real callback receiver; every
+// use that they make of their clients is a point at which a fault can be planned.
 package testworld
 
 import (
@@ -493,8 +492,7 @@ var (
 	ErrStopped = errors.New("enough was seen")
 )
 
-// hot tells whether there were too many steps of late.
-// ends says why a run goes no further; nil: it does.
+// hot tells whether there were too many steps of late. ends says why a run goes no further; nil: it does.
 func (w *World) ends() error {
 	if w.Elapsed() >= w.since+window {
 		w.steps, w.since = 0, w.Elapsed()

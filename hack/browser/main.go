@@ -2,9 +2,8 @@
 // manager and the simulator: it applies Payments, sees them appear on the payer's
 // page, presses the buttons, and fails unless each Payment ends as its payer chose.
 //
-// It also fails if a page wrote an error to the console, broke its own policy, asked
-// another host for anything, or is hard to read or to hit on a phone. Screenshots of
-// each stage stay in a folder, and nothing else stays behind.
+// It also fails if a page wrote an error to the console, broke its own policy, asked another host for anything, or is
+// hard to read or to hit on a phone. Screenshots of each stage stay in a folder, and nothing else stays behind.
 package main
 
 import (

@@ -2,9 +2,8 @@
 // at a provider: a real API server, the manager as a process of its own with the rights that
 // config/rbac gives it, and a simulator of the three providers whose ledger says who really paid.
 //
-// It applies config/samples, shows how each payment goes, and fails unless each ends
-// as its sample says and the ledger agrees. With -run it sets up the same and leaves
-// it to your kubectl until Ctrl-C. Either way nothing stays behind.
+// It applies config/samples, shows how each payment goes, and fails unless each ends as its sample says and the ledger
+// agrees. With -run it sets up the same and leaves it to your kubectl until Ctrl-C. Either way nothing stays behind.
 package main
 
 import (

@@ -15,8 +15,7 @@ import (
 
 const (
 	pollEvery = 2 * time.Second
-	// clerk is a user who may create Payments in the shop and nothing else, and
-	// refunder one who may create Refunds.
+	// clerk is a user who may create Payments in the shop and nothing else, and refunder one who may create Refunds.
 	clerk    = "clerk"
 	refunder = "refunder"
 
@@ -136,8 +135,7 @@ func (s *stage) startManager(ctx context.Context, path string) error {
 	return s.manager.Ready(ctx, "http://"+s.probe+"/readyz", readyWithin)
 }
 
-// flags of the manager. The windows are short so that nobody has to wait for them:
-// nothing is late here.
+// flags of the manager. The windows are short so that nobody has to wait for them: nothing is late here.
 func (s *stage) flags(kubeconfig string) []string {
 	return s.ManagerFlags(kubeconfig, "demo", s.callback, s.callback, s.probe,
 		"--call-timeout=5s",

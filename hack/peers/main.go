@@ -1,7 +1,6 @@
-// Command peers proves the wires against software of other people: clients of MTN and of OAuth 2.0
-// drive the simulator, a validator of OpenAPI stands between it and the adapters of Orange and
-// Wave, and OpenSSL checks the signatures of simulator and Wave adapter. Nothing leaves the
-// machine, but for npm and go to get what is not cached.
+// Command peers proves the wires against software of other people: clients of MTN and of OAuth 2.0 drive the simulator,
+// a validator of OpenAPI stands between it and the adapters of Orange and Wave, and OpenSSL checks the signatures of
+// simulator and Wave adapter. Nothing leaves the machine, but for npm and go to get what is not cached.
 package main
 
 import (

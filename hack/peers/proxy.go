@@ -18,8 +18,7 @@ import (
 
 const statusMisfit = 599
 
-// proxy holds requests and answers against an OpenAPI document, with the
-// validator of other people (kin-openapi).
+// proxy holds requests and answers against an OpenAPI document, with the validator of other people (kin-openapi).
 type proxy struct {
 	router   routers.Router
 	upstream string

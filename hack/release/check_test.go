@@ -37,8 +37,7 @@ func problemsOf(t *testing.T, file string) string {
 	return errors.Join(problems...).Error()
 }
 
-// The manager as it is given out, but that no commit is asked for: a test runs on
-// what is being written.
+// The manager as it is given out, but that no commit is asked for: a test runs on what is being written.
 func TestJ6TheManagerHoldsNothingForTests(t *testing.T) {
 	file := build(t, "../..", ".", nil, "-ldflags=-s -w")
 	got := problemsOf(t, file)

@@ -95,10 +95,9 @@ func (c *chaos) spring(ctx context.Context, s *snare) {
 	<-s.sprung
 }
 
-// split freezes the leader, mostly in the middle of a request, until the other one has
-// the lease and leads, and lets it go on then. It counts if the frozen one was the
-// leader to its own knowledge when it went on: the same process, which finds out only
-// after that. What does not count is no error: a manager may end at any time.
+// split freezes the leader, mostly in the middle of a request, until the other one has the lease and leads, and lets it
+// go on then. It counts if the frozen one was the leader to its own knowledge when it went on: the same process, which
+// finds out only after that. What does not count is no error: a manager may end at any time.
 func (c *chaos) split(ctx context.Context) error {
 	old := c.elected(ctx)
 	if old == nil {

@@ -12,8 +12,7 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// evidence is all that is judged at the end: what was asked, what the providers' books
-// say, and what the operator says.
+// evidence is all that is judged at the end: what was asked, what the providers' books say, and what the operator says.
 type evidence struct {
 	sales    []sale
 	ledger   []simulator.LedgerEntry
@@ -72,8 +71,7 @@ type file struct {
 	refunds  []*v1alpha1.Refund
 }
 
-// lapsed: nobody can pay at Orange any more, which does not say so and counts as open
-// for longer than a run lasts.
+// lapsed: nobody can pay at Orange any more, which does not say so and counts as open for longer than a run lasts.
 func (f *file) lapsed() bool {
 	return slices.ContainsFunc(f.sessions, func(s simulator.Session) bool { return s.State == "lapsed" })
 }

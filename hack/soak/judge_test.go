@@ -19,8 +19,7 @@ var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 // scene is one sale of 7500, and what there is about it.
 type scene struct{ evidence }
 
-// begun is a sale of which the provider has an open session, and the operator says
-// that it waits for the payer.
+// begun is a sale of which the provider has an open session, and the operator says that it waits for the payer.
 func begun(provider string) *scene {
 	sc := &scene{evidence{
 		sales: []sale{{namespace: "shop", name: "order", provider: provider, amount: 7500, acknowledged: true}},

@@ -19,8 +19,7 @@ const (
 	payerPhone = "+2250501020304"
 	// clients that apply Payments at the same time.
 	clients = 8
-	// No more Payments are opened while so many are, so that a slow machine sells less
-	// and not later.
+	// No more Payments are opened while so many are, so that a slow machine sells less and not later.
 	openAtMost  = 200
 	tryAgain    = 300 * time.Millisecond
 	churnWithin = 30 * time.Second

@@ -76,8 +76,7 @@ func (r *report) fill(e evidence, v verdict, versions []fault) {
 	}
 }
 
-// countFaults counts what befell requests, by the simulator's journal, and callbacks,
-// by what it sent.
+// countFaults counts what befell requests, by the simulator's journal, and callbacks, by what it sent.
 func (r *report) countFaults(sim *simulator.Simulator) {
 	r.Faults = map[string]int{}
 	for _, e := range sim.Journal() {

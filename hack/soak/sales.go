@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// sale is one thing that a shop sells, and all that happens around it. It follows
-// from seed and number alone.
+// sale is one thing that a shop sells, and all that happens around it. It follows from seed and number alone.
 type sale struct {
 	number    int
 	namespace string
@@ -71,9 +70,8 @@ type story struct {
 
 const plain = 500 // no magic number
 
-// stories are what befalls sales. Those in which a provider lies for ever (another
-// amount, an unknown word, paid after a final no) have tests of their own: their right
-// end is a question to a person, which no ledger can judge.
+// stories are what befalls sales. Those in which a provider lies for ever (another amount, an unknown word, paid after
+// a final no) have tests of their own: their right end is a question to a person, which no ledger can judge.
 func stories() []story {
 	mtn, orange, wave := []string{"mtn"}, []string{"orange"}, []string{"wave"}
 	list := []story{

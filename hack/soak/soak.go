@@ -25,10 +25,9 @@ type options struct {
 	out      string // folder of the report
 }
 
-// The shares of the duration at whose end each part ends. The last Payments are opened
-// after the last deed, so that a manager which has lived through a load is measured.
-// A machine that is too slow for all Payments has a little longer for them, and then
-// fails; what is left after that is enough for the longest session.
+// The shares of the duration at whose end each part ends. The last Payments are opened after the last deed, so that a
+// manager which has lived through a load is measured. A machine that is too slow for all Payments has a little longer
+// for them, and then fails; what is left after that is enough for the longest session.
 const (
 	chaosUntil = 0.60
 	loadUntil  = 0.76

@@ -25,8 +25,7 @@ type report struct {
 	Killed  int `json:"mutants_killed"`
 	// Violations, each told in Found.
 	Violations int `json:"violations"`
-	// Pairs of an action and a state of a Charge that were played; Missing ones were
-	// not, and should.
+	// Pairs of an action and a state of a Charge that were played; Missing ones were not, and should.
 	Pairs        int      `json:"action_state_pairs"`
 	PairsMissing int      `json:"action_state_pairs_missing"`
 	Missing      []string `json:"missing,omitempty"`

@@ -9,9 +9,8 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-// failures are the published reasons of a FAILED payment (MTN MoMo Collection
-// API, requesttopay-referenceId-GET: ErrorReason), and those seen besides. The
-// list is open: any other is the provider's refusal.
+// failures are the published reasons of a FAILED payment (MTN MoMo Collection API, requesttopay-referenceId-GET:
+// ErrorReason), and those seen besides. The list is open: any other is the provider's refusal.
 var failures = map[string]providers.FailureReason{
 	"APPROVAL_REJECTED":    providers.FailurePayerDeclined,
 	"PAYMENT_NOT_APPROVED": providers.FailurePayerDeclined,
@@ -72,9 +71,8 @@ func echoed(externalID, sent, reference string) string {
 	return wire.Echo(externalID)
 }
 
-// outcome reads the status words (MTN MoMo Collection API, requesttopay-referenceId-GET: status).
-// The status is the verdict: a reason only says how it failed. A payer who stays silent ends as
-// COULD_NOT_PERFORM_TRANSACTION.
+// outcome reads the status words (MTN MoMo Collection API, requesttopay-referenceId-GET: status). The status is the
+// verdict: a reason only says how it failed. A payer who stays silent ends as COULD_NOT_PERFORM_TRANSACTION.
 func outcome(word, why string) providers.Status {
 	s := providers.Status{Code: providers.SafeCode(word)}
 	switch word {

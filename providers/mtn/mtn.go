@@ -54,8 +54,7 @@ var traits = providers.Traits{
 	StatusPerSecond: 8,
 	Deduplicates:    true,
 	NeedsPayer:      true,
-	// MTN MoMo Disbursement API, Refund-V2: an amount of its own, and an
-	// X-Reference-Id that is taken once.
+	// MTN MoMo Disbursement API, Refund-V2: an amount of its own, and an X-Reference-Id that is taken once.
 	Refund: providers.RefundPartial,
 }
 

@@ -80,9 +80,8 @@ func refundRequest() providers.RefundRequest {
 
 func refundHandle() providers.RefundHandle { return refundRequest().RefundHandle }
 
-// MTN MoMo API, CreateAccessToken; Collection API, requesttopay-POST and
-// requesttopay-referenceId-GET; Disbursement API, Refund-V2 and GetRefundStatus: each
-// product with its own credentials.
+// MTN MoMo API, CreateAccessToken; Collection API, requesttopay-POST and requesttopay-referenceId-GET; Disbursement
+// API, Refund-V2 and GetRefundStatus: each product with its own credentials.
 func TestRequests_AsSent(t *testing.T) {
 	p, s := client(t, tokenAnswer, accepted, successful, accepted, tokenAnswer2, accepted, refunded, accepted)
 	plain, silent := request(), refundRequest()

@@ -59,9 +59,8 @@ func encodeRefund(req providers.RefundRequest) ([]byte, error) {
 	})
 }
 
-// RefundStatus asks by reference (MTN MoMo Disbursement API, GetRefundStatus).
-// A reference is not found for a while after it was accepted. Nobody is asked to
-// approve a refund, so one that expired is one that failed.
+// RefundStatus asks by reference (MTN MoMo Disbursement API, GetRefundStatus). A reference is not found for a while
+// after it was accepted. Nobody is asked to approve a refund, so one that expired is one that failed.
 func (p *Provider) RefundStatus(ctx context.Context, h providers.RefundHandle) (providers.Status, error) {
 	if p.disbursement == nil {
 		return providers.Status{}, noDisbursement(providers.OpRefundStatus)

@@ -9,10 +9,9 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-// refusals are the documented codes of a refused request about money, of
-// requesttopay and of refund alike (MTN MoMo API, response codes). MTN sends
-// them with HTTP 500, too. What is not listed is decided by the HTTP status.
-// In a Detail {product} and {keys} stand for the product and its Secret's keys.
+// refusals are the documented codes of a refused request about money, of requesttopay and of refund alike (MTN MoMo
+// API, response codes). MTN sends them with HTTP 500, too. What is not listed is decided by the HTTP status. In a
+// Detail {product} and {keys} stand for the product and its Secret's keys.
 var refusals = map[string]wire.Verdict{
 	// The callback URL comes from the operator's --public-url.
 	"INVALID_CALLBACK_URL_HOST": {

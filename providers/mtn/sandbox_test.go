@@ -24,8 +24,7 @@ func sandbox(t *testing.T, refuseAtPost bool) (*mtn.Provider, func(time.Duration
 	}
 }
 
-// sandboxRow is one of the payers, or of the references of refunds, that MTN
-// publishes for its sandbox.
+// sandboxRow is one of the payers, or of the references of refunds, that MTN publishes for its sandbox.
 type sandboxRow struct {
 	section, row, name string
 	undecided          bool // after 40 s

@@ -9,8 +9,7 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-// The tag of a request comes back with its status, whatever the description is; a
-// description alone bears none.
+// The tag of a request comes back with its status, whatever the description is; a description alone bears none.
 func TestCorrelationTag_ComesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := wire.PlainText(rapid.String().Draw(t, "description"), maxMessage)

@@ -84,9 +84,8 @@ func outcome(word string) providers.Status {
 	return s
 }
 
-// Callbacks verifies and reads Orange's notifications (Orange Money Web
-// Payment, notification). The path says which payment is meant; what proves
-// the sender is the notif_token that came with the payment page.
+// Callbacks verifies and reads Orange's notifications (Orange Money Web Payment, notification). The path says which
+// payment is meant; what proves the sender is the notif_token that came with the payment page.
 type Callbacks struct{}
 
 // ParseCallback returns what the callback claims.

@@ -28,8 +28,7 @@ const (
 	host        = "api.orange.com"
 	servicePath = "/orange-money-webpay/"
 	tokenPath   = "/oauth/v3/token"
-	// OUV is the currency of the dev environment, and of no other (Orange
-	// Money Web Payment, webpayment: currency).
+	// OUV is the currency of the dev environment, and of no other (Orange Money Web Payment, webpayment: currency).
 	sandboxCurrency = "OUV"
 
 	// Orange Money Web Payment, webpayment: limits of the fields.
@@ -282,8 +281,7 @@ type question struct {
 	PayToken string      `json:"pay_token"`
 }
 
-// Status asks for a payment by order, amount and pay_token, all three (Orange
-// Money Web Payment, transactionstatus).
+// Status asks for a payment by order, amount and pay_token, all three (Orange Money Web Payment, transactionstatus).
 func (p *Provider) Status(ctx context.Context, h providers.Handle) (providers.Status, error) {
 	if h.Reference == "" || h.Token == "" {
 		return providers.Status{}, wire.Refuse(providers.OpStatus, providers.ClassUnknown, "no order or no pay_token to ask with")

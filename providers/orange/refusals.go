@@ -17,8 +17,7 @@ const (
 	ourRequest   = "Orange cannot read the request; report it with the code"
 )
 
-// refusals are the codes of a refused request (Orange Money Web Payment, error
-// codes; Orange Developer, API errors).
+// refusals are the codes of a refused request (Orange Money Web Payment, error codes; Orange Developer, API errors).
 var refusals = map[string]wire.Verdict{
 	"21": {Class: providers.ClassRejected, Fault: providers.FaultProvider, Detail: ourRequest}, // body missing
 	"22": {Class: providers.ClassRejected, Fault: providers.FaultProvider, Detail: ourRequest}, // body invalid
@@ -169,8 +168,7 @@ func tokenCode(body []byte) string {
 	return cmp.Or(wire.TokenErrorCode(body), string(readFailure(body).Code))
 }
 
-// tokenRefused: codes 40, 41 and 42 (Orange Developer, API errors), and the
-// bare HTTP status that says the same.
+// tokenRefused: codes 40, 41 and 42 (Orange Developer, API errors), and the bare HTTP status that says the same.
 func tokenRefused(a providers.Answer) bool {
 	if a.Status == http.StatusUnauthorized {
 		return true

@@ -13,25 +13,21 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// Factory builds a provider that nobody has asked anything yet. It may register
-// its end with t.Cleanup.
+// Factory builds a provider that nobody has asked anything yet. It may register its end with t.Cleanup.
 type Factory func(t T) Fixture
 
-// Fixture is a fake of the provider (a simulator, or anything else that speaks
-// its protocol) together with its payers and its books. The suite makes the
-// faults of the wire itself, between the client and Transport.
+// Fixture is a fake of the provider (a simulator, or anything else that speaks its protocol) together with its payers
+// and its books. The suite makes the faults of the wire itself, between the client and Transport.
 type Fixture interface {
 	// Facts of the provider; the same for every Fixture of a Factory.
 	Facts() Facts
 	// Transport to the fake.
 	Transport() providers.Transport
-	// Now is the time of client and fake; Advance moves it, and lets happen at
-	// the provider what is due.
+	// Now is the time of client and fake; Advance moves it, and lets happen at the provider what is due.
 	Now() time.Time
 	Advance(d time.Duration)
-	// Pay, Refuse and Expire are what becomes of a session: the payer approves,
-	// the payer refuses, or the payer stays away until it is over. An error
-	// says that it was not possible. Nothing happens to a session by itself.
+	// Pay, Refuse and Expire are what becomes of a session: the payer approves, the payer refuses, or the payer stays
+	// away until it is over. An error says that it was not possible. Nothing happens to a session by itself.
 	Pay(h providers.Handle) error
 	Refuse(h providers.Handle) error
 	Expire(h providers.Handle) error
@@ -95,16 +91,13 @@ type Facts struct {
 	Role func(providers.Call) Role
 	// Reference and RefundReference are the documented forms.
 	Reference, RefundReference *regexp.Regexp
-	// Accepts are the currencies that the account takes, of XOF, XAF, GNF, EUR
-	// and GMD, with their decimals.
+	// Accepts are the currencies that the account takes, of XOF, XAF, GNF, EUR and GMD, with their decimals.
 	Accepts map[string]int
 	// LateCredentials are those that only a request for money shows to be wrong.
 	LateCredentials []string
-	// Refused and Expired are how Status tells of a payer who refused, and of a
-	// session that is over.
+	// Refused and Expired are how Status tells of a payer who refused, and of a session that is over.
 	Refused, Expired []providers.State
-	// Statuses and RefundStatuses are the words of a status answer: all that are
-	// documented, and others.
+	// Statuses and RefundStatuses are the words of a status answer: all that are documented, and others.
 	Statuses, RefundStatuses []Word
 	// Read reads a status answer (OpStatus or OpRefundStatus) without the code under test, by what is
 	// said under a key: its State, and Money and Reference as they are written.
@@ -131,8 +124,7 @@ type Word struct {
 	Name string
 	// Answer makes it out of the answer about a payment that is paid.
 	Answer Edit
-	// Want is what Status returns, but for what the answer is about: money, reference and
-	// transaction.
+	// Want is what Status returns, but for what the answer is about: money, reference and transaction.
 	Want providers.Status
 }
 
@@ -162,11 +154,9 @@ type Callbacks struct {
 	// Prove makes a body what the receiver gets at a moment: with signature,
 	// secrets and token, as far as there are any. The suite sets Now.
 	Prove func(body []byte, p Payment, at time.Time) providers.CallbackRequest
-	// Forgeries are what an attacker makes of a good callback; empty where
-	// callbacks carry no proof.
+	// Forgeries are what an attacker makes of a good callback; empty where callbacks carry no proof.
 	Forgeries map[string]func(providers.CallbackRequest) providers.CallbackRequest
-	// Secrets of the account: the one that Prove proves with, and two others;
-	// nil where none of them proves a callback.
+	// Secrets of the account: the one that Prove proves with, and two others; nil where none of them proves a callback.
 	Secrets []providers.Secret
 	// Window is how old a proof may be; 0 where a proof has no age. Ahead is how
 	// far in the future it may be, for clocks that differ.

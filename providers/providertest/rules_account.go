@@ -17,8 +17,7 @@ import (
 const (
 	// settling is how long a refund may take that nothing befalls.
 	settling = time.Minute
-	// stuck is when calls that wait for one another are given up on. It is
-	// never waited for where they do not.
+	// stuck is when calls that wait for one another are given up on. It is never waited for where they do not.
 	stuck = 10 * time.Second
 )
 

@@ -230,8 +230,7 @@ func (w *world) answer(t T, o operation, s *subject) (good providers.Answer, err
 	return good, err
 }
 
-// oddities leave an answer readable for some: whoever reads it must find the
-// same in it, or nothing.
+// oddities leave an answer readable for some: whoever reads it must find the same in it, or nothing.
 func oddities(good providers.Answer) map[string]Edit {
 	huge := strings.Repeat("9", 1<<16)
 	out := map[string]Edit{

@@ -136,8 +136,7 @@ func answers() map[string]providers.Answer {
 	return out
 }
 
-// checkOnce counts every request but those for tokens, so that a redirect that
-// is followed by a GET counts, too.
+// checkOnce counts every request but those for tokens, so that a redirect that is followed by a GET counts, too.
 func checkOnce(t T, w *world, o operation) {
 	sent := func(f fault) int {
 		s := o.ready(t, w)

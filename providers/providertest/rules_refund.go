@@ -33,8 +33,7 @@ func refundRules() []rule {
 	}
 }
 
-// given fails the test unless exactly these amounts were given back, once
-// everything has had its time.
+// given fails the test unless exactly these amounts were given back, once everything has had its time.
 func (w *world) given(t rapid.TB, p Payment, amounts ...string) {
 	t.Helper()
 	w.Advance(settling)
@@ -118,8 +117,7 @@ func checkPartialRefund(t T, w *world) {
 	}
 }
 
-// checkRefundExact gives back amounts that have cents where the currency has:
-// parts, where that can be.
+// checkRefundExact gives back amounts that have cents where the currency has: parts, where that can be.
 func checkRefundExact(t T, w *world) {
 	w.warm(t)
 	decimals := w.facts.Accepts[w.facts.Request.Money.Currency]

@@ -42,8 +42,7 @@ func rules() []rule {
 	return all
 }
 
-// Run checks every rule that applies to the provider, each in a subtest with
-// its name and with a provider of its own.
+// Run checks every rule that applies to the provider, each in a subtest with its name and with a provider of its own.
 func Run(t *testing.T, factory Factory) {
 	t.Helper()
 	profile := newWorld(t, factory).profile()

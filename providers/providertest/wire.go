@@ -10,8 +10,7 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// wire is what lies between the client and the provider. It keeps everything
-// that is sent, and makes the faults.
+// wire is what lies between the client and the provider. It keeps everything that is sent, and makes the faults.
 type wire struct {
 	next providers.Transport
 	role func(providers.Call) Role

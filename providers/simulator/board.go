@@ -30,8 +30,7 @@ type card struct {
 	Phone           string // masked
 	Left            time.Duration
 
-	// Automatic: the simulated payer acts without a person, as the magic Code
-	// says, where there is one.
+	// Automatic: the simulated payer acts without a person, as the magic Code says, where there is one.
 	Automatic bool
 	Code      string
 

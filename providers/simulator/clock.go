@@ -62,8 +62,7 @@ func (s *Simulator) wake() {
 	}
 }
 
-// settle runs what is due, each job at its own time however far the clock
-// has jumped; the caller holds the lock.
+// settle runs what is due, each job at its own time however far the clock has jumped; the caller holds the lock.
 func (s *Simulator) settle() {
 	for len(s.agenda) > 0 && !s.agenda[0].at.After(s.opts.Now()) {
 		due := s.agenda[0]
@@ -82,9 +81,8 @@ func (s *Simulator) now() time.Time {
 	return s.opts.Now()
 }
 
-// Tick does everything that is due by the clock and returns when all due
-// callbacks are sent. Needed with a manual clock only; requests settle what
-// is due before they are answered, but send no callbacks.
+// Tick does everything that is due by the clock and returns when all due callbacks are sent. Needed with a manual clock
+// only; requests settle what is due before they are answered, but send no callbacks.
 func (s *Simulator) Tick() {
 	for {
 		due := s.due()

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// Fault is one line of the table of all that can go wrong: something that
-// befalls one request, or the story of the payment (or payout) that the request
-// asks for. It is asked for by a magic number, or with /admin/behaviour.
+// Fault is one line of the table of all that can go wrong: something that befalls one request, or the story of the
+// payment (or payout) that the request asks for. It is asked for by a magic number, or with /admin/behaviour.
 type Fault struct {
 	// Name is what admin calls it.
 	Name string `json:"name"`
@@ -19,8 +18,7 @@ type Fault struct {
 	// Creation is the magic number that lets it befall the request that opens
 	// the payment, once; or that opens a payment with this story.
 	Creation string `json:"creation,omitempty"`
-	// Query is the magic number that lets it befall the status queries of the
-	// payment: three, or all if it is lasting.
+	// Query is the magic number that lets it befall the status queries of the payment: three, or all if it is lasting.
 	Query string `json:"query,omitempty"`
 
 	lasting bool

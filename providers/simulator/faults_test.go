@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// effect is how a fault shows: in the answer to the request that it befalls, and in
-// what the simulator did.
+// effect is how a fault shows: in the answer to the request that it befalls, and in what the simulator did.
 type effect struct {
 	status    map[Provider]int // 0: none; a provider that is absent is not befallen
 	contains  map[Provider]string
@@ -157,8 +156,7 @@ func (b *bench) patiently(request func() reply) reply {
 	got := make(chan reply, 1)
 	go func() { got <- request() }()
 	waitFor(b.t, func() bool {
-		// Only as far as the simulator has planned: a request that is not yet
-		// served must not find its token expired.
+		// Only as far as the simulator has planned: a request that is not yet served must not find its token expired.
 		j, due := b.sim.Journal(), b.sim.untilNext() <= slowTime
 		if due && len(j) > before && (j[before].Fault == "slow" || j[before].Fault == "dribble") {
 			b.pass(slowTime)

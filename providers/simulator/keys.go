@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// Keys are a merchant's credentials at a provider. MTN, for Collections: the API
-// user, its key and the subscription key. Orange: client id, client secret and
-// merchant key. Wave: the API key as Key.
+// Keys are a merchant's credentials at a provider. MTN, for Collections: the API user, its key and the subscription
+// key. Orange: client id, client secret and merchant key. Wave: the API key as Key.
 type Keys struct {
 	ID, Secret, Key string
 }

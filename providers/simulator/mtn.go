@@ -14,9 +14,8 @@ type MTNOptions struct {
 	TargetEnvironment string
 	// CallbackHost is the registered providerCallbackHost; empty allows all.
 	CallbackHost string
-	// RefuseAtPost lets the sandbox numbers 455 to 464, and the published
-	// references of refunds from 7 on, be refused at once with 500, rather than
-	// be taken and fail later: nobody recorded which.
+	// RefuseAtPost lets the sandbox numbers 455 to 464, and the published references of refunds from 7 on, be refused
+	// at once with 500, rather than be taken and fail later: nobody recorded which.
 	RefuseAtPost bool
 	// UncappedRefunds gives back whatever is asked for. Otherwise a refund that makes their sum
 	// larger than the payment fails: what MTN does is not documented.
@@ -152,8 +151,7 @@ func wrongSubscription() answer {
 	return gateway(401, "Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription.")
 }
 
-// mtnAccess checks what every call but token needs. A user of the other product
-// gets a token, and no further.
+// mtnAccess checks what every call but token needs. A user of the other product gets a token, and no further.
 func (s *Simulator) mtnAccess(product string) func(*call) (answer, bool) {
 	return func(c *call) (answer, bool) {
 		name, ok := bearer(c.r)

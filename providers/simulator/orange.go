@@ -17,9 +17,8 @@ type OrangeOptions struct {
 	ExpiresInString bool
 	// TokenLife of access tokens; one hour if 0.
 	TokenLife time.Duration
-	// StrictAccept answers 406 to token requests that do not name
-	// application/json in their Accept, as has been reported. Otherwise one that
-	// is missing, as OAuth 2.0 clients have it, or takes anything will do.
+	// StrictAccept answers 406 to token requests that do not name application/json in their Accept, as has been
+	// reported. Otherwise one that is missing, as OAuth 2.0 clients have it, or takes anything will do.
 	StrictAccept bool
 }
 

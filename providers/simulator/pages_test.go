@@ -265,8 +265,7 @@ func TestTongue(t *testing.T) {
 
 var verb = regexp.MustCompile(`%[a-z]`)
 
-// Both languages have every text, with the same blanks to fill in, and the
-// templates ask for no other.
+// Both languages have every text, with the same blanks to fill in, and the templates ask for no other.
 func TestTexts(t *testing.T) {
 	for key, p := range texts() {
 		v := reflect.ValueOf(p)

@@ -98,8 +98,7 @@ type Session struct {
 	Scenario  string    `json:"scenario,omitempty"`
 	Created   time.Time `json:"created"`
 	Expires   time.Time `json:"expires"`
-	// Delivered: an answer that carries its URL has reached the client (MTN:
-	// always, the prompt goes to the payer).
+	// Delivered: an answer that carries its URL has reached the client (MTN: always, the prompt goes to the payer).
 	Delivered bool `json:"delivered"`
 	// Seen: the payer has opened the page, or got the prompt.
 	Seen bool `json:"seen"`

@@ -36,8 +36,7 @@ const (
 	CallbackLate    CallbackPlan = "late"
 	// CallbackReordered: each callback that another follows comes after that.
 	CallbackReordered CallbackPlan = "reordered"
-	// CallbackForged: somebody else claims, without the right signature or
-	// token, that the payment succeeded.
+	// CallbackForged: somebody else claims, without the right signature or token, that the payment succeeded.
 	CallbackForged CallbackPlan = "forged"
 )
 
@@ -49,18 +48,15 @@ type Scenario struct {
 	After time.Duration
 	// Reason is the provider's word for why it fails or runs out.
 	Reason string
-	// Create befalls the requests that open the payment, Query those for its
-	// status. Both count per reference.
+	// Create befalls the requests that open the payment, Query those for its status. Both count per reference.
 	Create, Query Behaviour
 	// HiddenFor: the status query does not find the payment for so long.
 	HiddenFor time.Duration
-	// ShownAfter: the status query shows the end so much later than it
-	// happened (and than the callback told it).
+	// ShownAfter: the status query shows the end so much later than it happened (and than the callback told it).
 	ShownAfter time.Duration
 	// Delayed: MTN calls the undecided payment CREATED instead of PENDING.
 	Delayed bool
-	// SettlesAfter: so long after the provider said that it failed, the
-	// payment turns out to be paid.
+	// SettlesAfter: so long after the provider said that it failed, the payment turns out to be paid.
 	SettlesAfter time.Duration
 	Callback     CallbackPlan
 	// RefusedWith: MTN answers the creation with 500 and this code.
@@ -87,9 +83,8 @@ func payerDelay(p Provider) time.Duration {
 
 func paid(p Provider) Scenario { return Scenario{Payer: Pays, After: payerDelay(p)} }
 
-// usual is how the payer acts where a scenario is about the wire: an MTN
-// payer has the prompt whatever became of the answer; at the others nobody
-// can pay a URL that was never delivered, so a person has to.
+// usual is how the payer acts where a scenario is about the wire: an MTN payer has the prompt whatever became of the
+// answer; at the others nobody can pay a URL that was never delivered, so a person has to.
 func usual(p Provider) Scenario {
 	if p == MTN {
 		return paid(p)

@@ -25,8 +25,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// MTN calls a forged callback successful, Orange gets a wrong token, Wave a
-// wrong signature; none of them is paid.
+// MTN calls a forged callback successful, Orange gets a wrong token, Wave a wrong signature; none of them is paid.
 func TestForgedCallbacksDoNotVerify(t *testing.T) {
 	for _, p := range all {
 		b := setUp(t)

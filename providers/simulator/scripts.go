@@ -5,13 +5,11 @@ import (
 	"time"
 )
 
-// Behaviour is what befalls one request on the wire. The zero value is that
-// of a provider in good health.
+// Behaviour is what befalls one request on the wire. The zero value is that of a provider in good health.
 type Behaviour struct {
 	// Name appears in the journal as the fault of the request.
 	Name string `json:"name"`
-	// Skip lets that many matching requests pass; Times is how many are
-	// befallen after those, 0: all.
+	// Skip lets that many matching requests pass; Times is how many are befallen after those, 0: all.
 	Skip  int `json:"skip"`
 	Times int `json:"times"`
 
@@ -29,8 +27,7 @@ type Behaviour struct {
 	Cut bool `json:"cut"`
 	// Truncate: the connection is cut in the middle of the answer's body.
 	Truncate bool `json:"truncate"`
-	// Status, Header and Body replace those of the answer. A Status alone
-	// brings the provider's own body for it.
+	// Status, Header and Body replace those of the answer. A Status alone brings the provider's own body for it.
 	Status int         `json:"status"`
 	Header http.Header `json:"header"`
 	Body   *string     `json:"body"`
@@ -155,8 +152,7 @@ type Request struct {
 // Hook may look at a request, and hold it up for as long as it does not return.
 type Hook func(Request)
 
-// BeforeProcess runs h when a request has arrived in full and nothing is
-// processed yet; nil removes it.
+// BeforeProcess runs h when a request has arrived in full and nothing is processed yet; nil removes it.
 func (s *Simulator) BeforeProcess(h Hook) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

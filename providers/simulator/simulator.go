@@ -46,15 +46,12 @@ type Options struct {
 	Listen string
 	// Listener is used by Start instead of Listen, for in-memory networks.
 	Listener net.Listener
-	// PublicURL is how payers and clients reach the simulator, where it is
-	// not the address that Start listens on.
+	// PublicURL is how payers and clients reach the simulator, where it is not the address that Start listens on.
 	PublicURL string
 
-	// Now makes the clock manual: nothing happens by itself, Tick does what
-	// is due. The default is the real clock.
+	// Now makes the clock manual: nothing happens by itself, Tick does what is due. The default is the real clock.
 	Now func() time.Time
-	// Speed makes simulated durations shorter: 60 turns 25 s into 25/60 s.
-	// The life of access tokens is not scaled.
+	// Speed makes simulated durations shorter: 60 turns 25 s into 25/60 s. The life of access tokens is not scaled.
 	Speed float64
 	// Rand is where ids and tokens come from; crypto/rand if nil.
 	Rand io.Reader

@@ -242,8 +242,7 @@ func TestExpiredTokens(t *testing.T) {
 	b.want(c.create(b.ref(MTN), "100"), 401)
 }
 
-// Credentials can be changed: the new ones are good beside the old ones, until the
-// old ones are taken back.
+// Credentials can be changed: the new ones are good beside the old ones, until the old ones are taken back.
 func TestKeysRotate(t *testing.T) {
 	b := setUp(t)
 	s := b.sim

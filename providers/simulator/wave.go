@@ -22,11 +22,9 @@ type WaveOptions struct {
 	BusinessName string
 	// SessionLife is how long a session can be paid; 30 min if 0.
 	SessionLife time.Duration
-	// AllowHTTPReturnURLs takes success_url and error_url that are not https,
-	// as is always allowed for loopback hosts.
+	// AllowHTTPReturnURLs takes success_url and error_url that are not https, as is always allowed for loopback hosts.
 	AllowHTTPReturnURLs bool
-	// SigningSecret makes request signatures obligatory: Wave-Signature as on
-	// callbacks, at most five minutes old.
+	// SigningSecret makes request signatures obligatory: Wave-Signature as on callbacks, at most five minutes old.
 	SigningSecret string
 	// AggregatedMerchantID that sessions of an aggregator's wallet must name;
 	// empty: the wallet is not one, and takes none.
@@ -369,8 +367,7 @@ func (s *Simulator) refundSession(c *call) answer {
 	return empty(200)
 }
 
-// waveRetries: a callback that is not taken within 5 s comes again, for up to
-// three days. The steps are not documented.
+// waveRetries: a callback that is not taken within 5 s comes again, for up to three days. The steps are not documented.
 var waveRetries = []time.Duration{
 	10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour, 40 * time.Hour,
 }

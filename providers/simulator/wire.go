@@ -118,8 +118,7 @@ func ofPath(path string) Provider {
 	return ""
 }
 
-// serve is the way of every request: arrive, be journaled, be processed, be
-// answered; with a fault at any of these.
+// serve is the way of every request: arrive, be journaled, be processed, be answered; with a fault at any of these.
 func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, e wire) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
 	if err != nil {
@@ -233,9 +232,8 @@ func override(body []byte, set map[string]any) []byte {
 	return asJSON(0, fields).body
 }
 
-// reply delivers the answer, or what the behaviour leaves of it. Delivery is
-// noted before the last byte leaves, so that a client that has the answer
-// never finds the simulator behind it, and taken back if the byte got stuck.
+// reply delivers the answer, or what the behaviour leaves of it. Delivery is noted before the last byte leaves, so that
+// a client that has the answer never finds the simulator behind it, and taken back if the byte got stuck.
 func (s *Simulator) reply(w http.ResponseWriter, c *call, a answer, b Behaviour) {
 	if b.Late > 0 || b.Cut || b.Truncate && len(a.body) == 0 || !s.pause(c, b.Delay) {
 		s.cut(c)

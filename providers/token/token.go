@@ -1,5 +1,4 @@
-// Package token keeps an access token for as long as it is good, and gets a
-// new one once for all who wait for it.
+// Package token keeps an access token for as long as it is good, and gets a new one once for all who wait for it.
 package token
 
 import (
@@ -65,8 +64,7 @@ func (s *Source) Get(ctx context.Context) (providers.Secret, error) {
 	}
 }
 
-// Question is a call that moves no money. If its token is refused it is made once more, with
-// a new token.
+// Question is a call that moves no money. If its token is refused it is made once more, with a new token.
 func (s *Source) Question(ctx context.Context, send Send, refused Refused) (providers.Answer, error) {
 	answer, _, err := s.once(ctx, send, refused)
 	if err == nil && refused(answer) {
@@ -75,9 +73,8 @@ func (s *Source) Question(ctx context.Context, send Send, refused Refused) (prov
 	return answer, err
 }
 
-// Order is a call that moves money, made once. A token that is refused is forgotten. If it had
-// worked before, the order is NotSent: the provider did not process it, and the next one gets
-// another token.
+// Order is a call that moves money, made once. A token that is refused is forgotten. If it had worked before, the order
+// is NotSent: the provider did not process it, and the next one gets another token.
 func (s *Source) Order(ctx context.Context, op providers.Operation, send Send, refused Refused) (providers.Answer, error) {
 	answer, early, err := s.once(ctx, send, refused)
 	if err == nil && early {
@@ -145,8 +142,7 @@ func (s *Source) refresh(ctx context.Context) (providers.Secret, error) {
 	return t.Value, nil
 }
 
-// safely fetches. A panic is an error without its value: it would end the process,
-// and Go would print what it says.
+// safely fetches. A panic is an error without its value: it would end the process, and Go would print what it says.
 func (s *Source) safely(ctx context.Context) (_ Token, err error) {
 	defer func() {
 		if recover() != nil {

@@ -42,9 +42,8 @@ func public(a netip.Addr) bool {
 		!slices.ContainsFunc(notPublic, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// dialer opens connections to public addresses, and to any address of the hosts
-// that the platform trusts. What is checked is the address that is dialled, so that
-// a name which resolves to another one a moment later is of no use.
+// dialer opens connections to public addresses, and to any address of the hosts that the platform trusts. What is
+// checked is the address that is dialled, so that a name which resolves to another one a moment later is of no use.
 type dialer struct {
 	net.Dialer
 	trusted []string

@@ -33,22 +33,19 @@ const (
 
 // Options of a Transport. The zero value is what production runs with.
 type Options struct {
-	// Timeout of one call from dialling to the last byte of the answer;
-	// default 30 s. A context that ends sooner wins.
+	// Timeout of one call from dialling to the last byte of the answer; default 30 s. A context that ends sooner wins.
 	Timeout time.Duration
 	// Trusted hosts, without ports, may be at any address. All others have to be at
 	// public ones: a host that somebody names must not lead into the private network.
 	Trusted []string
 	// Resolver looks host names up; nil: the system's.
 	Resolver *net.Resolver
-	// DialContext opens connections, to whatever address; default one that keeps to
-	// Trusted. For tests.
+	// DialContext opens connections, to whatever address; default one that keeps to Trusted. For tests.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// Proxy chooses a proxy; default http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
-	// RoundTripper sends requests in place of the network, which the options
-	// below and DialContext are for; it tells a trace in the request's context
-	// (GotConn) from when on the request may have left. For tests.
+	// RoundTripper sends requests in place of the network, which the options below and DialContext are for; it tells a
+	// trace in the request's context (GotConn) from when on the request may have left. For tests.
 	RoundTripper http.RoundTripper
 	// RootCAs that servers are verified against; nil: the system's.
 	RootCAs *x509.CertPool
@@ -85,9 +82,8 @@ func New(o Options) *Transport {
 			ClientSessionCache: tls.NewLRUClientSessionCache(0),
 		},
 		TLSHandshakeTimeout: dialTimeout,
-		// One connection per request. net/http repeats requests by itself,
-		// but only on a connection that was used before; and a request on an
-		// idle connection that died would be one without an outcome.
+		// One connection per request. net/http repeats requests by itself, but only on a connection that was used
+		// before; and a request on an idle connection that died would be one without an outcome.
 		DisableKeepAlives: true,
 		// HTTP/2 would share connections, and repeat what a server refused.
 		Protocols:              protocols,

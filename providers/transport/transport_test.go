@@ -54,8 +54,7 @@ func checkError(t *testing.T, err error, want providers.Class) {
 	wiretest.NoCanary(t, text, canaryToken, canaryPhone, canaryPath, "http://", "https://", "127.0.0.1", "example")
 }
 
-// raw is a server on bare connections. serve gets each of them with its number
-// from 1, and closes it by returning.
+// raw is a server on bare connections. serve gets each of them with its number from 1, and closes it by returning.
 func raw(t *testing.T, serve func(n int, c net.Conn)) (base string, accepted *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -317,9 +316,8 @@ func TestBodyOfTheLargestSize(t *testing.T) {
 	}
 }
 
-// A server that closes connections that look idle, at the worst moment: when
-// the second request is there. net/http would repeat a GET, a POST without a
-// body, or one with an idempotency header, if it had reused the connection.
+// A server that closes connections that look idle, at the worst moment: when the second request is there. net/http
+// would repeat a GET, a POST without a body, or one with an idempotency header, if it had reused the connection.
 func TestIdleConnectionsAreNotReused(t *testing.T) {
 	var requests atomic.Int64
 	base, accepted := raw(t, func(_ int, c net.Conn) {

@@ -151,8 +151,7 @@ func refused(why string) error {
 	return fmt.Errorf("wave callback: %w: %s", providers.ErrBadCallback, why)
 }
 
-// signatureHeader is that of callbacks and of signed requests alike: both are
-// t=<unix seconds>,v1=<digest in hex>.
+// signatureHeader is that of callbacks and of signed requests alike: both are t=<unix seconds>,v1=<digest in hex>.
 const signatureHeader = "Wave-Signature"
 
 // digest is HMAC-SHA256(whole secret, timestamp + raw body), with nothing

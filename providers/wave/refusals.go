@@ -50,8 +50,7 @@ var statuses = map[int]wire.Verdict{
 	http.StatusTooManyRequests: {Class: providers.ClassThrottled},
 }
 
-// classify an answer that is not 200 (Wave API, errors). A refusal is final, and
-// only a code of Wave's own is one.
+// classify an answer that is not 200 (Wave API, errors). A refusal is final, and only a code of Wave's own is one.
 func classify(op providers.Operation, a providers.Answer) wire.Verdict {
 	code := wire.ErrorCode(a.Body)
 	order := op == providers.OpInitiate || op == providers.OpRefund
@@ -82,9 +81,8 @@ func classify(op providers.Operation, a providers.Answer) wire.Verdict {
 // paymentFields are the fields of a request that the Payment supplies.
 var paymentFields = []string{"amount", "client_reference", "restrict_payer_mobile"}
 
-// refusedField reads which field Wave refuses (Wave API, errors: details, loc). Only a field that
-// the Payment supplies is a refusal of the Payment; any other concerns all payments of the
-// account, and can be corrected.
+// refusedField reads which field Wave refuses (Wave API, errors: details, loc). Only a field that the Payment supplies
+// is a refusal of the Payment; any other concerns all payments of the account, and can be corrected.
 func refusedField(body []byte) wire.Verdict {
 	fields := namedFields(body)
 	others := slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return slices.Contains(paymentFields, f) })

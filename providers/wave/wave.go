@@ -190,8 +190,7 @@ func (p *Provider) encode(req providers.InitiateRequest) ([]byte, error) {
 	})
 }
 
-// Search lists the sessions that were opened under a reference (Wave Checkout
-// API, search checkout sessions).
+// Search lists the sessions that were opened under a reference (Wave Checkout API, search checkout sessions).
 func (p *Provider) Search(ctx context.Context, reference string) ([]providers.Session, error) {
 	return p.search(ctx, providers.OpSearch, reference)
 }
@@ -281,8 +280,7 @@ func (p *Provider) call(ctx context.Context, op providers.Operation, method, pat
 	return a, err
 }
 
-// Refund gives the whole payment back (Wave Checkout API, refund a checkout
-// session). To ask again changes nothing.
+// Refund gives the whole payment back (Wave Checkout API, refund a checkout session). To ask again changes nothing.
 func (p *Provider) Refund(ctx context.Context, req providers.RefundRequest) error {
 	path, err := sessionPath(providers.OpRefund, req.Payment)
 	if err != nil {
@@ -301,8 +299,7 @@ func (p *Provider) RefundStatus(ctx context.Context, h providers.RefundHandle) (
 	return s.refund(), nil
 }
 
-// refund is how the refund of a session stands. Only a session that is paid can
-// have been given back.
+// refund is how the refund of a session stands. Only a session that is paid can have been given back.
 func (s session) refund() providers.Status {
 	paid := s.status()
 	refund := providers.Status{

@@ -256,8 +256,7 @@ func TestKind_ReferencesAndTraits(t *testing.T) {
 	}
 }
 
-// The account is checked by a question, whose refusals mean the same; K5c: a key that was
-// never filled in is named.
+// The account is checked by a question, whose refusals mean the same; K5c: a key that was never filled in is named.
 func TestCheckAccount_Refused(t *testing.T) {
 	for key, words := range map[providers.Secret]string{"canary-key": "wallet", "<your API key>": "placeholder", "wave_ci_WHS_canary": "secret of a webhook"} {
 		a := account()

@@ -8,9 +8,8 @@ import (
 	"mobilemoney.dev/operator/controllers/testworld"
 )
 
-// Bounds of one sale in a window of time, for each process: two that lead at the same
-// time do everything twice. The closest schedule asks every few
-// seconds for a minute; each answer is a write or two.
+// Bounds of one sale in a window of time, for each process: two that lead at the same time do everything twice. The
+// closest schedule asks every few seconds for a minute; each answer is a write or two.
 const (
 	span           = 10 * time.Minute
 	callsPerSpan   = 150

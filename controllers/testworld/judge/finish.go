@@ -11,8 +11,7 @@ import (
 	"mobilemoney.dev/operator/providers/simulator"
 )
 
-// Finish looks at how everything stands at the end of a run. waits: it is one in
-// which a Payment may wait for ever.
+// Finish looks at how everything stands at the end of a run. waits: it is one in which a Payment may wait for ever.
 func (j *Judge) Finish(waits bool) {
 	j.overheard()
 	for _, p := range j.w.Panics {
@@ -103,8 +102,7 @@ func (j *Judge) settledWrongly(rec *v1alpha1.ChargeRecord, b Book) {
 	}
 }
 
-// unconcluded: a refusal counts once it is confirmed. Without the key nobody knows whose
-// credentials made the request.
+// unconcluded: a refusal counts once it is confirmed. Without the key nobody knows whose credentials made the request.
 func (j *Judge) unconcluded(c *v1alpha1.Charge, b Book) {
 	rec, r := &c.Record, j.request("pay ", c.Spec.ProviderReference)
 	if !b.Known && r.refusedOnly() && rec.Unknown != nil && len(rec.Open) == 0 && !j.sale(saleOf(c)).lost && !j.w.KeyLost() && !j.Pruned {

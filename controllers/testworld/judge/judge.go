@@ -1,6 +1,5 @@
-// Package judge watches a world and says which rules of the protocol were broken. It
-// believes the provider's books and the versions of the objects, as each was written;
-// never only how a payment says that it ended.
+// Package judge watches a world and says which rules of the protocol were broken. It believes the provider's books and
+// the versions of the objects, as each was written; never only how a payment says that it ended.
 //
 //	judge.go     what it is told, and what it remembers
 //	rules.go     what needs no world: objects, their versions and the books
@@ -50,8 +49,7 @@ const (
 	NoFalseSuccess = "R7"
 	// Evidence: a callback makes the operator ask, and changes no phase itself.
 	Evidence = "R8"
-	// Schedule: what is open is asked about, in bounded time and not too often, and
-	// what is over is left alone.
+	// Schedule: what is open is asked about, in bounded time and not too often, and what is over is left alone.
 	Schedule = "R9"
 	// Limits: no more calls in a second than the provider allows.
 	Limits = "R10"
@@ -144,8 +142,7 @@ type sale struct {
 	lost bool
 	// had are the Payments that showed a Charge when it was lost, and gone those Charges.
 	had, gone map[types.UID]bool
-	// blind are the Charges that were made by a cache that did not show yet that there had
-	// been one: see the limits.
+	// blind are the Charges that were made by a cache that did not show yet that there had been one: see the limits.
 	blind map[types.UID]bool
 	// blank are the Payments that lost their status too.
 	blank map[types.UID]bool
@@ -331,8 +328,7 @@ func (j *Judge) removed(v testworld.Version) {
 	}
 }
 
-// deletedByUs: only a Charge of which nothing was sent stands in nobody's way, or one
-// that was over long ago.
+// deletedByUs: only a Charge of which nothing was sent stands in nobody's way, or one that was over long ago.
 func (j *Judge) deletedByUs(c *v1alpha1.Charge) {
 	rec := &c.Record
 	if attempt.NothingSent(&rec.Attempt) {
@@ -381,8 +377,7 @@ func (j *Judge) Shown(p *testworld.Process, k testworld.Key, o client.Object, li
 	}
 }
 
-// mayBeAsked: what ended unpaid is asked about again if a callback came since, and
-// what a person settled is followed.
+// mayBeAsked: what ended unpaid is asked about again if a callback came since, and what a person settled is followed.
 func mayBeAsked(c *v1alpha1.Charge, p *v1alpha1.Payment, now time.Time) bool {
 	outcome := c.Record.Outcome
 	// An outcome of the future is one of a clock that was ahead.

@@ -137,8 +137,7 @@ func (j *Judge) Arrives(f *testworld.Flight) {
 	j.paymentArrives(f, q, g)
 }
 
-// recordLost tells whether p showed a Charge that was lost before the write-ahead, as far
-// as its sender could see.
+// recordLost tells whether p showed a Charge that was lost before the write-ahead, as far as its sender could see.
 func (s *sale) recordLost(p *v1alpha1.Payment, g *grant) bool {
 	return s.had[p.UID] && !s.gone[g.uid] && !s.blind[g.uid]
 }

@@ -97,8 +97,7 @@ func (w *World) watched() client.Client {
 	})
 }
 
-// publish is what others may read of what is written: all but what a Charge and nextAction
-// are there to keep.
+// publish is what others may read of what is written: all but what a Charge and nextAction are there to keep.
 func (w *World) publish(o client.Object) {
 	switch o := o.(type) {
 	case *v1alpha1.Payment:

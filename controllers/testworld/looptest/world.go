@@ -63,8 +63,7 @@ type World struct {
 	Endpoints []string
 	// Points are the writes of the loop and its calls to providers so far, in order.
 	Points []string
-	// OnPoint is called before and after each of them. It may crash the process, or answer
-	// in the other side's stead.
+	// OnPoint is called before and after each of them. It may crash the process, or answer in the other side's stead.
 	OnPoint func(n int, label string, after bool) error
 	// Writes that the API server took, Calls to providers, and the metrics of each process.
 	Writes     int
@@ -329,9 +328,8 @@ func (w *World) Step(run func() (ctrl.Result, error), restart func()) (wait time
 	}
 }
 
-// Until repeats a step, moving the clock to each wake-up and by at least so much, until
-// done says so, nothing is left to do, or the horizon is reached. What happens meanwhile
-// does so before the clock moves.
+// Until repeats a step, moving the clock to each wake-up and by at least so much, until done says so, nothing is left
+// to do, or the horizon is reached. What happens meanwhile does so before the clock moves.
 func (w *World) Until(horizon, atLeast time.Duration, step func() (time.Duration, bool), done func() bool, meanwhile func()) {
 	w.T.Helper()
 	end := w.Clock.Now().Add(horizon)

@@ -1,5 +1,4 @@
-// Command etcd is the upstream store, built from the modules that go.mod
-// pins, for tests and the demo.
+// Command etcd is the upstream store, built from the modules that go.mod pins, for tests and the demo.
 package main
 
 import (

@@ -1,6 +1,5 @@
-// Command etcdutl takes and restores snapshots of etcd, by upstream's own code in
-// the version that go.mod pins, for tests of clusters that went back in time. It is
-// etcdctl's "snapshot save" and etcdutl's "snapshot restore" in one.
+// Command etcdutl takes and restores snapshots of etcd, by upstream's own code in the version that go.mod pins, for
+// tests of clusters that went back in time. It is etcdctl's "snapshot save" and etcdutl's "snapshot restore" in one.
 package main
 
 import (

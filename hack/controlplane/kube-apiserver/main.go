@@ -1,5 +1,4 @@
-// Command kube-apiserver is the upstream API server, built from the modules
-// that go.mod pins, for tests and the demo.
+// Command kube-apiserver is the upstream API server, built from the modules that go.mod pins, for tests and the demo.
 package main
 
 import (

@@ -29,9 +29,8 @@ func AsGuard() (bool, error) {
 	return true, guard(dir, os.Stdin)
 }
 
-// StartGuard starts a copy of this program that outlives us: nothing that we defer
-// runs when we are killed, or when a goroutine of a library panics. The guard then
-// ends what we started and removes dir. dismiss ends it.
+// StartGuard starts a copy of this program that outlives us: nothing that we defer runs when we are killed, or when a
+// goroutine of a library panics. The guard then ends what we started and removes dir. dismiss ends it.
 func StartGuard(dir string) (dismiss func() error, err error) {
 	self, err := os.Executable()
 	if err != nil {

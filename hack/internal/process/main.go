@@ -20,9 +20,8 @@ const (
 	ExitInterrupted = 130
 )
 
-// Main is that of a program which starts processes, unless this process is the guard of
-// one: it parses the arguments and runs until it is done, or one of the signals came. It
-// does not return but in the guard.
+// Main is that of a program which starts processes, unless this process is the guard of one: it parses the arguments
+// and runs until it is done, or one of the signals came. It does not return but in the guard.
 func Main[T any](name string, parse func(args []string, stderr io.Writer) (T, error), run func(ctx context.Context, o T, stdout *os.File) error, signals ...os.Signal) {
 	guard, err := AsGuard()
 	switch {

@@ -71,8 +71,7 @@ func ReasonOf(p *v1alpha1.Payment) string {
 // Shop is the namespace of a team that sells.
 type Shop struct {
 	Namespace string
-	// Clerk is a user who may create Payments in the shop and nothing else, and
-	// Refunder one who may create Refunds.
+	// Clerk is a user who may create Payments in the shop and nothing else, and Refunder one who may create Refunds.
 	Clerk, Refunder string
 	// PollEvery is how often its open payments are asked about.
 	PollEvery time.Duration

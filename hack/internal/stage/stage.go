@@ -1,5 +1,4 @@
-// Package stage starts what demo and soak play on, a control plane of their own,
-// and clears it away.
+// Package stage starts what demo and soak play on, a control plane of their own, and clears it away.
 package stage
 
 import (
@@ -52,8 +51,7 @@ func (s *Stage) Begin(name string) (err error) {
 // Later adds to what Clear does, in reverse order.
 func (s *Stage) Later(f func() error) { s.clearing = append(s.clearing, f) }
 
-// Clear takes everything down again. It takes its time even after Ctrl-C: who stops
-// half-way leaves processes behind.
+// Clear takes everything down again. It takes its time even after Ctrl-C: who stops half-way leaves processes behind.
 func (s *Stage) Clear() error {
 	var errs []error
 	for i := len(s.clearing) - 1; i >= 0; i-- {

@@ -191,8 +191,7 @@ func (g generator) wait() time.Duration {
 	}
 }
 
-// steps of any kind: a word after a while, or something at a point, and often a word
-// that leads to that point.
+// steps of any kind: a word after a while, or something at a point, and often a word that leads to that point.
 func (g generator) steps(p Program) []Step {
 	if g.IntN(100) < 55 {
 		out := []Step{{After: g.wait(), Word: g.word()}}

@@ -63,8 +63,7 @@ type worker struct {
 	briefly bool
 }
 
-// hung is how long a life, which takes milliseconds, may take before it is known to
-// wait for what will never be.
+// hung is how long a life, which takes milliseconds, may take before it is known to wait for what will never be.
 const hung = 5 * time.Minute
 
 // Live lives.

@@ -48,9 +48,8 @@ type Program struct {
 	Provider string
 	// Amount chooses the payer's story by its last three digits.
 	Amount string
-	// Options: "two" processes, "eager" callbacks, callbacks "never", "broken": the
-	// account is not mended in the end, "checked" by the rules of the CRDs, "production":
-	// real money, in a currency that is named.
+	// Options: "two" processes, "eager" callbacks, callbacks "never", "broken": the account is not mended in the end,
+	// "checked" by the rules of the CRDs, "production": real money, in a currency that is named.
 	Options []string
 	Steps   []Step
 }

@@ -135,8 +135,7 @@ func (l *life) look() {
 	}
 }
 
-// mend all that was broken, but for the account where the life leaves that broken, and
-// let time pass.
+// mend all that was broken, but for the account where the life leaves that broken, and let time pass.
 func (l *life) mend() error {
 	l.w.Disarm()
 	l.w.Store.Prune = nil

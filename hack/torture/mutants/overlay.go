@@ -1,6 +1,5 @@
-// Package mutants proves that the fault sweep sees what it is there to see.
-// Each mutant takes one safeguard away from the product; a sweep that stays
-// clean without it is blind, or the safeguard is not needed.
+// Package mutants proves that the fault sweep sees what it is there to see. Each mutant takes one safeguard away from
+// the product; a sweep that stays clean without it is blind, or the safeguard is not needed.
 //
 // All mutants live in one build, made with go build -overlay from the sources and a table, and one
 // of them is chosen when it runs. The sources themselves have no switches.

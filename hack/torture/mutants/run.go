@@ -142,8 +142,7 @@ func (o Options) liveAll(ctx context.Context, dir, program string) ([]Result, er
 	return results, errors.Join(errs...)
 }
 
-// live with one mutant, up to the first violation. The life that showed it has to be clean
-// without the mutant.
+// live with one mutant, up to the first violation. The life that showed it has to be clean without the mutant.
 func (o Options) live(ctx context.Context, dir, program string, m Mutant) (Result, error) {
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// Table of the mutants: each takes a safeguard away, and many are what an earlier
-// version of the product did.
+// Table of the mutants: each takes a safeguard away, and many are what an earlier version of the product did.
 func Table() []Mutant {
 	all := slices.Concat(sending(), answers(), lost(), verdicts(), identity(), settling(), schedule(), refunds(), wires(), bounds())
 	for i := range all {
@@ -53,8 +52,7 @@ func edit(name, file, find, replace string) Edit {
 	return Edit{File: file, Find: find, Replace: strings.ReplaceAll(replace, "MUTATED", `mutation.On("`+name+`")`)}
 }
 
-// unless is a mutant in which a condition never holds: find is the end of it, before the
-// colon or the brace.
+// unless is a mutant in which a condition never holds: find is the end of it, before the colon or the brace.
 func unless(name, rule, breaks, file, find string) Mutant {
 	return one(name, rule, breaks, file, find, withGuard(find, " && !MUTATED"))
 }

@@ -23,8 +23,7 @@ type Scenario struct {
 	Options func(*testworld.Options)
 	// Base is what happens in every run of it, by provider or for all.
 	Base map[string][]testworld.Planned
-	// Event happens once, at every point in turn; where no schedule says where,
-	// at the place that Base has it.
+	// Event happens once, at every point in turn; where no schedule says where, at the place that Base has it.
 	Event []string
 	// Payment changes the Payment before it is created.
 	Payment func(*v1alpha1.Payment)

@@ -177,8 +177,7 @@ func (s *Sweep) learn(ctx context.Context) error {
 	return err
 }
 
-// singles makes every single fault, in an order that the seed chooses, so that the
-// first of them are a fair sample.
+// singles makes every single fault, in an order that the seed chooses, so that the first of them are a fair sample.
 func (s *Sweep) singles(ctx context.Context) error {
 	var jobs []job
 	for _, st := range s.stories {
@@ -240,8 +239,7 @@ func (sc Scenario) singles(provider string, points []testworld.Point) []testworl
 // perJob is how many second faults are tried after each first one.
 const perJob = 8
 
-// pairs makes ordered pairs: a second fault at a point that the run with the
-// first one comes to after it.
+// pairs makes ordered pairs: a second fault at a point that the run with the first one comes to after it.
 func (s *Sweep) pairs(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(s.opts.Seed, 0))
 	var jobs []job

@@ -121,8 +121,7 @@ func TestRunsAreDeterministic(t *testing.T) {
 	}
 }
 
-// impatient is a scenario in which the judge is told that nothing may be sent, so
-// that the clean loop breaks a promise.
+// impatient is a scenario in which the judge is told that nothing may be sent, so that the clean loop breaks a promise.
 func impatient() Scenario {
 	sc := mtnPaid()
 	sc.Name = "impatient"

@@ -158,8 +158,7 @@ func mtnWords(refund bool) []providertest.Word {
 	return words
 }
 
-// mtnRefusals (§2.3; MTN MoMo API, response codes): with the codes of MTN, or of the
-// gateway before it.
+// mtnRefusals (§2.3; MTN MoMo API, response codes): with the codes of MTN, or of the gateway before it.
 func mtnRefusals() []providertest.Refusal {
 	products := []struct {
 		order, question, prepare providertest.Op

@@ -1,6 +1,5 @@
-// Package simtest lets the conformance suite of providers run against the
-// simulator. What is told here of a provider comes from its documentation. The
-// sections (§) are those of the project's protocol notes, which docs/providers.md
+// Package simtest lets the conformance suite of providers run against the simulator. What is told here of a provider
+// comes from its documentation. The sections (§) are those of the project's protocol notes, which docs/providers.md
 // reproduces: each row of their tables is a Word or a Refusal here.
 package simtest
 
@@ -27,8 +26,7 @@ type Fixture struct {
 
 var _ providertest.Fixture = (*Fixture)(nil)
 
-// Start a simulator until the test ends. Facts are told with the URLs of the
-// simulator, which they need.
+// Start a simulator until the test ends. Facts are told with the URLs of the simulator, which they need.
 func Start(t providertest.T, p simulator.Provider, o simulator.Options, facts func(*simulator.Simulator) providertest.Facts) *Fixture {
 	t.Helper()
 	clock := simulator.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
@@ -139,8 +137,7 @@ func (f *Fixture) Ledger(reference string) providertest.Ledger {
 	return out
 }
 
-// roles tells the role of a POST by the end of its path; everything else asks a
-// question or ends a session.
+// roles tells the role of a POST by the end of its path; everything else asks a question or ends a session.
 func roles(byEnd map[string]providertest.Role) func(providers.Call) providertest.Role {
 	return func(c providers.Call) providertest.Role {
 		if c.Method == http.MethodPost {

@@ -17,8 +17,7 @@ import (
 
 const waveSecret = "wave_ci_WHS_conformancesecret"
 
-// Wave runs with a wallet without decimals; and with one that has them, is an aggregator's and has its
-// requests signed.
+// Wave runs with a wallet without decimals; and with one that has them, is an aggregator's and has its requests signed.
 func Wave() map[string]providertest.Factory {
 	with := func(key, amount string, decimals int, w simulator.WaveOptions) providertest.Factory {
 		return func(t providertest.T) providertest.Fixture {
@@ -263,8 +262,7 @@ func waveForeignAnswers() []providertest.Refusal {
 	return rows
 }
 
-// waveRefusedFields (K5b): a field that the account or the operator supplies is no refusal of
-// the Payment.
+// waveRefusedFields (K5b): a field that the account or the operator supplies is no refusal of the Payment.
 func waveRefusedFields() []providertest.Refusal {
 	var rows []providertest.Refusal
 	for details, r := range map[string]providertest.Refusal{

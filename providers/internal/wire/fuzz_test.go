@@ -14,8 +14,7 @@ import (
 	"mobilemoney.dev/operator/providers/internal/wire"
 )
 
-// What is read is what a plain reading of the JSON says, and never one of two
-// answers; a refusal quotes nothing.
+// What is read is what a plain reading of the JSON says, and never one of two answers; a refusal quotes nothing.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"status":"A","n":1}`, `{"status":`, `{}`, ` {"n":"1.50","x":{"status":1}} `, `{"status":"A","Status":"B"}`, "{\"status\":\"A\",\"\u017ftatus\":\"B\"}",

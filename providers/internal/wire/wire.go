@@ -1,5 +1,4 @@
-// Package wire holds what the provider adapters share in reading answers and
-// in checking what they send.
+// Package wire holds what the provider adapters share in reading answers and in checking what they send.
 package wire
 
 import (
@@ -161,8 +160,7 @@ func unexplained(class providers.Class) string {
 	return ""
 }
 
-// Odd is the error for an answer with a success status that does not hold what
-// the documentation promises.
+// Odd is the error for an answer with a success status that does not hold what the documentation promises.
 func Odd(op providers.Operation, a providers.Answer, detail string) *providers.Error {
 	return &providers.Error{
 		Class: providers.ClassUnknown, Operation: op, HTTPStatus: a.Status, Fault: providers.FaultProvider, Detail: detail,

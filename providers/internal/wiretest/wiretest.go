@@ -102,8 +102,7 @@ func (s *Script) Check(t testing.TB, want ...Sent) {
 	}
 }
 
-// Object is the JSON body of a call. Numbers stay json.Number, so that a test can tell them from
-// strings.
+// Object is the JSON body of a call. Numbers stay json.Number, so that a test can tell them from strings.
 func (s *Script) Object(call int) map[string]any {
 	s.t.Helper()
 	d := json.NewDecoder(strings.NewReader(string(s.Calls[call].Body)))
@@ -125,8 +124,7 @@ func CheckUnsent(t testing.TB, name string, err error, want providers.Class) {
 	NoCanary(t, fmt.Sprintf("%v %+v", err, err), "canary", "http://", "https://", "010203", "020304", "102030")
 }
 
-// CheckEndpoint fills an account in, twice with the same result; or it, and New, say what is
-// missing.
+// CheckEndpoint fills an account in, twice with the same result; or it, and New, say what is missing.
 func CheckEndpoint(t testing.TB, k providers.Kind, a, want providers.Account, says string) {
 	t.Helper()
 	got, err := k.Endpoint(a)

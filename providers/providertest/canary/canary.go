@@ -1,6 +1,5 @@
-// Package canary looks for what must be kept quiet: credentials, tokens, payment
-// pages and phones, in each form in which they may get into a log, an event, a
-// condition, a metric or an error. For tests.
+// Package canary looks for what must be kept quiet: credentials, tokens, payment pages and phones, in each form in
+// which they may get into a log, an event, a condition, a metric or an error. For tests.
 package canary
 
 import (

@@ -1,5 +1,4 @@
-// Command simulator plays Orange Money WebPay, MTN MoMo and Wave Checkout,
-// and their payers, on one address.
+// Command simulator plays Orange Money WebPay, MTN MoMo and Wave Checkout, and their payers, on one address.
 package main
 
 import (
@@ -119,8 +118,7 @@ func split(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
 }
 
-// defaults are how payers act without a magic number, where the simulator's
-// own defaults are not wanted.
+// defaults are how payers act without a magic number, where the simulator's own defaults are not wanted.
 func (p program) defaults() map[simulator.Provider]simulator.Scenario {
 	switch {
 	case p.payer == payerManual:
