@@ -54,13 +54,12 @@ func (v view) suspect() bool {
 // decide what to do: where a person gives back, the operator reserves and records; all else is the protocol.
 func (r *Reconciler) decide(v view) attempt.Decision {
 	idle, e := attempt.Decision{Action: attempt.Idle}, v.entry()
+	if d, decided := r.vacate(v); decided {
+		return d
+	}
 	switch {
 	case v.foreign:
 		return idle
-	case e != nil && v.vacant() && (v.gone() || !sameRefund(v.refund, v.charge, e)) && r.untaken(v).Action != attempt.Idle:
-		return r.untaken(v)
-	case e != nil && v.gone() && v.vacant():
-		return attempt.Decision{Action: actRelease}
 	case r.refusal(v) != nil:
 		return attempt.Decision{Action: actRefuse}
 	case e == nil && v.behind():
@@ -77,14 +76,20 @@ func (r *Reconciler) decide(v view) attempt.Decision {
 	}
 }
 
-// untaken is Idle once it is certain that nothing was given back for an entry of which every send is
-// void: before that, what it reserved is neither released nor another amount's.
-func (r *Reconciler) untaken(v view) attempt.Decision {
-	f := r.facts(v)
-	if f.Attempt = &v.entry().Attempt; f.Attempt.Sends == 0 || f.Rules.RefusalFinal {
-		return attempt.Decision{Action: attempt.Idle}
+// vacate decides about an entry of which every send is void, and which the Refund does not want, or not as it is. What
+// it reserved is neither released nor another amount's before it is certain that nothing was given back.
+func (r *Reconciler) vacate(v view) (d attempt.Decision, decided bool) {
+	e := v.entry()
+	if v.foreign || e == nil || !v.vacant() || !v.gone() && sameRefund(v.refund, v.charge, e) {
+		return d, false
 	}
-	return f.Untaken()
+	f := r.facts(v)
+	if f.Attempt = &e.Attempt; e.Sends > 0 && !f.Rules.RefusalFinal {
+		if d = f.Untaken(); d.Action != attempt.Idle {
+			return d, true
+		}
+	}
+	return attempt.Decision{Action: actRelease}, v.gone()
 }
 
 // behind: the Payment shows that it was paid, and the Charge does not yet.

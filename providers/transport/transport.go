@@ -217,7 +217,6 @@ func describe(err error) string {
 	}
 }
 
-//nolint:gochecknoglobals // Read once, and never changed.
 var version = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
 		return info.Main.Version

@@ -303,23 +303,12 @@ func (g generator) leadToEnd(p Program, to State) Program {
 	apply := Step{Word: "apply"}
 	then := func(word string, after time.Duration) Step { return Step{After: after, Word: word} }
 	later := func(d time.Duration) Step { return then("touch", d) }
-	unknown := []Step{apply, later(16 * time.Minute)}
 	switch to {
-	case Unknown, Settled:
-		p.Amount, p.Steps = "1908", unknown
-		switch {
-		case p.Provider == "wave" || g.IntN(4) == 0:
-			p.Amount = "1943" // paid, with other money
-		case g.IntN(3) == 0:
-			// Nobody answers until it is given up, and perhaps then.
-			p.Amount = []string{"1943", "1943", "1909", "2901"}[g.IntN(4)]
-			p.Steps = []Step{apply, then("refused-4d", time.Second), later(30 * time.Hour), later(time.Duration(g.IntN(2)) * 90 * time.Hour)}
-		case g.IntN(3) == 0:
-			p.Amount, p.Steps = "2901", []Step{apply, then("lose-charge", 2*time.Minute), then("again", time.Second), later(30 * time.Second)}
-		}
-		if to == Settled {
-			p.Steps = append(p.Steps, Step{Word: []string{"settle-paid", "settle-unpaid"}[g.IntN(2)]}, later(5*time.Second))
-		}
+	case Unknown:
+		p = g.leadToUnknown(p)
+	case Settled:
+		p = g.leadToUnknown(p)
+		p.Steps = append(p.Steps, Step{Word: []string{"settle-paid", "settle-unpaid"}[g.IntN(2)]}, later(5*time.Second))
 	case Paid:
 		p.Amount, p.Steps = "2901", []Step{apply, later(2 * time.Minute)}
 	case Failed:
@@ -335,21 +324,52 @@ func (g generator) leadToEnd(p Program, to State) Program {
 			p.Steps = append([]Step{{At: "call initiate", Word: testworld.Dropped}}, p.Steps...)
 		}
 	case Refunding, Refunded:
-		p.Amount, p.Steps = "2901", []Step{apply, then("refund", 2*time.Minute), later(5 * time.Second)}
-		if to == Refunding && p.Provider != "orange" {
-			kinds := []string{testworld.Lost, testworld.Dropped, testworld.LaterArrival, testworld.Error500Done, testworld.RejectsRings}
-			p.Steps = append([]Step{{At: "call refund", Word: kinds[g.IntN(4+len(p.Provider)%2)]}}, p.Steps...)
-			if g.IntN(3) == 0 {
-				p.Steps = append(p.Steps, then("delete-refund", time.Duration(g.IntN(100))*time.Second), then("refund", g.wait()))
-			}
-		}
-		if to == Refunded {
-			p.Steps = append(p.Steps, later(2*time.Minute))
-			if p.Provider == "orange" {
-				p.Steps = append(p.Steps, Step{Word: "confirm"}, later(5*time.Second))
-			}
-		}
+		p = g.leadToRefund(p, to)
 	default:
+	}
+	return p
+}
+
+// leadToUnknown leads to an outcome that cannot be told: undecided, other money, silence or a lost record.
+func (g generator) leadToUnknown(p Program) Program {
+	then := func(word string, after time.Duration) Step { return Step{After: after, Word: word} }
+	apply, later := Step{Word: "apply"}, func(d time.Duration) Step { return then("touch", d) }
+	p.Amount, p.Steps = "1908", []Step{apply, later(16 * time.Minute)}
+	if p.Provider == "wave" || g.IntN(4) == 0 {
+		p.Amount = "1943" // paid, with other money
+		return p
+	}
+	if g.IntN(3) == 0 {
+		// Nobody answers until it is given up, and perhaps then.
+		p.Amount = []string{"1943", "1943", "1909", "2901"}[g.IntN(4)]
+		p.Steps = []Step{apply, then("refused-4d", time.Second), later(30 * time.Hour), later(time.Duration(g.IntN(2)) * 90 * time.Hour)}
+		return p
+	}
+	if g.IntN(3) == 0 {
+		p.Amount, p.Steps = "2901", []Step{apply, then("lose-charge", 2*time.Minute), then("again", time.Second), later(30 * time.Second)}
+	}
+	return p
+}
+
+// leadToRefund leads to a refund that is under way, or made.
+func (g generator) leadToRefund(p Program, to State) Program {
+	then := func(word string, after time.Duration) Step { return Step{After: after, Word: word} }
+	p.Amount, p.Steps = "2901", []Step{{Word: "apply"}, then("refund", 2*time.Minute), then("touch", 5*time.Second)}
+	if to == Refunding && p.Provider != "orange" {
+		kinds := []string{testworld.Lost, testworld.Dropped, testworld.LaterArrival, testworld.Error500Done}
+		if p.Provider == "mtn" {
+			kinds = append(kinds, testworld.RejectsRings)
+		}
+		p.Steps = append([]Step{{At: "call refund", Word: kinds[g.IntN(len(kinds))]}}, p.Steps...)
+		if g.IntN(3) == 0 {
+			p.Steps = append(p.Steps, then("delete-refund", time.Duration(g.IntN(100))*time.Second), then("refund", g.wait()))
+		}
+	}
+	if to == Refunded {
+		p.Steps = append(p.Steps, then("touch", 2*time.Minute))
+		if p.Provider == "orange" {
+			p.Steps = append(p.Steps, Step{Word: "confirm"}, then("touch", 5*time.Second))
+		}
 	}
 	return p
 }
