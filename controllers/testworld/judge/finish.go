@@ -156,8 +156,10 @@ func waitsForPerson(conditions []metav1.Condition) bool {
 }
 
 func (j *Judge) finishRefund(r *v1alpha1.Refund, waits bool) bool {
+	c := j.w.Charge(types.NamespacedName{Namespace: r.Namespace, Name: r.Spec.PaymentRef.Name})
+	foreign := c != nil && c.Spec.InstallationID != j.w.Config.Installation.ID
 	switch phase := r.Status.Phase; {
-	case phase == v1alpha1.RefundUnknown:
+	case phase == v1alpha1.RefundUnknown, !phase.Terminal() && foreign:
 		return true
 	case phase == v1alpha1.RefundManualActionRequired:
 		return false

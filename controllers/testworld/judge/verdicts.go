@@ -137,7 +137,7 @@ func (j *Judge) neverAsked(who string, key types.NamespacedName, p *v1alpha1.Pay
 		if r.installation != by.Installation().ID || r.undecided == 0 && !j.books(r.reference).Known {
 			continue // each request was refused, or did not arrive
 		}
-		if s.blank[p.UID] && r.provider == string(simulator.Orange) {
+		if s.blank[p.UID] && s.lost && r.provider == string(simulator.Orange) {
 			continue // nothing is left that tells of it, and Orange cannot be asked
 		}
 		for _, i := range r.intents {

@@ -72,9 +72,12 @@ func (j *Judge) paymentVersion(old, p *v1alpha1.Payment, by *testworld.Process) 
 		if a.ChargeName != "" && b.ChargeName == "" {
 			s := j.sale(key)
 			delete(s.had, p.UID) // whoever loses both is new
-			s.blank[p.UID] = s.lost
+			s.blank[p.UID] = true
 		}
 		return
+	}
+	if b.ChargeName != "" {
+		delete(j.sale(key).blank, p.UID)
 	}
 	if a.Phase != b.Phase && b.Phase.Terminal() {
 		j.paymentVerdict(p, by)
