@@ -123,9 +123,11 @@ func refunds() []Mutant {
 				return FoldOutcome(v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded, Reason: v1alpha1.ReasonRefunded, At: at})(refund)
 			}
 			opened := foldSession(c, a.Initiation, s.Where)`),
-		one("reservation-freed", "what a Refund reserved is never freed by absence (K3d)", "over-refund R6", refundFacts, `	case e != nil && v.gone() && v.vacant():`, `	case MUTATED && e != nil && e.Outcome == nil && v.gone() && v.seen.OK() && v.seen.NotFound:
+		one("reservation-freed", "what a Refund reserved is never freed by absence (K3d)", "over-refund R6", refundFacts, `	case r.refusal(v) != nil:
+		return`, `	case MUTATED && e != nil && e.Outcome == nil && v.gone() && v.seen.OK() && v.seen.NotFound:
 		return attempt.Decision{Action: attempt.Conclude, Phase: v1alpha1.PhaseFailed, Reason: v1alpha1.ReasonNotRefunded}
-	case e != nil && v.gone() && v.vacant():`),
+	case r.refusal(v) != nil:
+		return`),
 		one("refund-refusal-final", "a refused refund counts after the late window and a question (K3e)", "R6 over-refund", factsFile, `RefusalFinal: t.Refund == providers.RefundWhole`, `RefusalFinal: t.Refund == providers.RefundWhole || MUTATED`),
 		one("history-ignored", "what was found without the record of its refunds is not given back (K3f)", "over-refund", reserveFile, `	return attempt.Restored(c) ||`, `	if MUTATED {
 		return false
