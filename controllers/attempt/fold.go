@@ -174,7 +174,7 @@ func FoldConcluded(o v1alpha1.Outcome, decided *v1alpha1.Attempt) Fold {
 	was := decided.DeepCopy()
 	return func(a *v1alpha1.Attempt) bool {
 		learnt := (a.Taken == nil) != (was.Taken == nil) || (a.Unknown == nil) != (was.Unknown == nil) || a.ReferenceKnown != was.ReferenceKnown
-		if a.Outcome != nil || a.Sends != was.Sends || len(a.Open) > len(was.Open) || learnt {
+		if a.Outcome != nil || a.Sends != was.Sends || len(a.Open) != len(was.Open) || learnt {
 			return false
 		}
 		return FoldOutcome(o)(a)

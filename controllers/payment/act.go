@@ -94,8 +94,12 @@ func (r *Reconciler) settle(ctx context.Context, v view) (view, error) {
 
 // recreate makes the Charge again without a send, for an object that may have had one.
 func (r *Reconciler) recreate(ctx context.Context, v view) (view, error) {
-	v, err := r.vacate(ctx, v)
-	if err != nil {
+	now, err := attempt.Get[v1alpha1.Payment](ctx, r.Live, v.key)
+	if err != nil || now == nil || now.UID != v.payment.UID {
+		v.payment, v.charge, v.relation = nil, nil, relationNone // nobody wants it any more
+		return v, err
+	}
+	if v, err = r.vacate(ctx, v); err != nil {
 		return v, err
 	}
 	c, _ := r.intent(v)

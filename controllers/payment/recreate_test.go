@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -434,6 +435,19 @@ func TestRecordLost_IsNeverRefused(t *testing.T) {
 			if w.asked() != 1 {
 				t.Errorf("%s: asked %d times", provider, w.asked())
 			}
+		}
+	}
+}
+
+// A Payment that the cache still shows gets no Charge that nobody would follow.
+func TestRecreate_OnlyForAPaymentThatIsThere(t *testing.T) {
+	for _, provider := range allProviders {
+		w := newWorld(t)
+		p := w.payment("order", provider, "1909")
+		w.Delete(p)
+		v, err := w.loop.recreate(w.Ctx, view{key: client.ObjectKeyFromObject(p), payment: p})
+		if err != nil || v.payment != nil || w.charge("order") != nil || w.loop.next(v, attempt.Decision{Action: attempt.Recreate}) != (ctrl.Result{}) {
+			t.Errorf("%s: %+v, %v", provider, w.charge("order"), err)
 		}
 	}
 }
