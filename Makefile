@@ -93,11 +93,11 @@ soak: controlplane ## A bad night in five minutes: kills, split brains, lies, an
 bench: controlplane ## Run the benchmarks (BENCH=regexp for some)
 	$(GO_TEST) -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
 
-# 47 500 pairs and all single faults are more than 100 000 runs.
+# 49 000 pairs and all single faults are more than 100 000 runs.
 .PHONY: torture
 torture: ## Every fault at every point of a payment, pairs of them, and random lives: minutes
 	@hack/tick.sh "building the torture" go build -o bin/torture/torture ./hack/torture
-	@exec bin/torture/torture -pairs 47500 -lives 20000 -mutants -report bin/torture/report.json $(ARGS)
+	@exec bin/torture/torture -pairs 49000 -lives 20000 -mutants -report bin/torture/report.json $(ARGS)
 
 .PHONY: torture-slice
 torture-slice: ## A part of that, chosen by a seed that is printed (the form for CI)

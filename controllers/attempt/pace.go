@@ -2,6 +2,7 @@ package attempt
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -103,7 +104,8 @@ func (p *pacer) end(key ctrl.Request, err error) time.Duration {
 	if k.failures++; err == nil {
 		k.failures = 0
 	}
-	if k.longest = lastRetry; Outpaced(err) {
+	// What is recorded already is no haste, however long the cache does not show it.
+	if k.longest = lastRetry; Outpaced(err) && !errors.Is(err, ErrBehind) {
 		k.longest = lastConflict
 	}
 	k.last, k.used = p.now(), k.usedAt(p.now())

@@ -189,7 +189,7 @@ func Finish(result ctrl.Result, errs ...error) (ctrl.Result, error) {
 
 // Outpaced tells whether err says that somebody else changed or deleted the object first.
 func Outpaced(err error) bool {
-	return err != nil && (Conflicts(err) || IsGone(err) || errors.Is(err, errBehind))
+	return err != nil && (Conflicts(err) || IsGone(err) || errors.Is(err, ErrBehind))
 }
 
 // FailedSince tells whether a call or send failed since an earlier observation.

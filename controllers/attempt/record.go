@@ -22,9 +22,9 @@ import (
 // ErrGone says that the Charge that an answer belongs to is gone, or was replaced.
 var ErrGone = errors.New("the Charge is not the one that was asked for")
 
-// errBehind says that the Charge says already what was to be written on an older version
+// ErrBehind says that the Charge says already what was to be written on an older version
 // of it. Whoever decided by that version waits for the cache.
-var errBehind = errors.New("the Charge says so already")
+var ErrBehind = errors.New("the Charge says so already")
 
 // errDropped says that the API server took a write, but not all that it said: an old CRD, or a
 // policy, drops a part of it.
@@ -55,7 +55,7 @@ func text(c *v1alpha1.Charge) string {
 
 // unwritten tells whether err leaves an answer that is still to be written.
 func unwritten(err error) bool {
-	return err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, errBehind)
+	return err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrBehind)
 }
 
 // pending holds the answers that are not written yet, by the name of their Charge:
@@ -161,7 +161,7 @@ func (p *Protocol) commit(ctx context.Context, c *v1alpha1.Charge, change Change
 		switch {
 		case change(next):
 		case tries > 0:
-			return c, errBehind
+			return c, ErrBehind
 		default:
 			return c, nil
 		}

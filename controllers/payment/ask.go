@@ -2,11 +2,9 @@ package payment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -261,7 +259,7 @@ func (r *Reconciler) endAll(ctx context.Context, v view, c *account.Client, sess
 	return v, nil
 }
 
-// current is a conflict if the Charge, read live, is not the one that v shows.
+// current fails if the Charge, read live, is not the one that v shows.
 func (r *Reconciler) current(ctx context.Context, v view) error {
 	shown, now := &v1alpha1.Charge{}, &v1alpha1.Charge{}
 	if v.charge != nil {
@@ -272,7 +270,7 @@ func (r *Reconciler) current(ctx context.Context, v view) error {
 		return fmt.Errorf("reading Charge %s: %w", name, err)
 	}
 	if now.UID != shown.UID || now.ResourceVersion != shown.ResourceVersion {
-		return apierrors.NewConflict(v1alpha1.SchemeGroupVersion.WithResource("charges").GroupResource(), name, errors.New("another process was faster"))
+		return fmt.Errorf("looking at Charge %s: %w", name, attempt.ErrBehind)
 	}
 	return nil
 }

@@ -94,7 +94,12 @@ func askedBefore(p *v1alpha1.Payment, c *v1alpha1.Charge) bool {
 // showsMore tells whether the status shows that the payer was asked, and the record of as many
 // sends does not. Fewer sends are an old view of it.
 func showsMore(p *v1alpha1.Payment, rec *v1alpha1.ChargeRecord) bool {
-	return p.Status.NextAction != nil && rec.Sends >= p.Status.Sends && rec.Taken == nil && rec.Outcome == nil
+	return p.Status.NextAction != nil && untold(p, rec)
+}
+
+// untold tells whether the record of as many sends as the status shows tells nothing of how they went.
+func untold(p *v1alpha1.Payment, rec *v1alpha1.ChargeRecord) bool {
+	return rec.Sends >= p.Status.Sends && rec.Taken == nil && rec.Outcome == nil
 }
 
 // unknownID is the id of the Unknown that the Charge records, for this Payment; empty: it records none.

@@ -81,7 +81,11 @@ func asksInAMoment(v view) bool {
 // processes would overwrite each other's status for as long as one's cache is behind.
 func behind(v view) bool {
 	c := v.charge
-	return c != nil && v.relation.holds() && c.Record.Sends > 0 && c.Record.Unknown == nil && showsMore(v.payment, &c.Record)
+	if c == nil || !v.relation.holds() || c.Record.Sends == 0 || c.Record.Unknown != nil {
+		return false
+	}
+	unknown := v.payment.Status.Phase == v1alpha1.PhaseUnknown && v.payment.Status.ChargeName == c.Name
+	return showsMore(v.payment, &c.Record) || unknown && untold(v.payment, &c.Record)
 }
 
 // projection is what v shows of its Payment.

@@ -75,7 +75,7 @@ func (j *Judge) finishCharge(c *v1alpha1.Charge, waits bool) bool {
 	if outcome == nil || !j.w.OrangeSkewed() { // there the clock says when a page ends; what contradicts it is shown
 		j.found(ChargeEnd(c, b))
 	}
-	if outcome == nil && !waits && !j.mayNotKnow(c) {
+	if outcome == nil && !waits && !j.mayNotKnow(c) && !j.nobodys(c) {
 		j.found(Unlearnt(c, b))
 		j.unconcluded(c, b)
 	}
@@ -100,6 +100,13 @@ func (j *Judge) settledWrongly(rec *v1alpha1.ChargeRecord, b Book) {
 	if o != nil && o.SettledBy != "" && o.Phase != v1alpha1.PhaseSucceeded && rec.Later == nil && len(b.Charges) > 0 {
 		j.violated(Final, "a person said that it was not paid, and that it was is not learnt")
 	}
+}
+
+// nobodys: somebody deleted the record of the sale, and an older cache made this one for a Payment that is gone, or over.
+func (j *Judge) nobodys(c *v1alpha1.Charge) bool {
+	p := j.w.Payment(saleOf(c))
+	wanted := p != nil && string(p.UID) == c.Spec.Payment.UID && !p.Status.Phase.Terminal()
+	return j.sale(saleOf(c)).lost && attempt.NothingSent(&c.Record.Attempt) && !wanted
 }
 
 // unconcluded: a refusal counts once it is confirmed. Without the key nobody knows whose credentials made the request.

@@ -224,7 +224,12 @@ type fenced struct {
 type answer struct {
 	f *testworld.Flight
 	g *grant
+	// missed is when a run that ended well had not recorded it.
+	missed time.Time
 }
+
+// lastConflict is longer than a run waits that somebody else was faster than: it ends well, and records with the next one.
+const lastConflict = 5 * time.Second
 
 // New judge; Watch tells it what.
 func New() *Judge {

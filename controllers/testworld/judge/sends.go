@@ -231,11 +231,11 @@ func (j *Judge) Answered(f *testworld.Flight) {
 		r := j.request(kind, f.Reference)
 		switch {
 		case accepted(f):
-			q.answers = append(q.answers, answer{f, g})
+			q.answers = append(q.answers, answer{f: f, g: g})
 			r.undecided++
 		case f.Refuses():
 			if r.refused++; f.Denied() {
-				q.answers = append(q.answers, answer{f, g})
+				q.answers = append(q.answers, answer{f: f, g: g})
 			}
 		default:
 			r.undecided++
@@ -249,10 +249,13 @@ func (j *Judge) Answered(f *testworld.Flight) {
 func (j *Judge) unkept(q *process) {
 	kept := q.answers[:0]
 	for _, a := range q.answers {
+		if a.missed.IsZero() {
+			a.missed = j.w.Now()
+		}
 		mine := q.job.Name.Namespace == a.g.charge.Namespace || j.charge(a.g) != nil && saleOf(j.charge(a.g)) == q.job.Name || q.job.Refund
 		switch {
 		case j.kept(a):
-		case mine:
+		case mine && j.w.Now().Sub(a.missed) > lastConflict:
 			j.violated(AnswersKept, "the answer to %s was read and not recorded", a.f.Op)
 		default:
 			kept = append(kept, a)
