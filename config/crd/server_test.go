@@ -141,9 +141,9 @@ func TestCRDs_Columns(t *testing.T) {
 	g.Expect(env.Client().Status().Update(ctx, p)).To(Succeed())
 
 	columns, cells := table(t, "namespaces/default/payments/columns")
-	g.Expect(columns).To(Equal([]string{"Name", "Provider", "Amount", "Currency", "Phase", "Reason", "Age", "(Account)", "(Environment)", "(Reference)"}))
+	g.Expect(columns).To(Equal([]string{"Name", "Provider", "Amount", "Currency", "Phase", "Reason", "Age", "(Account)", "(Environment)", "(Reference)", "(Transaction)", "(Completed)"}))
 	cells[6] = "" // Age
-	g.Expect(cells).To(Equal([]any{"columns", "mtn", "5000", "EUR", "Processing", "AwaitingPayer", "", "MerchantAccount/mtn", "sandbox", "order-1042"}))
+	g.Expect(cells).To(Equal([]any{"columns", "mtn", "5000", "EUR", "Processing", "AwaitingPayer", "", "MerchantAccount/mtn", "sandbox", "order-1042", nil, nil}))
 
 	columns, _ = table(t, "charges")
 	g.Expect(columns).To(Equal([]string{"Name", "Provider", "Amount", "Currency", "Namespace", "Payment", "Sends", "Outcome", "Age"}))

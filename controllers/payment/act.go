@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"mobilemoney.dev/operator/api/reasons"
@@ -99,12 +98,10 @@ func (r *Reconciler) recreate(ctx context.Context, v view) (view, error) {
 		v.payment, v.charge, v.relation = nil, nil, relationNone // nobody wants it any more
 		return v, err
 	}
-	if v, err = r.vacate(ctx, v); err != nil {
-		return v, err
-	}
 	c, _ := r.intent(v)
-	if err := r.Client.Create(ctx, c); err != nil {
-		return v, fmt.Errorf("creating the Charge: %w", err)
+	c = v.inPlace(c)
+	if err := r.Protocol.Write(ctx, c); err != nil {
+		return v, fmt.Errorf("making the Charge again: %w", err)
 	}
 	v.charge, v.relation = c, relationOwn
 	return v, nil
@@ -166,16 +163,11 @@ func (r *Reconciler) failed(ctx context.Context, v view, c *account.Client, err 
 	}
 }
 
-// vacate deletes a Charge of another intent for which nothing was sent.
-func (r *Reconciler) vacate(ctx context.Context, v view) (view, error) {
-	if v.relation != relationVacant {
-		return v, nil
+// inPlace puts an intent in the place of the other one that the Charge holds, for which nothing was sent. Sends go on
+// counting: an answer to an earlier one is none to this.
+func (v view) inPlace(c *v1alpha1.Charge) *v1alpha1.Charge {
+	if v.relation == relationVacant {
+		c.ObjectMeta, c.Record.Sends = *v.charge.ObjectMeta.DeepCopy(), v.charge.Record.Sends
 	}
-	uid, version := v.charge.UID, v.charge.ResourceVersion
-	pre := client.Preconditions{UID: &uid, ResourceVersion: &version}
-	if err := r.Client.Delete(ctx, v.charge, pre); client.IgnoreNotFound(err) != nil {
-		return v, fmt.Errorf("deleting Charge %s, of which nothing was sent: %w", v.charge.Name, err)
-	}
-	v.charge, v.relation = nil, relationNone
-	return v, nil
+	return c
 }

@@ -160,7 +160,7 @@ func TestK1fK5e_UnsentIsAskedForWhereTheAccountIs(t *testing.T) {
 			}
 			p := w.settle("order", time.Hour)
 			expectPhase(t, p, v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
-			if now := w.charge("order"); now.UID == old.UID || now.Record.Sends <= old.Record.Sends || p.Status.Environment != c.environment || w.charges("order") != 1 {
+			if now := w.charge("order"); now.UID != old.UID || now.Record.Sends <= old.Record.Sends || p.Status.Environment != c.environment || w.charges("order") != 1 {
 				t.Errorf("charged %d times in %s: %+v", w.charges("order"), p.Status.Environment, now.Spec)
 			}
 		})

@@ -19,8 +19,8 @@ const (
 	relationOwn relation = "Own"
 	// relationAdopted: it was made before this Payment existed, which adopts it.
 	relationAdopted relation = "Adopted"
-	// relationVacant: it is for another intent, and nothing was sent for it: it is
-	// deleted before this Payment's own one is made.
+	// relationVacant: it is for another intent, and nothing was sent for it: this Payment's own one
+	// takes its place.
 	relationVacant relation = "Vacant"
 	// relationConflict: it is for other money, or from another payer.
 	relationConflict relation = "Conflict"

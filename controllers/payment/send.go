@@ -33,17 +33,16 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 			v.problem, v.settled = problem, v1alpha1.PhaseFailed
 			return v, nil //nolint:nilerr // It is the user's to read, not ours to try again.
 		}
-		intent.Record.Sends = v.payment.Status.Sends // those of a Charge that it takes the place of
 	}
 	c, ready, v, err := r.prepare(ctx, v, first)
 	if !ready || err != nil {
 		v.seen = r.Protocol.NotReady(v.key.String(), v.wait, v.problem, err)
 		return v, err
 	}
-	if v, err = r.vacate(ctx, v); err != nil {
-		return v, err
+	charge := v.charge
+	if charge == nil || v.relation == relationVacant {
+		charge = v.inPlace(intent)
 	}
-	charge := cmp.Or(v.charge, intent)
 	fenced := v.payment
 	sent, answer, err := r.Protocol.Send(ctx, attempt.Sending{
 		Where:       attempt.Payment,

@@ -145,7 +145,7 @@ func ChargeChange(old, c *v1alpha1.Charge) []Violation {
 		old = &v1alpha1.Charge{Spec: c.Spec}
 	}
 	var out []Violation
-	if !equality.Semantic.DeepEqual(old.Spec, c.Spec) {
+	if !equality.Semantic.DeepEqual(old.Spec, c.Spec) && !attempt.NothingSent(&old.Record.Attempt) {
 		out = found(Final, "the intent of the Charge changed")
 	}
 	a, b := &old.Record, &c.Record
