@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -195,6 +196,33 @@ func TestR12_NothingIsSentForARestoredCharge(t *testing.T) {
 			if p := w.get("order"); w.asked() != 1 || p.Status.Phase.Terminal() {
 				t.Errorf("%s, %s: asked %d times, %s", provider, name, w.asked(), p.Status.Phase)
 			}
+		}
+	}
+}
+
+// Nor where the API server does not take the write that puts it in the place of the old one.
+func TestK1i_UnsentIsAskedForAfterAWriteThatFailed(t *testing.T) {
+	for _, provider := range allProviders {
+		w := newWorld(t)
+		w.payerPays = true
+		limited := w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
+		w.payment("order", provider, "1922")
+		w.until("order", time.Minute, func() bool { return limited.Fired() > 0 })
+		w.Sim.ClearScripts()
+		w.Clock.Add(time.Hour)
+		w.replace("order", provider, "1922", func(p *v1alpha1.Payment) { p.Spec.Amount = v1alpha1.NewAmount("2902") })
+		failed := false
+		w.OnPoint = func(_ int, label string, after bool) error {
+			if failed || after || label != "update Charge" {
+				return nil
+			}
+			failed = true
+			return apierrors.NewInternalError(looptest.ErrInjected)
+		}
+		w.until("order", 5*time.Second, func() bool { return failed })
+		w.Errs = nil
+		if p := w.settle("order", time.Hour); !failed || p.Status.Phase != v1alpha1.PhaseSucceeded || w.charges("order") != 1 {
+			t.Errorf("%s: %s, charged %d times", provider, p.Status.Phase, w.charges("order"))
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		},
 	})
 	v.payment = fenced
-	if sent.ResourceVersion != "" {
+	if sent.ResourceVersion != "" && !errors.Is(err, attempt.ErrNotRaised) {
 		v.charge, v.relation = sent, relate(v.payment, sent, r.Installation, asMade(sent), r.Settings.AdoptionWindow)
 	}
 	if answer == nil {
