@@ -404,7 +404,7 @@ func (j *Judge) Ends(p *testworld.Process, job testworld.Job, _ ctrl.Result, err
 		return
 	}
 	j.unkept(q)
-	if c := j.waiting(job); c != nil && c.Spec.InstallationID == p.Installation().ID && p.Leads() && !q.knew && j.w.Payment(job.Name) == nil && c.Record.Notice == nil {
+	if c := j.waiting(job); c != nil && c.Spec.InstallationID == p.Installation().ID && p.Leads() && !q.knew && q.payment == nil && j.w.Payment(job.Name) == nil && c.Record.Notice == nil {
 		j.violated(Schedule, "a Charge without a Payment cannot be followed, and does not say so")
 	}
 }
