@@ -34,13 +34,11 @@ func (r *Reconciler) act(ctx context.Context, v view, d attempt.Decision) (view,
 			v.problem = &attempt.Problem{Reason: d.Reason, Message: reasons.OfPayments().Of(d.Reason, "")}
 		}
 		return r.noteUnfollowed(ctx, v)
-	case attempt.GiveUp:
-		if v.charge == nil { // nor is there anything to make one of
+	default:
+		if v.charge == nil { // it is given up, and there is nothing to make one of
 			v.settled, v.problem = v1alpha1.PhaseUnknown, &attempt.Problem{Reason: d.Reason, Message: reasons.OfPayments().Of(d.Reason, "")}
 			return v, nil
 		}
-		return r.record(ctx, v, d.Fold(&v.charge.Record.Attempt, r.Now()))
-	default:
 		return r.record(ctx, v, d.Fold(&v.charge.Record.Attempt, r.Now()))
 	}
 }

@@ -19,8 +19,7 @@ const (
 	relationOwn relation = "Own"
 	// relationAdopted: it was made before this Payment existed, which adopts it.
 	relationAdopted relation = "Adopted"
-	// relationVacant: it is for another intent, and nothing was sent for it: this Payment's own one
-	// takes its place.
+	// relationVacant: it is for another intent, for which nothing was sent: this Payment's own one takes its place.
 	relationVacant relation = "Vacant"
 	// relationConflict: it is for other money, or from another payer.
 	relationConflict relation = "Conflict"

@@ -1,7 +1,10 @@
 package judge
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/testworld"
@@ -82,20 +85,19 @@ func (j *Judge) paymentVersion(old, p *v1alpha1.Payment, by *testworld.Process) 
 	if a.Phase != b.Phase && b.Phase.Terminal() {
 		j.paymentVerdict(p, by)
 	}
-	if next := b.NextAction; next != nil && next.URL != "" && (a.NextAction == nil || a.NextAction.URL != next.URL) {
-		j.disclosure(key, next.URL)
-	}
+	j.disclosure(key, ptr.Deref(a.NextAction, v1alpha1.NextAction{}).URL, ptr.Deref(b.NextAction, v1alpha1.NextAction{}).URL)
 }
 
-func (j *Judge) disclosure(key types.NamespacedName, url string) {
+func (j *Judge) disclosure(key types.NamespacedName, before, url string) {
+	if url == "" || url == before {
+		return
+	}
 	c, s := j.w.Charge(key), j.sale(key)
 	if c != nil && (c.Record.Session == nil || c.Record.Session.PaymentURL != url) && !s.lost {
 		j.violated(OnePage, "a URL is published that no Charge holds")
 	}
-	for _, known := range s.disclosed {
-		if known == url {
-			return
-		}
+	if slices.Contains(s.disclosed, url) {
+		return
 	}
 	s.disclosed = append(s.disclosed, url)
 	if len(s.disclosed) > 1 && !s.lost {

@@ -41,13 +41,6 @@ type Edit struct {
 	File, Find, Replace string
 }
 
-// place is where an edit goes.
-type place struct {
-	start, end int
-	mutant     string
-	replace    string
-}
-
 // Files that the table changes, in order.
 func Files(table []Mutant) []string {
 	files := map[string]bool{}
@@ -59,15 +52,23 @@ func Files(table []Mutant) []string {
 	return slices.Sorted(maps.Keys(files))
 }
 
-// Overlay returns the sources with all mutants in them, by file. It is pure.
+// Overlay returns the sources with all mutants in them, by file. It is pure, and refuses a table that is not clear.
 func Overlay(sources map[string][]byte, table []Mutant) (map[string][]byte, error) {
-	places, err := locate(sources, table)
-	if err != nil {
-		return nil, err
+	edits, names, out := map[string][]string{}, map[string]bool{}, map[string][]byte{}
+	for _, m := range table {
+		if m.Name == "" || names[m.Name] || len(m.Edits) == 0 {
+			return nil, fmt.Errorf("mutant %q: needs a name of its own and an edit", m.Name)
+		}
+		names[m.Name] = true
+		for _, e := range m.Edits {
+			if err := check(sources, m.Name, e); err != nil {
+				return nil, fmt.Errorf("mutant %s: %w", m.Name, err)
+			}
+			edits[e.File] = append(edits[e.File], e.Find, e.Replace)
+		}
 	}
-	out := map[string][]byte{}
-	for _, file := range Files(table) {
-		mutated, err := mutate(file, sources[file], places[file])
+	for file, pairs := range edits {
+		mutated, err := mutate(file, sources[file], pairs)
 		if err != nil {
 			return nil, err
 		}
@@ -76,67 +77,35 @@ func Overlay(sources map[string][]byte, table []Mutant) (map[string][]byte, erro
 	return out, nil
 }
 
-// locate finds the place of every edit, and refuses a table that is not clear.
-func locate(sources map[string][]byte, table []Mutant) (map[string][]place, error) {
-	places, names := map[string][]place{}, map[string]bool{}
-	for _, m := range table {
-		if m.Name == "" || names[m.Name] || len(m.Edits) == 0 {
-			return nil, fmt.Errorf("mutant %q: needs a name of its own and an edit", m.Name)
-		}
-		names[m.Name] = true
-		for _, e := range m.Edits {
-			p, err := find(sources, m.Name, e)
-			if err != nil {
-				return nil, fmt.Errorf("mutant %s: %w", m.Name, err)
-			}
-			places[e.File] = append(places[e.File], p)
-		}
-	}
-	for file, in := range places {
-		slices.SortFunc(in, func(a, b place) int { return a.start - b.start })
-		for i := 1; i < len(in); i++ {
-			if in[i].start < in[i-1].end {
-				return nil, fmt.Errorf("%s: the edits of %s and %s overlap", file, in[i-1].mutant, in[i].mutant)
-			}
-		}
-	}
-	return places, nil
-}
-
-func find(sources map[string][]byte, name string, e Edit) (place, error) {
+func check(sources map[string][]byte, name string, e Edit) error {
 	source, ok := sources[e.File]
 	if !ok {
-		return place{}, fmt.Errorf("no source of %s", e.File)
+		return fmt.Errorf("no source of %s", e.File)
 	}
 	if n := bytes.Count(source, []byte(e.Find)); e.Find == "" || n != 1 {
-		return place{}, fmt.Errorf("%s: the text must occur once, and occurs %d times: %s", e.File, n, e.Find)
+		return fmt.Errorf("%s: the text must occur once, and occurs %d times: %s", e.File, n, e.Find)
 	}
 	if guard := "mutation.On(" + strconv.Quote(name) + ")"; !strings.Contains(e.Replace, guard) {
-		return place{}, fmt.Errorf("%s: the replacement does not ask %s", e.File, guard)
+		return fmt.Errorf("%s: the replacement does not ask %s", e.File, guard)
 	}
-	start := bytes.Index(source, []byte(e.Find))
-	return place{start: start, end: start + len(e.Find), mutant: name, replace: e.Replace}, nil
+	return nil
 }
 
-// mutate makes the edits of one file, in order of their places, and adds the import that they need.
-func mutate(file string, source []byte, places []place) ([]byte, error) {
+// mutate makes the edits of one file, texts and what replaces them, and adds the import that they need.
+func mutate(file string, source []byte, pairs []string) ([]byte, error) {
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.PackageClauseOnly)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", file, err)
 	}
 	// Positions count from 1: this is the offset behind the package's name.
 	clause := int(parsed.Name.End()) - 1
-	var out bytes.Buffer
-	out.Write(source[:clause])
-	fmt.Fprintf(&out, "\n\nimport %q\n", mutationPackage)
-	at := clause
-	for _, p := range places {
-		out.Write(source[at:p.start])
-		out.WriteString(p.replace)
-		at = p.end
+	text := strings.NewReplacer(pairs...).Replace(string(source[clause:]))
+	for i := 1; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			return nil, fmt.Errorf("%s: edits overlap at: %s", file, pairs[i-1])
+		}
 	}
-	out.Write(source[at:])
-	formatted, err := format.Source(out.Bytes())
+	formatted, err := format.Source(fmt.Appendf(nil, "%s\n\nimport %q\n%s", source[:clause], mutationPackage, text))
 	if err != nil {
 		return nil, fmt.Errorf("the mutated %s: %w", file, err)
 	}

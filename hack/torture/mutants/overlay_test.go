@@ -66,16 +66,6 @@ func allowed(n int) bool {
 	}
 }
 
-func TestAMutantMayHaveSeveralPlaces(t *testing.T) {
-	got := overlaid(t, []Mutant{{Name: "a", Edits: []Edit{
-		{File: "sample.go", Find: "n < 10", Replace: `n < 10 || mutation.On("a")`},
-		{File: "sample.go", Find: "fmt.Println(n)", Replace: `fmt.Println(n, mutation.On("a"))`},
-	}}})
-	if n := strings.Count(got, `mutation.On("a")`); n != 2 {
-		t.Errorf("the guard is there %d times", n)
-	}
-}
-
 func TestATableThatIsNotClearIsRefused(t *testing.T) {
 	on := func(name string) string { return `mutation.On("` + name + `")` }
 	for name, c := range map[string]struct {

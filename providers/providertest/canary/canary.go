@@ -176,11 +176,9 @@ func inside(e *base64.Encoding, b []byte) []string {
 // withoutSeparators drops what people write between the digits of a phone.
 func withoutSeparators(text string) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '-', r == '.', r == '(', r == ')', r == '/', r != '\n' && unicode.IsSpace(r):
+		if r == '-' || r == '.' || r == '(' || r == ')' || r == '/' || r != '\n' && unicode.IsSpace(r) {
 			return -1
-		default:
-			return r
 		}
+		return r
 	}, text)
 }
