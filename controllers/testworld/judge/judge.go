@@ -13,6 +13,7 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -377,8 +378,9 @@ func (j *Judge) Shown(p *testworld.Process, k testworld.Key, o client.Object, li
 	if live && o != nil {
 		q.fenced[k] = fenced{j.w.Now(), o}
 	}
-	if c, ok := o.(*v1alpha1.Charge); ok && saleOf(c) == q.job.Name {
-		q.over = c.Record.Outcome != nil && !q.job.Refund && !mayBeAsked(c, j.w.Payment(q.job.Name), p.Now())
+	// A live look while something is recorded is not what a run decides by.
+	if c, ok := o.(*v1alpha1.Charge); ok && !live && saleOf(c) == q.job.Name {
+		q.over = c.Record.Outcome != nil && !q.job.Refund && !mayBeAsked(c, cmp.Or(q.payment, j.w.Payment(q.job.Name)), p.Now())
 	}
 }
 
