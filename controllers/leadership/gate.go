@@ -90,7 +90,7 @@ func (g *Gate) NeedLeaderElection() bool { return false }
 func (g *Gate) Start(ctx context.Context) (err error) {
 	defer redact.Recovered(&err)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: watchedLock{g.lock, g}, Name: "mobile-money-operator", ReleaseOnCancel: true,
+		Lock: &watchedLock{Interface: g.lock, gate: g}, Name: "mobile-money-operator", ReleaseOnCancel: true,
 		LeaseDuration: g.lease.Duration, RenewDeadline: g.lease.Renew, RetryPeriod: g.lease.Retry,
 		// The gate follows the writes of the lease, which say more exactly what is held.
 		Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: func(context.Context) {}, OnStoppedLeading: g.close},
@@ -202,30 +202,48 @@ func enqueue(queue workqueue.TypedRateLimitingInterface[reconcile.Request], unbe
 type watchedLock struct {
 	resourcelock.Interface
 	gate *Gate
+	// holder of the lease as it was read or written last.
+	holder string
+}
+
+// errNotHeld: client-go releases what it believes to hold, also where another process took it
+// over while this one stood still.
+var errNotHeld = errors.New("another process holds the lease")
+
+// Get implements resourcelock.Interface.
+func (l *watchedLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	r, raw, err := l.Interface.Get(ctx)
+	if err == nil {
+		l.holder = r.HolderIdentity
+	}
+	return r, raw, err //nolint:wrapcheck // client-go looks at it
 }
 
 // Create implements resourcelock.Interface.
-func (l watchedLock) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+func (l *watchedLock) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
 	return l.write(ctx, r, l.Interface.Create)
 }
 
 // Update implements resourcelock.Interface.
-func (l watchedLock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+func (l *watchedLock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
 	return l.write(ctx, r, l.Interface.Update)
 }
 
 // write holds the gate open for as long after a write of our own as others respect it,
 // with a margin, and closes it before the lease is released.
-func (l watchedLock) write(ctx context.Context, r resourcelock.LeaderElectionRecord, write func(context.Context, resourcelock.LeaderElectionRecord) error) error {
+func (l *watchedLock) write(ctx context.Context, r resourcelock.LeaderElectionRecord, write func(context.Context, resourcelock.LeaderElectionRecord) error) error {
 	ours := r.HolderIdentity == l.Identity()
 	if !ours {
 		l.gate.close()
+		if l.holder != l.Identity() {
+			return errNotHeld
+		}
 	}
 	until := l.gate.now().Add(l.gate.lease.Renew)
 	if err := write(ctx, r); err != nil {
 		return err //nolint:wrapcheck // client-go looks at it
 	}
-	if ours && ctx.Err() == nil {
+	if l.holder = r.HolderIdentity; ours && ctx.Err() == nil {
 		l.gate.hold(until)
 	}
 	return nil

@@ -34,8 +34,8 @@ type fakeLock struct {
 	mu      sync.Mutex
 	version int
 	down    bool
-	// during, if set, is called before a write is acknowledged.
-	during func()
+	// during, if set, is called before a write is acknowledged, and before, if set, ahead of the next update.
+	during, before func()
 }
 
 func (l *fakeLock) setDown(down bool) {
@@ -57,7 +57,10 @@ func (l *fakeLock) access(do func() error) error {
 	return do()
 }
 
-func (l *fakeLock) Get(context.Context) (r *resourcelock.LeaderElectionRecord, raw []byte, err error) {
+func (l *fakeLock) Get(ctx context.Context) (r *resourcelock.LeaderElectionRecord, raw []byte, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
 	err = l.access(func() error {
 		if l.server.record == nil {
 			return apierrors.NewNotFound(schema.GroupResource{}, "lease")
@@ -79,7 +82,14 @@ func (l *fakeLock) Create(_ context.Context, r resourcelock.LeaderElectionRecord
 	})
 }
 
-func (l *fakeLock) Update(_ context.Context, r resourcelock.LeaderElectionRecord) error {
+func (l *fakeLock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+	if before := l.before; before != nil {
+		l.before = nil
+		before()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
 	return l.access(func() error {
 		if l.version != l.server.version {
 			return apierrors.NewConflict(schema.GroupResource{}, "lease", nil)
@@ -253,6 +263,23 @@ func TestGate_CrashIsTakenOverWithinSeventeenSeconds(t *testing.T) {
 	})
 }
 
+func TestGate_WhoStoodStillLeavesTheLeaseToWhoTookItOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{}
+		first := start(t, s, "first")
+		after(time.Second)
+		second := start(t, s, "second")
+		after(time.Minute)
+		first.lock.before = func() { time.Sleep(20 * time.Second) } // as SIGSTOP does
+		takesOver(t, second, 17*time.Second)
+		for range 40 {
+			after(time.Second)
+			leads(t, true, second, "after the takeover")
+			leads(t, false, first, "when another leads")
+		}
+	})
+}
+
 func TestGate_ClosesWhenTheLeaseIsLostAndOpensAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		only := start(t, &server{}, "only")
@@ -279,7 +306,7 @@ func TestGate_RenewalThatEndsAfterTheShutdownOpensNothing(t *testing.T) {
 		only.stop()
 		cancel()
 		record := resourcelock.LeaderElectionRecord{HolderIdentity: "only"}
-		if err := (watchedLock{only.lock, only.Gate}).Update(ctx, record); err != nil {
+		if err := (&watchedLock{Interface: only.lock, gate: only.Gate}).Update(ctx, record); err != nil {
 			t.Fatal(err)
 		}
 		leads(t, false, only, "after the shutdown")

@@ -20,7 +20,7 @@ const (
 	// clients that apply Payments at the same time.
 	clients = 8
 	// No more Payments are opened while so many are, so that a slow machine sells less and not later.
-	openAtMost  = 200
+	openAtMost  = 400
 	tryAgain    = 300 * time.Millisecond
 	churnWithin = 30 * time.Second
 	// longestGap between two sales keeps a run with few of them short.

@@ -4,6 +4,7 @@ package shop
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -81,6 +82,7 @@ type Shop struct {
 
 // Open creates the shop: its namespace, rights, and an account at each provider.
 func (s Shop) Open(ctx context.Context, c client.Client, sim *simulator.Simulator) error {
+	sim.AddKeys(simulator.MTN, s.mtnKeys())
 	for _, o := range s.objects(sim) {
 		if err := c.Create(ctx, o); err != nil {
 			return fmt.Errorf("creating %T %s: %w", o, o.GetName(), err)
@@ -92,13 +94,19 @@ func (s Shop) Open(ctx context.Context, c client.Client, sim *simulator.Simulato
 // WavePath is the path at which Wave calls the shop back.
 func (s Shop) WavePath() string { return "/callbacks/wave/account/" + s.Namespace + "/wave" }
 
+// mtnKeys are the shop's own: MTN counts the calls of each API user, and so does the operator.
+func (s Shop) mtnKeys() simulator.Keys {
+	user := fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(s.Namespace))) + simulator.DefaultMTNUser[8:]
+	return simulator.Keys{ID: user, Secret: simulator.DefaultMTNKey, Key: simulator.DefaultMTNSubscriptionKey}
+}
+
 func (s Shop) objects(sim *simulator.Simulator) []client.Object {
 	objects := []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}},
 		s.bound(s.Clerk, "mobilemoney-payment-creator"),
 		s.bound(s.Refunder, "mobilemoney-refunder"),
 	}
-	for _, a := range accounts(sim) {
+	for _, a := range accounts(sim, s.mtnKeys()) {
 		a.spec.Country, a.spec.Currency = "ci", "XOF"
 		a.spec.SecretRef.Name = a.spec.Provider + "-credentials"
 		a.spec.Polling.Interval = &metav1.Duration{Duration: s.PollEvery}
@@ -128,14 +136,14 @@ type account struct {
 	credentials map[string]string
 }
 
-func accounts(sim *simulator.Simulator) []account {
+func accounts(sim *simulator.Simulator, mtn simulator.Keys) []account {
 	return []account{
 		{
 			spec: v1alpha1.MerchantAccountSpec{Provider: "mtn", Environment: "sandbox", BaseURL: sim.MTNURL()},
 			credentials: map[string]string{
-				"subscriptionKey": simulator.DefaultMTNSubscriptionKey,
-				"userID":          simulator.DefaultMTNUser,
-				"apiSecret":       simulator.DefaultMTNKey,
+				"subscriptionKey": mtn.Key,
+				"userID":          mtn.ID,
+				"apiSecret":       mtn.Secret,
 				// For refunds.
 				"disbursementSubscriptionKey": simulator.DefaultMTNDisbursementSubscriptionKey,
 				"disbursementUserID":          simulator.DefaultMTNDisbursementUser,
