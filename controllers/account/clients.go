@@ -40,7 +40,7 @@ type Client struct {
 // now, with the context of WithCaller.
 func (c *Client) Reserve(who Caller) time.Duration { return c.limiter.reserve(who) }
 
-// Release gives back what Reserve kept for who, where it turned out that no call is made.
+// Release gives back what Reserve kept for who, where no call took it.
 func (c *Client) Release(who Caller) { c.limiter.release(who) }
 
 // Paused reports how long the provider asked to be left alone.

@@ -117,6 +117,11 @@ func (f Facts) unsent() Decision {
 	switch {
 	case !f.Wanted:
 		return Decision{Action: Idle}
+	case f.Elsewhere:
+		if d := f.Vacated(); d.Action != Idle {
+			return d
+		}
+		return f.waitUntil(f.Now)
 	case f.EarlierLife || f.RecordLost:
 		return f.adopt()
 	case f.CalledOff:
@@ -161,6 +166,14 @@ func (f Facts) endUnasked(phase v1alpha1.Phase, reason v1alpha1.Reason) Decision
 		return d
 	}
 	return Decision{Action: EndUnasked, Phase: phase, Reason: reason}
+}
+
+// Vacated is Idle once it is certain that an attempt of which no send arrived can be another's.
+func (f Facts) Vacated() Decision {
+	if f.Attempt.Sends == 0 || f.Rules.RefusalFinal {
+		return Decision{Action: Idle}
+	}
+	return f.Untaken()
 }
 
 // Untaken is Idle once it is certain that a request of which no send arrived has not taken effect:

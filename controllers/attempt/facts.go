@@ -69,6 +69,8 @@ type Facts struct {
 	Overdue bool
 	// Blocked is why no first request may be sent now; empty: it may.
 	Blocked v1alpha1.Reason
+	// Elsewhere: the object wants something else than the record says, of which no send arrived.
+	Elsewhere bool
 	// EarlierLife: there are signs that the provider was asked and that the record of it is lost.
 	EarlierLife bool
 	// RecordLost: the object shows a record that is not there.

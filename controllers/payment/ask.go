@@ -25,6 +25,7 @@ func (r *Reconciler) ask(ctx context.Context, v view) (view, error) {
 	if v.wait = c.Reserve(who); v.wait > 0 {
 		return v, nil
 	}
+	defer c.Release(who)
 	ctx, cancel := context.WithTimeout(account.WithCaller(context.WithoutCancel(ctx), who), r.Settings.CallTimeout)
 	defer cancel()
 	v.asked = r.Now()

@@ -213,11 +213,24 @@ func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
 	case !r.Installation.Made(c), c.Record.Outcome != nil && paidByProvider(c.Record.Outcome):
 		return v, nil
 	case v.relation == relationVacant:
-		return r.choose(ctx, v)
+		if now, err := r.choose(ctx, v); err != nil || !r.unsure(now) {
+			return now, err
+		}
+		v.relation = relationUnsure
 	}
 	var err error
 	v.account, err = r.Accounts.Pinned(ctx, c)
 	return v, err
+}
+
+// unsure tells whether a send of the Charge, whose place another intent is to take, may have been taken by the same
+// provider in the same environment: nobody asked since.
+func (r *Reconciler) unsure(v view) bool {
+	if v.account == nil || v.account.Pin.Environment != v.charge.Spec.Account.Environment {
+		return false
+	}
+	f := r.Protocol.Facts(v.key.String(), attempt.CollectionRules(r.traits(v)), v.seen)
+	return r.ofCharge(f, v, v.charge).Vacated().Action != attempt.Idle
 }
 
 // moved tells whether the Payment would be asked for elsewhere now than its Charge says, of which

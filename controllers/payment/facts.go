@@ -23,7 +23,8 @@ func (r *Reconciler) facts(v view) attempt.Facts {
 	if c := v.charge; c != nil && v.relation != relationVacant {
 		f = r.ofCharge(f, v, c)
 	}
-	if p := v.payment; p != nil && (v.charge == nil || v.relation.holds() || v.relation == relationVacant) {
+	f.Elsewhere = v.relation == relationUnsure
+	if p := v.payment; p != nil && (v.charge == nil || v.relation.holds() || v.relation == relationVacant || f.Elsewhere) {
 		f = r.ofPayment(f, v, p)
 	}
 	return f

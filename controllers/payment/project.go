@@ -248,7 +248,7 @@ func standingOf(in projection) standing {
 	switch {
 	case in.settled != "":
 		return standing{phase: in.settled, reason: in.problem.Reason, message: in.problem.Message}
-	case in.charge == nil, in.relation == relationOpen:
+	case in.charge == nil, in.relation == relationOpen, in.relation == relationUnsure:
 		return waiting(in)
 	}
 	switch in.relation {

@@ -179,6 +179,28 @@ func (w *world) replaceAccount(provider string) {
 	}}))
 }
 
+// K1d, K3e: a refusal by which nothing was taken was wrong. Before another merchant's account is
+// asked, or other money, the one that was asked before says how it stands.
+func TestK1dK3e_WhatWasTakenInSpiteOfARefusalIsNotAskedForElsewhere(t *testing.T) {
+	for status, change := range map[int]func(w *world){
+		403: func(w *world) { w.replaceAccount("mtn") },
+		429: func(w *world) { w.replace("order", "mtn", "2902") },
+	} {
+		w := newWorld(t)
+		w.payerPays = true
+		refused := w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(status, true))
+		w.payment("order", "mtn", "1902")
+		w.until("order", time.Minute, func() bool { return refused.Fired() > 0 })
+		w.Sim.ClearScripts()
+		change(w)
+		p := w.settle("order", time.Hour)
+		c := w.charge("order")
+		if o := c.Record.Outcome; o == nil || o.Phase != v1alpha1.PhaseSucceeded || c.Spec.Account.Kind != "MerchantAccount" || w.asked() != 1 || w.charges("order") != 1 {
+			t.Errorf("%d: asked %d times, charged %d times, %+v, %+v", status, w.asked(), w.charges("order"), c.Record, p.Status)
+		}
+	}
+}
+
 // R12: nor is anything sent on a record that came out of a backup, which may lack what was sent since.
 func TestR12_NothingIsSentForARestoredCharge(t *testing.T) {
 	for _, provider := range allProviders {
@@ -295,7 +317,7 @@ func TestK1d_AnotherAccountObjectOfTheSameMerchant(t *testing.T) {
 		w.payment("order", provider, "1902")
 		expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
 		reference := w.charge("order").Spec.ProviderReference
-		w.toClusterAccount(provider)
+		w.replaceAccount(provider)
 		w.replace("order", provider, "1902")
 		w.lose("order")
 		p := w.settle("order", 3*time.Hour)
@@ -308,22 +330,6 @@ func TestK1d_AnotherAccountObjectOfTheSameMerchant(t *testing.T) {
 			t.Errorf("%s: charged %d times, %+v", provider, w.Sim.Charges(reference), c.Spec)
 		}
 	}
-}
-
-// toClusterAccount replaces the account of the namespace by one of the cluster.
-func (w *world) toClusterAccount(provider string) {
-	w.T.Helper()
-	var m v1alpha1.MerchantAccount
-	var s corev1.Secret
-	key := types.NamespacedName{Namespace: looptest.Shop, Name: provider}
-	must(w.T, w.API.Get(w.Ctx, key, &m))
-	must(w.T, w.API.Get(w.Ctx, key, &s))
-	must(w.T, w.API.Create(w.Ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.loop.Accounts.OperatorNamespace, Name: provider}, Data: s.Data}))
-	must(w.T, w.API.Create(w.Ctx, &v1alpha1.ClusterMerchantAccount{
-		ObjectMeta: metav1.ObjectMeta{Name: provider, UID: types.UID("cluster-" + provider)},
-		Spec:       v1alpha1.ClusterMerchantAccountSpec{MerchantAccountSpec: m.Spec, AllowedNamespaces: v1alpha1.AllowedNamespaces{Names: []string{looptest.Shop}}},
-	}))
-	must(w.T, w.API.Delete(w.Ctx, &m))
 }
 
 // With a new key fingerprints cannot be compared. Only the very object goes on; another

@@ -39,6 +39,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		v.seen = r.Protocol.NotReady(v.key.String(), v.wait, v.problem, err)
 		return v, err
 	}
+	defer c.Release(r.caller(v, account.ToSend))
 	charge := v.charge
 	if charge == nil || v.relation == relationVacant {
 		charge = v.inPlace(intent)

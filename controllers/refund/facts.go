@@ -84,10 +84,9 @@ func (r *Reconciler) vacate(v view) (d attempt.Decision, decided bool) {
 		return d, false
 	}
 	f := r.facts(v)
-	if f.Attempt = &e.Attempt; e.Sends > 0 && !f.Rules.RefusalFinal {
-		if d = f.Untaken(); d.Action != attempt.Idle {
-			return d, true
-		}
+	f.Attempt = &e.Attempt
+	if d = f.Vacated(); d.Action != attempt.Idle {
+		return d, true
 	}
 	return attempt.Decision{Action: actRelease}, v.gone()
 }

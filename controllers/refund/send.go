@@ -34,6 +34,7 @@ func (r *Reconciler) sendThrough(ctx context.Context, v view, c *account.Client,
 	if err != nil {
 		return v, err
 	}
+	defer c.Release(caller(v, account.ToSend))
 	sending, fenced := r.sending(v, refunder, reservation)
 	sending.Credentials = r.Installation.Credentials(c.Credentials)
 	sent, answer, err := r.Protocol.Send(ctx, sending)
@@ -130,6 +131,7 @@ func (r *Reconciler) ready(ctx context.Context, v view, c *account.Client) (*acc
 	if r.Called(v.charge.Spec.Provider, providers.OpToken, err); err == nil {
 		return c, v, nil
 	}
+	c.Release(who)
 	v, err = r.failed(ctx, v, c.Heed, err)
 	return nil, v, err
 }
@@ -223,6 +225,7 @@ func (r *Reconciler) question(ctx context.Context, v view, e *v1alpha1.ChargeRef
 	if v.wait = c.Reserve(who); v.wait > 0 {
 		return answer{}, v, nil
 	}
+	defer c.Release(who)
 	ctx, cancel := context.WithTimeout(account.WithCaller(context.WithoutCancel(ctx), who), r.Settings.CallTimeout)
 	defer cancel()
 	asked := r.Now()

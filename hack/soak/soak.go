@@ -29,9 +29,9 @@ type options struct {
 // manager which has lived through a load is measured. A machine that is too slow for all Payments has a little longer
 // for them, and then fails; what is left after that is enough for the longest session.
 const (
-	chaosUntil = 0.60
-	loadUntil  = 0.76
-	cutAt      = 0.82
+	chaosUntil = 0.56
+	loadUntil  = 0.70
+	cutAt      = 0.78
 	drainUntil = 0.94
 )
 
@@ -44,7 +44,7 @@ func soak(ctx context.Context, o options, logf func(string, ...any)) (r report, 
 	began := time.Now()
 	ctx, cancel := context.WithDeadlineCause(ctx, began.Add(o.duration), errors.New("the time is over"))
 	defer cancel()
-	s := &stage{options: o, shops: []string{"shop-a", "shop-b", "shop-c", "shop-d"}, logf: logf}
+	s := &stage{options: o, shops: []string{"shop-a", "shop-b", "shop-c", "shop-d", "shop-e", "shop-f"}, logf: logf}
 	defer func() {
 		err = errors.Join(err, s.Clear())
 		r.Seconds = time.Since(began).Round(100 * time.Millisecond).Seconds()
@@ -72,7 +72,7 @@ func (t *trial) play(ctx context.Context) (err error) {
 		return err
 	}
 	working, stop := context.WithCancel(ctx)
-	t.market = newMarket(working, t.Env.Client(), t.Sim, plan(t.seed, t.payments+t.payments/20, t.slow, t.shops))
+	t.market = newMarket(working, t.Env.Client(), t.Sim, plan(t.seed, t.payments+t.payments/50, t.slow, t.shops))
 	t.witness = &witness{ledger: t.Sim.Ledger, see: t.market.see, open: map[types.UID]bool{}}
 	t.chaos = &chaos{stage: t.stage, trap: newTrap(t.Sim), rng: t.rng(3)}
 	watched := make(chan error, 1)

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	pollEvery = 3 * time.Second
+	pollEvery = 5 * time.Second
 
 	readyWithin    = 60 * time.Second
 	stopWithin     = 15 * time.Second
@@ -173,9 +173,9 @@ func (s *stage) complete(ctx context.Context) error {
 // request that the simulator processes late is late by 3 s.
 func (s *stage) flags(kubeconfig string, m *member) []string {
 	return s.ManagerFlags(kubeconfig, "soak", s.front, m.callback, m.probe,
-		"--leader-elect-lease-duration=3s",
-		"--leader-elect-renew-deadline=2400ms",
-		"--leader-elect-retry-period=400ms",
+		"--leader-elect-lease-duration=2s",
+		"--leader-elect-renew-deadline=1600ms",
+		"--leader-elect-retry-period=300ms",
 		"--metrics-bind-address="+m.metrics,
 		"--metrics-insecure",
 		"--call-timeout=1800ms",

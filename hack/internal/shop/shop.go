@@ -82,7 +82,9 @@ type Shop struct {
 
 // Open creates the shop: its namespace, rights, and an account at each provider.
 func (s Shop) Open(ctx context.Context, c client.Client, sim *simulator.Simulator) error {
-	sim.AddKeys(simulator.MTN, s.mtnKeys())
+	for provider, keys := range s.keys() {
+		sim.AddKeys(provider, keys)
+	}
 	for _, o := range s.objects(sim) {
 		if err := c.Create(ctx, o); err != nil {
 			return fmt.Errorf("creating %T %s: %w", o, o.GetName(), err)
@@ -94,10 +96,14 @@ func (s Shop) Open(ctx context.Context, c client.Client, sim *simulator.Simulato
 // WavePath is the path at which Wave calls the shop back.
 func (s Shop) WavePath() string { return "/callbacks/wave/account/" + s.Namespace + "/wave" }
 
-// mtnKeys are the shop's own: MTN counts the calls of each API user, and so does the operator.
-func (s Shop) mtnKeys() simulator.Keys {
-	user := fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(s.Namespace))) + simulator.DefaultMTNUser[8:]
-	return simulator.Keys{ID: user, Secret: simulator.DefaultMTNKey, Key: simulator.DefaultMTNSubscriptionKey}
+// keys are the shop's own: providers count the calls of each, and so does the operator.
+func (s Shop) keys() map[simulator.Provider]simulator.Keys {
+	mtnUser := fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(s.Namespace))) + simulator.DefaultMTNUser[8:]
+	return map[simulator.Provider]simulator.Keys{
+		simulator.MTN:    {ID: mtnUser, Secret: simulator.DefaultMTNKey, Key: simulator.DefaultMTNSubscriptionKey},
+		simulator.Orange: {ID: simulator.DefaultOrangeClientID + s.Namespace, Secret: simulator.DefaultOrangeClientSecret, Key: simulator.DefaultOrangeMerchantKey},
+		simulator.Wave:   {Key: simulator.DefaultWaveKey + s.Namespace},
+	}
 }
 
 func (s Shop) objects(sim *simulator.Simulator) []client.Object {
@@ -106,7 +112,7 @@ func (s Shop) objects(sim *simulator.Simulator) []client.Object {
 		s.bound(s.Clerk, "mobilemoney-payment-creator"),
 		s.bound(s.Refunder, "mobilemoney-refunder"),
 	}
-	for _, a := range accounts(sim, s.mtnKeys()) {
+	for _, a := range accounts(sim, s.keys()) {
 		a.spec.Country, a.spec.Currency = "ci", "XOF"
 		a.spec.SecretRef.Name = a.spec.Provider + "-credentials"
 		a.spec.Polling.Interval = &metav1.Duration{Duration: s.PollEvery}
@@ -136,7 +142,8 @@ type account struct {
 	credentials map[string]string
 }
 
-func accounts(sim *simulator.Simulator, mtn simulator.Keys) []account {
+func accounts(sim *simulator.Simulator, keys map[simulator.Provider]simulator.Keys) []account {
+	mtn, orange := keys[simulator.MTN], keys[simulator.Orange]
 	return []account{
 		{
 			spec: v1alpha1.MerchantAccountSpec{Provider: "mtn", Environment: "sandbox", BaseURL: sim.MTNURL()},
@@ -156,9 +163,9 @@ func accounts(sim *simulator.Simulator, mtn simulator.Keys) []account {
 				BaseURL: sim.OrangeURL("dev"), Orange: &v1alpha1.OrangeAccount{TokenURL: sim.OrangeTokenURL()},
 			},
 			credentials: map[string]string{
-				"clientID":     simulator.DefaultOrangeClientID,
-				"clientSecret": simulator.DefaultOrangeClientSecret,
-				"merchantKey":  simulator.DefaultOrangeMerchantKey,
+				"clientID":     orange.ID,
+				"clientSecret": orange.Secret,
+				"merchantKey":  orange.Key,
 			},
 		},
 		{
@@ -168,7 +175,7 @@ func accounts(sim *simulator.Simulator, mtn simulator.Keys) []account {
 				ReturnURL: thanks, CancelURL: thanks,
 			},
 			credentials: map[string]string{
-				"apiKey":        simulator.DefaultWaveKey,
+				"apiKey":        keys[simulator.Wave].Key,
 				"webhookSecret": WaveWebhookSecret,
 			},
 		},
