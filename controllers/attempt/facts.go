@@ -308,3 +308,10 @@ func latest(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// Restored tells whether an object came out of a backup: what its status says is of
+// another life, and it is no reason to send anything.
+func Restored(o metav1.Object) bool {
+	_, ok := o.GetLabels()[v1alpha1.LabelRestore]
+	return ok
+}

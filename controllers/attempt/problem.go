@@ -8,9 +8,11 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -216,4 +218,17 @@ func (o Observation) Told(failed bool, shown []metav1.Condition, text func(v1alp
 	default:
 		return own
 	}
+}
+
+// ReportUnfollowed tells that what was asked for an object which is gone cannot be followed any more, in the log and in
+// an event in the operator's own namespace: that of the sale may be gone, and others must not learn of it.
+func ReportUnfollowed(ctx context.Context, recorder events.EventRecorder, operatorNamespace string, c *v1alpha1.Charge, key string, why *Problem) {
+	log.FromContext(ctx).Info("A Charge without its object cannot be followed", "charge", c.Name, "attempt", key, "reason", why.Reason)
+	if recorder == nil {
+		return
+	}
+	about := &corev1.ObjectReference{
+		APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "Charge", Name: c.Name, UID: c.UID, Namespace: operatorNamespace,
+	}
+	recorder.Eventf(about, nil, corev1.EventTypeWarning, why.Reason, "Follow", "The outcome of this charge cannot be asked for: %s", why.Message)
 }

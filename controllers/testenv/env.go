@@ -13,8 +13,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -215,4 +218,47 @@ func findAssets(root string) (string, error) {
 		}
 	}
 	return dir, nil
+}
+
+// Option changes how the API server is started.
+type Option func(*envtest.APIServer) error
+
+// WithAudit has the API server write an audit log into dir: one line of JSON for
+// each answer that a user gets, without the objects. Other users' requests are not
+// logged. The files are dir/audit*.log; their format is audit.k8s.io/v1 Event.
+func WithAudit(dir, user string) Option {
+	return func(server *envtest.APIServer) error {
+		policy := filepath.Join(dir, "policy.yaml")
+		content := fmt.Sprintf(`apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules: [{level: Metadata, users: [%q]}, {level: None}]
+`, user)
+		if err := os.WriteFile(policy, []byte(content), 0o600); err != nil {
+			return err
+		}
+		server.Configure().
+			Set("audit-policy-file", policy).
+			Set("audit-log-path", filepath.Join(dir, "audit.log"))
+		return nil
+	}
+}
+
+// FreePorts are addresses on loopback. Their ports are below those that systems hand out for
+// outgoing connections, one of which could else take a port before a program of ours does.
+func FreePorts(ctx context.Context, n int) ([]string, error) {
+	const first, last, tries = 20000, 30000, 100
+	var ports []string
+	for range tries {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(last-first)))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if err != nil {
+			continue
+		}
+		defer l.Close() // when all are chosen, so that none is chosen twice
+		if ports = append(ports, l.Addr().String()); len(ports) == n {
+			return ports, nil
+		}
+	}
+	return nil, errors.New("no free port")
 }
