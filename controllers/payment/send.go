@@ -31,7 +31,7 @@ func (r *Reconciler) send(ctx context.Context, v view) (view, error) {
 		var problem *attempt.Problem
 		if intent, problem = r.intent(v); problem != nil {
 			v.problem, v.settled = problem, v1alpha1.PhaseFailed
-			return v, nil //nolint:nilerr // It is the user's to read, not ours to try again.
+			return v, nil
 		}
 	}
 	c, ready, v, err := r.prepare(ctx, v, first)
