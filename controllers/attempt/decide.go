@@ -183,10 +183,7 @@ func (f Facts) Untaken() Decision {
 	if !f.Rules.Askable {
 		return Decision{Action: Idle}
 	}
-	late := time.Time{}
-	if a := f.Attempt; a != nil && a.Sends > 0 && a.Notice != nil && a.Notice.Reason != v1alpha1.ReasonAccepted && !f.Rules.RefusalFinal {
-		late = f.clamp(a.Notice.At.Time).Add(f.Settings.LateWindow)
-	}
+	late := f.voidUntil()
 	switch {
 	case f.Seen.OK() && f.Seen.NotFound && f.askedSince(late):
 		return Decision{Action: Idle}

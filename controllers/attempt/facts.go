@@ -231,6 +231,20 @@ func (f Facts) lateUntil() time.Time {
 	return until
 }
 
+// voidUntil is when no send that is void by the provider's answer can still turn out to be taken; zero: there is none.
+// Only the newest notice is kept. Where it is of a send that was not made, an earlier send counts as of then.
+func (f Facts) voidUntil() time.Time {
+	a := f.Attempt
+	switch {
+	case a == nil || a.Sends == 0 || f.Rules.RefusalFinal, a.Sends == 1 && a.Notice != nil && a.Notice.Reason == v1alpha1.ReasonAccepted:
+		return time.Time{}
+	case a.Notice == nil:
+		return f.Seen.FirstSeen.Add(f.Settings.LateWindow)
+	default:
+		return f.clamp(a.Notice.At.Time).Add(f.Settings.LateWindow)
+	}
+}
+
 // began is when the request was first sent or found; zero: it was not.
 func (f Facts) began() time.Time {
 	a := f.Attempt

@@ -213,7 +213,7 @@ func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
 	case !r.Installation.Made(c), c.Record.Outcome != nil && paidByProvider(c.Record.Outcome):
 		return v, nil
 	case v.relation == relationVacant:
-		if now, err := r.choose(ctx, v); err != nil || !r.unsure(now) {
+		if now, err := r.choose(ctx, v); err != nil || !r.unsure(ctx, now) {
 			return now, err
 		}
 		v.relation = relationUnsure
@@ -224,9 +224,13 @@ func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
 }
 
 // unsure tells whether a send of the Charge, whose place another intent is to take, may have been taken by the same
-// provider in the same environment: nobody asked since.
-func (r *Reconciler) unsure(v view) bool {
+// provider in the same environment: nobody asked since, and somebody can be asked.
+func (r *Reconciler) unsure(ctx context.Context, v view) bool {
 	if v.account == nil || v.account.Pin.Environment != v.charge.Spec.Account.Environment {
+		return false
+	}
+	_, err := r.Accounts.Pinned(ctx, v.charge)
+	if _, known := r.Accounts.LastKnown(v.charge, false); err != nil && !known {
 		return false
 	}
 	f := r.Protocol.Facts(v.key.String(), attempt.CollectionRules(r.traits(v)), v.seen)

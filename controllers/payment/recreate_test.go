@@ -201,6 +201,45 @@ func TestK1dK3e_WhatWasTakenInSpiteOfARefusalIsNotAskedForElsewhere(t *testing.T
 	}
 }
 
+// Nor does a later send that was not made hide the first one, which the provider does not show yet.
+func TestK3e_ASendThatWasNotMadeHidesNoOther(t *testing.T) {
+	w := newWorld(t)
+	refused := w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, true))
+	w.payment("order", "mtn", "1902")
+	w.until("order", time.Minute, func() bool { return refused.Fired() > 0 })
+	w.Sim.ClearScripts()
+	w.OnPoint = func(_ int, label string, after bool) error {
+		if c := w.charge("order"); label == "update Payment status" && !after && c.Record.Sends == 2 && len(c.Record.Open) > 0 {
+			return looptest.ErrInjected
+		}
+		return nil
+	}
+	w.until("order", time.Minute, func() bool { c := w.charge("order"); return c.Record.Sends == 2 && len(c.Record.Open) == 0 })
+	w.OnPoint = nil
+	w.replaceAccount("mtn")
+	w.Sim.Script(simulator.Match{Op: simulator.OpStatus}, simulator.Fail(404, false))
+	if w.until("order", time.Minute, never); w.asked() != 1 {
+		t.Errorf("asked %d times within the late window", w.asked())
+	}
+	w.Errs = nil
+}
+
+// K1f, K5e: an account that is gone cannot be asked, and a process that never used it has no client of it left.
+func TestK1fK5e_AnAccountThatIsGoneHoldsNothingUp(t *testing.T) {
+	for _, edit := range []func(w *world){func(*world) {}, func(w *world) { w.replace("order", "mtn", "2902") }} {
+		w := newWorld(t)
+		w.payerPays = true
+		limited := w.Sim.Script(simulator.Match{Op: simulator.OpInitiate}, simulator.Fail(429, false))
+		w.payment("order", "mtn", "1902")
+		w.until("order", time.Minute, func() bool { return limited.Fired() > 0 })
+		w.Sim.ClearScripts()
+		w.replaceAccount("mtn")
+		edit(w)
+		w.start()
+		expectPhase(t, w.settle("order", time.Hour), v1alpha1.PhaseSucceeded, v1alpha1.ReasonPaid)
+	}
+}
+
 // R12: nor is anything sent on a record that came out of a backup, which may lack what was sent since.
 func TestR12_NothingIsSentForARestoredCharge(t *testing.T) {
 	for _, provider := range allProviders {

@@ -173,3 +173,117 @@ func nextAt(now time.Time, limit, position int, at []time.Time) time.Time {
 	slices.SortFunc(recent, time.Time.Compare)
 	return recent[len(recent)-limit+position].Add(window)
 }
+
+// Indexes of the cache: they find the Charges that rang a phone, by the hour.
+const (
+	IndexPayer     = "promptPayer"
+	IndexNamespace = "promptNamespace"
+)
+
+// SetupIndexes adds the indexes that prompts are counted by.
+func SetupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	for field, values := range map[string]client.IndexerFunc{IndexPayer: payerKeys, IndexNamespace: namespaceKeys} {
+		if err := indexer.IndexField(ctx, &v1alpha1.Charge{}, field, values); err != nil {
+			return fmt.Errorf("indexing Charges by %s: %w", field, err)
+		}
+	}
+	return nil
+}
+
+// indexKey is whose prompts, and in which hour, so that however many Charges are kept
+// only those of two hours are looked at.
+func indexKey(value string, at time.Time) string {
+	return value + "@" + at.UTC().Truncate(window).Format(time.RFC3339)
+}
+
+// promptedAt is when a phone rang last, or may have; false if none did.
+func promptedAt(c *v1alpha1.Charge) (time.Time, bool) {
+	if c.Spec.Payer == "" {
+		return time.Time{}, false
+	}
+	var last time.Time
+	for _, send := range c.Record.Open {
+		last = later(last, send.At.Time)
+	}
+	if taken := c.Record.Taken; taken != nil {
+		last = later(last, taken.At.Time)
+	}
+	if refusal := c.Record.Refusal; refusal != nil {
+		last = later(last, refusal.Send.At.Time)
+	}
+	return last, !last.IsZero()
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func payerKeys(o client.Object) []string {
+	c := o.(*v1alpha1.Charge)
+	return indexKeys(c, c.Spec.Payment.Namespace+"/"+c.Spec.Payer)
+}
+
+func namespaceKeys(o client.Object) []string {
+	c := o.(*v1alpha1.Charge)
+	return indexKeys(c, c.Spec.Payment.Namespace)
+}
+
+func indexKeys(c *v1alpha1.Charge, value string) []string {
+	at, ok := promptedAt(c)
+	if !ok {
+		return nil
+	}
+	return []string{indexKey(value, at)}
+}
+
+// queues are who waits for each limit, in the order in which they came. They only say
+// when to look again: who is missed, or stays on for nothing, costs others an hour.
+type queues struct {
+	of     map[string]string // the value that a Charge waits for
+	values map[string]*queue
+}
+
+type queue struct {
+	numbers    map[string]int // by the name of the Charge
+	next, left int
+}
+
+// position of a Charge in the queue for a value, from 0; it joins at the end.
+func (q *queues) position(charge, value string) int {
+	if q.of[charge] != value {
+		q.leave(charge)
+		q.join(charge, value)
+	}
+	at := q.values[value]
+	return max(0, at.numbers[charge]-at.left)
+}
+
+func (q *queues) join(charge, value string) {
+	if q.of == nil {
+		q.of, q.values = map[string]string{}, map[string]*queue{}
+	}
+	if q.values[value] == nil {
+		q.values[value] = &queue{numbers: map[string]int{}}
+	}
+	at := q.values[value]
+	at.numbers[charge] = at.next
+	at.next++
+	q.of[charge] = value
+}
+
+func (q *queues) leave(charge string) {
+	value, waits := q.of[charge]
+	if !waits {
+		return
+	}
+	delete(q.of, charge)
+	at := q.values[value]
+	delete(at.numbers, charge)
+	at.left++
+	if len(at.numbers) == 0 {
+		delete(q.values, value)
+	}
+}

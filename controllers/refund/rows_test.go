@@ -238,6 +238,35 @@ func TestRefund_K2fAnswerIsKept(t *testing.T) {
 	})
 }
 
+// K3e: nor does a later send that was not made hide the first one, which the provider does not show yet.
+func TestReserved_K3eASendThatWasNotMadeFreesNoOther(t *testing.T) {
+	w := newWorld(t)
+	w.pay("sale", "mtn", "5000")
+	w.paid("sale")
+	refused := w.Sim.Script(simulator.Match{Op: simulator.OpRefund, Method: "POST"}, simulator.Fail(429, true))
+	w.refund("back", "sale", "5000")
+	w.until("back", func() bool { return refused.Fired() > 0 && len(w.entry("back").Open) == 0 })
+	w.Sim.ClearScripts()
+	w.OnPoint = func(_ int, label string, after bool) error {
+		if e := w.entry("back"); label == "update Refund status" && !after && e != nil && e.Sends == 2 && len(e.Open) > 0 {
+			return looptest.ErrInjected
+		}
+		return nil
+	}
+	w.until("back", func() bool { e := w.entry("back"); return e.Sends == 2 && len(e.Open) == 0 })
+	w.OnPoint, w.Errs = nil, nil
+	w.Delete(w.get("back"))
+	w.Sim.Script(simulator.Match{Op: simulator.OpRefund, Method: "GET"}, simulator.Fail(404, false))
+	for range 10 {
+		w.step("back")
+		w.Clock.Add(3 * time.Second)
+	}
+	if w.entry("back") == nil {
+		t.Error("released within the late window")
+	}
+	w.Errs = nil
+}
+
 // K3d: absence frees nothing that was reserved. Not found for longer than the late
 // window, deleted, or both: another Refund has to do with what is left.
 func TestReserved_K3dNotFreedByAbsence(t *testing.T) {

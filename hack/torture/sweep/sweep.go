@@ -1,3 +1,4 @@
+// Package sweep puts every fault at every point of every scenario, one at a time and in pairs, and has each run judged.
 package sweep
 
 import (
