@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,8 +35,9 @@ type fakeLock struct {
 	mu      sync.Mutex
 	version int
 	down    bool
-	// during, if set, is called before a write is acknowledged, and before, if set, ahead of the next update.
-	during, before func()
+	// during, if set, is called before a write is acknowledged.
+	during func()
+	still  atomic.Int64 // how long the process stands still before its next update
 }
 
 func (l *fakeLock) setDown(down bool) {
@@ -83,9 +85,8 @@ func (l *fakeLock) Create(_ context.Context, r resourcelock.LeaderElectionRecord
 }
 
 func (l *fakeLock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
-	if before := l.before; before != nil {
-		l.before = nil
-		before()
+	if d := time.Duration(l.still.Swap(0)); d > 0 {
+		time.Sleep(d)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -270,7 +271,7 @@ func TestGate_WhoStoodStillLeavesTheLeaseToWhoTookItOver(t *testing.T) {
 		after(time.Second)
 		second := start(t, s, "second")
 		after(time.Minute)
-		first.lock.before = func() { time.Sleep(20 * time.Second) } // as SIGSTOP does
+		first.lock.still.Store(int64(20 * time.Second)) // as SIGSTOP does
 		takesOver(t, second, 17*time.Second)
 		for range 40 {
 			after(time.Second)
