@@ -168,7 +168,7 @@ func (f Facts) endUnasked(phase v1alpha1.Phase, reason v1alpha1.Reason) Decision
 	return Decision{Action: EndUnasked, Phase: phase, Reason: reason}
 }
 
-// Vacated is Idle once it is certain that an attempt of which no send arrived can be another's.
+// Vacated is Idle once another intent may take the place of an attempt whose sends are all void.
 func (f Facts) Vacated() Decision {
 	if f.Attempt.Sends == 0 || f.Rules.RefusalFinal {
 		return Decision{Action: Idle}

@@ -230,8 +230,8 @@ func (r *Reconciler) unsure(ctx context.Context, v view) bool {
 		return false
 	}
 	_, err := r.Accounts.Pinned(ctx, v.charge)
-	if _, known := r.Accounts.LastKnown(v.charge, false); err != nil && !known {
-		return false
+	if _, known := r.Accounts.LastKnown(v.charge, false); errors.As(err, &v.problem) && !known {
+		return false // what could not be read may still be there
 	}
 	f := r.Protocol.Facts(v.key.String(), attempt.CollectionRules(r.traits(v)), v.seen)
 	return r.ofCharge(f, v, v.charge).Vacated().Action != attempt.Idle

@@ -21,7 +21,7 @@ const (
 	relationAdopted relation = "Adopted"
 	// relationVacant: it is for another intent, for which nothing was sent: this Payment's own one takes its place.
 	relationVacant relation = "Vacant"
-	// relationUnsure is as Vacant, but a send by which nothing was taken may have been: that is asked first.
+	// relationUnsure: as Vacant, but one of its void sends may have been taken all the same; the provider is asked first.
 	relationUnsure relation = "Unsure"
 	// relationConflict: it is for other money, or from another payer.
 	relationConflict relation = "Conflict"
