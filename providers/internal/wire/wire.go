@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -14,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"mobilemoney.dev/operator/providers"
 )
@@ -63,18 +63,28 @@ func object(d *json.Decoder, depth int) error {
 		if err != nil {
 			return errors.New("broken JSON")
 		}
-		// encoding/json matches keys in any case, so they clash in any case:
-		// ToUpper folds letters such as the long s, ToLower the Kelvin sign.
-		folded := strings.ToLower(strings.ToUpper(fmt.Sprint(key)))
-		if seen[folded] {
+		name, ok := key.(string)
+		if !ok {
+			return errors.New("broken JSON")
+		}
+		if name = folded(name); seen[name] {
 			return errors.New("a JSON key comes twice")
 		}
-		seen[folded] = true
+		seen[name] = true
 		if err := value(d, depth); err != nil {
 			return err
 		}
 	}
 	return closing(d)
+}
+
+// folded is a key as encoding/json matches it, which is in any case, so that keys clash in any case:
+// ToUpper folds letters such as the long s, ToLower the Kelvin sign.
+func folded(key string) string {
+	if strings.IndexFunc(key, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+		key = strings.ToUpper(key)
+	}
+	return strings.ToLower(key)
 }
 
 func value(d *json.Decoder, depth int) error {
