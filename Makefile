@@ -89,9 +89,11 @@ soak: controlplane ## A bad night in five minutes: kills, split brains, lies, an
 	@hack/tick.sh "building the soak" go build -o bin/soak/soak ./hack/soak
 	@KUBEBUILDER_ASSETS="$(ASSETS)" exec bin/soak/soak $(ARGS)
 
-.PHONY: bench
-bench: controlplane ## Run the benchmarks (BENCH=regexp for some)
-	$(GO_TEST) -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+# For benchstat: make microbench TESTFLAGS=-count=10
+.PHONY: microbench
+microbench: ## Measure time and allocations of hot functions (BENCH=regexp for some)
+	@hack/tick.sh "compiling and measuring" go test -timeout 30m -run '^$$' -bench '$(BENCH)' -benchmem $(TESTFLAGS) \
+		$(if $(filter-out ./...,$(PKG)),$(PKG),$(addprefix ./,$(sort $(dir $(wildcard controllers/*/bench_test.go providers/*/bench_test.go)))))
 
 # 49 000 pairs and all single faults are more than 100 000 runs.
 .PHONY: torture

@@ -285,10 +285,3 @@ func TestDecide_Always(t *testing.T) {
 		}
 	})
 }
-
-func BenchmarkDecide(b *testing.B) {
-	f := situation("mtn", sent(time.Hour, "me"), taken(10*time.Minute), asked(time.Minute), calledBack(2*time.Minute))
-	for b.Loop() {
-		Decide(f)
-	}
-}

@@ -198,3 +198,29 @@ func NoCanary(t testing.TB, text string, canaries ...string) {
 		}
 	}
 }
+
+// Canned is a transport that answers each operation in the same way, however often it is asked.
+type Canned map[providers.Operation]Answer
+
+// Do answers.
+func (c Canned) Do(_ context.Context, call providers.Call) (providers.Answer, error) {
+	a := c[call.Operation]
+	return providers.Answer{Status: a.Status, Header: a.Header, Body: []byte(a.Body)}, nil
+}
+
+// Bench runs f as the benchmark of a name, with a client whose calls have canned answers. It fails if f does.
+func Bench[P providers.Provider](b *testing.B, name string, k providers.Kind, a providers.Account, answers Canned, f func(context.Context, P) error) {
+	b.Helper()
+	b.Run(name, func(b *testing.B) {
+		p, err := k.New(a, answers, NewClock().Now)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := f(b.Context(), p.(P)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
