@@ -192,7 +192,7 @@ func (c *canvas) row(y float64, f figure) {
 	if f.AtLeast {
 		budget = "at least "
 	}
-	if budget += digits(f.Budget, 0); f.Aim == 0 {
+	if budget += digits(f.Budget, 0); !f.aimed() {
 		c.text(goalLeft, y+4, "small", budget)
 	} else {
 		c.text(goalLeft, y-3, "small", budget)
@@ -229,7 +229,7 @@ func (c *canvas) bar(y float64, f figure) {
 			c.printf(`<path class="gap" d="M%d %sl-5 %d"/>`, plotRight-9, px(top), trackHeight)
 		}
 	}
-	if at := scaled(f.Aim, f.Budget); f.Aim != 0 && at <= width {
+	if at := scaled(f.Aim, f.Budget); f.aimed() && at <= width {
 		c.printf(`<path class="aim" d="M%s %sv%d"/>`, px(plotLeft+at), px(top), trackHeight)
 	}
 	c.printf(`<path class="budget" d="M%d %sv%d"/>`, budgetAt, px(top-6), trackHeight+9)

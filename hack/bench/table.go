@@ -23,7 +23,7 @@ type figure struct {
 	// Budget that the value is held against. There is none where it is NaN, or NoBudget says so.
 	Budget   float64
 	NoBudget bool
-	// Aim beyond the budget; 0: none.
+	// Aim beyond the budget; 0 or NaN: none.
 	Aim float64
 	// AtLeast: the value must not be below the budget; else it must not be above.
 	AtLeast bool
@@ -36,7 +36,9 @@ func (f figure) budgeted() bool { return !f.NoBudget && !math.IsNaN(f.Budget) }
 // met reports whether the value keeps the budget. One that was not measured keeps none.
 func (f figure) met() bool { return !f.budgeted() || f.reaches(f.Budget) }
 
-func (f figure) aimMet() bool { return f.budgeted() && f.met() && f.Aim != 0 && f.reaches(f.Aim) }
+func (f figure) aimed() bool { return f.budgeted() && f.Aim != 0 && !math.IsNaN(f.Aim) }
+
+func (f figure) aimMet() bool { return f.aimed() && f.met() && f.reaches(f.Aim) }
 
 func (f figure) reaches(goal float64) bool {
 	if f.AtLeast {
@@ -104,7 +106,7 @@ func (f figure) goal() string {
 		sign = "≥ "
 	}
 	text := sign + digits(f.Budget, 0)
-	if f.Aim != 0 {
+	if f.aimed() {
 		text += ", aim " + digits(f.Aim, 0)
 	}
 	return text

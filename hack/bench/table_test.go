@@ -37,6 +37,7 @@ func TestFigure_Met(t *testing.T) {
 		"at least, below":    {figure{Value: 1.999, Budget: 2, AtLeast: true}, "missed"},
 		"the aim":            {figure{Value: 1, Budget: 2, Aim: 1}, "aim met"},
 		"not the aim":        {figure{Value: 1.1, Budget: 2, Aim: 1}, "met"},
+		"an aim of NaN":      {figure{Value: 1, Budget: 2, Aim: math.NaN()}, "met"},
 		"at least, the aim":  {figure{Value: 4, Budget: 2, Aim: 3, AtLeast: true}, "aim met"},
 		"none at all":        {figure{Value: 0, Budget: 0}, "met"},
 		"one too many":       {figure{Value: 1, Budget: 0}, "missed"},
