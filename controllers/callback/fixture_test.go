@@ -82,6 +82,7 @@ func setUp(t testing.TB, objects ...client.Object) *fixture {
 	f.metrics = prometheus.NewRegistry()
 	f.Receiver = &Receiver{
 		Client:   watched,
+		Live:     f.live(),
 		Paths:    testInstallation.PathKeys(),
 		Keyring:  &Keyring{Reader: watched, Accounts: f.resolver, Refresh: 30 * time.Second},
 		Registry: registry,
@@ -156,6 +157,15 @@ func (f *fixture) call(label string, write bool, do func() error) error {
 		}
 	}
 	return do()
+}
+
+// live reads past the cache, as "live get Charge".
+func (f *fixture) live() client.Reader {
+	return interceptor.NewClient(f.api, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			return f.call("live get "+kindOf(o), false, func() error { return c.Get(ctx, key, o, opts...) })
+		},
+	})
 }
 
 // intercept sees every call; all that is not a read is a write.

@@ -83,7 +83,7 @@ func (r *Receiver) noteOnCharge(ctx context.Context, n received) error {
 	note := &v1alpha1.CallbackNote{ReceivedAt: metav1.NewMicroTime(n.at), Claim: providers.SafeCode(n.claim), Digest: n.digest}
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		var c v1alpha1.Charge
-		err := r.Client.Get(ctx, types.NamespacedName{Name: n.charge.Name}, &c)
+		err := r.Live.Get(ctx, types.NamespacedName{Name: n.charge.Name}, &c)
 		if err != nil || c.UID != n.charge.UID {
 			return err
 		}

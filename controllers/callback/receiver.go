@@ -18,7 +18,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/singleflight"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -39,6 +38,8 @@ type Receiver struct {
 	TLS TLSFiles
 	// Client reads the cache and notes callbacks.
 	Client client.Client
+	// Live reads past the cache, where that does not show yet what a proven path names.
+	Live client.Reader
 	// Paths verify the paths that name a charge, Keyring verifies
 	// those that name an account. Neither reads anything when a callback comes.
 	Paths    *installation.PathKeys
@@ -141,11 +142,20 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request, t target) (
 	return r.byAccount(ctx, t, kind, cb)
 }
 
-// byCharge: the path names one charge, and is proven.
+// byCharge: the path names one charge, and is proven. MTN and Orange send a callback once, maybe before this replica's
+// cache shows the charge, or what the callback is recognised by: then the charge is read live.
 func (r *Receiver) byCharge(ctx context.Context, t target, kind providers.Kind, cb providers.CallbackRequest) (result, error) {
+	got, err := r.byChargeFrom(ctx, r.Client, t, kind, cb)
+	if got == resultUnknown || errors.Is(err, errUnanswered) {
+		return r.byChargeFrom(ctx, r.Live, t, kind, cb)
+	}
+	return got, err
+}
+
+func (r *Receiver) byChargeFrom(ctx context.Context, from client.Reader, t target, kind providers.Kind, cb providers.CallbackRequest) (result, error) {
 	var charge v1alpha1.Charge
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: t.charge}, &charge); err != nil {
-		if apierrors.IsNotFound(err) {
+	if err := from.Get(ctx, types.NamespacedName{Name: t.charge}, &charge); err != nil {
+		if attempt.IsGone(err) {
 			return resultUnknown, nil
 		}
 		return resultLater, fmt.Errorf("looking the charge up: %w", err)

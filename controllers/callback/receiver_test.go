@@ -36,6 +36,26 @@ func TestReceiver_NotesMTNByItsPath(t *testing.T) {
 	}
 }
 
+// MTN and Orange call once: also where that is faster than this replica's cache.
+func TestReceiver_NotesWhatItsCacheDoesNotShowYet(t *testing.T) {
+	for provider, body := range map[string]string{"mtn": mtnBody, "orange": orangeBody("SUCCESS", notifToken)} {
+		f, s := withSale(t, provider)
+		behind := apierrors.NewNotFound(schema.GroupResource{Resource: "charges"}, "charge")
+		f.onCall = failing("get Charge", behind)
+		f.expect(http.StatusOK, http.MethodPost, s.path(), body)
+		f.expectNote(s, map[string]string{"mtn": "SUCCESSFUL", "orange": "SUCCESS"}[provider])
+	}
+	f, s := withSale(t, "mtn")
+	f.onCall = func(label string) error {
+		if label == "get Charge" || label == "live get Charge" {
+			return apierrors.NewNotFound(schema.GroupResource{Resource: "charges"}, "charge")
+		}
+		return nil
+	}
+	f.expect(http.StatusNotFound, http.MethodPost, s.path(), mtnBody)
+	f.expectReads(2)
+}
+
 func TestG13_OtherMethodsAreRefused(t *testing.T) {
 	f, s := withSale(t, "mtn")
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodPatch, http.MethodOptions, http.MethodTrace, "PROPFIND"} {
@@ -102,7 +122,7 @@ func TestG11_AWrongPathCausesNoRead(t *testing.T) {
 	// The right id of a charge that is not there.
 	gone := newSale("shop", "order-2", "mtn")
 	f.expect(http.StatusNotFound, http.MethodPost, gone.path(), mtnBody)
-	f.expectReads(1)
+	f.expectReads(2)
 	f.expectNoNote(s)
 	f.expectWrites(0)
 	f.expectNotLogged(s.id(), gone.id())

@@ -157,8 +157,8 @@ func (p parts) addReceiver() error {
 		return fmt.Errorf("adding the loader of path keys: %w", err)
 	}
 	receiver := &callback.Receiver{
-		Addr: p.opts.callbackAddress, TLS: p.opts.callbackTLS, Client: p.mgr.GetClient(), Paths: p.urls.Paths, Keyring: keyring,
-		Registry: p.resolver.Registry, Digest: p.inst.CallbackDigest, Now: time.Now, Log: log,
+		Addr: p.opts.callbackAddress, TLS: p.opts.callbackTLS, Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(),
+		Paths: p.urls.Paths, Keyring: keyring, Registry: p.resolver.Registry, Digest: p.inst.CallbackDigest, Now: time.Now, Log: log,
 		NoteGap: p.opts.settings.CallbackGap, Limits: p.opts.callbackLimits, Metrics: callback.NewMetrics(metrics.Registry),
 	}
 	if err := p.mgr.Add(receiver); err != nil {

@@ -135,7 +135,7 @@ func (w *World) boot(seat, stale int) *Process {
 	}
 	p.paced = map[bool]reconcile.Reconciler{false: attempt.Paced(p.payments, p.now), true: attempt.Paced(p.refunds, p.now)}
 	p.callbacks = (&callback.Receiver{
-		Client: cached, Paths: p.payments.URLs.Paths, Keyring: w.keyring(resolver), Registry: resolver.Registry,
+		Client: cached, Live: live, Paths: p.payments.URLs.Paths, Keyring: w.keyring(resolver), Registry: resolver.Registry,
 		Digest: inst.CallbackDigest, Now: p.now, NoteGap: w.opts.Settings.CallbackGap,
 		Log: w.said.Logger(),
 	}).Handler()
