@@ -1,4 +1,3 @@
-// Program bench measures the operator under load, and draws what it found.
 package main
 
 import (

@@ -147,3 +147,9 @@ func (p *Process) Tail(lines int) string {
 	all := strings.Split(strings.TrimRight(string(content), "\n"), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
+
+// PID of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Succeeded tells whether it has ended with exit code 0.
+func (p *Process) Succeeded() bool { return !p.Running() && p.err == nil }

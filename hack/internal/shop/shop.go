@@ -82,7 +82,7 @@ type Shop struct {
 
 // Open creates the shop: its namespace, rights, and an account at each provider.
 func (s Shop) Open(ctx context.Context, c client.Client, sim *simulator.Simulator) error {
-	for provider, keys := range s.keys() {
+	for provider, keys := range s.Keys() {
 		sim.AddKeys(provider, keys)
 	}
 	for _, o := range s.objects(sim) {
@@ -96,8 +96,8 @@ func (s Shop) Open(ctx context.Context, c client.Client, sim *simulator.Simulato
 // WavePath is the path at which Wave calls the shop back.
 func (s Shop) WavePath() string { return "/callbacks/wave/account/" + s.Namespace + "/wave" }
 
-// keys are the shop's own: providers count the calls of each, and so does the operator.
-func (s Shop) keys() map[simulator.Provider]simulator.Keys {
+// Keys are the shop's own: providers count the calls of each, and so does the operator.
+func (s Shop) Keys() map[simulator.Provider]simulator.Keys {
 	mtnUser := fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(s.Namespace))) + simulator.DefaultMTNUser[8:]
 	return map[simulator.Provider]simulator.Keys{
 		simulator.MTN:    {ID: mtnUser, Secret: simulator.DefaultMTNKey, Key: simulator.DefaultMTNSubscriptionKey},
@@ -112,7 +112,7 @@ func (s Shop) objects(sim *simulator.Simulator) []client.Object {
 		s.bound(s.Clerk, "mobilemoney-payment-creator"),
 		s.bound(s.Refunder, "mobilemoney-refunder"),
 	}
-	for _, a := range accounts(sim, s.keys()) {
+	for _, a := range accounts(sim, s.Keys()) {
 		a.spec.Country, a.spec.Currency = "ci", "XOF"
 		a.spec.SecretRef.Name = a.spec.Provider + "-credentials"
 		a.spec.Polling.Interval = &metav1.Duration{Duration: s.PollEvery}
