@@ -50,6 +50,8 @@ type Attempt struct {
 }
 
 // Send is one time that the provider was, or may have been, asked.
+//
+// +structType=atomic
 type Send struct {
 	// Number of the send, from 1.
 	// +kubebuilder:validation:Minimum=1
@@ -66,6 +68,8 @@ type Send struct {
 }
 
 // Taken says how the provider is known to have the request.
+//
+// +structType=atomic
 type Taken struct {
 	// Send whose answer it was; 0 if it was found by asking.
 	Send int32 `json:"send,omitempty"`
@@ -77,6 +81,8 @@ type Taken struct {
 }
 
 // Refusal is the provider's definite no to a send.
+//
+// +structType=atomic
 type Refusal struct {
 	// Send that was refused.
 	Send Send `json:"send"`
@@ -94,6 +100,8 @@ type Refusal struct {
 }
 
 // Unknown says why the outcome cannot be determined.
+//
+// +structType=atomic
 type Unknown struct {
 	// Reason from the closed list of docs/payment.md.
 	// +kubebuilder:validation:MaxLength=64
@@ -106,6 +114,8 @@ type Unknown struct {
 
 // Reported is what a provider reported about a request and the operator does not
 // take for its outcome. It is kept for the person who settles it.
+//
+// +structType=atomic
 type Reported struct {
 	// Amount that the provider reported, an exact decimal.
 	// +kubebuilder:validation:MaxLength=40
@@ -122,6 +132,8 @@ type Reported struct {
 }
 
 // Notice is a message for people that is neither progress nor an outcome.
+//
+// +structType=atomic
 type Notice struct {
 	// Reason from the closed list of docs/payment.md.
 	// +kubebuilder:validation:MaxLength=64
@@ -137,6 +149,8 @@ type Notice struct {
 }
 
 // Outcome is how an attempt ended, and how we know.
+//
+// +structType=atomic
 type Outcome struct {
 	// A rule, because an enum here would lose against that of the type.
 

@@ -38,6 +38,8 @@ type Charge struct {
 }
 
 // ChargeSpec is the intent: fixed before the first request.
+//
+// +structType=atomic
 type ChargeSpec struct {
 	// InstallationID that the names and references are derived from.
 	// +kubebuilder:validation:MinLength=1
@@ -136,6 +138,8 @@ type AccountPin struct {
 }
 
 // Money is an exact amount in a currency.
+//
+// +structType=atomic
 type Money struct {
 	// Amount, an exact decimal.
 	// +kubebuilder:validation:MaxLength=40
@@ -214,6 +218,8 @@ type ChargeRefund struct {
 }
 
 // Session is what the provider opened for the payer.
+//
+// +structType=atomic
 type Session struct {
 	// ID that the provider gave it.
 	// +kubebuilder:validation:MaxLength=255

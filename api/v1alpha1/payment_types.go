@@ -297,6 +297,8 @@ type PaymentStatus struct {
 }
 
 // UnknownStatus is what a person settles.
+//
+// +structType=atomic
 type UnknownStatus struct {
 	// ID of this object, this reason, this time and what was reported: a
 	// settlement or confirmation names it. Anything else has another id.
@@ -316,6 +318,8 @@ type UnknownStatus struct {
 }
 
 // NextAction is what the payer has to do now.
+//
+// +structType=atomic
 type NextAction struct {
 	// Type: ApproveOnPhone (the payer's phone rings) or OpenURL.
 	// +kubebuilder:validation:Enum=ApproveOnPhone;OpenURL
@@ -340,6 +344,8 @@ const (
 )
 
 // PaymentFailure says why a payment did not succeed.
+//
+// +structType=atomic
 type PaymentFailure struct {
 	// Reason from the closed list of docs/payment.md.
 	Reason string `json:"reason"`
@@ -352,6 +358,8 @@ type PaymentFailure struct {
 }
 
 // CallbackNote notes a verified callback.
+//
+// +structType=atomic
 type CallbackNote struct {
 	// ReceivedAt is when it came.
 	ReceivedAt metav1.MicroTime `json:"receivedAt"`

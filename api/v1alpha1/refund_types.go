@@ -244,6 +244,8 @@ type RefundStatus struct {
 }
 
 // RefundFailure says why nothing was given back.
+//
+// +structType=atomic
 type RefundFailure struct {
 	// Reason from the closed list of docs/refund.md.
 	Reason string `json:"reason"`

@@ -52,7 +52,7 @@ func TestCRDs_HaveEveryRuleOfTheTypes(t *testing.T) {
 func TestTypes_BeginNoCommentWithPlusButMarkers(t *testing.T) {
 	for _, line := range comments(t) {
 		text := strings.TrimLeft(strings.TrimPrefix(line, "//"), " \t")
-		if strings.HasPrefix(text, "+") && !regexp.MustCompile(`^\+(kubebuilder:|listType=|listMapKey=|groupName=)`).MatchString(text) {
+		if strings.HasPrefix(text, "+") && !regexp.MustCompile(`^\+(kubebuilder:|listType=|listMapKey=|structType=|groupName=)`).MatchString(text) {
 			t.Errorf("%s", line)
 		}
 	}

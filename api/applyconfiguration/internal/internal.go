@@ -95,6 +95,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: receivedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.Charge
   map:
     fields:
@@ -254,6 +255,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: timeoutSeconds
       type:
         scalar: numeric
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.ClusterMerchantAccount
   map:
     fields:
@@ -436,6 +438,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: currency
       type:
         scalar: string
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.NextAction
   map:
     fields:
@@ -448,6 +451,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: url
       type:
         scalar: string
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.NextActionType
   scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.Notice
@@ -465,6 +469,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reason
       type:
         scalar: string
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.OrangeAccount
   map:
     fields:
@@ -501,6 +506,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: transactionID
       type:
         scalar: string
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.Payment
   map:
     fields:
@@ -533,6 +539,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reason
       type:
         scalar: string
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.PaymentIdentity
   map:
     fields:
@@ -734,6 +741,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reason
       type:
         scalar: string
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.RefundPhase
   scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.RefundSpec
@@ -828,6 +836,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: send
       type:
         namedType: dev.mobilemoney.operator.api.v1alpha1.Send
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.Reported
   map:
     fields:
@@ -843,6 +852,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: transactionID
       type:
         scalar: string
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.SecretReference
   map:
     fields:
@@ -864,6 +874,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: sender
       type:
         scalar: string
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.Session
   map:
     fields:
@@ -882,6 +893,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: token
       type:
         scalar: string
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.SettledOutcome
   scalar: string
 - name: dev.mobilemoney.operator.api.v1alpha1.Settlement
@@ -920,6 +932,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: send
       type:
         scalar: numeric
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.Unknown
   map:
     fields:
@@ -932,6 +945,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: since
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.UnknownStatus
   map:
     fields:
@@ -947,6 +961,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: since
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    elementRelationship: atomic
 - name: dev.mobilemoney.operator.api.v1alpha1.WaveAccount
   map:
     fields:
