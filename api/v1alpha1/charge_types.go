@@ -24,7 +24,7 @@ import (
 // +kubebuilder:printcolumn:name="Sends",type=integer,JSONPath=`.record.sends`
 // +kubebuilder:printcolumn:name="Outcome",type=string,JSONPath=`.record.outcome.phase`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.record) || has(self.record)",message="the record of a Charge cannot be removed"
+// +kubebuilder:validation:XValidation:rule="has(self.record) || !has(oldSelf.record)",message="the record of a Charge cannot be removed"
 // +kubebuilder:validation:XValidation:rule="self.spec == oldSelf.spec || !has(oldSelf.record) || !(has(oldSelf.record.open) || has(oldSelf.record.taken) || has(oldSelf.record.refusal) || has(oldSelf.record.unknown) || has(oldSelf.record.outcome))",message="the intent of a Charge cannot change once something was sent"
 type Charge struct {
 	metav1.TypeMeta   `json:",inline"`

@@ -47,29 +47,29 @@ type Payment struct {
 
 // PaymentSpec says what to collect, from whom, through which provider.
 //
-// +kubebuilder:validation:XValidation:rule="self.provider == oldSelf.provider",message="provider cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="!isQuantity(string(self.amount)) || quantity(string(self.amount)).compareTo(quantity(string(oldSelf.amount))) == 0",message="amount cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule=`(has(self.currency) ? self.currency : "") == (has(oldSelf.currency) ? oldSelf.currency : "")`,message="currency cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule=`(has(self.phone) ? self.phone : "") == (has(oldSelf.phone) ? oldSelf.phone : "")`,message="phone cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule=`(has(self.reference) ? self.reference : "") == (has(oldSelf.reference) ? oldSelf.reference : "")`,message="reference cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule=`has(self.currency) ? self.currency == oldSelf.?currency.orValue("") : !has(oldSelf.currency)`,message="currency cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule=`has(self.phone) ? self.phone == oldSelf.?phone.orValue("") : !has(oldSelf.phone)`,message="phone cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule=`has(self.reference) ? self.reference == oldSelf.?reference.orValue("") : !has(oldSelf.reference)`,message="reference cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule=`(has(self.description) ? self.description : "") == (has(oldSelf.description) ? oldSelf.description : "")`,message="description cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="has(self.accountRef) == has(oldSelf.accountRef) && (!has(self.accountRef) || self.accountRef == oldSelf.accountRef)",message="accountRef cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule=`(has(self.returnURL) ? self.returnURL : "") == (has(oldSelf.returnURL) ? oldSelf.returnURL : "")`,message="returnURL cannot change after creation; create a new Payment"
-// +kubebuilder:validation:XValidation:rule=`(has(self.cancelURL) ? self.cancelURL : "") == (has(oldSelf.cancelURL) ? oldSelf.cancelURL : "")`,message="cancelURL cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule="has(self.accountRef) ? has(oldSelf.accountRef) && self.accountRef == oldSelf.accountRef : !has(oldSelf.accountRef)",message="accountRef cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule=`has(self.returnURL) ? self.returnURL == oldSelf.?returnURL.orValue("") : !has(oldSelf.returnURL)`,message="returnURL cannot change after creation; create a new Payment"
+// +kubebuilder:validation:XValidation:rule=`has(self.cancelURL) ? self.cancelURL == oldSelf.?cancelURL.orValue("") : !has(oldSelf.cancelURL)`,message="cancelURL cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="self.?timeoutSeconds.orValue(0) == oldSelf.?timeoutSeconds.orValue(0)",message="timeoutSeconds cannot change after creation; create a new Payment"
 // +kubebuilder:validation:XValidation:rule="!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",message="cancel cannot be taken back; create a new Payment"
-// +kubebuilder:validation:XValidation:rule="self.provider != 'mtn' || has(self.phone)",message="phone is required for provider mtn, which asks the payer on that phone; add phone, in quotes, such as \"+2250501020304\""
-// +kubebuilder:validation:XValidation:rule=`!(self.?currency.orValue("") in ['BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF']) || !string(self.amount).matches('[.][0-9]*[1-9]')`,message="this currency has no decimals; write a whole number, such as 5000"
+// +kubebuilder:validation:XValidation:rule="has(self.phone) || self.provider != 'mtn'",message="phone is required for provider mtn, which asks the payer on that phone; add phone, in quotes, such as \"+2250501020304\""
+// +kubebuilder:validation:XValidation:rule=`!string(self.amount).matches('[.][0-9]*[1-9]') || !(self.?currency.orValue("") in ['BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF'])`,message="this currency has no decimals; write a whole number, such as 5000"
 type PaymentSpec struct {
 	// Provider to collect through: mtn, orange or wave. A name that the
 	// operator does not know leaves the Payment Pending with the reason
 	// ProviderNotSupported.
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="provider cannot change after creation; create a new Payment"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="provider must be a lower-case name, such as mtn, orange or wave"
 	Provider string `json:"provider"`
 
 	// Amount to collect: an integer (5000) or a decimal in quotes ("10.50").
 	// XOF, XAF, GNF and other currencies without decimals take whole numbers.
+	// +kubebuilder:validation:XValidation:rule="!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity(string(oldSelf))) == 0",message="amount cannot change after creation; create a new Payment"
 	Amount Amount `json:"amount"`
 
 	// Currency of the amount, an ISO 4217 code. Default: that of the merchant
@@ -212,11 +212,11 @@ type AccountReference struct {
 //
 // +kubebuilder:validation:XValidation:rule=`!(oldSelf.?phase.orValue("") in ['Succeeded', 'Failed', 'Expired', 'Cancelled']) || self.?phase.orValue("") == oldSelf.phase`,message="a finished Payment stays as it ended"
 // +kubebuilder:validation:XValidation:rule=`oldSelf.?phase.orValue("") != 'Succeeded' || ((has(self.transactionID) ? self.transactionID : "") == (has(oldSelf.transactionID) ? oldSelf.transactionID : "") && (has(self.amount) ? self.amount : "") == (has(oldSelf.amount) ? oldSelf.amount : "") && (has(self.currency) ? self.currency : "") == (has(oldSelf.currency) ? oldSelf.currency : ""))`,message="what was paid cannot change"
-// +kubebuilder:validation:XValidation:rule=`oldSelf.?phase.orValue("Pending") == "Pending" || self.?phase.orValue("Pending") != "Pending"`,message="phase cannot be removed or become Pending again: it says whether the payer was charged"
-// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.chargeName) || self.?chargeName.orValue("") == oldSelf.chargeName`,message="chargeName cannot change"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.initiatedAt) || has(self.initiatedAt)",message="initiatedAt cannot be removed"
+// +kubebuilder:validation:XValidation:rule=`self.?phase.orValue("Pending") != "Pending" || oldSelf.?phase.orValue("Pending") == "Pending"`,message="phase cannot be removed or become Pending again: it says whether the payer was charged"
+// +kubebuilder:validation:XValidation:rule="has(self.chargeName) || !has(oldSelf.chargeName)",message="chargeName cannot change"
+// +kubebuilder:validation:XValidation:rule="has(self.initiatedAt) || !has(oldSelf.initiatedAt)",message="initiatedAt cannot be removed"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.unknown) || has(self.unknown) || self.?phase.orValue("") != "Unknown"`,message="unknown cannot be removed while the phase is Unknown"
-// +kubebuilder:validation:XValidation:rule="self.?sends.orValue(0) >= oldSelf.?sends.orValue(0)",message="sends cannot fall"
+// +kubebuilder:validation:XValidation:rule="has(self.sends) || oldSelf.?sends.orValue(0) == 0",message="sends cannot fall"
 type PaymentStatus struct {
 	// Phase: Pending (not asked yet), Processing (the provider was asked, or
 	// may have been), Succeeded, Failed, Expired, Cancelled, or Unknown: the
@@ -236,6 +236,7 @@ type PaymentStatus struct {
 	// ChargeName names the Charge, the lasting record of what the provider
 	// was asked.
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="chargeName cannot change"
 	ChargeName string `json:"chargeName,omitempty"`
 
 	// Reference that the merchant knows the sale by: spec.reference, or the name.
@@ -269,6 +270,7 @@ type PaymentStatus struct {
 	// Sends counts how often the provider was, or was about to be, asked. Each
 	// request is fenced by raising it: who ends the object at the same time loses.
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:XValidation:rule="self >= oldSelf",message="sends cannot fall"
 	Sends int32 `json:"sends,omitempty"`
 
 	// InitiatedAt is when the provider was asked.

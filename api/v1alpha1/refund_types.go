@@ -171,11 +171,11 @@ const (
 // of its Payment records.
 //
 // +kubebuilder:validation:XValidation:rule=`!(oldSelf.?phase.orValue("") in ['Succeeded', 'Failed']) || self.?phase.orValue("") == oldSelf.phase`,message="a finished Refund stays as it ended"
-// +kubebuilder:validation:XValidation:rule=`oldSelf.?phase.orValue("Pending") == "Pending" || self.?phase.orValue("Pending") != "Pending"`,message="phase cannot be removed or become Pending again: it says whether the money was given back"
-// +kubebuilder:validation:XValidation:rule=`!has(oldSelf.chargeName) || self.?chargeName.orValue("") == oldSelf.chargeName`,message="chargeName cannot change"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.initiatedAt) || has(self.initiatedAt)",message="initiatedAt cannot be removed"
+// +kubebuilder:validation:XValidation:rule=`self.?phase.orValue("Pending") != "Pending" || oldSelf.?phase.orValue("Pending") == "Pending"`,message="phase cannot be removed or become Pending again: it says whether the money was given back"
+// +kubebuilder:validation:XValidation:rule="has(self.chargeName) || !has(oldSelf.chargeName)",message="chargeName cannot change"
+// +kubebuilder:validation:XValidation:rule="has(self.initiatedAt) || !has(oldSelf.initiatedAt)",message="initiatedAt cannot be removed"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.unknown) || has(self.unknown) || !(self.?phase.orValue("") in ['Unknown', 'ManualActionRequired'])`,message="unknown cannot be removed while a person has to confirm"
-// +kubebuilder:validation:XValidation:rule="self.?sends.orValue(0) >= oldSelf.?sends.orValue(0)",message="sends cannot fall"
+// +kubebuilder:validation:XValidation:rule="has(self.sends) || oldSelf.?sends.orValue(0) == 0",message="sends cannot fall"
 type RefundStatus struct {
 	// Phase: Pending (not asked yet), Processing, ManualActionRequired (a
 	// person has to give the money back), Succeeded, Failed, or Unknown: the
@@ -194,6 +194,7 @@ type RefundStatus struct {
 
 	// ChargeName names the Charge on which the refund is recorded.
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="chargeName cannot change"
 	ChargeName string `json:"chargeName,omitempty"`
 
 	// Account in use: kind/name.
@@ -228,6 +229,7 @@ type RefundStatus struct {
 	// Sends counts how often the provider was, or was about to be, asked. Each
 	// request is fenced by raising it: who ends the object at the same time loses.
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:XValidation:rule="self >= oldSelf",message="sends cannot fall"
 	Sends int32 `json:"sends,omitempty"`
 
 	// InitiatedAt is when the provider was asked.
