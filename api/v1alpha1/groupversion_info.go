@@ -8,6 +8,11 @@
 // +groupName=mobilemoney.dev
 package v1alpha1
 
+// What a write of these types costs the API server:
+//   - Each look of a rule at a member copies the schema of all members. So a rule about
+//     one member is on that member where it can be, and what is usually true comes first.
+//   - Each member has an entry in managedFields. What is written as a whole is atomic.
+
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
