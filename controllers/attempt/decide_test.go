@@ -106,6 +106,11 @@ func ended(phase v1alpha1.Phase, ago time.Duration, settledBy string) change {
 		f.record().Outcome = &v1alpha1.Outcome{Phase: phase, At: micro(ago), SettledBy: settledBy}
 	}
 }
+// forCallback: the last question that a callback asked for began then.
+func forCallback(ago time.Duration) change {
+	return func(f *Facts) { f.Seen.ForCallback = noon.Add(-ago) }
+}
+
 func calledBack(ago time.Duration) change { return func(f *Facts) { f.Callback = noon.Add(-ago) } }
 
 // A page that is over by a clock that was set back after the question.
@@ -186,7 +191,8 @@ func TestDecide(t *testing.T) {
 		{"R13 settled, and contradicted", "mtn", []change{ended(v1alpha1.PhaseFailed, hour, "awa"), calledBack(0), func(f *Facts) { f.Attempt.Later = &v1alpha1.Outcome{Phase: v1alpha1.PhaseSucceeded} }}, Decision{Action: Idle}},
 		{"settled now", "mtn", []change{unknown(v1alpha1.ReasonOutcomeUnknown, hour), func(f *Facts) { f.Settled = true }}, Decision{Action: Settle}},
 		{"reused, with consent", "mtn", []change{unknown(v1alpha1.ReasonReusedName, hour), asked(3 * minute), func(f *Facts) { f.Consent = true }}, Decision{Action: Ask}},
-		{"R8 called back, asked a moment ago", "mtn", []change{taken(10 * minute), asked(4 * time.Second), calledBack(time.Second)}, wait(6 * time.Second)},
+		{"R8 called back, polled a moment ago", "mtn", []change{taken(10 * minute), asked(4 * time.Second), calledBack(time.Second)}, Decision{Action: Ask}},
+		{"R8 called back twice, asked a moment ago", "mtn", []change{taken(10 * minute), asked(4 * time.Second), forCallback(4 * time.Second), calledBack(time.Second)}, wait(6 * time.Second)},
 		{"R5 asked for a lost answer once more at the deadline", "mtn", []change{sent(hour, "me"), asked(minute, notFound)}, Decision{Action: Ask}},
 		{"R6 a late send at the deadline", "wave", []change{sent(hour, "me"), sent(minute, "me"), asked(0, notFound)}, wait(minute)},
 		{"R6 reused or not", "orange", []change{func(f *Facts) { f.EarlierLife = true; f.record() }}, because(GiveUp, v1alpha1.ReasonLostInitiation)},

@@ -127,6 +127,8 @@ type Observation struct {
 	At time.Time
 	// Asked is when the last question that was answered began; zero: none was.
 	Asked time.Time
+	// ForCallback is when the last question began that a callback asked for; zero: none since the last send.
+	ForCallback time.Time
 	// Failures in a row, counting the last call.
 	Failures int
 	// NotFound: the provider does not know the reference, asked with the
@@ -152,7 +154,7 @@ func (o Observation) OK() bool { return !o.At.IsZero() && o.Failures == 0 }
 
 // See notes which send is the newest, and returns o as of now: where the clock was set back, waits count from now.
 func (o Observation) See(a *v1alpha1.Attempt, now time.Time) Observation {
-	for _, t := range []*time.Time{&o.At, &o.Asked, &o.EndedAt, &o.FirstSeen, &o.UnsentAt} {
+	for _, t := range []*time.Time{&o.At, &o.Asked, &o.ForCallback, &o.EndedAt, &o.FirstSeen, &o.UnsentAt} {
 		*t = earliest(*t, now)
 	}
 	if a != nil && a.Sends > o.Newest {

@@ -29,7 +29,11 @@ func (f Facts) nextCheck(verdicts ...time.Time) time.Time {
 		due = earliest(due, last.Add(max(f.Settings.RetryMin, last.Sub(f.clamp(f.Attempt.Taken.At.Time)))))
 	}
 	if f.CalledBack() {
-		due = earliest(due, f.Seen.Asked.Add(f.Settings.CallbackGap)) // at once after a send
+		since := f.Seen.Asked
+		if f.noted(f.Callback).After(since) {
+			since = f.Seen.ForCallback // a poll that came before it is in nobody's way
+		}
+		due = earliest(due, latest(last, since.Add(f.Settings.CallbackGap)))
 	}
 	if f.noted(f.Requested).After(f.Seen.Asked) {
 		due = earliest(due, last.Add(requestGap))

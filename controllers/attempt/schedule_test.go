@@ -33,7 +33,9 @@ func TestNextCheck(t *testing.T) {
 		{"at most a day", []change{open(300 * day), outcomeUnknown(300 * day), asked(0)}, 21 * hour, 27 * hour},
 		{"a callback starts it again", []change{open(300 * day), outcomeUnknown(300 * day), asked(0), calledBack(hour)}, 5 * minute, 7 * minute},
 		{"K2g a callback since the last question", []change{open(10 * minute), asked(minute), calledBack(0)}, 0, 0},
-		{"K2g a callback, asked a moment ago", []change{open(10 * minute), asked(4 * second), calledBack(0)}, 6 * second, 6 * second},
+		{"K2g a callback, polled a moment ago", []change{open(10 * minute), asked(4 * second), calledBack(0)}, 0, 0},
+		{"K2g a callback, asked for another one a moment ago", []change{open(10 * minute), asked(4 * second), forCallback(4 * second), calledBack(0)}, 6 * second, 6 * second},
+		{"K2g a callback, polled since another one was asked for", []change{open(10 * minute), asked(second), forCallback(4 * second), calledBack(0)}, 6 * second, 6 * second},
 		{"K2g a callback while the question was under way", []change{open(10 * minute), asked(minute), func(f *Facts) { f.Seen.At = noon.Add(-second) }, calledBack(30 * second)}, 0, 0},
 		{"K2g a callback before the answer to the send", []change{open(0), calledBack(second), func(f *Facts) { f.Seen.At = noon }}, 0, 0},
 		{"K2g a callback by a clock a little behind", []change{open(10 * minute), asked(9 * second), calledBack(10 * second)}, second, second},
@@ -104,7 +106,9 @@ func TestNextCheck_Always(t *testing.T) {
 			return
 		}
 		due := f.nextCheck(f.lateUntil(), f.deadline())
+		fresh := f.noted(f.Callback).After(f.Seen.Asked) && !due.Before(f.Seen.ForCallback.Add(f.Settings.CallbackGap))
 		switch {
+		case fresh && !due.Before(f.Seen.At): // a callback since the last question
 		case due.Sub(noon) > 27*time.Hour:
 			t.Fatalf("due in %s", due.Sub(noon))
 		case !f.Seen.At.IsZero() && due.Sub(f.Seen.At) < f.Settings.RetryMin*9/10:

@@ -25,7 +25,7 @@ type Settings struct {
 	UnsentCharges int
 	// RetryMin and RetryMax bound the wait after a call that did not get through.
 	RetryMin, RetryMax time.Duration
-	// CallbackGap is the least time between two checks, however many callbacks come.
+	// CallbackGap is the least time between two checks that callbacks ask for, however many come.
 	CallbackGap time.Duration
 	// ExpiryMargin is added to the end of a session before it counts as over.
 	ExpiryMargin time.Duration

@@ -99,7 +99,7 @@ func (o *Options) bindProtocol(fs *flag.FlagSet) {
 	fs.DurationVar(&s.ClockSkew, "clock-skew", s.ClockSkew, "How far the clocks of two replicas may be apart.")
 	fs.DurationVar(&s.RetryMin, "retry-min", s.RetryMin, "First wait after a call that did not get through.")
 	fs.DurationVar(&s.RetryMax, "retry-max", s.RetryMax, "Longest wait after calls that did not get through, and for an account to be mended.")
-	fs.DurationVar(&s.CallbackGap, "callback-gap", s.CallbackGap, "Least time between two checks of one payment, however many callbacks come.")
+	fs.DurationVar(&s.CallbackGap, "callback-gap", s.CallbackGap, "Least time between two checks of one payment that callbacks ask for, however many come.")
 	fs.DurationVar(&s.ExpiryMargin, "expiry-margin", s.ExpiryMargin, "Added to the end of a payer's session before it counts as over.")
 	fs.DurationVar(&s.AdoptionWindow, "adoption-window", s.AdoptionWindow,
 		"How long after its end a Charge is adopted by a new Payment of the same name without consent; 0: always.")

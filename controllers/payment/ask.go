@@ -28,11 +28,20 @@ func (r *Reconciler) ask(ctx context.Context, v view) (view, error) {
 	defer c.Release(who)
 	ctx, cancel := context.WithTimeout(account.WithCaller(context.WithoutCancel(ctx), who), r.Settings.CallTimeout)
 	defer cancel()
-	v.asked = r.Now()
+	v = r.asking(v, who)
 	if c.Traits().Recovery == providers.RecoverBySearch && (v.charge == nil || v.charge.Record.Session == nil) {
 		return r.search(ctx, v, c)
 	}
 	return r.status(ctx, v, c)
+}
+
+// asking notes when the question begins, and whether a callback asked for it.
+func (r *Reconciler) asking(v view, who account.Caller) view {
+	v.asked = r.Now()
+	if who.Purpose == account.AfterCallback {
+		v.seen = r.Protocol.Remember(v.key.String(), func(o *attempt.Observation) { o.ForCallback = v.asked })
+	}
+	return v
 }
 
 // status asks by the reference, or by what the session needs.
