@@ -63,6 +63,9 @@ type floorPayment struct {
 	id        string
 }
 
+// callbackPath is the manager's, too: what was asked for in its place calls back to it.
+const callbackPath = "/callbacks/mtn/"
+
 // watched kinds: one watch is open on each.
 var watched = []string{"payments", "charges", "refunds", "merchantaccounts", "clustermerchantaccounts"}
 
@@ -207,7 +210,7 @@ func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.mu.Lock()
-	p := f.payments[strings.TrimPrefix(r.URL.Path, "/callbacks/")]
+	p := f.payments[strings.TrimPrefix(r.URL.Path, callbackPath)]
 	f.mu.Unlock()
 	if p == nil {
 		w.WriteHeader(http.StatusNotFound)
@@ -331,7 +334,7 @@ func (f *floor) post(ctx context.Context, p *floorPayment) error {
 	body, err := json.Marshal(map[string]any{
 		"amount": p.charge.Spec.Money.Amount, "currency": p.charge.Spec.Money.Currency, "externalId": p.payment.Name,
 		"payer":        map[string]string{"partyIdType": "MSISDN", "partyId": strings.TrimPrefix(p.payment.Spec.Phone, "+")},
-		"payerMessage": "Payment", "payeeNote": p.id,
+		"payerMessage": "Payment", "payeeNote": strings.ReplaceAll(p.reference, "-", ""),
 	})
 	if err != nil {
 		return err
@@ -341,7 +344,7 @@ func (f *floor) post(ctx context.Context, p *floorPayment) error {
 		return err
 	}
 	req.Header.Set("X-Reference-Id", p.reference)
-	req.Header.Set("X-Callback-Url", "http://"+f.Listen+"/callbacks/"+p.id)
+	req.Header.Set("X-Callback-Url", "http://"+f.Listen+callbackPath+p.id)
 	req.Header.Set("Content-Type", "application/json")
 	return f.call(req, http.StatusAccepted, nil)
 }
@@ -386,7 +389,7 @@ func (f *floor) call(req *http.Request, want int, into any) error {
 		return err
 	}
 	if resp.StatusCode != want {
-		return fmt.Errorf("%s %s: %s", req.Method, req.URL.Path, resp.Status)
+		return fmt.Errorf("%s %s: %s: %.200s", req.Method, req.URL.Path, resp.Status, content)
 	}
 	if into == nil {
 		return nil

@@ -26,7 +26,7 @@ func (t *trial) restart(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.warm(ctx); err != nil {
+		if err := s.warm(ctx, asked); err != nil {
 			return err
 		}
 		var rolled []*sale
@@ -83,10 +83,10 @@ func (s *stage) sellWhile(ctx context.Context, name string, during time.Duration
 	s.paid(-1)
 	sales := s.market.plan(name, int(restartRate*during.Seconds()))
 	var at time.Time
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.market.sell(ctx, sales, restartRate) })
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.market.sell(both, sales, restartRate) })
 	group.Go(func() error {
-		if err := sleep(ctx, goesAfter); err != nil {
+		if err := sleep(both, goesAfter); err != nil {
 			return err
 		}
 		at = time.Now()

@@ -148,7 +148,7 @@ func (s *stage) managed(ctx context.Context, do func(context.Context, *manager) 
 		return err
 	}
 	if err := while(ctx, m.Process, func(ctx context.Context) error {
-		if err := s.warm(ctx); err != nil {
+		if err := s.warm(ctx, ended); err != nil {
 			return err
 		}
 		return do(ctx, m)
@@ -176,13 +176,13 @@ func while(ctx context.Context, p *process.Process, do func(context.Context) err
 }
 
 // warm pays once in each shop, so that accounts are judged, tokens fetched and connections there.
-func (s *stage) warm(ctx context.Context) error {
+func (s *stage) warm(ctx context.Context, far func(*sale) bool) error {
 	s.paid(0)
 	sales := s.market.plan("warm"+strconv.Itoa(s.managers), len(s.shops))
 	if err := s.market.sell(ctx, sales, 0); err != nil {
 		return err
 	}
-	return s.market.wait(ctx, sales, ended, readyWithin)
+	return s.market.wait(ctx, sales, far, readyWithin)
 }
 
 // floored runs do while the floor works in place of a manager, and removes what it left.
@@ -195,7 +195,7 @@ func (s *stage) floored(ctx context.Context, do func(context.Context, *process.P
 		return err
 	}
 	if err := while(ctx, p, func(ctx context.Context) error {
-		if err := s.warm(ctx); err != nil {
+		if err := s.warm(ctx, ended); err != nil {
 			return err
 		}
 		return do(ctx, p)
