@@ -85,7 +85,8 @@ type ChargeSpec struct {
 	// +kubebuilder:validation:MaxLength=64
 	Payer string `json:"payer,omitempty"`
 
-	// CallbackID names the Charge in the URL of its callbacks.
+	// CallbackID names the Charge in the URL of its callbacks; empty: they name it by
+	// its reference or session.
 	// +kubebuilder:validation:MaxLength=255
 	CallbackID string `json:"callbackID,omitempty"`
 

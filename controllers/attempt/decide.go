@@ -326,6 +326,20 @@ func (f Facts) ended() Decision {
 	}
 }
 
+// Over tells whether ended has nothing left to ask about a Charge, nor anybody else to do, whatever
+// has become of its Payment. A callback that comes later changes that.
+func Over(c *v1alpha1.Charge) bool {
+	rec := &c.Record
+	switch o := rec.Outcome; {
+	case o == nil, !o.Phase.Terminal(), o.SettledBy != "", rec.Later != nil, len(rec.Open) > 0, len(rec.Refunds) > 0, c.DeletionTimestamp != nil:
+		return false
+	case o.Phase == v1alpha1.PhaseSucceeded, rec.LastCallback == nil:
+		return true
+	default:
+		return !rec.LastCallback.ReceivedAt.After(o.At.Time)
+	}
+}
+
 // ask asks at the time given, or waits until then, and looks again at the times at
 // which a verdict is due; where nothing can be asked, it waits for those only.
 func (f Facts) ask(at time.Time, verdicts ...time.Time) Decision {

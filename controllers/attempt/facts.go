@@ -175,6 +175,11 @@ func NothingSent(a *v1alpha1.Attempt) bool {
 	return !MayHaveArrived(a) && a.Refusal == nil && a.Outcome == nil && a.Unknown == nil
 }
 
+// PaidByProvider tells whether the provider itself said that it was paid.
+func PaidByProvider(o *v1alpha1.Outcome) bool {
+	return o.Phase == v1alpha1.PhaseSucceeded && o.SettledBy == ""
+}
+
 // MadeElsewhere tells whether no send that this record tells of made the request: what the provider
 // has under the reference was there before, and so may be what became of it since, such as refunds.
 func MadeElsewhere(a *v1alpha1.Attempt) bool {

@@ -3,7 +3,6 @@ package attempt
 import (
 	"context"
 	"errors"
-	"maps"
 	"sync"
 	"time"
 
@@ -119,5 +118,11 @@ func (p *pacer) prune(now time.Time) {
 		return
 	}
 	p.pruned = now
-	maps.DeleteFunc(p.keys, func(_ ctrl.Request, k pace) bool { return now.Sub(k.last).Abs() > 2*lastRetry })
+	kept := map[ctrl.Request]pace{} // another map: what one grew to, it keeps
+	for key, k := range p.keys {
+		if now.Sub(k.last).Abs() <= 2*lastRetry {
+			kept[key] = k
+		}
+	}
+	p.keys = kept
 }

@@ -215,9 +215,9 @@ func IsGone(err error) bool {
 func Get[T any, P interface {
 	*T
 	client.Object
-}](ctx context.Context, reader client.Reader, key types.NamespacedName) (P, error) {
+}](ctx context.Context, reader client.Reader, key types.NamespacedName, opts ...client.GetOption) (P, error) {
 	o := P(new(T))
-	switch err := reader.Get(ctx, key, o); {
+	switch err := reader.Get(ctx, key, o, opts...); {
 	case IsGone(err):
 		return nil, nil
 	case err != nil:

@@ -2,15 +2,20 @@ package attempt
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/installation"
+	"mobilemoney.dev/operator/controllers/stub"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -162,21 +167,43 @@ func TestBacklog_UnbegunFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := fake.NewClientBuilder().WithScheme(scheme)
+	if err := SetupIndexes(t.Context(), indexer{b}); err != nil {
+		t.Fatal(err)
+	}
+	over, ended := stub.New(func(p *v1alpha1.Payment) bool { return p.Status.Phase.Terminal() }, Over, never), &v1alpha1.Outcome{Phase: v1alpha1.PhaseFailed}
 	for name, phase := range map[string]v1alpha1.Phase{"new": "", "open": v1alpha1.PhaseProcessing, "over": v1alpha1.PhaseFailed} {
-		b.WithObjects(&v1alpha1.Payment{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: v1alpha1.PaymentStatus{Phase: phase}})
+		p, _ := over.Payment(&v1alpha1.Payment{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: v1alpha1.PaymentStatus{Phase: phase}})
+		b.WithObjects(p.(*v1alpha1.Payment))
 	}
-	b.WithObjects(&v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{Name: "charge"}})
-	stage := func(o runtime.Object) (unbegun, over bool) {
-		phase := o.(*v1alpha1.Payment).Status.Phase
-		return phase == "", phase.Terminal()
-	}
+	c, _ := over.Charge(&v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{Name: "charge-over"}, Record: v1alpha1.ChargeRecord{Attempt: v1alpha1.Attempt{Outcome: ended}}})
+	b.WithObjects(&v1alpha1.Charge{ObjectMeta: metav1.ObjectMeta{Name: "charge"}}, c.(*v1alpha1.Charge))
+	unasked := func(o runtime.Object) bool { return o.(*v1alpha1.Payment).Status.Phase == "" }
 	ofCharge := func(c *v1alpha1.Charge) (out []reconcile.Request) {
 		out = make([]reconcile.Request, 1)
 		out[0].Name = c.Name
 		return out
 	}
-	unbegun, rest, err := Backlog(context.Background(), b.Build(), &v1alpha1.PaymentList{}, stage, ofCharge)
+	unbegun, rest, err := Backlog(context.Background(), b.Build(), &v1alpha1.PaymentList{}, unasked, ofCharge)
 	if err != nil || len(unbegun) != 1 || unbegun[0].Name != "new" || len(rest) != 2 || rest[0].Name != "open" || rest[1].Name != "charge" {
 		t.Errorf("%v, %v, %v", unbegun, rest, err)
 	}
+}
+
+func TestEachPart_HoldsEveryCharge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := installation.Installation{}.ChargeName(rapid.String().Draw(t, "namespace"), rapid.String().Draw(t, "name"))
+		if strings.Count(parts, name[len(name)-1:]) != 1 {
+			t.Fatalf("%s is in no part", name)
+		}
+	})
+}
+
+func never(*v1alpha1.Charge) time.Time { return time.Time{} }
+
+// indexer adds indexes to a cache in memory.
+type indexer struct{ *fake.ClientBuilder }
+
+func (i indexer) IndexField(_ context.Context, o client.Object, field string, extract client.IndexerFunc) error {
+	i.WithIndex(o, field, extract)
+	return nil
 }

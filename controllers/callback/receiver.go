@@ -25,6 +25,7 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
+	"mobilemoney.dev/operator/controllers/stub"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -36,7 +37,7 @@ type Receiver struct {
 	Listener net.Listener
 	// TLS files; without them plain http is spoken.
 	TLS TLSFiles
-	// Client reads the cache and notes callbacks.
+	// Client reads the cache, and whole objects, and notes callbacks.
 	Client client.Client
 	// Live reads past the cache, where that does not show yet what a proven path names.
 	Live client.Reader
@@ -237,7 +238,12 @@ func (r *Receiver) chargeBy(ctx context.Context, key accountKey, index, value st
 		return nil, fmt.Errorf("looking the charge up: %w", err)
 	}
 	for i := range list.Items {
-		if c := &list.Items[i]; key.made(c) {
+		c := &list.Items[i]
+		switch {
+		case !key.made(c):
+		case stub.Is(c):
+			return attempt.Get[v1alpha1.Charge](ctx, r.Client, types.NamespacedName{Name: c.Name})
+		default:
 			return c, nil
 		}
 	}

@@ -32,7 +32,9 @@ import (
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 	"mobilemoney.dev/operator/controllers/account"
+	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
+	"mobilemoney.dev/operator/controllers/payment"
 	"mobilemoney.dev/operator/controllers/redact"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
@@ -129,10 +131,17 @@ func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
 	}
 	// A call and its record that began before the signal are finished.
 	grace := opts.settings.CallTimeout + 2*opts.settings.RecordTimeout
+	slim := payment.NewTransform(time.Now)
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:  scheme(),
 		Metrics: metricsOptions,
-		Cache:   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject: map[client.Object]cache.ByObject{
+				&v1alpha1.Payment{}: {Transform: slim.Payment},
+				&v1alpha1.Charge{}:  {Transform: slim.Charge},
+			},
+		},
 		Client: client.Options{Cache: &client.CacheOptions{
 			// The operator may get these, not list them.
 			DisableFor: []client.Object{&corev1.Secret{}, &corev1.Namespace{}},
@@ -185,35 +194,35 @@ func (n *notices) NeedLeaderElection() bool { return false }
 // Start tells once.
 func (n *notices) Start(ctx context.Context) (err error) {
 	defer redact.Recovered(&err)
-	var charges v1alpha1.ChargeList
-	if err := n.mgr.GetClient().List(ctx, &charges, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("listing the Charges that are there at the start: %w", err)
-	}
-	n.otherInstallations(charges.Items)
-	n.newKey(charges.Items)
-	return nil
+	all, foreign := 0, map[string]int{}
+	err = attempt.EachPart(ctx, n.mgr.GetClient(), func(charges []v1alpha1.Charge) error {
+		all += len(charges)
+		for i := range charges {
+			if id := charges[i].Spec.InstallationID; id != n.inst.ID {
+				foreign[id]++
+			}
+		}
+		return nil
+	})
+	n.otherInstallations(foreign)
+	n.newKey(all)
+	return err
 }
 
-func (n *notices) otherInstallations(charges []v1alpha1.Charge) {
-	count := map[string]int{}
-	for i := range charges {
-		if id := charges[i].Spec.InstallationID; id != n.inst.ID {
-			count[id]++
-		}
-	}
+func (n *notices) otherInstallations(count map[string]int) {
 	for id, charges := range count {
 		n.mgr.GetLogger().Error(nil, "Charges of another installation id: they are not followed, and their Payments are Stalled. "+
 			"Start the operator with that --installation-id to go on with them", "id", id, "charges", charges, "ours", n.inst.ID)
 	}
 }
 
-func (n *notices) newKey(charges []v1alpha1.Charge) {
-	if !n.keyMade || len(charges) == 0 {
+func (n *notices) newKey(charges int) {
+	if !n.keyMade || charges == 0 {
 		return
 	}
 	const text = "The operator's own key is new, but there are Charges that were made with another one: " +
 		"a Payment that is applied again does not adopt them without consent. Restore the Secret from a backup"
-	n.mgr.GetLogger().Error(nil, text, "secret", installation.KeySecretName, "charges", len(charges))
+	n.mgr.GetLogger().Error(nil, text, "secret", installation.KeySecretName, "charges", charges)
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: n.opts.namespace, Name: installation.KeySecretName}}
-	n.recorder.Eventf(secret, nil, corev1.EventTypeWarning, "OperatorKeyMade", "Start", "%s. Charges: %d.", text, len(charges))
+	n.recorder.Eventf(secret, nil, corev1.EventTypeWarning, "OperatorKeyMade", "Start", "%s. Charges: %d.", text, charges)
 }

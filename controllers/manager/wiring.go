@@ -23,6 +23,7 @@ import (
 	"mobilemoney.dev/operator/controllers/refund"
 	"mobilemoney.dev/operator/controllers/restoreguard"
 	"mobilemoney.dev/operator/controllers/retention"
+	"mobilemoney.dev/operator/controllers/stub"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -57,8 +58,9 @@ func setup(ctx context.Context, mgr ctrl.Manager, opts Options, inst installatio
 	if p.restore, err = p.watchRevisions(); err != nil {
 		return p, err
 	}
+	live := p.restore.Reader(mgr.GetAPIReader())
 	p.protocol = &attempt.Protocol{
-		Client: p.restore.Client(mgr.GetClient()), Live: p.restore.Reader(mgr.GetAPIReader()), Settings: opts.settings,
+		Client: stub.NewClient(p.restore.Client(mgr.GetClient()), live), Live: live, Settings: opts.settings,
 		Now: time.Now, Process: process, Leads: p.gate.Leads, RestoreDetected: p.restore.Detected, Behind: p.restore.Behind,
 	}
 	for _, add := range []func() error{p.addLoops, p.addAccounts, p.addCollector, p.addReceiver} {
@@ -157,7 +159,8 @@ func (p parts) addReceiver() error {
 		return fmt.Errorf("adding the loader of path keys: %w", err)
 	}
 	receiver := &callback.Receiver{
-		Addr: p.opts.callbackAddress, TLS: p.opts.callbackTLS, Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(),
+		Addr: p.opts.callbackAddress, TLS: p.opts.callbackTLS,
+		Client: stub.NewClient(p.mgr.GetClient(), p.mgr.GetAPIReader()), Live: p.mgr.GetAPIReader(),
 		Paths: p.urls.Paths, Keyring: keyring, Registry: p.resolver.Registry, Digest: p.inst.CallbackDigest, Now: time.Now, Log: log,
 		NoteGap: p.opts.settings.CallbackGap, Limits: p.opts.callbackLimits, Metrics: callback.NewMetrics(metrics.Registry),
 	}

@@ -3,6 +3,7 @@
 //
 //	controller.go  observe: what there is, as values
 //	sale.go        what a Payment is to the Charge of its name     pure
+//	over.go        of what nothing is left to do                    pure
 //	facts.go       what the protocol decides from                  pure
 //	act.go         what was decided, done
 //	send.go ask.go the calls to providers
@@ -27,6 +28,7 @@ import (
 	"mobilemoney.dev/operator/controllers/callback"
 	"mobilemoney.dev/operator/controllers/installation"
 	"mobilemoney.dev/operator/controllers/promptlimit"
+	"mobilemoney.dev/operator/controllers/stub"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -152,15 +154,22 @@ func (r *Reconciler) next(v view, done attempt.Decision) ctrl.Result {
 	return ctrl.Result{RequeueAfter: d.Again(v.wait, age, r.Settings), Priority: &priority}
 }
 
-// observe reads what there is about a sale: the object before its Charge.
+// observe reads what there is about a sale: the object before its Charge. Where nothing is left to do, it is as if
+// nothing were there.
 func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, from client.Reader) (view, error) {
 	v := view{key: key}
 	var err error
-	if v.payment, err = attempt.Get[v1alpha1.Payment](ctx, from, key); err != nil {
+	if v.payment, err = attempt.Get[v1alpha1.Payment](ctx, from, key, stub.Allow{}); err != nil {
 		return v, err
 	}
 	name := types.NamespacedName{Name: r.Installation.ChargeName(key.Namespace, key.Name)}
-	if v.charge, err = attempt.Get[v1alpha1.Charge](ctx, from, name); err != nil {
+	if v.charge, err = attempt.Get[v1alpha1.Charge](ctx, from, name, stub.Allow{}); err != nil {
+		return v, err
+	}
+	if nothingLeft(v.payment, v.charge) {
+		return view{key: key}, nil
+	}
+	if v, err = r.whole(ctx, v); err != nil {
 		return v, err
 	}
 	return r.complete(ctx, v)
@@ -210,7 +219,7 @@ func (r *Reconciler) findAccount(ctx context.Context, v view) (view, error) {
 		v.relation = relationVacant
 	}
 	switch {
-	case !r.Installation.Made(c), c.Record.Outcome != nil && paidByProvider(c.Record.Outcome):
+	case !r.Installation.Made(c), c.Record.Outcome != nil && attempt.PaidByProvider(c.Record.Outcome):
 		return v, nil
 	case v.relation == relationVacant:
 		if now, err := r.choose(ctx, v); err != nil || !r.unsure(ctx, now) {
@@ -262,10 +271,6 @@ func (r *Reconciler) choose(ctx context.Context, v view) (view, error) {
 	}
 	v.account = acct
 	return v, nil
-}
-
-func paidByProvider(o *v1alpha1.Outcome) bool {
-	return o.Phase == v1alpha1.PhaseSucceeded && o.SettledBy == ""
 }
 
 // traits of the provider of the sale; the zero value where it is not known.

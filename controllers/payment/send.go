@@ -300,10 +300,18 @@ func (r *Reconciler) intent(v view) (*v1alpha1.Charge, *attempt.Problem) {
 			Fingerprint:       inst.Fingerprint(p, requested.Currency),
 			Payer:             payer,
 			ProviderReference: acct.Kind.Reference(inst.ReferenceDigest(p.Spec.Provider, environment, p.Namespace, p.Name)),
-			CallbackID:        r.URLs.Paths.ID(p.Spec.Provider, name),
+			CallbackID:        r.callbackID(acct, name),
 			TimeoutSeconds:    int32(cmp.Or(timeout, acct.Timeout, account.DefaultTimeout) / time.Second),
 		},
 	}, problem
+}
+
+// callbackID names a Charge in the URL of its callbacks; empty: they come to one of the account.
+func (r *Reconciler) callbackID(acct *account.Account, charge string) string {
+	if len(acct.Kind.CallbackSecretKeys) > 0 {
+		return ""
+	}
+	return r.URLs.Paths.ID(acct.Provider, charge)
 }
 
 func (v view) provider() string {

@@ -48,14 +48,8 @@ func request(namespace, name string) reconcile.Request {
 
 // Everything lists what the loop works on, for a process that begins to lead.
 func (r *Reconciler) Everything(ctx context.Context) (unbegun, rest []reconcile.Request, err error) {
-	stage := func(o runtime.Object) (unbegun, over bool) {
-		phase := o.(*v1alpha1.Payment).Status.Phase
-		return phase == "" || phase == v1alpha1.PhasePending, phase.Terminal()
-	}
-	return attempt.Backlog(ctx, r.Client, &v1alpha1.PaymentList{}, stage, func(c *v1alpha1.Charge) []reconcile.Request {
-		if o := c.Record.Outcome; o != nil && paidByProvider(o) && len(c.Record.Refunds) == 0 {
-			return nil
-		}
+	unasked := func(o runtime.Object) bool { return unasked(o.(*v1alpha1.Payment)) }
+	return attempt.Backlog(ctx, r.Client, &v1alpha1.PaymentList{}, unasked, func(c *v1alpha1.Charge) []reconcile.Request {
 		return []reconcile.Request{request(c.Spec.Payment.Namespace, c.Spec.Payment.Name)}
 	})
 }
@@ -63,14 +57,19 @@ func (r *Reconciler) Everything(ctx context.Context) (unbegun, rest []reconcile.
 // waitingFor wakes the open Payments that a changed account may concern.
 func (r *Reconciler) waitingFor(ctx context.Context, o client.Object) []reconcile.Request {
 	var list v1alpha1.PaymentList
-	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
+	open := client.MatchingFields{attempt.IndexOpen: attempt.Open}
+	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace()), open, client.UnsafeDisableDeepCopy); err != nil {
 		return nil
 	}
 	var out []reconcile.Request
 	for i := range list.Items {
-		if p := &list.Items[i]; p.Status.Phase == "" || p.Status.Phase == v1alpha1.PhasePending {
+		if p := &list.Items[i]; unasked(p) {
 			out = append(out, request(p.Namespace, p.Name))
 		}
 	}
 	return out
+}
+
+func unasked(p *v1alpha1.Payment) bool {
+	return p.Status.Phase == "" || p.Status.Phase == v1alpha1.PhasePending
 }

@@ -46,6 +46,7 @@ func newWorld(t *testing.T, tweaks ...func(*attempt.Settings)) *world {
 	for _, tweak := range tweaks {
 		w.tweak = tweak
 	}
+	w.Stubs = NewTransform(w.Clock.Now)
 	w.start()
 	return w
 }

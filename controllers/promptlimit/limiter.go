@@ -91,22 +91,26 @@ func (l *Limiter) Waiting() int {
 }
 
 func (l *Limiter) check(ctx context.Context, r client.Reader, charge string, next Prompt, limits Limits) (*Exceeded, error) {
+	prompts, err := l.prompts(ctx, r, charge, next)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range []struct {
-		index, value string
-		limit        int
-		like         func(Prompt) bool
-		message      string
+		value   string
+		limit   int
+		like    func(Prompt) bool
+		message string
 	}{
-		{IndexPayer, next.Namespace + "/" + next.Payer, limits.PerPhone,
-			func(p Prompt) bool { return p.Namespace == next.Namespace && p.Payer == next.Payer },
+		{next.Namespace + "/" + next.Payer, limits.PerPhone, func(p Prompt) bool { return p.Payer == next.Payer },
 			"Prompt limit reached: %d prompts to this phone in the last hour, the account's prompts.perPhone, which can be raised. "},
-		{IndexNamespace, next.Namespace, limits.PerNamespace,
-			func(p Prompt) bool { return p.Namespace == next.Namespace },
+		{next.Namespace, limits.PerNamespace, func(Prompt) bool { return true },
 			"Prompt limit reached: %d prompts from this namespace in the last hour, the account's prompts.perNamespace, which can be raised. "},
 	} {
-		earlier, err := l.prompts(ctx, r, charge, c.index, c.value, next.At, c.like)
-		if err != nil {
-			return nil, err
+		var earlier []time.Time
+		for _, p := range prompts {
+			if c.like(p) {
+				earlier = append(earlier, p.At)
+			}
 		}
 		if !nextAt(next.At, c.limit, 0, earlier).After(next.At) {
 			continue
@@ -130,33 +134,30 @@ func (l *Limiter) remember(charge string, p Prompt) {
 	l.admitted[charge] = p
 }
 
-// prompts are when payers were asked, but for the Charge of that name: by the
-// Charges in the cache, and by what was admitted since.
-func (l *Limiter) prompts(ctx context.Context, r client.Reader, own, index, value string, now time.Time, like func(Prompt) bool) ([]time.Time, error) {
-	at := map[string]time.Time{}
+// prompts of the namespace in the last hour, or before it, but for the Charge of that name: by the Charges in the
+// cache, and by what was admitted since.
+func (l *Limiter) prompts(ctx context.Context, r client.Reader, own string, next Prompt) (map[string]Prompt, error) {
+	all := map[string]Prompt{}
 	for name, p := range l.admitted {
-		if like(p) {
-			at[name] = p.At
+		if p.Namespace == next.Namespace {
+			all[name] = p
 		}
 	}
-	for _, hour := range []time.Time{now.Add(-window), now} {
+	for _, hour := range []time.Time{next.At.Add(-window), next.At} {
 		var list v1alpha1.ChargeList
-		err := r.List(ctx, &list, client.MatchingFields{index: indexKey(value, hour)}, client.UnsafeDisableDeepCopy)
+		err := r.List(ctx, &list, client.MatchingFields{IndexNamespace: indexKey(next.Namespace, hour)}, client.UnsafeDisableDeepCopy)
 		if err != nil {
 			return nil, fmt.Errorf("counting prompts: %w", err)
 		}
 		for i := range list.Items {
-			if t, ok := promptedAt(&list.Items[i]); ok {
-				at[list.Items[i].Name] = t
+			c := &list.Items[i]
+			if at, ok := promptedAt(c); ok {
+				all[c.Name] = Prompt{Namespace: next.Namespace, Payer: c.Spec.Payer, At: at}
 			}
 		}
 	}
-	delete(at, own)
-	out := make([]time.Time, 0, len(at))
-	for _, t := range at {
-		out = append(out, t)
-	}
-	return out, nil
+	delete(all, own)
+	return all, nil
 }
 
 // nextAt is when the limit allows one more prompt to who has a position in the queue, given when the earlier prompts
@@ -174,18 +175,14 @@ func nextAt(now time.Time, limit, position int, at []time.Time) time.Time {
 	return recent[len(recent)-limit+position].Add(window)
 }
 
-// Indexes of the cache: they find the Charges that rang a phone, by the hour.
-const (
-	IndexPayer     = "promptPayer"
-	IndexNamespace = "promptNamespace"
-)
+// IndexNamespace of the cache finds the Charges of a namespace that rang a phone, by the hour. There is none by phone:
+// a value of its own for each Charge would cost more than the Charge.
+const IndexNamespace = "promptNamespace"
 
-// SetupIndexes adds the indexes that prompts are counted by.
+// SetupIndexes adds the index that prompts are counted by.
 func SetupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
-	for field, values := range map[string]client.IndexerFunc{IndexPayer: payerKeys, IndexNamespace: namespaceKeys} {
-		if err := indexer.IndexField(ctx, &v1alpha1.Charge{}, field, values); err != nil {
-			return fmt.Errorf("indexing Charges by %s: %w", field, err)
-		}
+	if err := indexer.IndexField(ctx, &v1alpha1.Charge{}, IndexNamespace, namespaceKeys); err != nil {
+		return fmt.Errorf("indexing Charges by %s: %w", IndexNamespace, err)
 	}
 	return nil
 }
@@ -221,22 +218,21 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-func payerKeys(o client.Object) []string {
-	c := o.(*v1alpha1.Charge)
-	return indexKeys(c, c.Spec.Payment.Namespace+"/"+c.Spec.Payer)
+// Counted is when c rang a phone, if that may count still: the clock may be set back by an hour. Zero: it does not.
+func Counted(c *v1alpha1.Charge, now time.Time) time.Time {
+	if at, ok := promptedAt(c); ok && now.Sub(at) < 2*window {
+		return at
+	}
+	return time.Time{}
 }
 
 func namespaceKeys(o client.Object) []string {
 	c := o.(*v1alpha1.Charge)
-	return indexKeys(c, c.Spec.Payment.Namespace)
-}
-
-func indexKeys(c *v1alpha1.Charge, value string) []string {
 	at, ok := promptedAt(c)
 	if !ok {
 		return nil
 	}
-	return []string{indexKey(value, at)}
+	return []string{indexKey(c.Spec.Payment.Namespace, at)}
 }
 
 // queues are who waits for each limit, in the order in which they came. They only say

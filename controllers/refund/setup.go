@@ -72,11 +72,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began sourc
 
 // Everything lists what the loop works on, for a process that begins to lead.
 func (r *Reconciler) Everything(ctx context.Context) (unbegun, rest []reconcile.Request, err error) {
-	stage := func(o runtime.Object) (unbegun, over bool) {
+	unasked := func(o runtime.Object) bool {
 		phase := o.(*v1alpha1.Refund).Status.Phase
-		return phase == "" || phase == v1alpha1.RefundPending, phase.Terminal()
+		return phase == "" || phase == v1alpha1.RefundPending
 	}
-	return attempt.Backlog(ctx, r.Client, &v1alpha1.RefundList{}, stage, func(c *v1alpha1.Charge) []reconcile.Request { return requests(c, nil) })
+	return attempt.Backlog(ctx, r.Client, &v1alpha1.RefundList{}, unasked, func(c *v1alpha1.Charge) []reconcile.Request { return requests(c, nil) })
 }
 
 // chargeHandler wakes the Refunds whose entry changed: one Charge may hold hundreds.

@@ -53,6 +53,7 @@ func newWorld(t *testing.T, options ...func(*simulator.Options)) *world {
 		return errors.Join(attempt.SetupIndexes(ctx, i), promptlimit.SetupIndexes(ctx, i), SetupIndexes(ctx, i))
 	}
 	w := &world{World: looptest.New(t, opts, indexes), settings: attempt.DefaultSettings()}
+	w.Stubs = payment.NewTransform(w.Clock.Now)
 	w.start()
 	return w
 }

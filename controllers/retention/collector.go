@@ -36,33 +36,18 @@ const (
 	maxFailures = 10
 	// clocksApart is a difference that is logged.
 	clocksApart = time.Minute
-	// indexPart finds the Charges that may be due one day, in parts, by the last letter
-	// of their names, which are hashes: a list of all at once takes much memory.
-	indexPart = "retentionPart"
-	parts     = "abcdefghijklmnopqrstuvwxyz234567"
 )
 
-// SetupIndexes adds the indexes that the collector and its metric use.
+// SetupIndexes adds the index that the metric uses.
 func SetupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
-	indexes := map[string]func(*v1alpha1.Charge) []string{
-		indexPart: func(c *v1alpha1.Charge) []string {
-			if c.Name == "" || !over(&c.Record) && !unsent(&c.Record) {
-				return nil
-			}
-			return []string{c.Name[len(c.Name)-1:]}
-		},
-		indexUnfollowed: func(c *v1alpha1.Charge) []string {
-			if whyUnfollowed(c) == nil {
-				return nil
-			}
-			return []string{"true"}
-		},
-	}
-	for field, values := range indexes {
-		value := func(o client.Object) []string { return values(o.(*v1alpha1.Charge)) }
-		if err := indexer.IndexField(ctx, &v1alpha1.Charge{}, field, value); err != nil {
-			return fmt.Errorf("indexing Charges by %s: %w", field, err)
+	err := indexer.IndexField(ctx, &v1alpha1.Charge{}, indexUnfollowed, func(o client.Object) []string {
+		if whyUnfollowed(o.(*v1alpha1.Charge)) == nil {
+			return nil
 		}
+		return []string{"true"}
+	})
+	if err != nil {
+		return fmt.Errorf("indexing Charges by %s: %w", indexUnfollowed, err)
 	}
 	return nil
 }
@@ -70,6 +55,7 @@ func SetupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 // Collector looks through all Charges every now and then (docs/adr/0011), in a process
 // that leads. Two at a time do no harm.
 type Collector struct {
+	// Client reads the cache, of which a stub is enough, and deletes.
 	Client client.Client
 	// Live reads past the cache. Every deletion stands on such a read.
 	Live         client.Reader
@@ -131,10 +117,10 @@ func (c *Collector) Sweep(ctx context.Context) error {
 		return err
 	}
 	var done tally
-	for _, part := range parts {
-		if err := c.sweepPart(ctx, string(part), now, &done); err != nil {
-			return err
-		}
+	// In parts, and only looked at; whoever may go is read afresh.
+	err = attempt.EachPart(ctx, c.Client, func(part []v1alpha1.Charge) error { return c.sweepPart(ctx, part, now, &done) })
+	if err != nil {
+		return err
 	}
 	if done.collected > 0 {
 		c.Log.Info("Collected Charges", "count", done.collected)
@@ -142,16 +128,11 @@ func (c *Collector) Sweep(ctx context.Context) error {
 	return errors.Join(done.failures...)
 }
 
-func (c *Collector) sweepPart(ctx context.Context, part string, now time.Time, done *tally) error {
-	var list v1alpha1.ChargeList
-	// Only looked at; whoever may go is read afresh.
-	if err := c.Client.List(ctx, &list, client.MatchingFields{indexPart: part}, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("listing Charges: %w", err)
-	}
+func (c *Collector) sweepPart(ctx context.Context, charges []v1alpha1.Charge, now time.Time, done *tally) error {
 	var group errgroup.Group
 	group.SetLimit(workers)
-	for i := range list.Items {
-		f := facts{now: now, settings: c.Settings, installation: c.Installation, charge: &list.Items[i]}
+	for i := range charges {
+		f := facts{now: now, settings: c.Settings, installation: c.Installation, charge: &charges[i]}
 		if decide(f) != collect {
 			continue
 		}

@@ -19,12 +19,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/attempt"
 )
 
 // world is a collector with an API around it.
@@ -76,7 +76,7 @@ func builder(t *testing.T) *fake.ClientBuilder {
 	scheme := runtime.NewScheme()
 	must(t, v1alpha1.AddToScheme(scheme))
 	b := fake.NewClientBuilder().WithScheme(scheme)
-	must(t, SetupIndexes(t.Context(), indexAdder{b}))
+	must(t, errors.Join(attempt.SetupIndexes(t.Context(), indexAdder{b}), SetupIndexes(t.Context(), indexAdder{b})))
 	return b
 }
 
@@ -444,15 +444,6 @@ func TestServerTime_IsTheDateOfAReview(t *testing.T) {
 	if got, err := ServerTime(api)(t.Context()); !errors.Is(err, answer) {
 		t.Error(got, err)
 	}
-}
-
-func TestParts_HoldEveryCharge(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		name := testInstallation.ChargeName(rapid.String().Draw(t, "namespace"), rapid.String().Draw(t, "name"))
-		if strings.Count(parts, name[len(name)-1:]) != 1 {
-			t.Fatalf("%s is in no part", name)
-		}
-	})
 }
 
 // noticed is open, and its notice says why.

@@ -59,7 +59,7 @@ func (a *api) Get(_ context.Context, name client.ObjectKey, into client.Object, 
 		a.p.behind(k.Kind)
 	}
 	a.p.w.observer.Shown(a.p, k, found, false)
-	return tell(k, found, into)
+	return tell(k, a.p.cached(found), into)
 }
 
 func (a *api) getLive(k Key, into client.Object) error {
@@ -107,7 +107,7 @@ func (a *api) List(_ context.Context, into client.ObjectList, opts ...client.Lis
 		from = nil
 		a.p.behind(kind)
 	}
-	a.p.w.list(from, kind, o, into)
+	a.p.w.list(a.p.cache(from), kind, o, into)
 	return nil
 }
 
@@ -315,17 +315,26 @@ func (w *World) keyring(resolver *account.Resolver) *callback.Keyring {
 	return k
 }
 
-// shelf reads what is stored; none of its reads is a point.
+// shelf reads what is stored, or what the cache of a process holds of it; none of its reads is a point.
 type shelf struct {
 	client.Client
 	w *World
+	// cache of this process; nil: it reads live.
+	cache *Process
+}
+
+func (s shelf) hold(o client.Object) client.Object {
+	if s.cache == nil {
+		return o
+	}
+	return s.cache.cached(o)
 }
 
 func (s shelf) Get(_ context.Context, name client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	s.w.shelves.Lock()
 	defer s.w.shelves.Unlock()
 	k := Key{kindOf(into), name.Namespace, name.Name}
-	return tell(k, s.w.Store.Live(k), into)
+	return tell(k, s.hold(s.w.Store.Live(k)), into)
 }
 
 func (s shelf) List(_ context.Context, into client.ObjectList, opts ...client.ListOption) error {
@@ -337,7 +346,11 @@ func (s shelf) List(_ context.Context, into client.ObjectList, opts ...client.Li
 	}
 	var o client.ListOptions
 	o.ApplyOptions(opts)
-	s.w.list(s.w.Store.objects, kind, o, into)
+	from := make(table, 0, len(s.w.Store.objects))
+	for _, o := range s.w.Store.objects {
+		from = append(from, s.hold(o))
+	}
+	s.w.list(from, kind, o, into)
 	return nil
 }
 
@@ -352,9 +365,8 @@ func (s shelf) Delete(_ context.Context, o client.Object, opts ...client.DeleteO
 
 // collector of a process. What it does is no part of a payment.
 func (w *World) collector(p *Process) *retention.Collector {
-	direct := shelf{w: w}
 	return &retention.Collector{
-		Client: direct, Live: direct, Installation: p.Installation(), Settings: retention.DefaultSettings(), Now: p.now,
+		Client: shelf{w: w, cache: p}, Live: shelf{w: w}, Installation: p.Installation(), Settings: retention.DefaultSettings(), Now: p.now,
 		ServerNow: func(context.Context) (time.Time, error) { return w.clock.Now(), nil }, Leads: p.Leads,
 		Collected: w.opts.Shared.Collected, Log: w.said.Logger(),
 	}

@@ -24,6 +24,7 @@ import (
 	"mobilemoney.dev/operator/controllers/promptlimit"
 	"mobilemoney.dev/operator/controllers/refund"
 	"mobilemoney.dev/operator/controllers/retention"
+	"mobilemoney.dev/operator/controllers/stub"
 	"mobilemoney.dev/operator/providers/transport"
 )
 
@@ -51,6 +52,7 @@ type Process struct {
 
 	pausing  pausing
 	view     view
+	stubs    *stub.Transform
 	ready    []Job
 	delayed  map[Job]time.Time
 	failures map[Job]int
@@ -114,7 +116,9 @@ func (w *World) boot(seat, stale int) *Process {
 	if p.skew = w.Config.Skew; seat > 0 {
 		p.skew += w.opts.Skew
 	}
-	cached, live := &api{p: p}, &api{p: p, live: true}
+	p.stubs = payment.NewTransform(p.now)
+	live := &api{p: p, live: true}
+	cached := stub.NewClient(&api{p: p}, live)
 	clients := account.NewClients(&calls{p, transport.New(transport.Options{RoundTripper: &network{w}})}, p.now)
 	clients.Sleep = p.sleep
 	inst, settings := w.Config.Installation, w.opts.Settings
@@ -219,6 +223,29 @@ func replay(history []Version) table {
 // behind: a read showed an older state than the cache has. Its events come after the run that read it.
 func (p *Process) behind(k Kind) { p.view.again = append(p.view.again, k) }
 
+// cached is what the cache holds of an object.
+func (p *Process) cached(o client.Object) client.Object {
+	var held any
+	switch x := o.(type) {
+	case *v1alpha1.Payment:
+		held, _ = p.stubs.Payment(x.DeepCopy())
+	case *v1alpha1.Charge:
+		held, _ = p.stubs.Charge(x.DeepCopy())
+	default:
+		return o
+	}
+	return held.(client.Object)
+}
+
+// cache is what the cache holds of these objects.
+func (p *Process) cache(of table) table {
+	out := make(table, 0, len(of))
+	for _, o := range of {
+		out = append(out, p.cached(o))
+	}
+	return out
+}
+
 // viewBefore is the version before the one that the cache shows.
 func (p *Process) viewBefore(k Key) client.Object {
 	for i := p.view.pos - 1; i >= 0; i-- {
@@ -272,7 +299,7 @@ func (p *Process) wake(v Version) {
 	if o == nil {
 		o = v.Old
 	}
-	switch x := o.(type) {
+	switch x := p.cached(o).(type) {
 	case *v1alpha1.Payment:
 		p.enqueue(jobOf(x))
 		for _, other := range p.view.objects {

@@ -6,12 +6,15 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
+	"mobilemoney.dev/operator/controllers/stub"
 	"mobilemoney.dev/operator/providers"
 )
 
@@ -54,6 +57,20 @@ func (w *World) point(label string, do func() error) error {
 	return err
 }
 
+// cached is what the cache of the loop holds of an object.
+func (w *World) cached(o client.Object) (err error) {
+	var held any
+	switch o := o.(type) {
+	case *v1alpha1.Payment:
+		held, err = w.Stubs.Payment(o.DeepCopy())
+		*o = *held.(*v1alpha1.Payment)
+	case *v1alpha1.Charge:
+		held, err = w.Stubs.Charge(o.DeepCopy())
+		*o = *held.(*v1alpha1.Charge)
+	}
+	return err
+}
+
 // watched is a client of the loop: what it reads is cached, and each write is a point.
 func (w *World) watched() client.Client {
 	cache := func() client.Reader {
@@ -75,12 +92,18 @@ func (w *World) watched() client.Client {
 			return err
 		})
 	}
-	return interceptor.NewClient(w.API, interceptor.Funcs{
+	return stub.NewClient(interceptor.NewClient(w.API, interceptor.Funcs{
 		Get: func(ctx context.Context, _ client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-			return cache().Get(ctx, key, o, opts...)
+			if err := cache().Get(ctx, key, o, opts...); err != nil {
+				return err
+			}
+			return w.cached(o)
 		},
 		List: func(ctx context.Context, _ client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
-			return cache().List(ctx, list, opts...)
+			if err := cache().List(ctx, list, opts...); err != nil {
+				return err
+			}
+			return meta.EachListItem(list, func(o runtime.Object) error { return w.cached(o.(client.Object)) })
 		},
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			return write("create", o, "", func() error { return c.Create(ctx, o, opts...) })
@@ -94,7 +117,7 @@ func (w *World) watched() client.Client {
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
 			return write("update", o, sub, func() error { return c.SubResource(sub).Update(ctx, o, opts...) })
 		},
-	})
+	}), w.API)
 }
 
 // publish is what others may read of what is written: all but what a Charge and nextAction are there to keep.

@@ -27,6 +27,7 @@ import (
 	"mobilemoney.dev/operator/controllers/account"
 	"mobilemoney.dev/operator/controllers/attempt"
 	"mobilemoney.dev/operator/controllers/installation"
+	"mobilemoney.dev/operator/controllers/stub"
 	"mobilemoney.dev/operator/providers"
 	"mobilemoney.dev/operator/providers/mtn"
 	"mobilemoney.dev/operator/providers/orange"
@@ -57,6 +58,8 @@ type World struct {
 	Sim   *simulator.Simulator
 	// API is the API server as users have it.
 	API client.WithWatch
+	// Stubs makes what the cache of the loop holds.
+	Stubs *stub.Transform
 	// Stale, if set, is what the cache of the loop shows.
 	Stale client.Reader
 	// Endpoints that the next process trusts, besides the providers' own.

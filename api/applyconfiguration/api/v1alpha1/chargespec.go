@@ -35,7 +35,8 @@ type ChargeSpecApplyConfiguration struct {
 	// Payer is a keyed hash of the phone that the provider rings, by which prompts
 	// to one payer are counted; empty where it rings none.
 	Payer *string `json:"payer,omitempty"`
-	// CallbackID names the Charge in the URL of its callbacks.
+	// CallbackID names the Charge in the URL of its callbacks; empty: they name it by
+	// its reference or session.
 	CallbackID *string `json:"callbackID,omitempty"`
 	// ProviderReference is what the provider knows the payment by.
 	ProviderReference *string `json:"providerReference,omitempty"`
