@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"runtime/debug"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,8 +52,15 @@ import (
 // the operator may get them and not watch them.
 const callbackKeyRefresh = 30 * time.Second
 
+// garbage is how much of it there may be, in per cent of what is alive. Most of what is alive is what the caches hold
+// for months and few runs change, so that half of Go's default saves a quarter of the memory and costs little time.
+const garbage = 50
+
 // Run runs the manager in the cluster that the environment names, until ctx is over.
 func Run(ctx context.Context, opts Options) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	cfg, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the cluster: %w", err)
