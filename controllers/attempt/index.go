@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
@@ -88,6 +90,12 @@ func open(o client.Object) bool {
 	default:
 		return !stub.Is(o)
 	}
+}
+
+// Unfinished passes all events but those of a start that tell of an object about which nothing is left to do: of an
+// object that is over and one that is not, the latter wakes the loop.
+func Unfinished() predicate.Predicate {
+	return predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList || open(e.Object) }}
 }
 
 // UnsentCharges counts the Charges of a namespace of which nothing was sent.

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -26,10 +27,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began sourc
 		return []reconcile.Request{request(sale.Namespace, sale.Name)}
 	})
 	toWaiting := handler.EnqueueRequestsFromMapFunc(r.waitingFor)
+	unfinished := builder.WithPredicates(attempt.Unfinished())
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("payment").
-		For(&v1alpha1.Payment{}).
-		Watches(&v1alpha1.Charge{}, toSale).
+		For(&v1alpha1.Payment{}, unfinished).
+		Watches(&v1alpha1.Charge{}, toSale, unfinished).
 		Watches(&v1alpha1.MerchantAccount{}, toWaiting).
 		Watches(&v1alpha1.ClusterMerchantAccount{}, toWaiting).
 		WatchesRawSource(began).

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -53,11 +54,12 @@ func SetupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 
 // SetupWithManager starts the loop with mgr; began tells what to look at once this process begins to lead.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began source.Source) error {
+	unfinished := builder.WithPredicates(attempt.Unfinished())
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("refund").
-		For(&v1alpha1.Refund{}).
-		Watches(&v1alpha1.Charge{}, chargeHandler()).
-		Watches(&v1alpha1.Payment{}, handler.EnqueueRequestsFromMapFunc(r.ofPayment)).
+		For(&v1alpha1.Refund{}, unfinished).
+		Watches(&v1alpha1.Charge{}, chargeHandler(), unfinished).
+		Watches(&v1alpha1.Payment{}, handler.EnqueueRequestsFromMapFunc(r.ofPayment), unfinished).
 		Watches(&v1alpha1.MerchantAccount{}, handler.EnqueueRequestsFromMapFunc(r.ofAccount)).
 		Watches(&v1alpha1.ClusterMerchantAccount{}, handler.EnqueueRequestsFromMapFunc(r.ofAccount)).
 		WatchesRawSource(began).

@@ -9,7 +9,7 @@ const (
 	openShops = 20
 	// settle is how long a manager is left alone before its memory is measured: the questions that
 	// it has at its start are asked, and the garbage of its start is collected.
-	settle = 150 * time.Second
+	settle = 130 * time.Second
 )
 
 // open keeps many payments open, which are asked about every two minutes, while new ones come.
