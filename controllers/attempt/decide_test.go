@@ -106,6 +106,7 @@ func ended(phase v1alpha1.Phase, ago time.Duration, settledBy string) change {
 		f.record().Outcome = &v1alpha1.Outcome{Phase: phase, At: micro(ago), SettledBy: settledBy}
 	}
 }
+
 // forCallback: the last question that a callback asked for began then.
 func forCallback(ago time.Duration) change {
 	return func(f *Facts) { f.Seen.ForCallback = noon.Add(-ago) }

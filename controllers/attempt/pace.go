@@ -15,9 +15,10 @@ const (
 	// firstRetry is the wait after a run that failed; it doubles up to lastRetry.
 	firstRetry = time.Second
 	lastRetry  = time.Minute
-	// lastConflict is the longest wait after one that somebody else was faster than: once the
-	// cache has caught up, there is nothing to wait for.
-	lastConflict = 4 * time.Second
+	// firstConflict and lastConflict are the waits after one that somebody else was faster than,
+	// such as the note of a callback: once the cache has caught up, there is nothing to wait for.
+	firstConflict = 50 * time.Millisecond
+	lastConflict  = 4 * time.Second
 	// burst of runs that follow each other at once, and how many there may be a second
 	// in the long run. A payment takes less than ten from its creation to its end.
 	burst         = 20
@@ -54,9 +55,9 @@ type pace struct {
 	// last run, and how much of the burst was used up then.
 	last time.Time
 	used float64
-	// failures in a row, and the longest wait after the last one.
-	failures int
-	longest  time.Duration
+	// failures in a row, and the waits after the last one: the first doubles up to the longest.
+	failures       int
+	first, longest time.Duration
 }
 
 // usedAt is how much of the burst is used up at a time.
@@ -73,8 +74,8 @@ func (p pace) wait(now time.Time) time.Duration {
 	if p.failures == 0 {
 		return wait
 	}
-	retry := firstRetry
-	for i := 1; i < p.failures && retry < lastRetry; i++ {
+	retry := p.first
+	for i := 1; i < p.failures && retry < p.longest; i++ {
 		retry *= 2
 	}
 	return max(wait, min(retry, p.longest)-max(0, now.Sub(p.last)))
@@ -104,8 +105,8 @@ func (p *pacer) end(key ctrl.Request, err error) time.Duration {
 		k.failures = 0
 	}
 	// What is recorded already is no haste, however long the cache does not show it.
-	if k.longest = lastRetry; Outpaced(err) && !errors.Is(err, ErrBehind) {
-		k.longest = lastConflict
+	if k.first, k.longest = firstRetry, lastRetry; Outpaced(err) && !errors.Is(err, ErrBehind) {
+		k.first, k.longest = firstConflict, lastConflict
 	}
 	k.last, k.used = p.now(), k.usedAt(p.now())
 	p.keys[key] = k

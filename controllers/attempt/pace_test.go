@@ -90,7 +90,8 @@ func TestPaced_RepeatsConflictsEverMoreSlowlyAndWithoutAnError(t *testing.T) {
 	loop := Paced(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {
 		return Finish(ctrl.Result{}, fmt.Errorf("writing Payment sale: %w", conflict))
 	}), func() time.Time { return now })
-	for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 4 * time.Second, 4 * time.Second} {
+	for _, ms := range []int{50, 100, 200, 400, 800, 1600, 3200, 4000, 4000} {
+		want := time.Duration(ms) * time.Millisecond
 		result, err := loop.Reconcile(context.Background(), ctrl.Request{})
 		if err != nil || result.RequeueAfter != want {
 			t.Fatalf("again in %v, %v; want %v", result.RequeueAfter, err, want)

@@ -29,7 +29,7 @@ type Lease struct{ Duration, Renew, Retry time.Duration }
 
 // DefaultLease is taken over within a second when it is released, and within 17 s when its holder crashed.
 func DefaultLease() Lease {
-	return Lease{Duration: 15 * time.Second, Renew: 10 * time.Second, Retry: 400 * time.Millisecond}
+	return Lease{Duration: 13 * time.Second, Renew: 10 * time.Second, Retry: 400 * time.Millisecond}
 }
 
 // Validate refuses leases with which two replicas would lead as a matter of course, and

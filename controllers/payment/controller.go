@@ -32,11 +32,12 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// Priorities of a requeue: a check, or a Payment that waits for the prompt limit,
-// never stands in the way of a new payment or a callback.
+// Priorities in the queue: a check, or a Payment that waits for the prompt limit, never stands
+// in the way of a new payment, nor that one in the way of a callback.
 const (
-	priorityCheck = -100
-	priorityNew   = 0
+	priorityCheck    = -100
+	priorityNew      = 0
+	priorityCallback = 100
 )
 
 // Reconciler brings Payments to their end. A request is the name of a Payment, which

@@ -7,10 +7,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -31,6 +34,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began sourc
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("payment").
 		For(&v1alpha1.Payment{}, unfinished).
+		Watches(&v1alpha1.Payment{}, handler.Funcs{UpdateFunc: calledBack}).
 		Watches(&v1alpha1.Charge{}, toSale, unfinished).
 		Watches(&v1alpha1.MerchantAccount{}, toWaiting).
 		Watches(&v1alpha1.ClusterMerchantAccount{}, toWaiting).
@@ -42,6 +46,16 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int, began sourc
 				time.Second, 5*time.Minute),
 		}).
 		Complete(redact.Panics(attempt.Paced(r, r.Now)))
+}
+
+// calledBack lets a Payment about which a callback was noted overtake all that wait for a worker: its end is one check away.
+func calledBack(_ context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	before, after := e.ObjectOld.(*v1alpha1.Payment).Status.LastCallback, e.ObjectNew.(*v1alpha1.Payment).Status.LastCallback
+	queue, ok := q.(priorityqueue.PriorityQueue[reconcile.Request])
+	if !ok || after == nil || before != nil && !before.ReceivedAt.Before(&after.ReceivedAt) {
+		return
+	}
+	queue.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(priorityCallback)}, request(e.ObjectNew.GetNamespace(), e.ObjectNew.GetName()))
 }
 
 func request(namespace, name string) reconcile.Request {

@@ -22,10 +22,8 @@ type index struct {
 }
 
 func (x *index) add(c *v1alpha1.Charge) {
-	for field, keys := range map[string][]string{IndexPayer: payerKeys(c), IndexNamespace: namespaceKeys(c)} {
-		for _, key := range keys {
-			x.by[field+"="+key] = append(x.by[field+"="+key], c)
-		}
+	for _, key := range namespaceKeys(c) {
+		x.by[IndexNamespace+"="+key] = append(x.by[IndexNamespace+"="+key], c)
 	}
 }
 
