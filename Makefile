@@ -89,6 +89,20 @@ soak: controlplane ## A bad night in five minutes: kills, split brains, lies, an
 	@hack/tick.sh "building the soak" go build -o bin/soak/soak ./hack/soak
 	@KUBEBUILDER_ASSETS="$(ASSETS)" exec bin/soak/soak $(ARGS)
 
+# Programs in bin/bench/, beside the report.
+.PHONY: bench
+bench: controlplane bin-bench ## What a payment costs, against a bare client: 40 minutes of a quiet machine (ARGS='-only burst,paced')
+	@KUBEBUILDER_ASSETS="$(ASSETS)" exec bin/bench/bench $(ARGS)
+
+.PHONY: bench-short
+bench-short: controlplane bin-bench ## Count the requests that a payment takes, against the checked-in figures (the form for CI)
+	@KUBEBUILDER_ASSETS="$(ASSETS)" exec bin/bench/bench -only counts -scale 0.4 -counts hack/bench/counts.json $(ARGS)
+
+.PHONY: bin-bench
+bin-bench:
+	@hack/tick.sh "building the manager" go build -ldflags '-s -w' -o bin/manager .
+	@hack/tick.sh "building the bench" go build -o bin/bench/bench ./hack/bench
+
 # For benchstat: make microbench TESTFLAGS=-count=10
 .PHONY: microbench
 microbench: ## Measure time and allocations of hot functions (BENCH=regexp for some)

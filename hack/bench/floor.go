@@ -12,11 +12,11 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -75,7 +75,7 @@ func codecs() runtime.NegotiatedSerializer {
 
 func runFloor(ctx context.Context, text []byte) error {
 	f := &floor{
-		wire:  &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		wire:  newWire(),
 		begin: make(chan *floorPayment, 100_000), end: make(chan *floorPayment, 100_000),
 		payments: map[string]*floorPayment{}, tokens: map[string]string{},
 	}
@@ -119,6 +119,10 @@ func runFloor(ctx context.Context, text []byte) error {
 	case err := <-failed:
 		return err
 	}
+}
+
+func newWire() *http.Client {
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 }
 
 func (f *floor) watch(ctx context.Context, resource string) (watch.Interface, error) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
 	"mobilemoney.dev/operator/controllers/testenv"
 )
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -42,7 +41,7 @@ func (s *stage) seeder(ctx context.Context, models []*sale) (*seeder, error) {
 	}
 	out := &seeder{
 		stage: s, installation: inst, paths: inst.PathKeys(), payments: map[string]*v1alpha1.Payment{}, charges: map[string]*v1alpha1.Charge{},
-		floor: &floor{wire: http.DefaultClient, tokens: map[string]string{}, floorOptions: floorOptions{
+		floor: &floor{wire: newWire(), tokens: map[string]string{}, floorOptions: floorOptions{
 			Listen: s.public, MTN: s.Sim.MTNURL(), Credentials: map[string]simulator.Keys{},
 		}},
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -120,5 +122,27 @@ func TestSections(t *testing.T) {
 	got := sections([]figure{{Key: "a", Group: "1"}, {Key: "b", Group: "2"}, {Key: "c", Group: "1"}})
 	if len(got) != 2 || got[0].name != "1" || len(got[0].figures) != 2 || got[0].figures[1].Key != "c" {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestExceeds_NamesWhatAPaymentTakesMore(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "counts.json")
+	if err := os.WriteFile(file, []byte(`{"mtn": {"requests": 10, "writes": 7, "provider_calls": 2}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		got  counted
+		want string
+	}{
+		{counted{10.1, 7, 2}, ""}, {counted{9, 6, 2}, ""},
+		{counted{11, 7, 2}, "11.00 requests"}, {counted{10, 8, 2}, "8.00 writes"}, {counted{10, 7, 3}, "3.00 provider calls"},
+	} {
+		err := exceeds(file, map[string]counted{"mtn": c.got})
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c.got, err)
+		}
+	}
+	if exceeds(file, nil) == nil {
+		t.Error("nothing was counted, and nothing is said")
 	}
 }
