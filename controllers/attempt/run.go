@@ -26,9 +26,11 @@ type Run[V View[V]] struct {
 	// Charge is the name of the Charge.
 	Charge  string
 	Observe func(context.Context) (V, error)
-	Decide  func(V) Decision
-	Act     func(context.Context, V, Decision) (V, error)
-	Publish func(context.Context, V, Decision) (V, error)
+	// Complete reads what a cache that is not behind did not hold; nil: nothing.
+	Complete func(context.Context, V) (V, error)
+	Decide   func(V) Decision
+	Act      func(context.Context, V, Decision) (V, error)
+	Publish  func(context.Context, V, Decision) (V, error)
 	// Next is when to come back; zero: nothing is left to do.
 	Next func(V, Decision) ctrl.Result
 }
@@ -45,13 +47,18 @@ func Once[V View[V]](ctx context.Context, p *Protocol, run Run[V]) (ctrl.Result,
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if wait := p.CatchUp(v.Key(), v.Objects()...); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
+	if run.Complete != nil {
+		if v, err = run.Complete(ctx, v); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
 	if refused != nil {
 		// Nothing is decided before it is written, but people are told.
 		_, err := run.Publish(ctx, v.Told(refused, false), Decision{Action: Wait})
 		return ctrl.Result{}, errors.Join(flushErr, err)
-	}
-	if wait := p.CatchUp(v.Key(), v.Objects()...); wait > 0 {
-		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	d := run.Decide(v)
 	after, actErr := run.Act(ctx, v, d)

@@ -97,12 +97,13 @@ type view struct {
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	name := r.Installation.ChargeName(req.Namespace, req.Name)
 	next, err := attempt.Once(ctx, r.Protocol, attempt.Run[view]{
-		Charge:  name,
-		Observe: func(ctx context.Context) (view, error) { return r.observe(ctx, req.NamespacedName, r.Client) },
-		Decide:  func(v view) attempt.Decision { return attempt.Decide(r.facts(v)) },
-		Act:     r.act,
-		Publish: r.conclude,
-		Next:    r.next,
+		Charge:   name,
+		Observe:  func(ctx context.Context) (view, error) { return r.read(ctx, req.NamespacedName, r.Client) },
+		Complete: r.complete,
+		Decide:   func(v view) attempt.Decision { return attempt.Decide(r.facts(v)) },
+		Act:      r.act,
+		Publish:  r.conclude,
+		Next:     r.next,
 	})
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("reconciling Payment %s: %w", req.NamespacedName, err)
@@ -155,35 +156,43 @@ func (r *Reconciler) next(v view, done attempt.Decision) ctrl.Result {
 	return ctrl.Result{RequeueAfter: d.Again(v.wait, age, r.Settings), Priority: &priority}
 }
 
-// observe reads what there is about a sale: the object before its Charge. Where nothing is left to do, it is as if
-// nothing were there.
+// observe reads what there is about a sale, and completes it.
 func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, from client.Reader) (view, error) {
+	v, err := r.read(ctx, key, from)
+	if err != nil {
+		return v, err
+	}
+	return r.complete(ctx, v)
+}
+
+// read reads the object before its Charge; from a cache, they may be stubs.
+func (r *Reconciler) read(ctx context.Context, key types.NamespacedName, from client.Reader) (view, error) {
 	v := view{key: key}
 	var err error
 	if v.payment, err = attempt.Get[v1alpha1.Payment](ctx, from, key, stub.Allow{}); err != nil {
 		return v, err
 	}
 	name := types.NamespacedName{Name: r.Installation.ChargeName(key.Namespace, key.Name)}
-	if v.charge, err = attempt.Get[v1alpha1.Charge](ctx, from, name, stub.Allow{}); err != nil {
-		return v, err
-	}
-	if nothingLeft(v.payment, v.charge) {
-		return view{key: key}, nil
-	}
-	if v, err = r.whole(ctx, v); err != nil {
-		return v, err
-	}
-	return r.complete(ctx, v)
+	v.charge, err = attempt.Get[v1alpha1.Charge](ctx, from, name, stub.Allow{})
+	return v, err
 }
 
-// complete adds what follows from the objects: their relation, the account, and what this process remembers.
+// complete adds what stubs lack and what follows from the objects: their relation, the account, and what this process
+// remembers.
 func (r *Reconciler) complete(ctx context.Context, v view) (view, error) {
+	if nothingLeft(v.payment, v.charge) {
+		return view{key: v.key}, nil
+	}
+	v, err := r.whole(ctx, v)
+	if err != nil {
+		return v, err
+	}
 	var recorded *v1alpha1.Attempt
 	if v.charge != nil {
 		recorded = &v.charge.Record.Attempt
 	}
 	v.seen = r.Protocol.Recall(v.key.String(), recorded)
-	v, err := r.findAccount(ctx, v)
+	v, err = r.findAccount(ctx, v)
 	var p *attempt.Problem
 	if errors.As(err, &p) {
 		v.account, v.problem, err = nil, p, nil
