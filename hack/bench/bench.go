@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -49,6 +50,7 @@ func checkNames(only []string) error {
 func (t *trial) play(ctx context.Context) error {
 	t.report = newReport(t.scale)
 	began := time.Now()
+	var failed error
 	for _, s := range scenarios {
 		if len(t.only) > 0 && !slices.Contains(t.only, s.name) {
 			continue
@@ -57,12 +59,13 @@ func (t *trial) play(ctx context.Context) error {
 		at := time.Now()
 		t.logf("%4.0f s  %s", time.Since(began).Seconds(), s.name)
 		if err := s.run(t, ctx); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			t.logf("        %v", err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", s.name, err))
 		}
 		t.report.raw(s.name, "seconds", time.Since(at).Seconds())
 	}
 	t.report.Seconds = time.Since(began).Round(time.Second).Seconds()
-	return nil
+	return failed
 }
 
 // of n, as many as the scale says, and min at the least.

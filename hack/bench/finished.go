@@ -2,9 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	v1alpha1 "mobilemoney.dev/operator/api/v1alpha1"
 )
 
 // idleFor is how long a manager at rest is watched.
@@ -22,7 +27,7 @@ func (t *trial) finished(ctx context.Context) error {
 	paid := t.of(1000, 40)
 	return t.with(ctx, manyShops, pollEvery, func(ctx context.Context, s *stage) error {
 		var models []*sale
-		none, err := s.atRest(ctx, "none")
+		none, err := s.atRest(ctx, "none", idleFor)
 		if err != nil {
 			return err
 		}
@@ -42,13 +47,20 @@ func (t *trial) finished(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := s.stored(ctx, models[0]); err != nil {
+			return err
+		}
 		there := paid
 		for _, n := range []int{t.of(1000, 40), t.of(10_000, 80), t.of(50_000, 200)} {
 			if err := seeds.write(ctx, fmt.Sprintf("over-%d", n), n-there); err != nil {
 				return err
 			}
 			there = n
-			rest, err := s.atRest(ctx, fmt.Sprintf("of-%d", n))
+			idle := idleFor
+			if n < t.of(50_000, 200) {
+				idle = idleFor / 6 // only the most is held against none
+			}
+			rest, err := s.atRest(ctx, fmt.Sprintf("of-%d", n), idle)
 			if err != nil {
 				return err
 			}
@@ -67,14 +79,14 @@ func (t *trial) finished(ctx context.Context) error {
 }
 
 func (t *trial) rest(n string, r atRest) {
-	t.logf("        %s finished: %d MB, %v of processor time in %v at rest, first step after %v", n, r.bytes>>20, r.cpu, t.during(idleFor), r.start.Round(time.Millisecond))
+	t.logf("        %s finished: %d MB, %v of processor time at rest, first step after %v", n, r.bytes>>20, r.cpu, r.start.Round(time.Millisecond))
 	t.report.raw("finished", n+"_rss_bytes", r.bytes)
 	t.report.raw("finished", n+"_idle_cpu_ms", milliseconds(r.cpu))
 	t.report.raw("finished", n+"_start_seconds", r.start.Seconds())
 }
 
 // atRest starts a manager, for which one payment waits, and watches it at rest.
-func (s *stage) atRest(ctx context.Context, name string) (r atRest, err error) {
+func (s *stage) atRest(ctx context.Context, name string, idle time.Duration) (r atRest, err error) {
 	s.paid(0)
 	waiting := s.market.plan("waiting-"+name, 1)
 	if err := s.market.sell(ctx, waiting, 0); err != nil {
@@ -92,14 +104,14 @@ func (s *stage) atRest(ctx context.Context, name string) (r atRest, err error) {
 	if err := s.market.wait(ctx, waiting, ended, readyWithin); err != nil {
 		return r, err
 	}
-	if err := sleep(ctx, s.trial.during(settle-idleFor)); err != nil {
+	if err := sleep(ctx, s.trial.during(idle*(settle-idleFor)/idleFor)); err != nil {
 		return r, err
 	}
 	before, err := processorTime(m.PID())
 	if err != nil {
 		return r, err
 	}
-	if err := sleep(ctx, s.trial.during(idleFor)); err != nil {
+	if err := sleep(ctx, s.trial.during(idle)); err != nil {
 		return r, err
 	}
 	after, err := processorTime(m.PID())
@@ -129,4 +141,24 @@ func (s *stage) list(ctx context.Context) (time.Duration, error) {
 		return 0, fmt.Errorf("%w: %s", p.Ended(), p.Tail(3))
 	}
 	return time.Since(began), nil
+}
+
+// stored is how large a paid Payment and its Charge are, as the API server stores them: JSON, with the field managers.
+func (s *stage) stored(ctx context.Context, of *sale) error {
+	var p v1alpha1.Payment
+	var c v1alpha1.Charge
+	if err := s.Env.Client().Get(ctx, of.key, &p); err != nil {
+		return err
+	}
+	if err := s.Env.Client().Get(ctx, types.NamespacedName{Name: p.Status.ChargeName}, &c); err != nil {
+		return err
+	}
+	for name, o := range map[string]any{"payment": &p, "charge": &c} {
+		text, err := json.Marshal(o)
+		if err != nil {
+			return err
+		}
+		s.trial.report.raw("finished", name+"_stored_bytes", len(text))
+	}
+	return nil
 }

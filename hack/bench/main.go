@@ -14,6 +14,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -69,8 +70,6 @@ func run(ctx context.Context, o options, stdout *os.File) error {
 		return err
 	}
 	t := &trial{options: o, logf: func(format string, args ...any) { fmt.Fprintf(stdout, format+"\n", args...) }}
-	if err := t.play(ctx); err != nil {
-		return err
-	}
-	return t.report.tell(stdout, o)
+	// What one scenario found is told, whatever becomes of another.
+	return errors.Join(t.play(ctx), t.report.tell(stdout, o))
 }

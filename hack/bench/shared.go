@@ -63,7 +63,8 @@ func (t *trial) shared(ctx context.Context) error {
 	})
 }
 
-// called calls back about some of the n open payments, one a second, and looks when each was asked about.
+// called calls back about some of the n open payments, one a second, and looks when each was asked about. Meanwhile the
+// access tokens expire, and are revoked.
 func (s *stage) called(ctx context.Context, n int) error {
 	step := max(1, n/checks)
 	due := map[string]time.Time{}
@@ -72,6 +73,12 @@ func (s *stage) called(ctx context.Context, n int) error {
 		key := types.NamespacedName{Namespace: s.shops[i%len(s.shops)].Namespace, Name: "open-" + strconv.Itoa(i)}
 		if err := s.Env.Client().Get(ctx, key, &p); err != nil {
 			return err
+		}
+		switch len(due) { // what makes calls be repeated must not exceed the limit either
+		case checks / 3:
+			s.Sim.ExpireTokens()
+		case 2 * checks / 3:
+			s.Sim.RevokeTokens()
 		}
 		due[p.Status.ProviderReference] = time.Now()
 		if err := s.Sim.Pay(p.Status.ProviderReference); err != nil {
