@@ -10,7 +10,7 @@ import (
 	"mobilemoney.dev/operator/providers"
 )
 
-// announce tells, once, that a Payment came into another phase, and counts the
+// announce tells, once, that a Payment ended, became Unknown or waits for somebody, and counts the
 // ends. Its texts are those of the conditions: closed, and without secrets.
 func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 	if isTrue(p, v1alpha1.ConditionLateSettlement) && !isTrue(old, v1alpha1.ConditionLateSettlement) {
@@ -23,8 +23,9 @@ func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 	if reason := waitsFor(p); reason != "" && reason != waitsFor(old) {
 		r.Metrics.waits.WithLabelValues(r.providerLabel(p), reason).Inc()
 	}
-	asked := p.Status.InitiatedAt != nil && old.Status.InitiatedAt == nil
-	if old.Status.Phase == p.Status.Phase && !asked {
+	ended := p.Status.Phase.Terminal() || p.Status.Phase == v1alpha1.PhaseUnknown
+	// That all goes as it should is no event: it would cost a request of each payment.
+	if old.Status.Phase == p.Status.Phase || !ended && waitsFor(p) == "" {
 		return
 	}
 	kind := corev1.EventTypeNormal
@@ -34,7 +35,7 @@ func (r *Reconciler) announce(old, p *v1alpha1.Payment) {
 	default:
 	}
 	r.event(p, kind, string(p.Status.Phase), v1alpha1.ConditionSucceeded)
-	if old.Status.Phase != p.Status.Phase && (p.Status.Phase.Terminal() || p.Status.Phase == v1alpha1.PhaseUnknown) {
+	if ended {
 		r.Metrics.ended(p, r.providerLabel(p))
 	}
 }
