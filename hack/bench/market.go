@@ -254,6 +254,9 @@ func (m *market) calledBack() func(*sale) time.Time {
 // latencies in order.
 type latencies []time.Duration
 
+// sorted are those of several rounds, in order.
+func (l latencies) sorted() latencies { return slices.Sorted(slices.Values(l)) }
+
 // at is the p-th quantile in milliseconds.
 func (l latencies) at(p float64) float64 {
 	if len(l) == 0 {
