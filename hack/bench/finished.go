@@ -104,7 +104,7 @@ func (s *stage) atRest(ctx context.Context, name string, idle time.Duration) (r 
 	if err := s.market.wait(ctx, waiting, ended, readyWithin); err != nil {
 		return r, err
 	}
-	if err := sleep(ctx, s.trial.during(idle*(settle-idleFor)/idleFor)); err != nil {
+	if err := sleep(ctx, s.trial.during(min(idle, settle-idleFor))); err != nil {
 		return r, err
 	}
 	before, err := processorTime(m.PID())
