@@ -51,12 +51,10 @@ func TestNothingLeft_HidesNothing(t *testing.T) {
 
 func cachedBy(t *stub.Transform, v view) (p *v1alpha1.Payment, c *v1alpha1.Charge) {
 	if v.payment != nil {
-		held, _ := t.Payment(v.payment.DeepCopy())
-		p = held.(*v1alpha1.Payment)
+		p = t.Held(v.payment).(*v1alpha1.Payment)
 	}
 	if v.charge != nil {
-		held, _ := t.Charge(v.charge.DeepCopy())
-		c = held.(*v1alpha1.Charge)
+		c = t.Held(v.charge).(*v1alpha1.Charge)
 	}
 	return p, c
 }

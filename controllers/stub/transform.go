@@ -60,6 +60,20 @@ func (t *Transform) Charge(o any) (any, error) {
 	}
 }
 
+// Held is what a cache holds of o, which stays as it is.
+func (t *Transform) Held(o client.Object) client.Object {
+	var held any
+	switch o := o.(type) {
+	case *v1alpha1.Payment:
+		held, _ = t.Payment(o.DeepCopy())
+	case *v1alpha1.Charge:
+		held, _ = t.Charge(o.DeepCopy())
+	default:
+		return o
+	}
+	return held.(client.Object)
+}
+
 // sharePayment drops what no loop reads, too: a Payment is never written but for its status.
 func (t *Transform) sharePayment(p *v1alpha1.Payment) {
 	t.strip(p)

@@ -225,16 +225,7 @@ func (p *Process) behind(k Kind) { p.view.again = append(p.view.again, k) }
 
 // cached is what the cache holds of an object.
 func (p *Process) cached(o client.Object) client.Object {
-	var held any
-	switch x := o.(type) {
-	case *v1alpha1.Payment:
-		held, _ = p.stubs.Payment(x.DeepCopy())
-	case *v1alpha1.Charge:
-		held, _ = p.stubs.Charge(x.DeepCopy())
-	default:
-		return o
-	}
-	return held.(client.Object)
+	return p.stubs.Held(o)
 }
 
 // cache is what the cache holds of these objects.
